@@ -1,0 +1,31 @@
+# Each target works on a fresh checkout with Python 3.11, make and the package registry.
+PYTHON ?= python3
+BIN := .venv/bin
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test bench lint clean
+
+demo: .venv/core  ## simulated camera → extract → train → evaluate → report.html, offline
+	$(BIN)/wsvad demo
+
+test: .venv/dev lint  ## what continuous integration runs
+	$(BIN)/python -m pytest
+
+lint: .venv/dev
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+bench: .venv/dev  ## slow proofs; results are kept in benchmarks/results
+	$(BIN)/python benchmarks/speed.py
+
+.venv/core: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+.venv/dev: .venv/core
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv wsvad-demo

@@ -1,0 +1,78 @@
+"""A dataset: videos, their weak labels, and the truth where it is known."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """Frames `[start, end)` in which something abnormal happens."""
+
+    start: int
+    end: int
+    category: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledVideo:
+    """One row of `labels.csv`."""
+
+    name: str
+    """Its name in `labels.csv`, unique in the dataset; the file's path below the dataset's folder."""
+    label: int
+    """1 = something abnormal happens somewhere in it, 0 = nothing does."""
+    category: str
+    """What happens; `normal` or `abnormal` where nothing more is known; several are joined by `;`."""
+    split: Literal["train", "test"]
+    path: Path | None = None
+    """The video file; None where only features are there."""
+    frames: int | None = None
+    """F as annotated; None where only decoding can tell."""
+    intervals: tuple[Interval, ...] | None = None
+    """The truth, empty for a normal video; None where it is not known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """Videos of one source, in list order (which is the order that scores are concatenated in)."""
+
+    name: str
+    videos: tuple[LabelledVideo, ...]
+
+    @property
+    def train(self) -> tuple[LabelledVideo, ...]:
+        return tuple(video for video in self.videos if video.split == "train")
+
+    @property
+    def test(self) -> tuple[LabelledVideo, ...]:
+        return tuple(video for video in self.videos if video.split == "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bag:
+    """A video's streams with its weak label. All streams share the snippet clock."""
+
+    streams: dict[str, Tensor]
+    """Each `(T, D)` or `(C, T, D)`, the same T."""
+    label: int
+    category: str
+    frames: int
+    """F."""
+    video: str
+    """Name."""
+    stride: int = 16
+    """Frames from one snippet to the next."""
+
+    @property
+    def snippets(self) -> int:
+        """T."""
+        return next(iter(self.streams.values())).shape[-2]
+
+
+def one_bag(streams: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Add the batch dimension: `(T, D)` → `(1, T, D)`, `(C, T, D)` → `(1, C, T, D)`, in float32."""
+    return {name: stream.to(torch.float32)[None] for name, stream in streams.items()}

@@ -1,0 +1,1 @@
+"""A trained method with its encoders, normalisation and threshold: video in, scores and events out."""

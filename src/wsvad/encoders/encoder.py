@@ -1,0 +1,43 @@
+"""What an encoder is: snippets of frames in, one feature vector a snippet out."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """Which frames of a snippet an encoder eats, and in what form. Only these are converted from the codec's format."""
+
+    count: int
+    """Frames per snippet, evenly spaced."""
+    size: tuple[int, int] | None = None
+    """Width and height that frames are resized to; None keeps the video's own size."""
+    colour: Literal["rgb", "gray"] = "rgb"
+    """Three channels `(h, w, 3)`, or luma alone `(h, w)`."""
+
+    def offsets(self, length: int) -> list[int]:
+        """Frame offsets inside a snippet of `length` frames: the centres of `count` equal parts, always `count` of
+        them (a short last snippet repeats frames)."""
+        return [(2 * i + 1) * length // (2 * self.count) for i in range(self.count)]
+
+
+class Encoder(Protocol):
+    """Makes one stream of a video. It keeps nothing from one snippet to the next, so that a live stream and the same
+    video in a file give the same features."""
+
+    name: str
+    """As the user typed it."""
+    width: int
+    """D."""
+    sampling: Sampling
+
+    def encode(self, snippets: list[np.ndarray]) -> np.ndarray:
+        """N snippets, each `(count, h, w, 3)` or `(count, h, w)` uint8 → `(N, D)` float32."""
+        ...
+
+    def passport(self) -> dict[str, object]:
+        """The fields of `wsvad.features.store.Passport` that the encoder answers for: `encoder`, `width`, `weights`,
+        `settings`."""
+        ...

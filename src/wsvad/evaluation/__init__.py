@@ -1,0 +1,1 @@
+"""Protocols, reports, comparisons."""

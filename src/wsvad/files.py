@@ -1,0 +1,92 @@
+"""Whole files or none: everything that is written goes to a temporary name first and is renamed when complete."""
+
+import errno
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from wsvad.errors import WsvadError
+
+
+@contextmanager
+def atomic(path: Path | str) -> Iterator[Path]:
+    """Give a temporary path beside `path`; rename it to `path` when the block ends well, delete it when it does not.
+
+    A reader sees the old file or the new one, never a part. The temporary name keeps the suffix (writers that look
+    at it work) and starts with a dot (nothing that lists a folder takes it for a result).
+
+    Raises:
+        WsvadError: the disk is full or the folder cannot be written.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise explain(error, path) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def explain(error: OSError, path: Path) -> WsvadError:
+    """Turn the operating system's refusal to write `path` into a line that says what to do."""
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            return WsvadError(f"{path}: the disk is full; free some space and run the same command again")
+        case errno.EACCES | errno.EROFS | errno.EPERM:
+            return WsvadError(f"{path}: no permission to write here; choose another folder")
+        case _:
+            return WsvadError(f"{path}: {error.strerror or error}")
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Write indented JSON, whole or not at all; NaN is written as null."""
+    write_text(path, json.dumps(without_nan(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path | str) -> Any:
+    """Read JSON.
+
+    Raises:
+        WsvadError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise WsvadError(f"{path}: there is no such file") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise WsvadError(f"{path}: not valid JSON ({error})") from None
+
+
+def without_nan(value: Any) -> Any:
+    """Replace NaN by None in nested dictionaries and lists (a metric that is undefined is null in JSON)."""
+    match value:
+        case dict():
+            return {key: without_nan(item) for key, item in value.items()}
+        case list() | tuple():
+            return [without_nan(item) for item in value]
+        case float() if value != value:
+            return None
+        case _:
+            return value
+
+
+def sha256(path: Path | str) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""Blocks that two methods or more share; they know no method."""

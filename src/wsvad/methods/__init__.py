@@ -1,0 +1,6 @@
+"""The methods: configuration, network, loss and phases of one paper on one page each."""
+
+from wsvad.registry import Registry
+
+METHODS = Registry("method", mil="wsvad.methods.mil:Mil", ur_dmu="wsvad.methods.ur_dmu:UrDmu")
+"""Every method by name. A new one is one file and one line here, or an entry point in another package."""

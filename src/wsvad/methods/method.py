@@ -1,0 +1,64 @@
+"""What a method is: it says which streams it learns from and which it still needs, scores, and lists its phases."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Training bags, pooled to the same number of segments. The normal ones come first, then as many abnormal ones."""
+
+    streams: dict[str, Tensor]
+    """Each `(B, T, D)`; crops are samples of their own."""
+    labels: Tensor
+    """`(B,)`, 0 then 1, float32."""
+    categories: tuple[str, ...] = ()
+    """B category names."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """One stretch of training: what it optimises, by which loss, for how long."""
+
+    name: str
+    loss: Callable[[Batch], dict[str, Tensor]]
+    """Its parts, named as in the paper, and their sum as `total`."""
+    parameters: Iterable[nn.Parameter] | list[dict[str, Any]]
+    """Parameters, or the optimiser's parameter groups."""
+    iterations: int
+    segments: int = 32
+    """T in training: each bag is averaged to so many time bins (2.2)."""
+    bags: int = 30
+    """Normal bags in a batch; as many abnormal ones go with them."""
+    optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adagrad
+    lr: float = 1e-3
+    weight_decay: float = 1e-3
+    options: dict[str, Any] = field(default_factory=dict)
+    """Further arguments of the optimiser."""
+
+
+class Method(Protocol):
+    """A network (`torch.nn.Module`) with its paper's loss. Built as `Method(widths, config)`, where `widths` maps each
+    stream's name to its width D."""
+
+    learns_from: ClassVar[tuple[str, ...]]
+    """Streams that training needs."""
+    runs_on: ClassVar[tuple[str, ...]]
+    """Streams that scoring needs."""
+    normalisation: ClassVar[str]
+    """What the paper does to features before the network: `none`, or `l2` on each segment's feature."""
+    config_class: ClassVar[type]
+    """Its configuration, a frozen keyword-only dataclass that can be built without arguments."""
+    config: Any
+
+    def __call__(self, streams: dict[str, Tensor]) -> Tensor:
+        """`(B, T, D)` or `(B, C, T, D)` (crops are averaged) → scores `(B, T)` in [0, 1], at any T ≥ 1."""
+        ...
+
+    def phases(self) -> list[Phase]:
+        """What to optimise, in order."""
+        ...

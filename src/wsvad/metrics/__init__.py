@@ -1,0 +1,1 @@
+"""Pure functions, exact, computed on snippets with frame weights."""

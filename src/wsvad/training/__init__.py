@@ -1,0 +1,1 @@
+"""One loop runs the phases of any method: seeds, checkpoints, resume."""

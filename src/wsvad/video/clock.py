@@ -1,0 +1,51 @@
+"""The snippet clock: which frames belong to which snippet, and back from snippet scores to frames.
+
+A snippet is `stride` consecutive frames (16), without overlap. **Tail policy `keep`**: a video of F frames has
+T = ⌈F / stride⌉ snippets; the last one holds the F − stride·(T−1) frames that remain, and nothing is padded, repeated
+or dropped. So every video of at least one frame has at least one snippet, and scores expanded to frames have exactly
+F values.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+SNIPPET = 16
+"""Frames in a snippet."""
+
+
+def snippet_count(frames: int, stride: int = SNIPPET) -> int:
+    """T = ⌈F / stride⌉, the number of snippets of a video of `frames` frames."""
+    return -(-frames // stride)
+
+
+def snippet_lengths(frames: int, snippets: int, stride: int = SNIPPET) -> np.ndarray:
+    """Frames that each of `snippets` snippets stands for, `(T,)`, summing to `frames` (the length rule).
+
+    Snippets beyond the video's end stand for no frame; if the snippets end before the video does (features made with
+    the tail dropped), the last one stands for the frames that remain.
+    """
+    edges = np.minimum(np.arange(snippets + 1) * stride, frames)
+    edges[-1] = frames
+    return np.diff(edges)
+
+
+def expand(scores_T: np.ndarray, frames: int, stride: int = SNIPPET) -> np.ndarray:
+    """Repeat each snippet's score over the frames that it stands for: `(T,)` → `(frames,)`. No interpolation."""
+    return np.repeat(scores_T, snippet_lengths(frames, len(scores_T), stride))
+
+
+def positive_frames(
+    intervals: Sequence[tuple[int, int]], frames: int, snippets: int, stride: int = SNIPPET
+) -> np.ndarray:
+    """How many of each snippet's frames lie inside any of the half-open `intervals`: `(T,)` counts.
+
+    Intervals may overlap and may end beyond the video (they are clipped).
+    """
+    inside = np.zeros(frames + 1, dtype=np.int64)
+    for start, end in intervals:
+        inside[min(max(start, 0), frames)] += 1
+        inside[min(max(end, 0), frames)] -= 1
+    covered = np.concatenate([[0], np.cumsum(np.cumsum(inside[:-1]) > 0)])
+    edges = np.concatenate([[0], np.cumsum(snippet_lengths(frames, snippets, stride))])
+    return np.diff(covered[edges])
