@@ -134,3 +134,10 @@ def read_passport(path: Path | str) -> Passport:
         raise WsvadError(f"{path}: broken feature file ({error}); delete it and extract again") from None
     except (KeyError, TypeError, json.JSONDecodeError):
         raise WsvadError(f"{path}: no valid passport, so this is not a file of ours; extract it again") from None
+
+
+def stored_shape(path: Path | str) -> tuple[int, ...]:
+    """Shape of a file's features (they stay on disk): `(T, D)` or `(C, T, D)`."""
+    read_passport(path)
+    with safe_open(path, framework="numpy") as file:
+        return tuple(file.get_slice("features").get_shape())

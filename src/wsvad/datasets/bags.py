@@ -1,0 +1,144 @@
+"""Bags from feature files: whole for scoring, pooled and packed once for training."""
+
+import tempfile
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wsvad.datasets.dataset import Bag, LabelledVideo
+from wsvad.errors import WsvadError
+from wsvad.features.segments import bin_average
+from wsvad.features.store import Passport, StoredFeatures, feature_path, load, stored_shape
+
+IN_MEMORY = 4 * 2**30
+"""Packed training features larger than this many bytes go to a memory map in half precision."""
+
+
+def load_bag(video: LabelledVideo, features: Path, streams: Sequence[str]) -> tuple[Bag, dict[str, StoredFeatures]]:
+    """Read one video's streams.
+
+    Raises:
+        WsvadError: a stream is missing or broken, or two streams differ in length.
+    """
+    stored = {name: load(_existing(video, features, name)) for name in streams}
+    lengths = {name: item.features.shape[-2] for name, item in stored.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise WsvadError(
+            f"{features}: the streams of {video.name} differ in length ({told} snippets); extract them together, with "
+            "one tail policy"
+        )
+    passport = stored[streams[0]].passport
+    bag = Bag(
+        streams={name: torch.from_numpy(item.features) for name, item in stored.items()},
+        label=video.label,
+        category=video.category,
+        frames=passport.frames,
+        video=video.name,
+        stride=passport.stride,
+    )
+    return bag, stored
+
+
+class PassportCheck:
+    """Remembers the first passport of each stream and refuses to mix it with features that were made differently."""
+
+    def __init__(self, features: Path):
+        self.features = features
+        self.passports: dict[str, Passport] = {}
+        self._first: dict[str, str] = {}
+
+    def __call__(self, bag: Bag, stored: dict[str, StoredFeatures]) -> Bag:
+        for stream, item in stored.items():
+            first = self.passports.setdefault(stream, item.passport)
+            name = self._first.setdefault(stream, bag.video)
+            if difference := first.difference(item.passport):
+                raise WsvadError(
+                    f"{feature_path(self.features, stream, bag.video)}: made differently from those of {name} "
+                    f"({difference}); extract both in the same way"
+                )
+        return bag
+
+
+def load_bags(
+    videos: Sequence[LabelledVideo], features: Path, streams: Sequence[str], check: PassportCheck | None = None
+) -> Iterator[Bag]:
+    """Read the bags of several videos, one after the other, at native length and in the precision of their files."""
+    check = check or PassportCheck(features)
+    for video in videos:
+        yield check(*load_bag(video, features, streams))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackedBags:
+    """Training bags pooled to L segments, all in one tensor a stream. Crops are samples of their own."""
+
+    streams: dict[str, Tensor]
+    """Each `(N, L, D)`, float32 in memory or float16 in a memory map."""
+    labels: Tensor
+    """`(N,)` int64."""
+    categories: tuple[str, ...]
+    """N."""
+    videos: tuple[str, ...]
+    """N names."""
+
+    def rows(self, label: int, without: Collection[str] = ()) -> Tensor:
+        """Indices of the samples with that label, less those of the videos named in `without`."""
+        return torch.tensor(
+            [row for row, name in enumerate(self.videos) if int(self.labels[row]) == label and name not in without]
+        )
+
+
+def pack(
+    videos: Sequence[LabelledVideo],
+    features: Path,
+    streams: Sequence[str],
+    segments: int,
+    check: PassportCheck | None = None,
+) -> PackedBags:
+    """Pool each bag once (2.2) and stack them, so that the training loop only gathers rows.
+
+    Bags are read one at a time: memory holds the packed tensors (or their memory map) and a single bag.
+    """
+    shapes = [[stored_shape(_existing(video, features, name)) for name in streams] for video in videos]
+    crops = [max(shape[0] if len(shape) == 3 else 1 for shape in each) for each in shapes]
+    count, widths = sum(crops), [shape[-1] for shape in shapes[0]]
+    on_disk = count * segments * sum(widths) * 4 > IN_MEMORY
+    packed = {name: _allocate((count, segments, width), on_disk) for name, width in zip(streams, widths, strict=True)}
+    row = 0
+    for bag, copies in zip(load_bags(videos, features, streams, check), crops, strict=True):
+        for name, stream in bag.streams.items():
+            # A stream without crops is shared by all the crops of the others.
+            packed[name][row : row + copies] = bin_average(stream.numpy(), segments)
+        row += copies
+    each = [video for video, copies in zip(videos, crops, strict=True) for _ in range(copies)]
+    return PackedBags(
+        streams={name: torch.from_numpy(array) for name, array in packed.items()},
+        labels=torch.tensor([video.label for video in each]),
+        categories=tuple(video.category for video in each),
+        videos=tuple(video.name for video in each),
+    )
+
+
+def longest(videos: Sequence[LabelledVideo], features: Path, stream: str) -> int:
+    """The number of snippets of the longest of the videos."""
+    return max(stored_shape(_existing(video, features, stream))[-2] for video in videos)
+
+
+def _existing(video: LabelledVideo, features: Path, stream: str) -> Path:
+    path = feature_path(features, stream, video.name)
+    if not path.is_file():
+        raise WsvadError(f"{path}: {video.name} has no {stream} features; run 'wsvad extract' for them")
+    return path
+
+
+def _allocate(shape: tuple[int, ...], on_disk: bool) -> np.ndarray:
+    if not on_disk:
+        return np.empty(shape, dtype=np.float32)
+    # Unnamed, so that the space is free again however the process ends.
+    with tempfile.TemporaryFile() as file:
+        return np.memmap(file, dtype=np.float16, mode="w+", shape=shape)

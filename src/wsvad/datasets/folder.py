@@ -1,0 +1,245 @@
+"""A folder of videos with `labels.csv`, and with `intervals.csv` where the truth is known.
+
+    labels.csv       video,label[,category][,split][,frames]     label: 0, 1, normal or abnormal
+    intervals.csv    video,category,start_frame,end_frame        half-open: frames [start, end)
+
+Two files `train.csv` and `test.csv` may stand for one `labels.csv` with a `split` column; without either, subfolders
+named after what they show (`normal`, `fight`, …) are the labels. Without any split, a seeded, stratified share of the
+videos is held out for testing.
+"""
+
+import csv
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from wsvad.datasets.dataset import Dataset, Interval, LabelledVideo
+from wsvad.errors import WsvadError
+
+VIDEO_SUFFIXES = {f".{name}" for name in ("mp4", "avi", "mkv", "mov", "m4v", "webm", "mpg", "mpeg", "ts", "wmv", "flv")}
+    [".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".3gp", ".ogv"]
+)
+LABELS = {"0": 0, "1": 1, "normal": 0, "abnormal": 1}
+TEST_SHARE = 0.3
+"""Share of each category that is held out for testing where no split is given."""
+
+
+def open_folder(
+    folder: Path | str,
+    labels: Path | str | None = None,
+    intervals: Path | str | None = None,
+    *,
+    seed: int = 0,
+    need_videos: bool = True,
+) -> Dataset:
+    """Read a dataset from its folder.
+
+    Args:
+        folder: holds the videos, itself or in `videos/`, and usually the CSV files.
+        labels: `labels.csv`; by default looked for in `folder` and beside it.
+        intervals: `intervals.csv`; by default `intervals.csv` or `test_intervals.csv` beside the labels.
+        seed: decides the hold-out where no split is given.
+        need_videos: False where the features already exist: then rows may have no file.
+
+    Raises:
+        WsvadError: a name, label, split or interval that cannot be right, by file and line.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise WsvadError(f"{folder}: there is no such folder")
+    tables = [Path(labels)] if labels else _find_labels(folder)
+    root = folder / "videos" if (folder / "videos").is_dir() else folder
+    if tables:
+        videos = [video for table in tables for video in _read_labels(table)]
+        _check_names(videos, tables[0])
+        videos = _locate(videos, root, tables[0], need_videos)
+        truth = Path(intervals) if intervals else _first(tables[0].parent, "intervals.csv", "test_intervals.csv")
+    else:
+        videos = _folders_as_labels(root)
+        truth = Path(intervals) if intervals else _first(folder, "intervals.csv")
+    if truth:
+        videos = _with_truth(videos, truth)
+    if not any(video.split == "test" for video in videos):
+        videos = _hold_out(videos, TEST_SHARE, seed)
+    dataset = Dataset(name=folder.resolve().name, videos=tuple(videos))
+    _check_training(dataset, tables[0] if tables else root)
+    return dataset
+
+
+def hold_out(videos: Sequence[LabelledVideo], share: float, seed: int) -> tuple[list[str], list[str]]:
+    """Divide videos by a seeded draw from each category: names kept, names held out (list order).
+
+    Every label with at least two videos keeps one and gives one; a label with a single video keeps it.
+    """
+    groups: dict[tuple[int, str], list[str]] = defaultdict(list)
+    for video in videos:
+        groups[video.label, video.category].append(video.name)
+    draw = random.Random(seed)
+    out: set[str] = set()
+    for label in (0, 1):
+        members = {key: draw.sample(names, len(names)) for key, names in sorted(groups.items()) if key[0] == label}
+        total = sum(map(len, members.values()))
+        chosen = [name for names in members.values() for name in names[: round(share * len(names))]]
+        if not chosen and total > 1:
+            chosen = [max(members.values(), key=len)[0]]
+        out.update(chosen[: max(total - 1, 0)])
+    return [v.name for v in videos if v.name not in out], [v.name for v in videos if v.name in out]
+
+
+# ------------------------------------------------------------------------------------------------- labels
+
+
+def _first(folder: Path, *names: str) -> Path | None:
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def _find_labels(folder: Path) -> list[Path]:
+    for place in (folder, folder.parent):
+        if (place / "labels.csv").is_file():
+            return [place / "labels.csv"]
+    if (folder / "train.csv").is_file() and (folder / "test.csv").is_file():
+        return [folder / "train.csv", folder / "test.csv"]
+    return []
+
+
+def _rows(table: Path, required: set[str]) -> Iterable[tuple[str, dict[str, str]]]:
+    """Each row of a CSV file with its place, `labels.csv line 7`."""
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, skipinitialspace=True)
+            missing = required - set(reader.fieldnames or ())
+            if missing:
+                raise WsvadError(f"{table}: no column '{min(missing)}'; the first line must name {sorted(required)}")
+            for row in reader:
+                yield f"{table} line {reader.line_num}", {k: (v or "").strip() for k, v in row.items() if k is not None}
+    except FileNotFoundError:
+        raise WsvadError(f"{table}: there is no such file") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise WsvadError(f"{table}: not a UTF-8 CSV file ({error})") from None
+
+
+def _read_labels(table: Path) -> list[LabelledVideo]:
+    default = table.stem if table.stem in ("train", "test") else None
+    videos = []
+    for place, row in _rows(table, {"video", "label"}):
+        if not row["video"]:
+            raise WsvadError(f"{place}: the video's name is missing")
+        if row["label"].lower() not in LABELS:
+            raise WsvadError(f"{place}: label '{row['label']}' of {row['video']}; use 0, 1, normal or abnormal")
+        label = LABELS[row["label"].lower()]
+        split = row.get("split") or default or "train"
+        if split not in ("train", "test"):
+            raise WsvadError(f"{place}: split '{split}' of {row['video']}; use train or test")
+        frames = row.get("frames", "")
+        if frames and not (frames.isdigit() and int(frames)):
+            raise WsvadError(f"{place}: frames '{frames}' of {row['video']}; use a whole number above 0")
+        category = row.get("category") or ("abnormal" if label else "normal")
+        videos.append(
+            LabelledVideo(
+                name=row["video"],
+                label=label,
+                category=category if label else "normal",
+                split="test" if split == "test" else "train",
+                frames=int(frames) if frames else None,
+            )
+        )
+    if not videos:
+        raise WsvadError(f"{table}: no rows; add one line for each video")
+    return videos
+
+
+def _check_names(videos: list[LabelledVideo], table: Path) -> None:
+    seen: set[str] = set()
+    for video in videos:
+        if video.name in seen:
+            raise WsvadError(f"{table}: {video.name} has two rows; keep one")
+        if Path(video.name).is_absolute() or ".." in Path(video.name).parts:
+            raise WsvadError(f"{table}: {video.name} lies outside the folder; use names relative to it")
+        seen.add(video.name)
+
+
+def _files(root: Path) -> list[Path]:
+    found = (path for path in sorted(root.rglob("*")) if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file())
+    return [path for path in found if not any(part.startswith(".") for part in path.relative_to(root).parts)]
+
+
+def _locate(videos: list[LabelledVideo], root: Path, table: Path, need_videos: bool) -> list[LabelledVideo]:
+    """Pair rows with files, both ways."""
+    located = [replace(video, path=root / video.name if (root / video.name).is_file() else None) for video in videos]
+    if not need_videos:
+        return located
+    for video in located:
+        if video.path is None:
+            raise WsvadError(f"{root / video.name}: listed in {table.name} but not there; add it or delete its row")
+        if video.path.suffix.lower() not in VIDEO_SUFFIXES:
+            raise WsvadError(f"{video.path}: not a video by its ending; convert it or delete its row in {table.name}")
+    named = {video.path for video in located}
+    for path in _files(root):
+        if path not in named:
+            raise WsvadError(f"{path}: has no row in {table}; add one (0 or 1) or move the file away")
+    return located
+
+
+def _folders_as_labels(root: Path) -> list[LabelledVideo]:
+    videos = []
+    for path in _files(root):
+        name = path.relative_to(root)
+        if len(name.parts) < 2:
+            raise WsvadError(
+                f"{root}: no labels.csv here, and {name} is in no subfolder; write labels.csv (video,label), "
+                "or sort the videos into folders such as normal/ and fight/"
+            )
+        category = name.parts[0].lower()
+        label = int(category != "normal")
+        videos.append(LabelledVideo(name=name.as_posix(), label=label, category=category, split="train", path=path))
+    if not videos:
+        raise WsvadError(f"{root}: no labels.csv and no videos here")
+    return videos
+
+
+# ------------------------------------------------------------------------------------------------- truth and splits
+
+
+def _with_truth(videos: list[LabelledVideo], table: Path) -> list[LabelledVideo]:
+    by_name = {video.name: video for video in videos}
+    intervals: dict[str, list[Interval]] = defaultdict(list)
+    for place, row in _rows(table, {"video", "start_frame", "end_frame"}):
+        name = row["video"]
+        if name not in by_name:
+            raise WsvadError(f"{place}: no video is called '{name}' in the labels")
+        if by_name[name].label == 0:
+            raise WsvadError(f"{place}: {name} is labelled normal but has an interval; mend one of the two")
+        try:
+            start, end = int(row["start_frame"]), int(row["end_frame"])
+        except ValueError:
+            raise WsvadError(f"{place}: frames of {name} must be whole numbers") from None
+        if not 0 <= start < end:
+            raise WsvadError(f"{place}: interval [{start}, {end}) of {name} is empty or begins before frame 0")
+        intervals[name].append(Interval(start=start, end=end, category=row.get("category") or by_name[name].category))
+    for video in videos:
+        if video.split == "test" and video.label == 1 and video.name not in intervals:
+            raise WsvadError(
+                f"{table}: abnormal test video {video.name} has no interval; add it, or use it for training"
+            )
+    return [
+        replace(video, intervals=tuple(intervals[video.name]) if video.label == 0 or video.name in intervals else None)
+        for video in videos
+    ]
+
+
+def _hold_out(videos: list[LabelledVideo], share: float, seed: int) -> list[LabelledVideo]:
+    held_out = set(hold_out(videos, share, seed)[1])
+    return [replace(video, split="test" if video.name in held_out else "train") for video in videos]
+
+
+def _check_training(dataset: Dataset, place: Path) -> None:
+    labels = [video.label for video in dataset.train]
+    if len(labels) < 2:
+        raise WsvadError(f"{place}: {len(labels)} training videos; at least one normal and one abnormal are needed")
+    for label, word in enumerate(("normal", "abnormal")):
+        if label not in labels:
+            raise UsageError(
+                f"{place}: no {word} training video; learning needs both kinds, normal (0) and abnormal (1)"
+            )
