@@ -18,9 +18,7 @@ from pathlib import Path
 from wsvad.datasets.dataset import Dataset, Interval, LabelledVideo
 from wsvad.errors import WsvadError
 
-VIDEO_SUFFIXES = {f".{name}" for name in ("mp4", "avi", "mkv", "mov", "m4v", "webm", "mpg", "mpeg", "ts", "wmv", "flv")}
-    [".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".3gp", ".ogv"]
-)
+VIDEO_SUFFIXES = {f".{name}" for name in ["mp4", "avi", "mkv", "mov", "m4v", "webm", "mpg", "mpeg", "ts", "wmv", "flv"]}
 LABELS = {"0": 0, "1": 1, "normal": 0, "abnormal": 1}
 TEST_SHARE = 0.3
 """Share of each category that is held out for testing where no split is given."""
