@@ -238,6 +238,6 @@ def _check_training(dataset: Dataset, place: Path) -> None:
         raise WsvadError(f"{place}: {len(labels)} training videos; at least one normal and one abnormal are needed")
     for label, word in enumerate(("normal", "abnormal")):
         if label not in labels:
-            raise UsageError(
+            raise WsvadError(
                 f"{place}: no {word} training video; learning needs both kinds, normal (0) and abnormal (1)"
             )

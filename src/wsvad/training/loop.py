@@ -1,0 +1,127 @@
+"""One loop that runs the phases of any method; it knows nothing of teachers, students or streams."""
+
+from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from wsvad.datasets.bags import PackedBags
+from wsvad.errors import WsvadError
+from wsvad.methods.method import Batch, Phase
+from wsvad.training.checkpoint import load_checkpoint, read_place, save_checkpoint
+from wsvad.training.normalisation import Normalisation
+
+Precision = Literal["fp32", "bf16"]
+
+
+class Sampler:
+    """Which bags make up batch i: each class is shuffled anew every time it has been seen once, and drawn without a
+    break (public code drops the last incomplete batch instead). A pure function of seed and i, so that a run can be
+    resumed anywhere.
+    """
+
+    def __init__(self, normal: Tensor, abnormal: Tensor, bags: int, seed: tuple[int, ...]):
+        self.classes = (normal, abnormal)
+        self.bags = bags
+        self.seed = seed
+
+    def rows(self, iteration: int) -> Tensor:
+        """Row numbers of a batch, normal first: `(2 * bags,)`."""
+        return torch.cat([self._draw(label, iteration) for label in (0, 1)])
+
+    def _draw(self, label: int, iteration: int) -> Tensor:
+        rows = self.classes[label]
+        places = np.arange(iteration * self.bags, (iteration + 1) * self.bags)
+        rounds, order = places // len(rows), places % len(rows)
+        shuffled = {r: np.random.default_rng((*self.seed, label, int(r))).permutation(len(rows)) for r in set(rounds)}
+        return rows[[int(shuffled[r][o]) for r, o in zip(rounds, order, strict=True)]]
+
+
+def run_phases(
+    method: nn.Module,
+    phases: Sequence[Phase],
+    bags: Callable[[int], PackedBags],
+    normalisation: Normalisation,
+    *,
+    seed: int,
+    without: Collection[str] = (),
+    points: int = 20,
+    at_point: Callable[[Phase, int, dict[str, float]], dict[str, Any]] = lambda phase, iteration, loss: {},
+    at_step: Callable[[Phase, int, float], None] = lambda phase, iteration, loss: None,
+    checkpoint: Path | None = None,
+    precision: Precision = "fp32",
+    device: torch.device | str = "cpu",
+) -> list[dict[str, Any]]:
+    """Run `phases` in order, and return the run's history.
+
+    Args:
+        bags: gives the training bags pooled to a number of segments.
+        without: names of training videos that are left out.
+        points: how often a phase stops to take stock: `at_point(phase, iteration, mean loss parts since the last
+            point)` is called, what it returns becomes part of the history, and a checkpoint is written.
+        checkpoint: written at each point and read at the start, so that the same call after a kill goes on and ends
+            in the same weights. The caller deletes it when the results are safe.
+
+    Raises:
+        WsvadError: the loss is no longer a number.
+    """
+    place = (read_place(checkpoint) if checkpoint else None) or {"phase": 0, "iteration": 0, "history": []}
+    history: list[dict[str, Any]] = place["history"]
+    for number in range(place["phase"], len(phases)):
+        phase = phases[number]
+        packed = bags(phase.segments)
+        sampler = Sampler(packed.rows(0, without), packed.rows(1, without), phase.bags, (seed, number))
+        optimizer = phase.optimizer(phase.parameters, lr=phase.lr, weight_decay=phase.weight_decay, **phase.options)
+        start = 0
+        if number == place["phase"] and place["iteration"]:
+            assert checkpoint is not None
+            start = place["iteration"]
+            load_checkpoint(checkpoint, method, optimizer)
+        stops = {round((point + 1) * phase.iterations / points) for point in range(points)}
+        since: list[dict[str, float]] = []
+        method.train()
+        for iteration in range(start, phase.iterations):
+            batch = gather(packed, sampler.rows(iteration), normalisation, device)
+            since.append(step(phase, batch, optimizer, precision))
+            at_step(phase, iteration + 1, since[-1]["total"])
+            if iteration + 1 in stops:
+                loss = {name: float(np.mean([parts[name] for parts in since])) for name in since[0]}
+                method.eval()
+                found = at_point(phase, iteration + 1, loss)
+                method.train()
+                history.append({"phase": phase.name, "iteration": iteration + 1, "loss": loss, **found})
+                since = []
+                if checkpoint:
+                    now = {"phase": number, "iteration": iteration + 1, "history": history}
+                    save_checkpoint(checkpoint, method, optimizer, now)
+    method.eval()
+    return history
+
+
+def gather(packed: PackedBags, rows: Tensor, normalisation: Normalisation, device: torch.device | str) -> Batch:
+    """A batch of packed bags, normalised, on the device."""
+    streams = normalisation({name: stream[rows] for name, stream in packed.streams.items()})
+    return Batch(
+        streams={name: stream.to(device) for name, stream in streams.items()},
+        labels=packed.labels[rows].to(device, torch.float32),
+        categories=tuple(packed.categories[row] for row in rows.tolist()),
+    )
+
+
+def step(phase: Phase, batch: Batch, optimizer: torch.optim.Optimizer, precision: Precision) -> dict[str, float]:
+    """One optimiser step; returns the loss parts."""
+    device = batch.labels.device.type
+    with torch.autocast(device, torch.bfloat16) if precision == "bf16" else nullcontext():
+        parts = phase.loss(batch)
+    optimizer.zero_grad(set_to_none=True)
+    parts["total"].backward()
+    values = {name: float(part.detach()) for name, part in parts.items()}
+    if not np.isfinite(values["total"]):
+        told = ", ".join(f"{name} {value:.3g}" for name, value in values.items())
+        raise WsvadError(f"training ran away in phase '{phase.name}' ({told}); lower the learning rate, or use fp32")
+    optimizer.step()
+    return values
