@@ -1,0 +1,142 @@
+"""Encode a video into its streams: decoded once for all encoders, snippet by snippet, in bounded memory."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wsvad.encoders.encoder import Encoder
+from wsvad.errors import WsvadError
+from wsvad.features.store import Passport, StoredFeatures
+from wsvad.files import sha256
+from wsvad.video.clock import SNIPPET
+from wsvad.video.reader import DECODER, Frame, VideoReader
+
+Encoders = Mapping[str, tuple[Encoder, ...]]
+"""Stream name → encoders whose outputs are joined on the feature axis."""
+
+
+class SnippetEncoder:
+    """Frames in, one feature row per stream out each time that a snippet is full.
+
+    A file and a live source both go through here, one snippet at a time, and so give the same features bit by bit.
+    At most one snippet of decoded frames is held; only those that an encoder eats are converted, each form once.
+    """
+
+    def __init__(self, encoders: Encoders, *, stride: int = SNIPPET):
+        self.encoders = encoders
+        self.stride = stride
+        self._frames: list[Frame] = []
+
+    def push(self, frame: Frame) -> dict[str, np.ndarray] | None:
+        """Take the next frame; the finished snippet's rows `(D,)` by stream, None while it is not full."""
+        self._frames.append(frame)
+        return self.flush() if len(self._frames) == self.stride else None
+
+    def flush(self) -> dict[str, np.ndarray] | None:
+        """The rows of the frames that remain (a short last snippet); None if there are none."""
+        if not self._frames:
+            return None
+        frames, self._frames = self._frames, []
+        converted: dict[tuple[object, ...], np.ndarray] = {}
+        return {
+            stream: np.concatenate([_encode(encoder, frames, converted) for encoder in encoders])
+            for stream, encoders in self.encoders.items()
+        }
+
+
+def _encode(encoder: Encoder, frames: list[Frame], converted: dict[tuple[object, ...], np.ndarray]) -> np.ndarray:
+    """One snippet through one encoder: `(D,)` float32. `converted` is shared by the encoders of the snippet."""
+    sampling = encoder.sampling
+    offsets = sampling.offsets(len(frames))
+    for offset in offsets:
+        key = (offset, sampling.size, sampling.colour)
+        if key not in converted:
+            converted[key] = frames[offset].array(sampling.size, sampling.colour)
+    snippet = np.stack([converted[offset, sampling.size, sampling.colour] for offset in offsets])
+    row = np.asarray(encoder.encode([snippet]), dtype=np.float32)
+    if row.shape != (1, encoder.width):
+        raise WsvadError(
+            f"encoder {encoder.name}: gave features of shape {row.shape} for one snippet, not (1, {encoder.width})"
+        )
+    return row[0]
+
+
+def encode_video(
+    path: Path | str,
+    encoders: Encoders,
+    on_frames: Callable[[int], None] | None = None,
+    *,
+    threads: int = 0,
+) -> dict[str, StoredFeatures]:
+    """Encode a video file into all its streams in one pass.
+
+    Args:
+        path: the video.
+        encoders: stream name → encoders, joined on the feature axis in this order.
+        on_frames: told after each snippet how many frames were read since the last call.
+        threads: decoding threads, see `VideoReader`.
+
+    Returns:
+        Stream name → features `(T, D)` float32 with T = ⌈F / 16⌉, the T+1 edges of the snippets in seconds, and the
+        passport.
+
+    Raises:
+        WsvadError: as `VideoReader`; or an encoder breaks its word.
+    """
+    source = sha256(path) if Path(path).is_file() else None
+    snippets = SnippetEncoder(encoders)
+    rows: dict[str, list[np.ndarray]] = {stream: [] for stream in encoders}
+    edges: list[float] = []
+    frame: Frame | None = None
+
+    def keep(finished: dict[str, np.ndarray] | None, count: int) -> None:
+        if finished is not None:
+            for stream, row in finished.items():
+                rows[stream].append(row)
+            if on_frames is not None:
+                on_frames(count)
+
+    with VideoReader(path, threads=threads) as video:
+        for frame in video:
+            if frame.index % SNIPPET == 0:
+                edges.append(float(frame.time))
+            keep(snippets.push(frame), SNIPPET)
+        assert frame is not None  # a reader that opens has a first frame
+        frames = frame.index + 1
+        keep(snippets.flush(), frames % SNIPPET)
+        edges.append(float(frame.time + frame.duration))
+    return {
+        stream: StoredFeatures(
+            features=np.stack(rows[stream]),
+            passport=passport(
+                encoders[stream],
+                frames=frames,
+                frame_rate=str(video.info.rate),
+                source=source,
+                damaged=video.damaged,
+            ),
+            times=np.asarray(edges),
+        )
+        for stream in encoders
+    }
+
+
+def passport(encoders: tuple[Encoder, ...], **per_video: Any) -> Passport:
+    """The passport of a stream that these encoders make together: names and weights joined by "+", settings nested
+    by encoder where there are several. `per_video` gives the passport's fields below the line."""
+    each = [encoder.passport() for encoder in encoders]
+    weights = [str(one.get("weights") or "") for one in each]
+    settings = {str(one["encoder"]): one.get("settings", {}) for one in each}
+    return Passport(
+        encoder="+".join(str(one["encoder"]) for one in each),
+        width=sum(encoder.width for encoder in encoders),
+        weights="+".join(weights) if any(weights) else None,
+        # Through JSON, as it will be read back: a tuple that was written is a list.
+        settings=json.loads(json.dumps(settings if len(each) > 1 else each[0].get("settings", {}))),
+        window=SNIPPET,
+        decoder=DECODER,
+        **per_video,
+    )

@@ -1,0 +1,309 @@
+"""Read a video file frame by frame: exact timestamps, upright pictures, and damage that never stops the reading.
+
+Decoding and colour conversion are apart: a `Frame` holds the decoder's own picture and is converted, resized and
+turned only when its array is asked for. A reader holds one frame at a time and so reads a video of any length.
+"""
+
+import heapq
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
+
+from wsvad.errors import WsvadError
+
+Colour = Literal["rgb", "gray"]
+
+DECODER = f"PyAV {av.__version__}"
+"""Decoder and its version, as a passport records it."""
+
+_EIGHT_BIT_LUMA = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "gray"}
+_MAX_READ_ERRORS = 32
+"""Read errors without a packet between them after which the rest of a file is given up."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoInfo:
+    """What is known of a video before it has been read to its end."""
+
+    path: Path
+    width: int
+    """Of the upright picture."""
+    height: int
+    """Of the upright picture."""
+    rate: Fraction
+    """Average frame rate in 1/s; 25 where the file does not say."""
+    codec: str
+    rotation: int
+    """Degrees (0, 90, 180, 270) by which stored pictures are turned counter-clockwise to stand upright."""
+    declared: int | None
+    """Frames according to the file's header, which may be wrong; None where it does not say."""
+
+
+class Pictures:
+    """Convert decoded pictures into upright arrays of one video's size; keeps one swscale context per form."""
+
+    def __init__(self, width: int, height: int, rotation: int):
+        self.size = (width, height)
+        self.rotation = rotation
+        self._scalers: dict[tuple[int, int, str], VideoReformatter] = {}
+
+    def array(self, picture: av.VideoFrame, size: tuple[int, int] | None, colour: Colour) -> np.ndarray:
+        """The picture upright, `(h, w, 3)` or `(h, w)` uint8; the array is the caller's own."""
+        width, height = size or self.size
+        if self.rotation in (90, 270):
+            width, height = height, width
+        if colour == "rgb":
+            array = self._scaled(picture, width, height, "rgb24")
+        elif (picture.width, picture.height) == (width, height) and picture.format.name in _EIGHT_BIT_LUMA:
+            array = _plane(picture)
+        else:
+            array = self._scaled(picture, width, height, "gray")
+        return np.ascontiguousarray(np.rot90(array, self.rotation // 90)) if self.rotation else array
+
+    def _scaled(self, picture: av.VideoFrame, width: int, height: int, form: str) -> np.ndarray:
+        scaler = self._scalers.setdefault((width, height, form), VideoReformatter())
+        # Gray stays luma as it is stored: with both ranges declared full, swscale does not stretch it.
+        stored = ColorRange.JPEG if form == "gray" else None
+        scaled = scaler.reformat(
+            picture,
+            width=width,
+            height=height,
+            format=form,
+            src_color_range=stored,
+            dst_color_range=stored,
+            # Exact rounding gives the same bytes on every processor, and no seam at odd widths.
+            interpolation=Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT,
+            threads=1,
+        )
+        array = scaled.to_ndarray()
+        return array.copy() if scaled is picture else array
+
+
+def _plane(picture: av.VideoFrame) -> np.ndarray:
+    """A copy of the luma plane without the padding at the end of its lines."""
+    plane = picture.planes[0]
+    lines = np.frombuffer(memoryview(plane), np.uint8)[: plane.line_size * picture.height]
+    return lines.reshape(picture.height, plane.line_size)[:, : picture.width].copy()
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame of a video, converted when its array is asked for."""
+
+    index: int
+    """0 for the first."""
+    time: Fraction
+    """Seconds since the start of the file, strictly increasing."""
+    duration: Fraction
+    """Seconds for which it is shown, as far as the file says; one over the frame rate otherwise."""
+    picture: av.VideoFrame
+    pictures: Pictures
+
+    def array(self, size: tuple[int, int] | None = None, colour: Colour = "rgb") -> np.ndarray:
+        """The upright picture as `(h, w, 3)` RGB or `(h, w)` luma, uint8.
+
+        Args:
+            size: width and height of the upright picture; None for the video's own. Resized (bilinear, averaging
+                where it shrinks) in the same pass as the colours are converted.
+            colour: "gray" is luma as the video stores it, mostly 16–235, and is not converted at all if the size
+                stays.
+        """
+        return self.pictures.array(self.picture, size, colour)
+
+
+class VideoReader:
+    """The frames of a video file, in order, once.
+
+        with VideoReader("camera-3.mp4") as video:
+            for frame in video:
+                frame.index, frame.time, frame.array((224, 224))
+
+    A frame that cannot be decoded is replaced by the one before it and counted in `damaged`, so that frame numbers
+    hold; frames that precede the first decodable one are left out. Once a frame has been decoded, nothing that is
+    wrong with the file raises: reading ends where nothing more can be had.
+
+    Times are `pts · time_base` exactly; of a file that starts later than zero (a transport stream), the start is
+    subtracted. A frame without a usable timestamp comes one frame period after the one before.
+    """
+
+    def __init__(self, path: Path | str, *, threads: int = 0):
+        """Open a video and decode its first frame.
+
+        Args:
+            path: a local file.
+            threads: decoding threads; 0 = as many as FFmpeg likes. With 1, a damaged file gives the same frames each
+                time.
+
+        Raises:
+            WsvadError: there is no such file, or it is empty, no video, truncated so that no frame can be had, or
+                holds audio alone.
+        """
+        path = Path(path)
+        self.damaged = 0
+        """Frames so far that could not be decoded and were replaced by the one before."""
+        self._broken = False
+        self._container = _open(path)
+        try:
+            self._stream = _video_stream(self._container, path)
+            self._stream.thread_type = "AUTO"
+            self._stream.thread_count = threads
+            self._time_base = self._stream.time_base or Fraction(1, 90_000)
+            self._start = _start(self._container, self._stream)
+            self._decoded = self._decode()
+            first = next(self._decoded, None)
+        except BaseException:
+            self._container.close()
+            raise
+        if first is None:
+            self._container.close()
+            raise WsvadError(f"{path}: no frame of it can be decoded; it is damaged, so copy it again or leave it out")
+        self._first = [first]
+        self.info = _info(path, self._stream, first[0])
+        self._pictures = Pictures(self.info.width, self.info.height, self.info.rotation)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the file back; frames that are held stay usable."""
+        self._decoded.close()
+        self._container.close()
+
+    def __iter__(self) -> Iterator[Frame]:
+        period = 1 / self.info.rate
+        index, time = 0, -period
+        while True:
+            picture, pts = self._first.pop() if self._first else next(self._decoded, (None, None))
+            if picture is None:
+                return
+            stamp = None if pts is None else pts * self._time_base - self._start
+            time = stamp if stamp is not None and (index == 0 or stamp > time) else time + period
+            duration = picture.duration * self._time_base if picture.duration else period
+            yield Frame(index, time, duration, picture, self._pictures)
+            index += 1
+
+    def _decode(self) -> Generator[tuple[av.VideoFrame, int | None], None, None]:
+        """Pictures in presentation order with their pts, lost ones replaced.
+
+        A lost picture raises where its packet is decoded, or is silently dropped some packets later, so losses are
+        found by their timestamps: once anything was wrong, a packet whose pts was passed over without a picture is
+        a lost one. A codec with packets that show nothing (VP8) reveals itself while all is well, and is left alone.
+        """
+        waiting: list[int] = []  # pts of packets that were sent and have given no picture, a heap
+        filled: set[int] = set()
+        previous: av.VideoFrame | None = None
+        every_packet_shows = True
+        for packet in self._packets():
+            if packet is not None and packet.pts is not None and not packet.is_discard:
+                heapq.heappush(waiting, packet.pts)
+            pictures, failed = self._send(packet)
+            if failed and previous is not None and packet is not None and packet.pts is None:
+                self.damaged += 1
+                yield previous, None
+            for picture in pictures:
+                if picture.pts in filled:  # comes late, and its place is taken
+                    continue
+                while picture.pts is not None and waiting and waiting[0] <= picture.pts:
+                    pts = heapq.heappop(waiting)
+                    if pts == picture.pts or previous is None:
+                        continue
+                    every_packet_shows &= self._broken
+                    if every_packet_shows:
+                        filled.add(pts)
+                        self.damaged += 1
+                        yield previous, pts
+                yield picture, picture.pts
+                previous = picture
+        while self._broken and every_packet_shows and waiting and previous is not None:
+            self.damaged += 1
+            yield previous, heapq.heappop(waiting)
+
+    def _send(self, packet: av.Packet | None) -> tuple[list[av.VideoFrame], bool]:
+        """Decode one packet (None: what is left in the decoder): pictures, and whether it failed."""
+        try:
+            pictures = self._stream.decode(packet)
+        except av.FFmpegError:
+            self._broken = True
+            return [], True
+        self._broken |= (packet is not None and packet.is_corrupt) or any(picture.is_corrupt for picture in pictures)
+        return pictures, False
+
+    def _packets(self) -> Iterator[av.Packet | None]:
+        """Packets of the video stream, then None; reading goes on after errors as long as anything comes."""
+        errors = 0
+        while errors < _MAX_READ_ERRORS:
+            try:
+                for packet in self._container.demux(self._stream):
+                    if packet.size:  # the last packet is empty and asks for a flush, which None does below
+                        errors = 0
+                        yield packet
+                break
+            except av.FFmpegError:
+                self._broken = True
+                errors += 1
+        yield None
+
+
+def _open(path: Path) -> av.container.InputContainer:
+    if not path.is_file():
+        raise WsvadError(f"{path}: there is no such video file")
+    try:
+        if path.stat().st_size == 0:
+            raise WsvadError(f"{path}: the file is empty (0 bytes); copy it again or leave it out")
+        # "file:" and the white list: a name or a playlist in disguise never makes FFmpeg read anything else.
+        return av.open(f"file:{path}", "r", metadata_errors="replace", container_options={"protocol_whitelist": "file"})
+    except PermissionError:
+        raise WsvadError(f"{path}: no permission to read it") from None
+    except (av.FFmpegError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise WsvadError(
+            f"{path}: not a video that can be read, or cut off before its index ({reason}); "
+            "copy it again, or convert it with FFmpeg"
+        ) from None
+
+
+def _video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
+    """The first video stream that is not a cover picture."""
+    for stream in container.streams.video:
+        if not stream.disposition & av.stream.Disposition.attached_pic:
+            if stream.codec_context is None:
+                raise WsvadError(f"{path}: no decoder for its video format; convert it to H.264 with FFmpeg")
+            return stream
+    held = "only audio" if container.streams.audio else "no video stream"
+    raise WsvadError(f"{path}: holds {held}, no pictures; leave it out")
+
+
+def _start(container: av.container.InputContainer, stream: av.VideoStream) -> Fraction:
+    """Seconds at which the file starts: 0 unless all of its streams start later, or the video before."""
+    starts = {s: s.start_time * s.time_base for s in container.streams if s.start_time is not None and s.time_base}
+    if stream not in starts:
+        return Fraction(0)
+    return min(starts[stream], max(Fraction(0), min(starts.values())))
+
+
+def _info(path: Path, stream: av.VideoStream, picture: av.VideoFrame) -> VideoInfo:
+    rotation = round(picture.rotation / 90) * 90 % 360
+    width, height = picture.width, picture.height
+    if rotation in (90, 270):
+        width, height = height, width
+    return VideoInfo(
+        path=path,
+        width=width,
+        height=height,
+        rate=Fraction(stream.average_rate or stream.guessed_rate or stream.base_rate or 25),
+        codec=stream.codec_context.name,
+        rotation=rotation,
+        declared=stream.frames or None,
+    )
