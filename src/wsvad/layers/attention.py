@@ -1,0 +1,95 @@
+"""Self-attention over time with a second, fixed branch that looks at the neighbours (GL-MHSA of UR-DMU).
+
+Shapes: B videos, T snippets, D features; a head is D/heads wide.
+
+The local branch weighs snippet j by `w_ij = exp(−|i−j|/e)`, e being Euler's number, whatever the head. So it commutes
+with every linear layer over features, and one average over the neighbours serves all heads.
+"""
+
+import math
+from functools import lru_cache
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+LocalNorm = Literal["column", "row"]
+
+REACH = 64
+"""Neighbours on each side that can change a float32: exp(−65/e) is 4e-11."""
+BLOCK = 128
+"""Snippets that one band matrix serves."""
+DENSE = 256
+"""Up to so many snippets the whole T×T matrix is as fast as its band."""
+PIECE = 2048
+"""Queries that attend at a time: bounds the memory, and keeps the work between two matrix products in the cache."""
+
+
+def local_sums(length: int) -> Tensor:
+    """`Σ_k w_ik` for every i: `(T,)` float32, in closed form (two geometric series)."""
+    ratio = math.exp(-1 / math.e)
+    i = torch.arange(length, dtype=torch.float64)
+    return ((1 + ratio - ratio ** (i + 1) - ratio ** (length - i)) / (1 - ratio)).float()
+
+
+def local_decay(rows: int, columns: int, offset: int = 0) -> Tensor:
+    """`exp(−|i + offset − j|/e)` for `rows` × `columns`."""
+    i, j = torch.arange(rows, dtype=torch.float32), torch.arange(columns, dtype=torch.float32)
+    return torch.exp(-(i[:, None] + offset - j[None, :]).abs() / math.e)
+
+
+@lru_cache(maxsize=16)
+def local_weights(length: int, norm: LocalNorm) -> Tensor:
+    """The local attention matrix A2, `(T, T)`. Shared: not to be written to.
+
+    `column` divides `w_ij` by the sum of column j, as the official code does (so that the rows at the borders sum to
+    less than 1); `row` by the sum of row i, which is the paper's intent.
+    """
+    sums = local_sums(length)
+    return local_decay(length, length) / (sums[None, :] if norm == "column" else sums[:, None])
+
+
+def local_average(x_BTD: Tensor, norm: LocalNorm) -> Tensor:
+    """`A2 · x`, the neighbours' average of every snippet; in O(T) for a long video."""
+    length = x_BTD.shape[1]
+    if length <= DENSE:
+        return torch.matmul(local_weights(length, norm).to(x_BTD), x_BTD)
+    sums = local_sums(length).to(x_BTD)[:, None]
+    if norm == "column":
+        x_BTD = x_BTD / sums
+    blocks = -(-length // BLOCK)
+    padded = F.pad(x_BTD, (0, 0, REACH, blocks * BLOCK - length + REACH))
+    windows = padded.unfold(1, BLOCK + 2 * REACH, BLOCK).transpose(2, 3)  # (B, blocks, BLOCK + 2·REACH, D), a view
+    band = local_decay(BLOCK, BLOCK + 2 * REACH, REACH).to(x_BTD)
+    mixed = torch.matmul(band, windows).flatten(1, 2)[:, :length]
+    return mixed / sums if norm == "row" else mixed
+
+
+class GlobalLocalAttention(nn.Module):
+    """`[softmax(q·kᵀ/√d)·v ; A2·t]` per head, heads joined, then a linear layer (UR-DMU, GL-MHSA). No mask."""
+
+    def __init__(self, width: int, heads: int, local_norm: LocalNorm):
+        super().__init__()
+        self.heads, self.local_norm = heads, local_norm
+        self.qkvt = nn.Linear(width, 4 * width, bias=False)
+        self.out = nn.Linear(2 * width, width)
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """`(B, T, D)` → `(B, T, D)`."""
+        query, key, value, local = self.qkvt.weight.chunk(4)
+        after_global, after_local = self.out.weight.unflatten(1, (self.heads, 2, -1)).unbind(
+            2
+        )  # each (D, heads, D/heads)
+        k, v = self._split(F.linear(x_BTD, key)), self._split(F.linear(x_BTD, value))
+        near = local_average(x_BTD, self.local_norm)
+        weight = torch.cat([after_global.flatten(1), after_local.flatten(1) @ local], dim=1)
+        pieces = []
+        for x, beside in zip(x_BTD.split(PIECE, 1), near.split(PIECE, 1), strict=True):
+            far = F.scaled_dot_product_attention(self._split(F.linear(x, query)), k, v)
+            pieces.append(F.linear(torch.cat([far.transpose(1, 2).flatten(2), beside], -1), weight, self.out.bias))
+        return torch.cat(pieces, 1)
+
+    def _split(self, x_BTD: Tensor) -> Tensor:
+        """`(B, T, D)` → `(B, heads, T, D/heads)`, a view."""
+        return x_BTD.unflatten(-1, (self.heads, -1)).transpose(1, 2)

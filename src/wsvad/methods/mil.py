@@ -1,0 +1,99 @@
+"""Deep MIL ranking: a bag's highest segment score should beat a normal bag's (Sultani et al., CVPR 2018).
+
+Shapes: B bags, C crops, T segments, D features. A training batch holds its normal bags first, then as many abnormal.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from wsvad.methods.method import Batch, Phase
+
+
+@dataclass(frozen=True, kw_only=True)
+class MilConfig:
+    """The official code's settings."""
+
+    hidden: tuple[int, int] = (512, 32)
+    """Widths of the two hidden layers; the second one is linear, as in the official model."""
+    dropout: float = 0.6
+    """Dropout after each hidden layer, in training."""
+    margin: float = 1.0
+    """By how much an abnormal bag's maximum should exceed a normal bag's."""
+    sparsity: float = 8e-5
+    """Weight of the sum of abnormal scores (eq. 7)."""
+    smoothness: float = 8e-5
+    """Weight of the squared differences of neighbouring abnormal scores (eq. 7)."""
+    weight_decay: float = 1e-3
+    """L2 penalty: weight of the sum of the squared weights, biases left out."""
+    lr: float = 0.01
+    """Learning rate of Adagrad, as in the official code (the paper says 0.001)."""
+    eps: float = 1e-8
+    """Adagrad's ε."""
+    iterations: int = 20_000
+    """Training iterations."""
+    segments: int = 32
+    """Time bins that a bag is averaged to in training."""
+    bags: int = 30
+    """Normal bags in a batch, and as many abnormal ones."""
+
+
+class Mil(nn.Module):
+    """Scores each segment by itself; only the ranking of bag maxima is supervised."""
+
+    learns_from: ClassVar[tuple[str, ...]] = ("rgb",)
+    runs_on: ClassVar[tuple[str, ...]] = ("rgb",)
+    normalisation: ClassVar[str] = "l2"
+    config_class: ClassVar[type] = MilConfig
+
+    def __init__(self, widths: dict[str, int], config: MilConfig | None = None):
+        super().__init__()
+        self.config = config = config or MilConfig()
+        first, second = config.hidden
+        self.scorer = nn.Sequential(
+            nn.Linear(widths["rgb"], first), nn.ReLU(), nn.Dropout(config.dropout),
+            nn.Linear(first, second), nn.Dropout(config.dropout),
+            nn.Linear(second, 1), nn.Sigmoid(),
+        )  # fmt: skip
+        for layer in self.layers:
+            nn.init.xavier_normal_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    @property
+    def layers(self) -> list[nn.Linear]:
+        """The three fully connected layers."""
+        return [layer for layer in self.scorer if isinstance(layer, nn.Linear)]
+
+    def forward(self, streams: dict[str, Tensor]) -> Tensor:
+        """`(B, T, D)` or `(B, C, T, D)` (crops are averaged) → scores `(B, T)` in [0, 1]."""
+        scores = self.scorer(streams["rgb"]).float().squeeze(-1)
+        return scores.mean(1) if scores.ndim == 3 else scores
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Eq. 7: every abnormal maximum against every normal one, summed over abnormal bags, averaged over normal."""
+        normal_BT, abnormal_BT = self(batch.streams).chunk(2)
+        gap_BB = self.config.margin - abnormal_BT.amax(1)[None, :] + normal_BT.amax(1)[:, None]
+        parts = {
+            "ranking": gap_BB.relu().sum(1).mean(),
+            "sparsity": self.config.sparsity * abnormal_BT.sum(),
+            "smoothness": self.config.smoothness * abnormal_BT.diff(dim=1).square().sum(),
+        }
+        return parts | {"total": torch.stack(list(parts.values())).sum()}
+
+    def phases(self) -> list[Phase]:
+        """One: Adagrad on everything."""
+        config = self.config
+        groups = [
+            # An optimiser adds weight_decay·w to the gradient, the gradient of half the penalty that is meant.
+            {"params": [layer.weight for layer in self.layers], "weight_decay": 2 * config.weight_decay},
+            {"params": [layer.bias for layer in self.layers], "weight_decay": 0.0},
+        ]
+        return [
+            Phase(
+                name="train", loss=self.loss, parameters=groups, iterations=config.iterations,
+                segments=config.segments, bags=config.bags,
+                optimizer=torch.optim.Adagrad, lr=config.lr, weight_decay=0.0, options={"eps": config.eps},
+            )
+        ]  # fmt: skip

@@ -1,0 +1,271 @@
+"""UR-DMU: dual memory units with uncertainty regulation (Zhou et al., AAAI 2023). π-VAD's teacher and backbone.
+
+Shapes: B videos, C crops, N sequences (B·C), T snippets, D input features, H hidden width, M memory slots. A training
+batch holds its normal bags first, then as many abnormal ones; `_n` and `_a` are the two halves.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wsvad.errors import WsvadError
+from wsvad.layers.attention import GlobalLocalAttention
+from wsvad.layers.memory import Memory
+from wsvad.methods.method import Batch, Phase
+
+
+@dataclass(frozen=True, kw_only=True)
+class UrDmuConfig:
+    """The official code's settings; the paper states no other."""
+
+    hidden: int = 512
+    """Width H of everything after the embedding."""
+    depth: int = 2
+    """Transformer blocks."""
+    heads: int = 4
+    """Attention heads, each H/heads wide."""
+    feed_forward: int = 512
+    """Hidden width of a block's feed-forward layer."""
+    dropout: float = 0.5
+    """Dropout after attention and in the feed-forward layer, in training."""
+    abnormal_slots: int = 60
+    """Slots of the abnormal memory."""
+    normal_slots: int = 60
+    """Slots of the normal memory."""
+    head: int = 128
+    """Hidden width of the score head."""
+    local_norm: Literal["column", "row"] = "column"
+    """What the local weights are divided by: `column` sums as the official code (and its checkpoints), or `row` sums."""
+    kl_over: Literal["time", "channel"] = "time"
+    """What the KL divergence is summed over: `time` as the official code, or `channel` as is usual."""
+    top_every: int = 16
+    """k = ⌊T / this⌋ + 1 snippets stand for a bag."""
+    triplet_margin: float = 1.0
+    """Margin of the triplet loss."""
+    distance_margin: float = 100.0
+    """Margin of the magnitude distance loss."""
+    dm_weight: float = 0.1
+    """λ1, weight of the dual memory loss."""
+    triplet_weight: float = 0.1
+    """λ2, weight of the triplet loss."""
+    kl_weight: float = 0.001
+    """λ3, weight of the KL loss."""
+    distance_weight: float = 0.0001
+    """λ4, weight of the magnitude distance loss."""
+    iterations: int = 3000
+    """Training iterations."""
+    segments: int = 200
+    """Time bins that a bag is averaged to in training."""
+    bags: int = 64
+    """Normal bags in a batch, and as many abnormal ones."""
+    lr: float = 1e-4
+    """Learning rate of Adam, constant."""
+    weight_decay: float = 5e-5
+    """L2 penalty of Adam (not decoupled)."""
+
+
+class Block(nn.Module):
+    """A pre-norm transformer block: `x ← x + Att(LN(x))`, `x ← x + FF(LN(x))`."""
+
+    def __init__(self, config: UrDmuConfig):
+        super().__init__()
+        width, drop = config.hidden, config.dropout
+        self.attention_norm = nn.LayerNorm(width)
+        self.attention = GlobalLocalAttention(width, config.heads, config.local_norm)
+        self.dropout = nn.Dropout(drop)
+        self.feed_forward_norm = nn.LayerNorm(width)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(width, config.feed_forward), nn.GELU(), nn.Dropout(drop),
+            nn.Linear(config.feed_forward, width), nn.Dropout(drop),
+        )  # fmt: skip
+
+    def forward(self, x_NTH: Tensor) -> Tensor:
+        x_NTH = x_NTH + self.dropout(self.attention(self.attention_norm(x_NTH)))
+        return x_NTH + self.feed_forward(self.feed_forward_norm(x_NTH))
+
+
+class UrDmu(nn.Module):
+    """Embedding, transformer blocks, an abnormal and a normal memory, uncertainty, head.
+
+    `embed`, `blocks` and `score` are the parts in order; another method may put modules between them, and use `l_mil`
+    on what comes out of the last block.
+    """
+
+    learns_from: ClassVar[tuple[str, ...]] = ("rgb",)
+    runs_on: ClassVar[tuple[str, ...]] = ("rgb",)
+    normalisation: ClassVar[str] = "none"
+    config_class: ClassVar[type] = UrDmuConfig
+
+    def __init__(self, widths: dict[str, int], config: UrDmuConfig | None = None):
+        super().__init__()
+        self.config = config = config or UrDmuConfig()
+        width = config.hidden
+        self.embedding = nn.Conv1d(widths["rgb"], width, kernel_size=3, padding=1)
+        self.blocks = nn.Sequential(*(Block(config) for _ in range(config.depth)))
+        self.abnormal_memory = Memory(config.abnormal_slots, width)
+        self.normal_memory = Memory(config.normal_slots, width)
+        self.mu, self.log_variance = nn.Linear(width, width), nn.Linear(width, width)
+        self.head = nn.Sequential(nn.Linear(2 * width, config.head), nn.ReLU(), nn.Linear(config.head, 1))
+
+    # ---------------------------------------------------------------------------------------------------- scoring
+
+    def forward(self, streams: dict[str, Tensor]) -> Tensor:
+        """`(B, T, D)` or `(B, C, T, D)` (crops are averaged) → scores `(B, T)` in [0, 1]."""
+        x = streams["rgb"]
+        crops = x.shape[1] if x.ndim == 4 else 1
+        scores_NT = self.score(self.blocks(self.embed(x.reshape(-1, *x.shape[-2:]))))
+        return scores_NT.unflatten(0, (-1, crops)).mean(1)
+
+    def embed(self, x_NTD: Tensor) -> Tensor:
+        """Step 1: features → `(N, T, H)`, a convolution over three snippets and ReLU."""
+        return self.embedding(x_NTD.transpose(1, 2)).relu().transpose(1, 2).contiguous()
+
+    def score(self, x_NTH: Tensor) -> Tensor:
+        """The last block's output → scores `(N, T)`, with `g = μ(A(x).aug) + μ(Nm(x).aug)` and no noise (4.7)."""
+        a_NTM, n_NTM = self.abnormal_memory(x_NTH), self.normal_memory(x_NTH)
+        g_NTH = self.abnormal_memory.augment(a_NTM, self.mu) + self.normal_memory.augment(n_NTM, self.mu)
+        return self._head(x_NTH, g_NTH)
+
+    def _head(self, x_NTH: Tensor, g_NTH: Tensor) -> Tensor:
+        return self.head(torch.cat([x_NTH, g_NTH], -1)).squeeze(-1).float().sigmoid()
+
+    # --------------------------------------------------------------------------------------------------- learning
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """The loss on a batch of normal bags, then as many abnormal ones."""
+        return self.l_mil(self.blocks(self.embed(batch.streams["rgb"])))
+
+    def l_mil(self, x_NTH: Tensor) -> dict[str, Tensor]:
+        """The loss on the last block's output, normal half first (4.5, 4.6). π-VAD calls it L_MIL.
+
+        The parts are weighted: `cls` (classification), `dm` (dual memory), `triplet`, `kl`, `distance`.
+        """
+        config, mu, log_variance = self.config, self.mu, self.log_variance
+        abnormal, normal = self.abnormal_memory, self.normal_memory
+        x_n, x_a = x_NTH.chunk(2)
+        a_NTM, n_NTM = abnormal(x_NTH), normal(x_NTH)
+        (a_n, a_a), (n_n, n_a) = a_NTM.chunk(2), n_NTM.chunk(2)
+        an_att, a_att = abnormal.attention(a_NTM).chunk(2)
+        n_att, na_att = normal.attention(n_NTM).chunk(2)
+        k = x_NTH.shape[1] // config.top_every + 1
+        anchors, positives, negatives = (top_indices(att, k) for att in (n_att, na_att, a_att))
+
+        mu_n, log_variance_n = normal.augment(n_n, mu).float(), normal.augment(n_n, log_variance).float()
+        sampled_n = mu_n + torch.randn_like(mu_n) * (log_variance_n / 2).exp()
+        mu_a = abnormal.augment(a_a, mu)
+        g_n = sampled_n + abnormal.augment(a_n, mu)
+        g_a = mu_a + normal.augment(n_a, mu)
+        scores = self._head(x_NTH, torch.cat([g_n, g_a]))
+
+        labels = torch.cat([torch.zeros(len(x_n)), torch.ones(len(x_a))]).to(scores)
+        triple = (x_n, anchors), (x_a, positives), (x_a, negatives)
+        far, near = mean_at(mu_a, negatives).norm(dim=-1), mean_at(sampled_n, anchors).norm(dim=-1)
+        divergence = -0.5 * (1 + log_variance_n - mu_n.square() - log_variance_n.exp())
+        parts = {
+            "cls": F.binary_cross_entropy(top_mean(scores, k), labels),
+            "dm": config.dm_weight
+            * (bce(top_mean(a_att, k), 1) + bce(top_mean(1 - na_att, k), 1) + bce(n_att, 1) + bce(an_att, 0)),
+            "triplet": config.triplet_weight
+            * F.triplet_margin_loss(
+                *(F.normalize(mean_at(x, index), dim=-1) for x, index in triple), margin=config.triplet_margin
+            ),
+            "kl": config.kl_weight * divergence.sum(1 if config.kl_over == "time" else 2).mean(),
+            "distance": config.distance_weight * (config.distance_margin - far + near).relu().mean(),
+        }
+        return parts | {"total": torch.stack(list(parts.values())).sum()}
+
+    def phases(self) -> list[Phase]:
+        """One: Adam on everything."""
+        config = self.config
+        return [
+            Phase(
+                name="train", loss=self.loss, parameters=self.parameters(), iterations=config.iterations,
+                segments=config.segments, bags=config.bags,
+                optimizer=torch.optim.Adam, lr=config.lr, weight_decay=config.weight_decay,
+            )
+        ]  # fmt: skip
+
+    # ------------------------------------------------------------------------------------------ public checkpoints
+
+    @classmethod
+    def from_official(cls, state_dict: Mapping[str, Tensor], config: UrDmuConfig | None = None) -> "UrDmu":
+        """Build from a public UR-DMU checkpoint's state dictionary; the input width D is read from it.
+
+        Raises:
+            WsvadError: keys are missing or unexpected, or shapes do not fit the configuration.
+        """
+        given = {key.removeprefix("module."): tensor for key, tensor in state_dict.items()}
+        embedding = given.get("embedding.conv_1.0.weight")
+        width = embedding.shape[1] if embedding is not None and embedding.ndim == 3 else 1
+        method = cls({"rgb": width}, config)
+        own = method.state_dict()
+        names = {official_name(name): name for name in own}
+        missing, unexpected = sorted(names.keys() - given.keys()), sorted(given.keys() - names.keys())
+        if missing or unexpected:
+            raise WsvadError(
+                "not a UR-DMU checkpoint of this configuration; "
+                f"missing: {', '.join(missing) or 'none'}; unexpected: {', '.join(unexpected) or 'none'}"
+            )
+        wrong = [
+            f"{official} is {tuple(given[official].shape)}, expected {tuple(own[name].shape)}"
+            for official, name in names.items()
+            if given[official].shape != own[name].shape
+        ]
+        if wrong:
+            raise WsvadError(f"the UR-DMU checkpoint does not fit the configuration: {'; '.join(wrong)}")
+        method.load_state_dict({name: given[official] for official, name in names.items()})
+        return method
+
+    def to_official(self) -> dict[str, Tensor]:
+        """The state dictionary under the public checkpoint's names."""
+        return {official_name(name): tensor for name, tensor in self.state_dict().items()}
+
+
+OFFICIAL_NAMES = (
+    (r"^embedding\.", "embedding.conv_1.0."),
+    (r"^blocks\.(\d+)\.attention_norm\.", r"selfatt.layers.\1.0.norm."),
+    (r"^blocks\.(\d+)\.attention\.qkvt\.", r"selfatt.layers.\1.0.fn.to_qkv."),
+    (r"^blocks\.(\d+)\.attention\.out\.", r"selfatt.layers.\1.0.fn.to_out.0."),
+    (r"^blocks\.(\d+)\.feed_forward_norm\.", r"selfatt.layers.\1.1.norm."),
+    (r"^blocks\.(\d+)\.feed_forward\.", r"selfatt.layers.\1.1.fn.net."),
+    (r"^abnormal_memory\.slots", "Amemory.memory_block"),
+    (r"^normal_memory\.slots", "Nmemory.memory_block"),
+    (r"^mu\.", "encoder_mu.0."),
+    (r"^log_variance\.", "encoder_var.0."),
+    (r"^head\.", "cls_head.mlp."),
+)
+"""Our names of parameters, and what the public checkpoints call them."""
+
+
+def official_name(name: str) -> str:
+    """What the public checkpoints call our parameter `name`."""
+    for ours, theirs in OFFICIAL_NAMES:
+        name, found = re.subn(ours, theirs, name)
+        if found:
+            return name
+    raise KeyError(name)
+
+
+def top_indices(att_NT: Tensor, k: int) -> Tensor:
+    """The k snippets that are remembered best, `(N, k)`."""
+    return att_NT.topk(k, dim=-1).indices
+
+
+def top_mean(scores_NT: Tensor, k: int) -> Tensor:
+    """The mean of the k largest, `(N,)`."""
+    return scores_NT.topk(k, dim=-1).values.mean(-1)
+
+
+def mean_at(x_NTH: Tensor, indices_Nk: Tensor) -> Tensor:
+    """The mean feature of the chosen snippets, `(N, H)` float32."""
+    return x_NTH.gather(1, indices_Nk[..., None].expand(-1, -1, x_NTH.shape[-1])).float().mean(1)
+
+
+def bce(probability: Tensor, target: float) -> Tensor:
+    """Binary cross-entropy with the same target everywhere."""
+    return F.binary_cross_entropy(probability, torch.full_like(probability, target))
