@@ -1,1 +1,5 @@
-"""Encoders make one stream from a video. Found by name: `motion`, `onnx:FILE`, `tflite:FILE`, `lsa:FILE`."""
+"""Encoders make one stream from a video. Found by name: `motion`, `onnx:FILE`, `tflite:FILE`, `lsa`."""
+
+from wsvad.encoders.build import ENCODERS, Listing, auto, build, list_encoders, models_folder
+
+__all__ = ["ENCODERS", "Listing", "auto", "build", "list_encoders", "models_folder"]

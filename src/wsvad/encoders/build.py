@@ -1,0 +1,125 @@
+"""From what the user types to encoders: `motion`, `tflite:FILE`, `onnx:FILE`, `motion+tflite:FILE`, `auto`."""
+
+import os
+import re
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from wsvad.encoders.encoder import Encoder
+from wsvad.errors import UsageError
+from wsvad.registry import Registry
+
+ENCODERS = Registry(
+    "encoder",
+    motion="wsvad.encoders.motion:Motion",
+    onnx="wsvad.encoders.network:Onnx",
+    tflite="wsvad.encoders.network:TfLite",
+    lsa="wsvad.encoders.lsa:Lsa",
+)
+"""Encoder classes by scheme. What follows the scheme's colon is their only argument: `tflite:FILE` is `TfLite("FILE")`,
+`motion` is `Motion()`. A class that eats video says so by `eats = "video"`, and what it needs by `extra` (the optional
+dependency of this package) and `runtime` (the module that this installs)."""
+
+
+def build(spec: str) -> tuple[Encoder, ...]:
+    """The encoders of a specification; their outputs are concatenated, in this order.
+
+    `spec` is one encoder, several joined by `+`, or `auto`. A file name may hold a `+`, because only one that is
+    followed by the name of an encoder separates.
+
+    Raises:
+        UsageError: no encoder has that name, it does not eat video, or its file is not given.
+        WsvadError: a file is missing or broken, or the library that runs it is not installed.
+    """
+    return tuple(_build_one(part) for part in split(auto()[0] if spec == "auto" else spec))
+
+
+def split(spec: str) -> list[str]:
+    """`a+b` → `[a, b]`, cut only where the name of an encoder follows."""
+    names = "|".join(re.escape(name) for name in ENCODERS)
+    return re.split(rf"\+(?=(?:{names})(?::|\+|$))", spec)
+
+
+def _build_one(spec: str) -> Encoder:
+    scheme, _, argument = spec.partition(":")
+    encoder = ENCODERS[scheme]
+    if getattr(encoder, "eats", "video") != "video":
+        raise UsageError(f"'{spec}': {scheme} makes features from {encoder.eats}, not from video")
+    needs_file = bool(getattr(encoder, "file_suffix", ""))
+    if needs_file and not argument:
+        raise UsageError(f"'{spec}': {scheme} runs a network from a file; write {scheme}:FILE")
+    if not needs_file and argument and scheme == "motion":
+        raise UsageError(f"'{spec}': {scheme} has no file; write {scheme}")
+    return encoder(argument) if argument else encoder()
+
+
+def models_folder() -> Path:
+    """Where networks are looked for: `$WSVAD_MODELS`, else `wsvad/models` in the user's data directory
+    (`$XDG_DATA_HOME`, else `~/.local/share`)."""
+    if folder := os.environ.get("WSVAD_MODELS"):
+        return Path(folder).expanduser()
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "wsvad" / "models"
+
+
+def auto() -> tuple[str, str]:
+    """The best encoder that this machine can run now, and one line for the user. Nothing is downloaded.
+
+    Best is `motion` together with a network from the models folder (the largest that a library here can run, since
+    that is the one fact about quality that a file gives away), else `motion` alone.
+    """
+    folder = models_folder()
+    candidates = [
+        (path.stat().st_size, path.name, f"{scheme}:{path}")
+        for scheme in ("tflite", "onnx")
+        if _installed(scheme)
+        for path in folder.glob(f"*.{scheme}")
+    ]
+    if candidates:
+        _, name, spec = max(candidates)
+        return (
+            f"motion+{spec}",
+            f"encoder: motion and {name} in {folder}; for another, name it: tflite:FILE, onnx:FILE",
+        )
+    return "motion", (
+        f"encoder: motion, which needs no weights; for a better one put an image network (.tflite, .onnx) "
+        f"into {folder}, or name it: tflite:FILE, onnx:FILE"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """One line of `wsvad encoders`."""
+
+    name: str
+    """As it is typed, `tflite:FILE`."""
+    eats: str
+    """What it makes features from, in words."""
+    width: int | None
+    """D; None where the file decides."""
+    available: bool
+    """Whether it runs on this machine as it is."""
+    install: str | None
+    """What makes it run, if it does not."""
+
+
+def list_encoders() -> list[Listing]:
+    """Every encoder that is known here, other packages' included, in the order of their names."""
+    return [_listing(scheme) for scheme in ENCODERS]
+
+
+def _listing(scheme: str) -> Listing:
+    encoder = ENCODERS[scheme]
+    available = _installed(scheme)
+    return Listing(
+        name=f"{scheme}:FILE" if getattr(encoder, "file_suffix", "") else scheme,
+        eats=getattr(encoder, "summary", getattr(encoder, "eats", "video")),
+        width=getattr(encoder, "width", None),
+        available=available,
+        install=None if available else f"pip install 'wsvad[{encoder.extra}]'",
+    )
+
+
+def _installed(scheme: str) -> bool:
+    runtime = getattr(ENCODERS[scheme], "runtime", None)
+    return runtime is None or find_spec(runtime) is not None
