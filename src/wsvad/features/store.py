@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save as serialise
 
 from wsvad.errors import WsvadError
 from wsvad.files import atomic
@@ -55,7 +55,8 @@ class Passport:
     def identity(self) -> dict[str, object]:
         """The fields that must agree before two files are used together."""
         per_video = ("stride", "frames", "frame_rate", "source", "damaged")
-        return {name: value for name, value in dataclasses.asdict(self).items() if name not in per_video}
+        fields = {name: value for name, value in dataclasses.asdict(self).items() if name not in per_video}
+        return json.loads(json.dumps(fields))  # as it is read back: a tuple that was written is a list
 
     def difference(self, other: "Passport") -> str | None:
         """The first field in which the two were made differently, as text; None if they may be mixed."""
@@ -100,7 +101,8 @@ def save(path: Path | str, stored: StoredFeatures) -> None:
         tensors["times"] = np.ascontiguousarray(stored.times, dtype=np.float64)
     metadata = {"passport": json.dumps(dataclasses.asdict(stored.passport))}
     with atomic(path) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
+        # Not save_file: it hides from us that a disk is full.
+        temporary.write_bytes(serialise(tensors, metadata=metadata))
 
 
 def load(path: Path | str) -> StoredFeatures:

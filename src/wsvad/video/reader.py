@@ -24,6 +24,8 @@ DECODER = f"PyAV {av.__version__}"
 """Decoder and its version, as a passport records it."""
 
 _EIGHT_BIT_LUMA = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "gray"}
+_DISCONTINUITY = 1
+"""Seconds by which timestamps must go back to be a clock that began anew, and not a frame out of order."""
 _MAX_READ_ERRORS = 32
 """Read errors without a packet between them after which the rest of a file is given up."""
 
@@ -100,7 +102,7 @@ class Frame:
     index: int
     """0 for the first."""
     time: Fraction
-    """Seconds since the start of the file, strictly increasing."""
+    """Seconds since the start of the file, never decreasing."""
     duration: Fraction
     """Seconds for which it is shown, as far as the file says; one over the frame rate otherwise."""
     picture: av.VideoFrame
@@ -130,7 +132,9 @@ class VideoReader:
     wrong with the file raises: reading ends where nothing more can be had.
 
     Times are `pts · time_base` exactly; of a file that starts later than zero (a transport stream), the start is
-    subtracted. A frame without a usable timestamp comes one frame period after the one before.
+    subtracted. A frame without a timestamp comes one frame period after the one before, and so does the first frame
+    after a clock that began anew (a recording in pieces). A frame out of order, which only damage brings about, has
+    the time of the one before.
     """
 
     def __init__(self, path: Path | str, *, threads: int = 0):
@@ -183,16 +187,27 @@ class VideoReader:
 
     def __iter__(self) -> Iterator[Frame]:
         period = 1 / self.info.rate
-        index, time = 0, -period
+        index, time = 0, None
         while True:
             picture, pts = self._first.pop() if self._first else next(self._decoded, (None, None))
             if picture is None:
                 return
-            stamp = None if pts is None else pts * self._time_base - self._start
-            time = stamp if stamp is not None and (index == 0 or stamp > time) else time + period
+            time = self._time(pts, time, period)
             duration = picture.duration * self._time_base if picture.duration else period
             yield Frame(index, time, duration, picture, self._pictures)
             index += 1
+
+    def _time(self, pts: int | None, before: Fraction | None, period: Fraction) -> Fraction:
+        """Seconds of a frame by its pts and the time of the frame before it."""
+        if pts is None:
+            return Fraction(0) if before is None else before + period
+        time = pts * self._time_base - self._start
+        if before is None or time >= before:
+            return time
+        if before - time < _DISCONTINUITY:
+            return before
+        self._start -= before + period - time
+        return before + period
 
     def _decode(self) -> Generator[tuple[av.VideoFrame, int | None], None, None]:
         """Pictures in presentation order with their pts, lost ones replaced.
