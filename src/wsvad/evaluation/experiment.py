@@ -1,0 +1,381 @@
+"""Fit a method under a protocol: seeds, an honest selection, and metrics with mean and standard deviation.
+
+For each seed there are two fits. The *selection fit* leaves a share of the training videos out; their video AUC says
+after how many iterations to stop, and the scores that they get from a network that never saw them are what a threshold
+is calibrated on. The *fit* learns from all training videos. Its one curve of test metrics then gives three results:
+
+    last           after the last iteration: the headline
+    held_out       after the number of iterations that the held-out training videos chose
+    best_on_test   at the best test AUC: what papers print, and not an honest estimate
+"""
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from math import ceil, isnan, nan
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import yaml
+from rich.progress import Progress
+
+from wsvad import __version__
+from wsvad.datasets.bags import PackedBags, PassportCheck, load_bags, longest, pack
+from wsvad.datasets.dataset import Bag, Dataset, LabelledVideo
+from wsvad.datasets.folder import hold_out
+from wsvad.errors import WsvadError
+from wsvad.evaluation.curves import Curve, evaluate, per_category
+from wsvad.files import read_json, without_nan, write_json, write_text
+from wsvad.methods import METHODS
+from wsvad.methods.method import Phase
+from wsvad.training.loop import Precision, run_phases
+from wsvad.training.normalisation import Kind, Normalisation
+from wsvad.training.run import TrainedMethod, load_method, save_method, widths_of
+from wsvad.training.scoring import score_bags
+
+UCF_CRIME = 810
+"""Videos of the larger class in the training split of UCF-Crime, by which `data` budgets are scaled."""
+SELECTIONS = ("last", "held_out", "best_on_test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """How a method is fitted and selected, whatever the method."""
+
+    seeds: int = 1
+    """Independent runs; results are their mean and standard deviation."""
+    first_seed: int = 0
+    """Seed of the first run; the others count up from it."""
+    budget: Literal["paper", "data"] = "paper"
+    """`paper`: iterations, batch and segments as published. `data`: as many passes over the videos as the paper makes
+    over UCF-Crime, no more bags than there are videos, no more segments than the longest video has snippets; never
+    more than `paper`."""
+    iterations: int | None = None
+    """Iterations of the longest phase (the others in proportion), instead of the budget's."""
+    segments: int | None = None
+    """Segments that a bag is averaged to in training, instead of the budget's."""
+    bags: int | None = None
+    """Normal bags in a batch (as many abnormal ones go with them), instead of the budget's."""
+    normalise: Kind | None = None
+    """`none`, `l2` or `standardise` features; by default as the method's paper does."""
+    hold_out: float = 0.2
+    """Share of the training videos that the selection fit leaves out; 0 saves its time."""
+    points: int = 20
+    """How often a fit is evaluated."""
+    precision: Precision = "fp32"
+    """Arithmetic of training."""
+    device: str = "cpu"
+    """Where training runs: `cpu`, `cuda`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """What a protocol leaves behind."""
+
+    metrics: dict[str, Any]
+    """The content of `metrics.json`."""
+    trained: TrainedMethod
+    """The first seed's method after the last iteration: the one that is used."""
+    test_scores: dict[str, np.ndarray]
+    """Test video → `(T,)`, by that method."""
+    held_out_scores: dict[str, np.ndarray]
+    """Held-out training video → `(T,)`, by its selection fit; empty without one."""
+
+
+@dataclass(kw_only=True)
+class Experiment:
+    """One method on one dataset with its features, under one protocol, kept in one folder."""
+
+    dataset: Dataset
+    features: Path
+    name: str
+    """The method's."""
+    config: Any
+    protocol: Protocol
+    out: Path
+    encoders: dict[str, str] = field(default_factory=dict)
+    """Stream → encoder, for the detector; empty where only features are there."""
+    progress: Progress | None = None
+
+    # ------------------------------------------------------------------------------------------ data
+
+    @cached_property
+    def streams(self) -> tuple[str, ...]:
+        return tuple(METHODS[self.name].learns_from)
+
+    @cached_property
+    def check(self) -> PassportCheck:
+        return PassportCheck(self.features)
+
+    @cached_property
+    def test_bags(self) -> list[Bag]:
+        return list(load_bags(self.dataset.test, self.features, self.streams, self.check))
+
+    @cached_property
+    def _packs(self) -> dict[int, PackedBags]:
+        return {}
+
+    def packed(self, segments: int) -> PackedBags:
+        if segments not in self._packs:
+            self._packs[segments] = pack(self.dataset.train, self.features, self.streams, segments, self.check)
+        return self._packs[segments]
+
+    @cached_property
+    def normalisation(self) -> Normalisation:
+        kind = self.protocol.normalise or METHODS[self.name].normalisation
+        phases = self.phases(self.build(self.protocol.first_seed))
+        return Normalisation.fit(kind, self.packed(phases[-1].segments).streams)
+
+    # ------------------------------------------------------------------------------------------ method and budget
+
+    def build(self, seed: int) -> Any:
+        """The method with that seed's initial weights."""
+        self.packed_any()
+        torch.manual_seed(seed)
+        return METHODS[self.name](widths_of(self.check.passports), self.config).to(self.protocol.device)
+
+    def packed_any(self) -> None:
+        """Read one training bag, so that the widths are known."""
+        if not self.check.passports:
+            list(load_bags(self.dataset.train[:1], self.features, self.streams, self.check))
+
+    def phases(self, method: Any) -> list[Phase]:
+        """The method's phases under the protocol's budget."""
+        protocol, phases = self.protocol, method.phases()
+        if protocol.budget == "data":
+            phases = [scale_to_data(phase, self.dataset.train, self.longest) for phase in phases]
+        if protocol.iterations:
+            factor = protocol.iterations / max(phase.iterations for phase in phases)
+            phases = [replace(phase, iterations=max(1, round(phase.iterations * factor))) for phase in phases]
+        if protocol.segments:
+            phases = [replace(phase, segments=protocol.segments) for phase in phases]
+        if protocol.bags:
+            phases = [replace(phase, bags=protocol.bags) for phase in phases]
+        return phases
+
+    @cached_property
+    def longest(self) -> int:
+        return longest(self.dataset.train, self.features, self.streams[0])
+
+    # ------------------------------------------------------------------------------------------ fits
+
+    def run(self) -> Fitted:
+        """Fit all seeds, going on where an earlier call was stopped, and write the run folder.
+
+        Raises:
+            WsvadError: the folder holds a run with other settings.
+        """
+        started = time.perf_counter()
+        self.claim()
+        seeds = range(self.protocol.first_seed, self.protocol.first_seed + self.protocol.seeds)
+        results = [self.one_seed(seed) for seed in seeds]
+        first = self.out / f"seed-{seeds[0]}"
+        trained = load_method(first)
+        metrics = self.summary(results)
+        write_json(self.out / "metrics.json", metrics)
+        write_text(
+            self.out / "log.jsonl", "".join((self.out / f"seed-{s}" / "log.jsonl").read_text("utf-8") for s in seeds)
+        )
+        save_method(self.out, trained)
+        self.seconds = time.perf_counter() - started
+        return Fitted(
+            metrics=metrics,
+            trained=trained,
+            test_scores={name: np.asarray(scores) for name, scores in results[0]["test_scores"].items()},
+            held_out_scores={name: np.asarray(s) for name, s in results[0]["selection"]["scores"].items()},
+        )
+
+    def claim(self) -> None:
+        """Write `config.yaml`, or make sure that the folder's is the same."""
+        settings = {
+            "wsvad": __version__,
+            "data": self.dataset.name,
+            "features": str(self.features),
+            "method": self.name,
+            "config": dataclasses.asdict(self.config),
+            "protocol": dataclasses.asdict(self.protocol),
+            "encoders": self.encoders,
+        }
+        text = yaml.safe_dump(json.loads(json.dumps(settings)), sort_keys=False, allow_unicode=True)
+        path = self.out / "config.yaml"
+        if path.is_file() and path.read_text("utf-8") != text:
+            before, now = yaml.safe_load(path.read_text("utf-8")), yaml.safe_load(text)
+            other = next((key for key in now if before.get(key) != now[key]), "settings")
+            raise WsvadError(f"{path}: the run there has another '{other}'; give another --out, or delete the folder")
+        write_text(path, text)
+
+    def one_seed(self, seed: int) -> dict[str, Any]:
+        """Both fits of a seed; kept in its folder, and read from there the next time."""
+        folder = self.out / f"seed-{seed}"
+        if (folder / "result.json").is_file():
+            return read_json(folder / "result.json")
+        selection = self.selection_fit(seed, folder)
+        method = self.build(seed)
+        kept: dict[str, np.ndarray] = {}
+
+        def at_point(phase: Phase, iteration: int, loss: dict[str, float]) -> dict[str, Any]:
+            scores = score_bags(method, self.test_bags, self.normalisation, self.protocol.device)
+            kept.update(zip((bag.video for bag in self.test_bags), scores, strict=True))
+            return {"test": evaluate(self.curves(self.dataset.test, self.test_bags, scores))}
+
+        history = self.fit(method, seed, folder / "fit.checkpoint", at_point, f"seed {seed}")
+        if not kept:  # the run was stopped after its last point
+            at_point(self.phases(method)[-1], 0, {})
+        trained = TrainedMethod(
+            name=self.name,
+            method=method.cpu(),
+            widths=widths_of(self.check.passports),
+            normalisation=self.normalisation,
+            encoders=self.encoders,
+            passports={stream: passport.identity() for stream, passport in self.check.passports.items()},
+        )
+        save_method(folder, trained)
+        lines = [{"seed": seed, "fit": "selection", **row} for row in selection["history"]]
+        lines += [{"seed": seed, "fit": "all", **row} for row in history]
+        write_text(folder / "log.jsonl", "".join(json.dumps(without_nan(line)) + "\n" for line in lines))
+        last = [kept[bag.video] for bag in self.test_bags]
+        result = {
+            "seed": seed,
+            "metrics": choose(history, selection["iteration"]),
+            "per_category": per_category(self.curves(self.dataset.test, self.test_bags, last)),
+            "selection": selection,
+            "test_scores": {name: scores.tolist() for name, scores in kept.items()},
+            "parameters": sum(parameter.numel() for parameter in method.parameters()),
+        }
+        write_json(folder / "result.json", result)
+        (folder / "fit.checkpoint").unlink(missing_ok=True)
+        (folder / "selection.checkpoint").unlink(missing_ok=True)
+        return read_json(folder / "result.json")
+
+    def selection_fit(self, seed: int, folder: Path) -> dict[str, Any]:
+        """Fit without the held-out videos: at which iteration they score best, and how each of them scores at last."""
+        path = folder / "selection.json"
+        if path.is_file():
+            return read_json(path)
+        out = set(hold_out(self.dataset.train, self.protocol.hold_out, seed)[1]) if self.protocol.hold_out else set()
+        videos = [video for video in self.dataset.train if video.name in out]
+        if not videos:
+            return {"iteration": None, "history": [], "scores": {}}
+        bags = list(load_bags(videos, self.features, self.streams, self.check))
+        method = self.build(seed)
+        kept: dict[str, list[float]] = {}
+
+        def at_point(phase: Phase, iteration: int, loss: dict[str, float]) -> dict[str, Any]:
+            scores = score_bags(method, bags, self.normalisation, self.protocol.device)
+            kept.update({bag.video: s.tolist() for bag, s in zip(bags, scores, strict=True)})
+            return {"held_out": {"video_auc": evaluate(self.curves(videos, bags, scores))["video_auc"]}}
+
+        history = self.fit(method, seed, folder / "selection.checkpoint", at_point, f"seed {seed}, held out", out)
+        if not kept:
+            at_point(self.phases(method)[-1], 0, {})
+        found = [(row["held_out"]["video_auc"], row["iteration"]) for row in history if "held_out" in row]
+        judged = [pair for pair in found if pair[0] is not None and not isnan(pair[0])]
+        result = {"iteration": max(judged)[1] if judged else None, "history": history, "scores": kept}
+        write_json(path, result)
+        return read_json(path)
+
+    def fit(
+        self,
+        method: Any,
+        seed: int,
+        checkpoint: Path,
+        at_point: Callable[[Phase, int, dict[str, float]], dict[str, Any]],
+        told: str,
+        without: Sequence[str] | set[str] = (),
+    ) -> list[dict[str, Any]]:
+        """Run the phases; only the last one is evaluated."""
+        phases = self.phases(method)
+        task = self.progress.add_task(told, total=sum(p.iterations for p in phases)) if self.progress else None
+
+        def at_step(phase: Phase, iteration: int, loss: float) -> None:
+            if self.progress and task is not None:
+                done = sum(p.iterations for p in phases[: [p.name for p in phases].index(phase.name)]) + iteration
+                self.progress.update(task, completed=done, description=f"{told} · {phase.name} · loss {loss:.3f}")
+
+        return run_phases(
+            method,
+            phases,
+            self.packed,
+            self.normalisation,
+            seed=seed,
+            without=without,
+            points=self.protocol.points,
+            at_point=lambda phase, i, loss: at_point(phase, i, loss) if phase is phases[-1] else {},
+            at_step=at_step,
+            checkpoint=checkpoint,
+            precision=self.protocol.precision,
+            device=self.protocol.device,
+        )
+
+    @staticmethod
+    def curves(videos: Sequence[LabelledVideo], bags: Sequence[Bag], scores: Sequence[np.ndarray]) -> list[Curve]:
+        """What `evaluate` takes: each video's scores with the frames that they stand for, and the truth."""
+        return [Curve.of(v, s, b.frames, b.stride) for v, b, s in zip(videos, bags, scores, strict=True)]
+
+    # ------------------------------------------------------------------------------------------ results
+
+    def summary(self, results: list[dict[str, Any]]) -> dict[str, Any]:
+        """`metrics.json` of all seeds."""
+        selection = {
+            name: over_seeds([result["metrics"][name] for result in results])
+            for name in SELECTIONS
+            if all(result["metrics"].get(name) for result in results)
+        }
+        return {
+            "data": self.dataset.name,
+            "method": self.name,
+            "streams": list(self.streams),
+            "seeds": [result["seed"] for result in results],
+            "iterations": [result["selection"]["iteration"] for result in results],
+            "parameters": results[0]["parameters"],
+            "selection": selection,
+            "per_category": over_seeds([result["per_category"] for result in results]),
+        }
+
+
+def scale_to_data(phase: Phase, videos: Sequence[LabelledVideo], snippets: int) -> Phase:
+    """The paper's passes over UCF-Crime, on fewer and shorter videos."""
+    abnormal = sum(video.label for video in videos)
+    larger = max(abnormal, len(videos) - abnormal)
+    bags = min(phase.bags, larger)
+    passes = phase.iterations * phase.bags / UCF_CRIME
+    return replace(
+        phase,
+        bags=bags,
+        segments=min(phase.segments, snippets),
+        iterations=min(phase.iterations, max(MINIMUM, ceil(passes * larger / bags))),
+    )
+
+
+MINIMUM = 300
+"""Iterations below which a network has not moved far enough from its initial weights, however few the videos."""
+
+
+def choose(history: list[dict[str, Any]], iteration: int | None) -> dict[str, dict[str, float] | None]:
+    """Test metrics of the three selections, from one fit's history."""
+    tested = [row for row in history if "test" in row]
+    by_iteration = {row["iteration"]: row["test"] for row in tested}
+    # Held-out iterations come from the same grid of points, because both fits have the same phases.
+    headline = "auc" if not isnan(tested[-1]["test"]["auc"] or nan) else "video_auc"
+    best = max(tested, key=lambda row: -1.0 if isnan(row["test"][headline] or nan) else row["test"][headline])
+    return {
+        "last": tested[-1]["test"],
+        "held_out": by_iteration.get(iteration) if iteration else None,
+        "best_on_test": best["test"],
+    }
+
+
+def over_seeds(each: list[dict[str, float]]) -> dict[str, dict[str, Any]]:
+    """`{metric: {"mean", "std", "values"}}`; the standard deviation is that of a sample, 0 for one seed."""
+    return {name: spread([nan if e[name] is None else e[name] for e in each]) for name in each[0]}
+
+
+def spread(values: Sequence[float]) -> dict[str, Any]:
+    """Mean, sample standard deviation and the values themselves."""
+    mean = float(np.mean(values))
+    return {"mean": mean, "std": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0, "values": list(values)}

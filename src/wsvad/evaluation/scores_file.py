@@ -1,0 +1,153 @@
+"""The scores file: frame scores of many videos in one `.npz`, for comparing systems without their features.
+
+`video` holds N names, `frames` N lengths, `score` the frame scores of all videos one after the other, and `label`,
+which may be missing, their truth (0 or 1).
+"""
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from wsvad.datasets.dataset import Dataset, LabelledVideo
+from wsvad.errors import WsvadError
+from wsvad.evaluation.curves import Curve, check_length, truth
+from wsvad.files import atomic
+from wsvad.video.clock import positive_frames
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class VideoScores:
+    """One video in a scores file."""
+
+    score: np.ndarray
+    """`(F,)`."""
+    label: np.ndarray | None
+    """`(F,)`, 1 where a frame is abnormal; None where the file does not say."""
+
+
+def write_scores(
+    path: Path | str, scores: Mapping[str, np.ndarray], labels: Mapping[str, np.ndarray] | None = None
+) -> None:
+    """Write a scores file.
+
+    Args:
+        path: the `.npz` file.
+        scores: each video's `(F,)` frame scores (`Curve.frame_scores`), in the order that they are to be kept in.
+        labels: each video's `(F,)` frame labels, 0 or 1.
+
+    Raises:
+        WsvadError: the file cannot be written, or would not be read back.
+    """
+    arrays = {
+        "video": np.array(list(scores), dtype=str),
+        "frames": np.array([len(score) for score in scores.values()], dtype=np.int64),
+        "score": np.concatenate([np.zeros(0, np.float32), *scores.values()]),
+    }
+    if labels is not None:
+        arrays["label"] = np.concatenate([np.zeros(0, np.uint8), *(labels[video] for video in scores)])
+    _split(Path(path), arrays)
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def read_scores(path: Path | str) -> dict[str, VideoScores]:
+    """Read a scores file: each video's frame scores by its name, in the file's order.
+
+    Raises:
+        WsvadError: the file is missing, is not a scores file, or contradicts itself.
+    """
+    path = Path(path)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in ("video", "frames", "score", "label") if key in file}
+    except FileNotFoundError:
+        raise WsvadError(f"{path}: there is no such file") from None
+    except (OSError, EOFError, ValueError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        raise WsvadError(f"{path}: not a scores file (.npz with 'video', 'frames' and 'score'): {error}") from None
+    return _split(path, arrays)
+
+
+def _split(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, VideoScores]:
+    """Check what a scores file holds and cut it into videos."""
+
+    def insist(holds: object, problem: str) -> None:
+        if not holds:
+            raise WsvadError(f"{path}: {problem}; write the scores file again")
+
+    for key in ("video", "frames", "score"):
+        insist(key in arrays, f"has no '{key}'")
+    video, frames, score, label = arrays["video"], arrays["frames"], arrays["score"], arrays.get("label")
+    for key, kinds in {"video": "U", "frames": "iu", "score": "fiu", "label": "iubf"}.items():
+        if key in arrays:
+            found = arrays[key]
+            insist(found.ndim == 1, f"'{key}' has shape {found.shape} instead of one dimension")
+            insist(found.dtype.kind in kinds or not found.size, f"'{key}' cannot be of type {found.dtype}")
+    insist(video.size, "holds no videos")
+    insist(frames.size == video.size, f"{video.size} videos but {frames.size} lengths")
+    names, times = np.unique(video, return_counts=True)
+    insist(times.max() == 1, f"video '{names[times.argmax()]}' is there {times.max()} times")
+    insist(frames.min() > 0, f"video '{video[frames.argmin()]}' has a length of {frames.min()} frames")
+    insist(frames.sum() == score.size, f"lengths add up to {frames.sum()} frames but there are {score.size} scores")
+    ends = np.cumsum(frames.astype(np.int64))
+    if np.isnan(score).any():
+        first = np.searchsorted(ends, np.isnan(score).argmax(), side="right")
+        insist(False, f"video '{video[first]}' has scores that are not numbers (NaN)")
+    if label is not None:
+        insist(label.size == score.size, f"{label.size} labels but {score.size} scores")
+        odd = label[(label != 0) & (label != 1)]
+        insist(not odd.size, f"holds a label {odd[0] if odd.size else ''}; only 0 and 1 are allowed")
+        label = label.astype(np.uint8)
+    return {
+        str(name): VideoScores(score=score[end - n : end], label=None if label is None else label[end - n : end])
+        for name, n, end in zip(video, frames.astype(np.int64), ends, strict=True)
+    }
+
+
+def curves_from_scores_file(path: Path | str, dataset: Dataset | None = None) -> list[Curve]:
+    """Read a scores file and put the truth beside the scores.
+
+    The truth is the dataset's where a dataset is given and knows it, else the file's own `label`. The dataset's test
+    videos and the file's must be the same, and as long up to one snippet (the length rule, section 1.1).
+
+    Raises:
+        WsvadError: the file is not a good one, or it and the dataset differ; the first video to differ is named.
+    """
+    scores = read_scores(path)
+    if dataset is None:
+        return [_curve(name, video, None) for name, video in scores.items()]
+    listed = {video.name: video for video in dataset.test}
+    if missing := [name for name in listed if name not in scores]:
+        raise WsvadError(
+            f"{path}: has no scores for {len(missing)} of the {len(listed)} test videos of {dataset.name}, first "
+            f"'{missing[0]}'; score all of them"
+        )
+    if unknown := [name for name in scores if name not in listed]:
+        raise WsvadError(
+            f"{path}: '{unknown[0]}' is not a test video of {dataset.name} ({len(unknown)} such); "
+            "evaluate it on the dataset that it was scored on"
+        )
+    return [_curve(name, video, listed[name]) for name, video in scores.items()]
+
+
+def _curve(name: str, video: VideoScores, listed: LabelledVideo | None) -> Curve:
+    """A curve with one score for each run of equal frame scores, so that nothing later works on single frames."""
+    frames = len(video.score)
+    label = video.label
+    if listed is not None:
+        check_length(listed, frames)
+        intervals = truth(listed)
+        if intervals is not None:
+            label = positive_frames(intervals, frames, frames, stride=1)
+    starts = np.append(0, np.flatnonzero(video.score[1:] != video.score[:-1]) + 1)
+    abnormal = None if label is None else int(label.any())
+    return Curve(
+        video=name,
+        scores=video.score[starts],
+        lengths=np.diff(starts, append=frames),
+        positives=None if label is None else np.add.reduceat(label, starts, dtype=np.int64),
+        label=listed.label if listed is not None else abnormal,
+        category=listed.category if listed is not None else ("abnormal" if abnormal else "normal"),
+    )

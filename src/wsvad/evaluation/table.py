@@ -1,0 +1,39 @@
+"""Metrics for a reader at a terminal."""
+
+from collections.abc import Mapping
+
+from rich.table import Table
+
+NAMES = {
+    "auc": "frame AUC, all videos",
+    "auc_abnormal": "frame AUC, abnormal videos only",
+    "auc_constant": "frame AUC if each video had one score",
+    "ap": "frame average precision",
+    "ap_trapezoid": "frame average precision, trapezoid rule",
+    "ap_abnormal": "frame average precision, abnormal videos only",
+    "video_auc": "video AUC (highest score against label)",
+    "far": "frames of normal videos that score 0.5 or more",
+}
+"""What each key of the metrics file is, in words, in reading order."""
+
+
+def table(metrics: Mapping[str, float], per_category: Mapping[str, float] | None = None) -> Table:
+    """A table of metrics in percent with two decimals, a dash where one is undefined.
+
+    Args:
+        metrics: fractions by their key in the metrics file; a key that has no plain name stands for itself.
+        per_category: frame AUC of each category's abnormal videos, as fractions.
+    """
+    result = Table("metric", "key")
+    result.add_column("%", justify="right")
+    for key in sorted(metrics, key=lambda key: list(NAMES).index(key) if key in NAMES else len(NAMES)):
+        result.add_row(NAMES.get(key, key), key, _percent(metrics[key]))
+    if per_category:
+        result.add_section()
+        for category, value in per_category.items():
+            result.add_row(f"frame AUC, {category}", "", _percent(value))
+    return result
+
+
+def _percent(fraction: float) -> str:
+    return "–" if fraction != fraction else f"{100 * fraction:.2f}"

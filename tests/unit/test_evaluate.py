@@ -1,0 +1,311 @@
+"""Curves, the numbers of a results table, and scores files."""
+
+import csv
+import io
+import math
+import pickle
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_auc_score
+
+from wsvad.datasets.dataset import Dataset, Interval, LabelledVideo
+from wsvad.errors import WsvadError
+from wsvad.evaluation.curves import Curve, evaluate, per_category
+from wsvad.evaluation.scores_file import curves_from_scores_file, read_scores, write_scores
+from wsvad.evaluation.table import NAMES, table
+
+SHARED = Path(__file__).parents[2].parent / "shared"
+KEYS = {"auc", "ap", "ap_trapezoid", "auc_abnormal", "ap_abnormal", "video_auc", "far", "auc_constant"}
+
+
+def listed(name, *intervals, frames=None, label=None, category=None, known=True):
+    label = int(bool(intervals)) if label is None else label
+    return LabelledVideo(
+        name=name,
+        label=label,
+        category=category or ("abnormal" if label else "normal"),
+        split="test",
+        frames=frames,
+        intervals=tuple(Interval(start=a, end=b, category="x") for a, b in intervals) if known else None,
+    )
+
+
+@pytest.fixture
+def videos():
+    """Four abnormal and three normal videos with odd lengths, with scores that help a little, and ties."""
+    rng = np.random.default_rng(0)
+    result = []
+    for i, frames in enumerate([100, 37, 160, 1, 64, 333, 50]):
+        intervals = [(frames // 3, frames // 3 + max(1, frames // 4))] if i < 4 else []
+        category = ["Arson", "Arson;Riot", "Riot", "Fight"][i] if i < 4 else "normal"
+        score = rng.integers(0, 6, math.ceil(frames / 16)).astype(np.float32) / 6
+        result.append((listed(f"v{i}", *intervals, frames=frames, category=category), score, frames))
+    return result
+
+
+def expanded(videos):
+    """Frame labels, frame scores and video numbers, the slow way."""
+    label, score, number = [], [], []
+    for i, (video, scores, frames) in enumerate(videos):
+        for frame in range(frames):
+            label.append(int(any(x.start <= frame < x.end for x in video.intervals)))
+            score.append(scores[frame // 16])
+            number.append(i)
+    return np.array(label), np.array(score), np.array(number)
+
+
+def test_evaluate_agrees_with_scikit_learn_on_frames(videos):
+    label, score, number = expanded(videos)
+    precision, recall, _ = precision_recall_curve(label, score)
+    abnormal = np.isin(number, number[label == 1])
+    means = np.array([score[number == i].astype(np.float64).mean().round(9) for i in range(len(videos))])
+    metrics = evaluate([Curve.of(*video) for video in videos])
+    assert set(metrics) == KEYS == set(NAMES)
+    assert metrics == pytest.approx(
+        {
+            "auc": roc_auc_score(label, score),
+            "ap": average_precision_score(label, score),
+            "ap_trapezoid": auc(recall, precision),
+            "auc_abnormal": roc_auc_score(label[abnormal], score[abnormal]),
+            "ap_abnormal": average_precision_score(label[abnormal], score[abnormal]),
+            "video_auc": roc_auc_score([1] * 4 + [0] * 3, [scores.max() for _, scores, _ in videos]),
+            "far": np.mean(score[number >= 4] >= 0.5),
+            "auc_constant": roc_auc_score(label, means[number]),
+        },
+        abs=1e-12,
+    )
+
+
+def test_per_category_takes_the_abnormal_videos_of_a_category_and_no_normal_ones(videos):
+    label, score, number = expanded(videos)
+    expected = {}
+    for category, members in {"Arson": [0, 1], "Riot": [1, 2], "Fight": [3]}.items():
+        chosen = np.isin(number, members)
+        expected[category] = math.nan if label[chosen].all() else roc_auc_score(label[chosen], score[chosen])
+    assert per_category([Curve.of(*video) for video in videos]) == pytest.approx(expected, abs=1e-12, nan_ok=True)
+
+
+def test_auc_abnormal_ignores_videos_without_abnormal_frames(videos):
+    curves = [Curve.of(*video) for video in videos]
+    less = evaluate(curves[:4])
+    more = evaluate([*curves, Curve.of(listed("empty", label=1), np.ones(5, np.float32), 80)])
+    for key in ("auc_abnormal", "ap_abnormal"):
+        assert less[key] == more[key] == less[key.removesuffix("_abnormal")]
+
+
+def test_scores_equal_to_the_truth_are_perfect_and_constant_ones_are_chance():
+    a, b = listed("a", (16, 32)), listed("b")
+    perfect = evaluate([Curve.of(a, np.array([0.0, 1, 0]), 48), Curve.of(b, np.zeros(3), 48)])
+    assert perfect == dict.fromkeys(KEYS, 1.0) | {"far": 0.0, "auc_constant": (32 / 2 + 48) / 80}
+    constant = evaluate([Curve.of(a, np.full(3, 0.2), 48), Curve.of(b, np.full(5, 0.2), 77)])
+    assert [constant[key] for key in ("auc", "auc_abnormal", "video_auc", "auc_constant")] == [0.5] * 4
+
+
+def test_what_is_undefined_is_nan_and_shown_as_a_dash():
+    nothing = evaluate([])
+    assert all(math.isnan(value) for value in nothing.values()) and set(nothing) == KEYS
+    normal = evaluate([Curve.of(listed("a"), np.array([0.2, 0.7]), 20)])
+    assert normal["far"] == 4 / 20 and math.isnan(normal["auc"]) and math.isnan(normal["video_auc"])
+    assert "–" in rendered(normal)
+
+
+def test_videos_of_unknown_truth_count_for_video_auc_only(videos):
+    curves = [Curve.of(*video) for video in videos]
+    unknown = Curve.of(listed("u", label=1, known=False), np.ones(3), 48)
+    before, after = evaluate(curves), evaluate([*curves, unknown])
+    assert after.pop("video_auc") > before.pop("video_auc")
+    assert after == before
+    assert Curve.of(listed("n", label=0, known=False), np.ones(3), 48).positives is not None
+
+
+def test_snippets_beyond_the_end_are_nobodys_peak():
+    assert Curve.of(listed("a"), np.array([0.1, 0.2, 0.9]), 32).peak == 0.2
+
+
+@pytest.mark.parametrize("frames, fits", [(159, True), (144, True), (176, True), (143, False), (177, False)])
+def test_features_may_end_a_snippet_before_or_after_the_video(frames, fits):
+    scores = np.linspace(0, 1, 10)
+    if not fits:
+        with pytest.raises(WsvadError, match=r"^clip: 10 scores of 16 frames do not fit a video of"):
+            Curve.of(listed("clip"), scores, frames)
+        return
+    curve = Curve.of(listed("clip", (100, 1000)), scores, frames)
+    assert curve.lengths.sum() == len(curve.frame_scores) == frames and curve.abnormal_frames == frames - 100
+
+
+@pytest.mark.parametrize("annotated, fits", [(175, True), (144, True), (143, False), (177, False)])
+def test_annotation_may_be_a_snippet_longer_or_shorter(annotated, fits):
+    video = listed("clip", (150, 175), frames=annotated)
+    if fits:
+        assert Curve.of(video, np.zeros(10), 160).abnormal_frames == 10
+    else:
+        with pytest.raises(WsvadError, match=rf"^clip: scored over 160 frames but annotated over {annotated}"):
+            Curve.of(video, np.zeros(10), 160)
+
+
+def test_scores_that_are_not_numbers_name_their_video():
+    with pytest.raises(WsvadError, match=r"^hall/3\.mp4: .*NaN"):
+        Curve.of(listed("hall/3.mp4"), np.array([0.1, math.nan]), 32)
+
+
+def rendered(*arguments):
+    console = Console(file=io.StringIO(), width=120)
+    console.print(table(*arguments))
+    return console.file.getvalue()
+
+
+def test_table_shows_percent_with_two_decimals_and_categories():
+    text = rendered({"far": 0.5, "auc": 0.856789, "map@0.1": 0.25}, {"Arson": 0.61234})
+    lines = [line for line in text.splitlines() if "│" in line]
+    assert [line.split("│")[-2].strip() for line in lines] == ["85.68", "50.00", "25.00", "61.23"]
+    assert "frame AUC, Arson" in lines[-1] and "map@0.1" in lines[2]
+
+
+# --- scores files ---------------------------------------------------------------------------------------------------
+
+
+def test_scores_file_round_trip(tmp_path, videos):
+    path = tmp_path / "deep" / "scores.npz"
+    curves = [Curve.of(*video) for video in videos]
+    label, _, number = expanded(videos)
+    write_scores(
+        path,
+        {curve.video: curve.frame_scores for curve in curves},
+        {curve.video: label[number == i] for i, curve in enumerate(curves)},
+    )
+    read = read_scores(path)
+    assert list(read) == [curve.video for curve in curves]
+    for i, curve in enumerate(curves):
+        np.testing.assert_array_equal(read[curve.video].score, curve.frame_scores)
+        np.testing.assert_array_equal(read[curve.video].label, label[number == i])
+        assert read[curve.video].score.dtype == np.float32
+    assert evaluate(curves_from_scores_file(path)) == pytest.approx(evaluate(curves), abs=1e-12)
+    dataset = Dataset(name="seven", videos=tuple(video for video, _, _ in videos))
+    with_categories = curves_from_scores_file(path, dataset)
+    assert per_category(with_categories) == pytest.approx(per_category(curves), abs=1e-12, nan_ok=True)
+    assert [path.name for path in path.parent.iterdir()] == ["scores.npz"]
+
+
+def test_truth_comes_from_the_dataset_then_from_the_file(tmp_path):
+    path = tmp_path / "scores.npz"
+    stored = np.repeat([0, 1, 0], [8, 8, 4])
+    write_scores(path, {"a": np.linspace(0, 1, 20), "b": np.zeros(16)}, {"a": stored, "b": np.zeros(16)})
+    b = listed("b", frames=16)
+    known = Dataset(name="d", videos=(listed("a", (3, 7), frames=30), b))
+    unknown = Dataset(name="d", videos=(listed("a", label=1, known=False), b))
+    assert [curve.abnormal_frames for curve in curves_from_scores_file(path, known)] == [4, 0]
+    assert [curve.abnormal_frames for curve in curves_from_scores_file(path, unknown)] == [8, 0]
+    write_scores(path, {"a": np.linspace(0, 1, 20), "b": np.zeros(16)})
+    assert curves_from_scores_file(path, unknown)[0].positives is None
+    assert curves_from_scores_file(path)[0].label is None
+
+
+def test_dataset_and_file_must_agree(tmp_path):
+    path = tmp_path / "scores.npz"
+    write_scores(path, {"a": np.zeros(20), "b": np.zeros(20)})
+    a, b, c = listed("a", frames=20), listed("b", frames=37), listed("c")
+    with pytest.raises(WsvadError, match="b: scored over 20 frames but annotated over 37"):
+        curves_from_scores_file(path, Dataset(name="d", videos=(a, b)))
+    with pytest.raises(WsvadError, match="no scores for 1 of the 3 test videos of d, first 'c'"):
+        curves_from_scores_file(path, Dataset(name="d", videos=(a, b, c)))
+    with pytest.raises(WsvadError, match="'b' is not a test video of d"):
+        curves_from_scores_file(path, Dataset(name="d", videos=(a,)))
+
+
+GOOD = {"video": np.array(["a", "b"]), "frames": np.array([2, 3]), "score": np.linspace(0, 1, 5), "label": np.ones(5)}
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"video": None}, "has no 'video'"),
+        ({"frames": None}, "has no 'frames'"),
+        ({"score": None}, "has no 'score'"),
+        ({"video": np.array(["a", "a"])}, "video 'a' is there 2 times"),
+        ({"video": np.array(["a", "b"], dtype=object)}, "not a scores file"),
+        ({"video": np.array([1, 2])}, "'video' cannot be of type int64"),
+        ({"video": np.array([], str), "frames": np.array([], int)}, "holds no videos"),
+        ({"frames": np.array([2])}, "2 videos but 1 lengths"),
+        ({"frames": np.array([2, 4])}, "lengths add up to 6 frames but there are 5 scores"),
+        ({"frames": np.array([5, 0])}, "video 'b' has a length of 0 frames"),
+        ({"score": np.array([0, 0, math.nan, 0, 0])}, r"video 'b' has scores that are not numbers \(NaN\)"),
+        ({"score": np.zeros((5, 1))}, r"'score' has shape \(5, 1\)"),
+        ({"label": np.ones(4)}, "4 labels but 5 scores"),
+        ({"label": np.array([0, 1, 2, 0, 0])}, "holds a label 2; only 0 and 1"),
+    ],
+)
+def test_scores_file_that_contradicts_itself_is_refused(tmp_path, change, message):
+    path = tmp_path / "scores.npz"
+    np.savez(path, **{key: value for key, value in (GOOD | change).items() if value is not None})
+    with pytest.raises(WsvadError, match=rf"^{path}: .*{message}"):
+        read_scores(path)
+
+
+def test_what_is_no_scores_file_is_refused(tmp_path):
+    with pytest.raises(WsvadError, match="there is no such file"):
+        read_scores(tmp_path / "none.npz")
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    (tmp_path / "text.npz").write_text("PK? no")
+    (tmp_path / "empty.npz").touch()
+    (tmp_path / "pickle.npz").write_bytes(pickle.dumps({"video": ["a"]}))
+    np.savez(tmp_path / "cut.npz", **GOOD)
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "cut.npz").read_bytes()[:-100])
+    for name in ("array.npy", "text.npz", "empty.npz", "pickle.npz", "cut.npz"):
+        with pytest.raises(WsvadError, match="not a scores file"):
+            read_scores(tmp_path / name)
+
+
+def test_a_bad_scores_file_is_not_written(tmp_path):
+    with pytest.raises(WsvadError, match="NaN"):
+        write_scores(tmp_path / "scores.npz", {"a": np.array([math.nan])})
+    assert not list(tmp_path.iterdir())
+
+
+# --- published scores -----------------------------------------------------------------------------------------------
+
+
+def ucf_crime_test():
+    folder = SHARED / "data" / "ucf-crime-captions"
+    intervals = defaultdict(list)
+    with (folder / "test_intervals.csv").open() as file:
+        for row in csv.DictReader(file):
+            intervals[row["video"]].append((int(row["start_frame"]), int(row["end_frame"])))
+    with (folder / "test.csv").open() as file:
+        return Dataset(
+            name="ucf-crime",
+            videos=tuple(
+                listed(
+                    row["video"],
+                    *intervals[row["video"]],
+                    frames=int(row["frames"]),
+                    label=int(row["label"]),
+                    category=row["category"],
+                )
+                for row in csv.DictReader(file)
+            ),
+        )
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not (SHARED / "data" / "parity").is_dir(), reason="the published scores are not beside the project")
+@pytest.mark.parametrize("name, area, precision", [("a", 0.75671, 0.29103), ("b", 0.82424, 0.33030)])
+def test_published_scores_give_their_published_numbers(name, area, precision):
+    """Their AP is the step-wise estimator (the trapezoid gives 0.31535 and 0.32651).
+
+    Their labels begin each event one frame before the annotation (`[s−1, e)`, the third convention of section 1.1) and
+    leave out each video's last frame; with the annotation's own half-open intervals AUC moves by 0.01 and AP by 0.03
+    points.
+    """
+    path = SHARED / "data" / "parity" / f"ucf-crime-{name}.npz"
+    stored = evaluate(curves_from_scores_file(path))
+    assert stored["auc"] == pytest.approx(area, abs=5e-6)
+    assert stored["ap"] == pytest.approx(precision, abs=5e-6)
+    curves = curves_from_scores_file(path, ucf_crime_test())
+    derived = evaluate(curves)
+    assert derived == pytest.approx(stored, abs=1e-3)
+    assert derived != stored
+    assert len(per_category(curves)) == 13
