@@ -42,7 +42,8 @@ class ExtractProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        if self._bar.live.is_started:  # stopping one that was never started prints an empty line
+            self._bar.stop()
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""

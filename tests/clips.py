@@ -1,0 +1,108 @@
+"""Tiny videos whose every frame is known, and encoders that make features of them which a loop can check."""
+
+import os
+import signal
+import time
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from wsvad.encoders.encoder import Encoder, Sampling
+
+
+def level(index: int) -> int:
+    """The grey level of a frame of `write_clip`, which tells its index (up to 29)."""
+    return 30 + 7 * (index % 30)
+
+
+def index_of(array: np.ndarray) -> int:
+    """The index (up to 29) of a frame by its RGB array."""
+    return round((float(array.mean()) - 30) / 7)
+
+
+def write_clip(
+    path: Path,
+    frames: int | Sequence[np.ndarray],
+    *,
+    size: tuple[int, int] = (32, 24),
+    rate: Fraction | int = 25,
+    times: Sequence[int] | None = None,
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    rotation: int | None = None,
+    first: int = 0,
+    muxer: dict[str, str] | None = None,
+    **options: str,
+) -> Path:
+    """Write a video of plain grey frames of `level(index)`, or of the given RGB frames.
+
+    `times` are timestamps in milliseconds (variable frame rate); `first` is added to the frames' indices.
+    """
+    images = (
+        [np.full((size[1], size[0], 3), level(first + i), np.uint8) for i in range(frames)]
+        if isinstance(frames, int)
+        else frames
+    )
+    with av.open(str(path), "w", options=muxer or {}) as container:
+        if codec == "libx264":
+            options = {"crf": "4", "preset": "ultrafast"} | options
+        stream = container.add_stream(codec, rate=Fraction(rate), options=options)
+        stream.height, stream.width = images[0].shape[:2]
+        stream.pix_fmt = pix_fmt
+        stream.codec_context.thread_count = 1
+        stream.codec_context.time_base = Fraction(1, 1000) if times else 1 / Fraction(rate)
+        if rotation is not None:
+            stream.set_display_rotation(rotation)
+        for index, image in enumerate(images):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")
+            frame.pts = times[index] if times else index
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def packets(path: Path) -> list[tuple[int, int]]:
+    """Where the packets of a video lie in its file, in decoding order: offset and size."""
+    with av.open(str(path)) as container:
+        return [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+
+
+def overwrite(path: Path, places: Sequence[tuple[int, int]], byte: int = 0xFF) -> Path:
+    """Overwrite parts of a file with one byte value."""
+    content = bytearray(path.read_bytes())
+    for offset, size in places:
+        content[offset : offset + size] = bytes([byte]) * size
+    path.write_bytes(content)
+    return path
+
+
+class Means:
+    """Mean of each of the frames eaten: `(N, count)`. The name says how: `means`, `means-slow` …"""
+
+    def __init__(self, name: str = "means", count: int = 2, weights: str | None = None):
+        self.name = name
+        self.width = count
+        self.weights = weights
+        self.sampling = Sampling(count=count, size=(16, 12), colour="rgb")
+
+    def encode(self, snippets: list[np.ndarray]) -> np.ndarray:
+        if self.name == "means-slow":
+            time.sleep(0.15)
+        if self.name == "means-crash" and index_of(snippets[0]) == 29:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if self.name == "means-bug" and index_of(snippets[0]) == 29:
+            raise IndexError("list index\nout of range")
+        return np.stack([snippet.reshape(self.width, -1).mean(axis=1) for snippet in snippets]).astype(np.float32)
+
+    def passport(self) -> dict[str, object]:
+        settings = {"count": self.sampling.count, "size": self.sampling.size}
+        return {"encoder": self.name, "width": self.width, "weights": self.weights, "settings": settings}
+
+
+def build(spec: str) -> tuple[Encoder, ...]:
+    """What `wsvad.encoders.build` does, for `Means`: `means`, `means-slow`, `means:4+means-crash`."""
+    parts = [part.partition(":") for part in spec.split("+")]
+    return tuple(Means(name, int(count or 2)) for name, _, count in parts)

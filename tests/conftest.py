@@ -1,0 +1,1 @@
+"""Its being here lets tests import the helpers beside it (`clips`)."""

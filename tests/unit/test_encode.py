@@ -1,0 +1,151 @@
+"""Encoding: brute force over whole decoded videos is the oracle."""
+
+import hashlib
+import math
+import weakref
+from fractions import Fraction
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from clips import Means, level, overwrite, packets, write_clip
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsvad.encoders.encoder import Sampling
+from wsvad.errors import WsvadError
+from wsvad.features.encode import SnippetEncoder, encode_video
+from wsvad.features.store import load, save
+from wsvad.video.reader import DECODER, VideoReader
+
+
+def expected_means(frames: int, count: int) -> np.ndarray:
+    """Centres of `count` equal parts of each snippet, by the definition."""
+    rows = []
+    for start in range(0, frames, 16):
+        length = min(16, frames - start)
+        centres = [math.floor((part + 0.5) * length / count) for part in range(count)]
+        rows.append([level(start + centre) for centre in centres])
+    return np.array(rows)
+
+
+@pytest.mark.parametrize("frames", [1, 15, 16, 17, 29])
+@pytest.mark.parametrize("count", [1, 2, 5, 16])
+def test_features_are_those_of_the_sampled_frames(tmp_path, frames, count):
+    path = write_clip(tmp_path / "clip.mp4", frames)
+    stored = encode_video(path, {"rgb": (Means(count=count),)})["rgb"]
+    assert stored.features.dtype == np.float32
+    assert stored.features.shape == (-(-frames // 16), count)
+    assert np.abs(stored.features - expected_means(frames, count)).max() <= 2
+    assert stored.times.tolist() == [*(i / 25 for i in range(0, frames, 16)), frames / 25]
+
+
+def test_edges_of_snippets_follow_a_variable_frame_rate(tmp_path):
+    times = [i * i for i in range(20)]
+    stored = encode_video(write_clip(tmp_path / "clip.mkv", 20, times=times), {"rgb": (Means(),)})["rgb"]
+    assert stored.times[:2].tolist() == [0, 0.256]
+    assert stored.times[2] > 0.361
+
+
+def test_a_passport_says_how_the_file_was_made(tmp_path):
+    path = write_clip(tmp_path / "clip.mp4", 20, rate=Fraction(30000, 1001), g="1")
+    overwrite(path, [packets(path)[3]])
+    encoders = (Means("a", 2, weights="abc"), Means("b", 4))
+    stored = encode_video(path, {"both": encoders, "one": encoders[:1]})
+    passport = stored["both"].passport
+    assert passport.encoder == "a+b"
+    assert passport.width == 6
+    assert passport.weights == "abc+"
+    assert passport.settings == {"a": {"count": 2, "size": [16, 12]}, "b": {"count": 4, "size": [16, 12]}}
+    assert passport.decoder == DECODER
+    assert (passport.frames, passport.frame_rate, passport.damaged) == (20, "30000/1001", 1)
+    assert passport.source == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert stored["one"].passport.settings == {"count": 2, "size": [16, 12]}
+    assert stored["one"].passport.weights == "abc"
+    save(tmp_path / "features", stored["both"])
+    back = load(tmp_path / "features")
+    assert back.passport == passport
+    assert np.array_equal(back.features, stored["both"].features)
+
+
+def test_encoders_of_a_stream_are_joined_in_their_order(tmp_path):
+    path = write_clip(tmp_path / "clip.mp4", 29)
+    two, four = Means(count=2), Means("four", count=4)
+    apart = encode_video(path, {"two": (two,), "four": (four,)})
+    for order, names in (((two, four), ("two", "four")), ((four, two), ("four", "two"))):
+        joined = encode_video(path, {"rgb": order})["rgb"].features
+        assert np.array_equal(joined, np.concatenate([apart[name].features for name in names], axis=1))
+
+
+def test_a_live_source_gives_the_features_of_the_file(tmp_path):
+    path = write_clip(tmp_path / "clip.mp4", 29)
+    encoders = {"rgb": (Means(count=3),), "pose": (Means("other", 1),)}
+    live, rows = SnippetEncoder(encoders), {"rgb": [], "pose": []}
+    with VideoReader(path) as video:
+        for frame in video:
+            finished = live.push(frame)
+            assert (finished is not None) == (frame.index % 16 == 15)
+            for stream, row in (finished or {}).items():
+                rows[stream].append(row)
+    for stream, row in live.flush().items():
+        rows[stream].append(row)
+    assert live.flush() is None
+    for stream, stored in encode_video(path, encoders).items():
+        assert np.array_equal(np.stack(rows[stream]), stored.features)
+
+
+class FakeFrame:
+    """Counts its conversions and those that are alive."""
+
+    alive: ClassVar[weakref.WeakSet] = weakref.WeakSet()
+
+    def __init__(self, asked: list):
+        self.asked = asked
+        self.alive.add(self)
+
+    def array(self, size, colour):
+        self.asked.append((size, colour))
+        return np.zeros((*size[::-1], 3) if colour == "rgb" else size[::-1], np.uint8)
+
+
+@given(count=st.integers(1, 20), length=st.integers(1, 16))
+def test_each_form_of_a_sampled_frame_is_converted_once(count, length):
+    asked: list = []
+    gray = Means("gray", count)
+    gray.sampling = Sampling(count=count, size=(16, 12), colour="gray")
+    same = Means("same", count)
+    live = SnippetEncoder({"a": (Means(count=count), same), "b": (Means(count=count), gray)})
+    for _ in range(length):
+        live.push(FakeFrame(asked))
+    live.flush()
+    sampled = len(set(Sampling(count=count).offsets(length)))
+    assert asked.count(((16, 12), "rgb")) == sampled
+    assert asked.count(((16, 12), "gray")) == sampled
+
+
+def test_no_more_than_a_snippet_of_frames_is_held():
+    live = SnippetEncoder({"a": (Means(),)})
+    for _ in range(100):
+        live.push(FakeFrame([]))
+        assert len(FakeFrame.alive) <= 16
+
+
+def test_progress_adds_up_to_the_frames(tmp_path):
+    told: list[int] = []
+    encode_video(write_clip(tmp_path / "clip.mp4", 29), {"rgb": (Means(),)}, told.append)
+    assert told == [16, 13]
+    told.clear()
+    encode_video(write_clip(tmp_path / "clip.mp4", 16), {"rgb": (Means(),)}, told.append)
+    assert told == [16]
+
+
+def test_an_encoder_that_breaks_its_word_is_named(tmp_path):
+    encoder = Means("liar")
+    encoder.encode = lambda snippets: np.zeros((1, 7))
+    with pytest.raises(WsvadError, match=r"encoder liar: .*\(1, 7\).*\(1, 2\)"):
+        encode_video(write_clip(tmp_path / "clip.mp4", 3), {"rgb": (encoder,)})
+
+
+def test_a_missing_video_is_one_line(tmp_path):
+    with pytest.raises(WsvadError, match="there is no such video file"):
+        encode_video(tmp_path / "nothing.mp4", {"rgb": (Means(),)})
