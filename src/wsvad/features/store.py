@@ -113,6 +113,8 @@ def load(path: Path | str) -> StoredFeatures:
     """
     passport = read_passport(path)
     with safe_open(path, framework="numpy") as file:
+        if "features" not in file.keys():  # noqa: SIM118 (not a dictionary)
+            raise WsvadError(f"{path}: there are no features in it; delete it and extract again")
         features = file.get_tensor("features")
         times = file.get_tensor("times") if "times" in file.keys() else None  # noqa: SIM118 (not a dictionary)
     if not np.isfinite(features).all():
