@@ -1,0 +1,152 @@
+"""What a detector says of one video: a score for every snippet, the events in it, and the files they are kept in.
+
+T snippets have T + 1 borders; snippet i lasts from border i to border i + 1.
+"""
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from wsvad.datasets.dataset import Interval
+from wsvad.detection.events import Event
+from wsvad.files import atomic, write_json
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Timeline:
+    """One video's scores and events, with the truth where it is known."""
+
+    video: str
+    """Name."""
+    path: Path | None
+    """The video file; None where only features were there."""
+    rate: Fraction | None
+    """Frames per second; None where it varies or is not known."""
+    frames: int
+    """F."""
+    times: np.ndarray
+    """`(T + 1,)` snippet borders in seconds, increasing."""
+    frame_edges: np.ndarray
+    """`(T + 1,)` snippet borders in frames, from 0 to F."""
+    scores: np.ndarray
+    """`(T,)` in [0, 1]."""
+    events: tuple[Event, ...]
+    threshold: float
+    """The score at which an event starts."""
+    low: float
+    """The score below which an event ends (hysteresis)."""
+    truth: tuple[Interval, ...] | None = None
+    """Where something abnormal happens; empty for a normal video; None where it is not known."""
+    label: int | None = None
+    """The video's weak label, 1 or 0; None where it is not known."""
+    category: str = ""
+    mode: Literal["whole", "online"] = "whole"
+
+    def __post_init__(self) -> None:
+        if not len(self.scores):
+            raise ValueError(f"{self.video}: a timeline needs at least one snippet")
+        if not len(self.times) == len(self.frame_edges) == len(self.scores) + 1:
+            raise ValueError(
+                f"{self.video}: {len(self.scores)} scores need {len(self.scores) + 1} borders, "
+                f"got {len(self.times)} times and {len(self.frame_edges)} frame edges"
+            )
+
+    @property
+    def peak(self) -> float:
+        """The highest score."""
+        return float(self.scores.max())
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the first border to the last."""
+        return float(self.times[-1] - self.times[0])
+
+    def seconds(self, frame: int) -> float:
+        """The time of a frame, interpolated between snippet borders; frames outside the video are clipped."""
+        return float(np.interp(frame, self.frame_edges, self.times))
+
+
+def write_scores_json(path: Path | str, timelines: Sequence[Timeline]) -> None:
+    """Write `{"videos": [...]}`, each video with its events and its snippets."""
+    write_json(path, {"videos": [as_dict(timeline) for timeline in timelines]})
+
+
+def as_dict(timeline: Timeline) -> dict[str, Any]:
+    """A timeline in plain values, as in the JSON file: times in seconds, frames half-open, rate as "30000/1001"."""
+    return {
+        "video": printable(timeline.video),
+        "frames": timeline.frames,
+        "frame_rate": None if timeline.rate is None else str(timeline.rate),
+        "mode": timeline.mode,
+        "threshold": _rounded(timeline.threshold),
+        "events": [
+            {
+                "start_frame": int(event.start_frame),
+                "end_frame": int(event.end_frame),
+                "start": _rounded(event.start),
+                "end": _rounded(event.end),
+                "peak": _rounded(event.peak),
+                "peak_time": _rounded(event.peak_time),
+            }
+            for event in timeline.events
+        ],
+        "snippets": [
+            {"start_frame": first, "end_frame": last, "start": start, "end": end, "score": score}
+            for first, last, start, end, score in _snippets(timeline)
+        ],
+    }
+
+
+def write_events_csv(path: Path | str, timelines: Sequence[Timeline]) -> None:
+    """Write one row an event: `video,start_frame,end_frame,start,end,peak,peak_time`."""
+    header = ("video", "start_frame", "end_frame", "start", "end", "peak", "peak_time")
+    rows = (
+        (printable(timeline.video), *(event[column] for column in header[1:]))
+        for timeline in timelines
+        for event in as_dict(timeline)["events"]
+    )
+    _write_csv(path, header, rows)
+
+
+def write_scores_csv(path: Path | str, timelines: Sequence[Timeline]) -> None:
+    """Write one row a snippet: `video,start_frame,end_frame,start,end,score`."""
+    rows = ((printable(timeline.video), *snippet) for timeline in timelines for snippet in _snippets(timeline))
+    _write_csv(path, ("video", "start_frame", "end_frame", "start", "end", "score"), rows)
+
+
+def clock(seconds: float, *, whole: bool = False) -> str:
+    """Seconds as "m:ss.s" or "h:mm:ss.s"; without tenths if `whole`."""
+    tenths = max(0, round(seconds * 10))
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    small = f"{rest // 10:02d}" if whole else f"{rest / 10:04.1f}"
+    return f"{hours}:{minutes:02d}:{small}" if hours else f"{minutes}:{small}"
+
+
+def printable(name: str) -> str:
+    """A name that can be written as UTF-8: bytes of a file's name that are not text become "\\udcff"."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _snippets(timeline: Timeline) -> Iterable[tuple[int, int, float, float, float]]:
+    edges = [int(edge) for edge in timeline.frame_edges]
+    times = [_rounded(time) for time in timeline.times]
+    scores = [_rounded(score) for score in timeline.scores]
+    return zip(edges[:-1], edges[1:], times[:-1], times[1:], scores, strict=True)
+
+
+def _write_csv(path: Path | str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def _rounded(value: float) -> float:
+    """To a millionth: microseconds, and more digits than a score means."""
+    return round(float(value), 6)

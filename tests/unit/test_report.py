@@ -1,0 +1,319 @@
+"""The page as a file: what it says, what it never says, and that nothing in it reaches out. See also tests/e2e."""
+
+import base64
+import io
+import re
+from fractions import Fraction
+from html.parser import HTMLParser
+from pathlib import Path
+
+import av
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given
+
+from wsvad.datasets.dataset import Interval
+from wsvad.detection import report
+from wsvad.detection.card import envelope, verdict
+from wsvad.detection.events import Event
+from wsvad.detection.preview import at_rate, make_preview
+from wsvad.detection.report import ReportSummary, write_report
+from wsvad.detection.timeline import Timeline
+from wsvad.video.reader import VideoReader
+from wsvad.video.writer import write_video
+
+
+def event(start: int, end: int, peak: float = 0.9) -> Event:
+    """At 10 frames per second."""
+    return Event(
+        start_frame=start, end_frame=end, start=start / 10, end=end / 10, peak=peak, peak_time=(start + end) / 20
+    )
+
+
+EVENT = event(16, 32)
+
+
+def timeline(video: str = "a.mp4", *, scores=(0.1, 0.9, 0.2), events=(EVENT,), **changes) -> Timeline:
+    edges = np.arange(len(scores) + 1) * 16
+    values = {
+        "video": video,
+        "path": None,
+        "rate": Fraction(10),
+        "frames": int(edges[-1]),
+        "times": edges / 10,
+        "frame_edges": edges,
+        "scores": np.array(scores),
+        "events": tuple(events),
+        "threshold": 0.5,
+        "low": 0.35,
+    }
+    return Timeline(**(values | changes))
+
+
+def fight(start: int, end: int) -> Interval:
+    return Interval(start=start, end=end, category="fight")
+
+
+def make_video(path: Path, frames: int = 48, rate: int = 10, size: tuple[int, int] = (96, 64)) -> Path:
+    """Each frame's grey tells its number."""
+    width, height = size
+    write_video(path, (np.full((height, width, 3), 20 + 3 * i, np.uint8) for i in range(frames)), rate, crf=10)
+    return path
+
+
+class Page(HTMLParser):
+    """Tags, attributes and text of a page."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words = ""
+        self._silent = False
+        self.source = path.read_text(encoding="utf-8")
+        self.feed(self.source)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self._silent = tag in ("script", "style")
+
+    def handle_endtag(self, tag):
+        self._silent = False
+
+    def handle_data(self, data):
+        if not self._silent:
+            self.words += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def write(path: Path, timelines, **summary) -> Page:
+    write_report(path, timelines, title="Night shift", summary=ReportSummary(**summary))
+    return Page(path)
+
+
+@pytest.mark.parametrize(
+    ("events", "label", "truth", "expected"),
+    [
+        ([(0, 16)], None, None, "alarm"),
+        ([], None, None, "silent"),
+        ([(0, 16)], 0, None, "false"),
+        ([], 0, (), "quiet"),
+        ([], 1, None, "missed"),
+        ([(0, 16)], 1, None, "found"),
+        ([(0, 16)], 1, [(15, 20)], "found"),
+        ([(0, 16)], 1, [(16, 20)], "elsewhere"),
+        ([(0, 16), (32, 48)], 1, [(16, 20), (40, 44)], "found"),
+        ([(0, 16)], None, [(0, 3)], "found"),
+        ([(0, 16)], None, [], "false"),
+    ],
+)
+def test_verdict(events, label, truth, expected):
+    truth = None if truth is None else tuple(fight(*ends) for ends in truth)
+    assert verdict(timeline(events=[event(*ends) for ends in events], label=label, truth=truth)) == expected
+
+
+@given(
+    scores=st.lists(st.floats(0, 1), min_size=1, max_size=300),
+    steps=st.lists(st.floats(0.01, 5), min_size=300, max_size=300),
+    points=st.integers(1, 40),
+)
+def test_envelope_is_the_highest_score_over_each_span(scores, steps, points):
+    times = np.concatenate([[0.0], np.cumsum(steps[: len(scores)])])
+    borders, heights = envelope(times, np.array(scores), points)
+    assert len(heights) <= points or len(scores) <= points
+    assert len(borders) == len(heights) + 1
+    assert (borders[0], borders[-1]) == (times[0], times[-1])
+    for start, end, height in zip(borders[:-1], borders[1:], heights, strict=True):
+        inside = [s for s, a, b in zip(scores, times[:-1], times[1:], strict=True) if a < end and b > start]
+        assert height == max(inside)
+
+
+def test_page_asks_nothing_of_a_network(tmp_path: Path):
+    video = make_video(tmp_path / "a.mp4")
+    page = write(tmp_path / "report.html", [timeline(path=video)])
+    assert not re.search(r"https?:|//[a-z]|@import|url\(", re.sub(r'base64,[^"]*', "", page.source.split("<script")[0]))
+    for _, attributes in page.tags:
+        for name in ("src", "href", "poster", "data-original"):
+            address = attributes.get(name) or "data:"
+            assert address.startswith("data:") or address == "./a.mp4"
+    policy = next(a["content"] for a in page.all("meta") if a.get("http-equiv") == "Content-Security-Policy")
+    assert "default-src 'none'" in policy
+    assert "connect-src" not in policy
+    assert "script-src 'unsafe-inline'" not in policy
+
+
+@pytest.mark.parametrize(
+    "evil",
+    [
+        "<script>alert(1)</script>.mp4",
+        '"><img src=x onerror=alert(1)>',
+        "' onmouseover='alert(1)",
+        "</title></style></script><script>alert(1)</script>",
+        "javascript:alert(1).mp4",
+        "$title ${style} $$ {braces} &lt;script&gt;",
+        "\udcff\u202e.mp4",
+    ],
+)
+def test_names_are_text_wherever_they_stand(tmp_path: Path, evil: str):
+    harmless = write(tmp_path / "a.html", [timeline(label=1, truth=(fight(0, 3),))])
+    path = tmp_path / "r.html"
+    line = timeline(evil, category=evil, label=1, truth=(Interval(start=0, end=3, category=evil),))
+    summary = ReportSummary(model=evil, threshold=evil, notes=[evil], metrics={"last": {evil: 0.5}})
+    write_report(path, [line], title=evil, summary=summary)
+    page = Page(path)
+    known = {(tag, name) for tag, attributes in harmless.tags for name in attributes}
+    known |= {("details", "class"), ("details", "id"), ("details", "style"), ("td", "class"), ("th", "scope")}
+    known |= {("p", "class"), ("span", "aria-label")}
+    assert {(tag, name) for tag, attributes in page.tags for name in attributes} <= known
+    assert len(page.all("script")) == len(harmless.all("script"))
+    assert not page.all("img")
+    shown = evil.replace("\udcff", "\\udcff").replace("\u202e", "\\u202e")
+    assert page.all("article")[0]["data-name"] == shown
+    assert shown in page.words
+
+
+def test_link_to_a_video_is_relative_and_quoted(tmp_path: Path):
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "out").mkdir()
+    video = make_video(tmp_path / "videos" / "100% #1?.mp4", frames=4)
+    page = write(tmp_path / "out" / "report.html", [timeline(path=video)])
+    assert [a["href"] for a in page.all("a")] == ["./../videos/100%25%20%231%3F.mp4"]
+    assert str(tmp_path) not in page.source
+
+
+def test_small_copy_is_playable_and_on_the_same_clock(tmp_path: Path):
+    video = make_video(tmp_path / "a.mp4", frames=60, rate=30)
+    page = write(tmp_path / "report.html", [timeline(path=video)])
+    encoded = re.search(r'<script type="text/plain" id="copy-v0">([^<]+)</script>', page.source)
+    assert encoded
+    (tmp_path / "copy.mp4").write_bytes(base64.b64decode(encoded[1]))
+    with VideoReader(tmp_path / "copy.mp4") as copy:
+        frames = [(float(frame.time), frame.array().mean()) for frame in copy]
+        assert (copy.info.codec, copy.info.rate) == ("h264", 10)
+    assert len(frames) == 20
+    for seconds, grey in frames:
+        assert grey == pytest.approx(20 + 3 * 30 * seconds, abs=8)  # within two frames of the 30 a second
+
+
+def test_stills_show_the_frame_at_their_time(tmp_path: Path):
+    video = make_video(tmp_path / "a.mp4")
+    times = [0.0, 1.04, 1.06, 3.2, 99.0]
+    preview = make_preview(video, times, copy_bytes=0)
+    assert preview.copy is None
+    assert preview.shape == (96, 64)
+    for seconds in times:
+        picture = av.open(io.BytesIO(preview.stills[seconds]))
+        grey = next(picture.decode(video=0)).to_ndarray(format="gray").mean()
+        assert grey == pytest.approx(20 + 3 * min(int(seconds * 10), 47), abs=3)
+
+
+def test_copies_stop_at_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    lines = [
+        timeline(f"{i}.mp4", path=make_video(tmp_path / f"{i}.mp4"), scores=(0.1, 0.9 - i / 10, 0.1)) for i in range(3)
+    ]
+    one = len(re.search(r'copy-v0">([^<]+)<', write(tmp_path / "r.html", lines[:1]).source)[1])
+    monkeypatch.setattr(report, "COPIES_BYTES", 2 * one + 100)
+    monkeypatch.setattr(report, "COPY_BYTES_PER_SECOND", 0)
+    page = write(tmp_path / "r.html", lines)
+    assert [a["id"] for a in page.all("script") if "id" in a] == ["copy-v0", "copy-v1"]
+    assert len(page.all("video")) == 3  # the third plays the original
+    assert [a.get("data-original") for a in page.all("video")] == [None, None, "./2.mp4"]
+
+
+def test_unreadable_or_missing_video_costs_only_the_pictures(tmp_path: Path):
+    (tmp_path / "bad.mp4").write_bytes(b"no video")
+    lines = [
+        timeline("bad.mp4", path=tmp_path / "bad.mp4"),
+        timeline("gone.mp4", path=tmp_path / "gone.mp4"),
+        timeline("none.mp4"),
+    ]
+    page = write(tmp_path / "r.html", lines)
+    assert len(page.all("article")) == 3
+    assert not page.all("video")
+    assert page.words.count("0:01.6–0:03.2") == 3
+
+
+def test_most_suspicious_first(tmp_path: Path):
+    lines = [
+        timeline("quiet but high", scores=(0.95,), events=()),
+        timeline("b", scores=(0.7,), events=[event(0, 16, 0.7)]),
+        timeline("a", scores=(0.8,), events=[event(0, 16, 0.8)]),
+    ]
+    page = write(tmp_path / "r.html", lines)
+    assert [a["data-name"] for a in page.all("article")] == ["a", "b", "quiet but high"]
+
+
+def test_head_counts_events_and_mistakes(tmp_path: Path):
+    lines = [
+        timeline("1", events=[event(0, 16), event(32, 48)], label=1, truth=(fight(0, 9),)),
+        timeline("2", events=[], label=1, truth=(fight(0, 9),)),
+        timeline("3", events=[event(0, 16)], label=0, truth=()),
+        timeline("4", events=[event(0, 16)], label=1, truth=(fight(20, 30),)),
+        timeline("5", events=[], label=0, truth=()),
+    ]
+    words = write(tmp_path / "r.html", lines).words
+    assert "4 events in 3 of 5 videos: 6.4\u00a0s of 24.0\u00a0s." in words
+    assert (
+        "Against what is known of 5 videos: 1 found, 1 missed, 1 with events only where nothing happens, "
+        "1 false alarms, 1 rightly quiet." in words
+    )
+    assert words.count("outside the truth") == 2
+
+
+def test_frame_auc_never_stands_alone(tmp_path: Path):
+    words = write(tmp_path / "r.html", [timeline()], metrics={"last": {"auc": 0.9}}).words
+    assert "AUC on abnormal videos" in words
+    assert "AUC of a constant per video" in words
+    assert "–" in words
+
+
+def test_metrics_table_shows_mean_and_spread_of_each_selection(tmp_path: Path):
+    def over_seeds(mean, std):
+        return {"mean": mean, "std": std, "values": [mean - std, mean, mean + std]}
+
+    undefined = {"mean": None, "std": None, "values": []}
+    metrics = {
+        "best_on_test": {"auc": over_seeds(0.99, 0.001)},
+        "last": {"auc": over_seeds(0.986, 0.0042), "auc_constant": over_seeds(0.9, 0), "map@0.1": undefined},
+    }
+    page = write(tmp_path / "r.html", [timeline()], metrics=metrics)
+    assert page.words.index("Last") < page.words.index("Best on test")
+    assert "98.6 ± 0.4" in page.words
+    assert "99.0 ± 0.1" in page.words
+    assert "map@0.1" in page.words
+    assert "over 3 seeds" in page.words
+    assert "no evidence" not in page.words
+
+
+def test_says_when_a_constant_does_as_well(tmp_path: Path):
+    metrics = {"last": {"auc": 0.73, "auc_constant": 0.734}}
+    assert "no evidence that it tells when" in write(tmp_path / "r.html", [timeline()], metrics=metrics).words
+
+
+def test_same_input_same_bytes(tmp_path: Path):
+    video = make_video(tmp_path / "a.mp4")
+    first = write(tmp_path / "r.html", [timeline(path=video)]).source
+    assert write(tmp_path / "r.html", [timeline(path=video)]).source == first
+
+
+def test_long_curve_is_thinned_and_keeps_its_peak(tmp_path: Path):
+    scores = np.zeros(50_000)
+    scores[31_337] = 0.875
+    page = write(tmp_path / "r.html", [timeline(scores=scores, events=())])
+    assert len(page.source) < 100_000
+    assert "V12.5H" in next(a["d"] for a in page.all("path") if a["class"] == "line")
+    assert '"times":[0.0' in page.all("article")[0]["data-curve"]
+
+
+def test_at_rate_keeps_time_whatever_the_rate(tmp_path: Path):
+    video = make_video(tmp_path / "a.mp4", frames=24, rate=24)
+    for rate in (Fraction(24), Fraction(10), Fraction(60)):
+        with VideoReader(video) as reader:
+            times = [float(frame.time) for frame in at_rate(reader, rate)]
+        assert len(times) == rate
+        ideal = np.arange(len(times)) / float(rate)
+        assert np.abs(np.array(times) - ideal).max() <= max(1 / 24, 0.5 / float(rate)) + 1e-9
+        if rate == 24:
+            assert times == pytest.approx(ideal)
