@@ -117,15 +117,19 @@ def _plan(videos: Sequence[tuple[str, Path]], recipe: Recipe, console: Console) 
     jobs = []
     for name, path in videos:
         if name in failed:
+            _say(console, f"skipped: {failed[name]}")
             continue
         stale = [stream for stream, made in there[name].items() if made.source != sources[name]]
         if stale:
-            line = f"{path}: has changed since its features were made; extracting it again"
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            _say(console, f"{path}: has changed since its features were made; extracting it again")
         missing = tuple(stream for stream in wanted if stream not in there[name] or stream in stale)
         if missing:
             jobs.append(Job(video=name, path=path, streams=missing, size=path.stat().st_size))
     return sorted(jobs, key=lambda job: -job.size), failed
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _there(video: str, wanted: Mapping[str, Passport], out: Path) -> dict[str, Passport]:
