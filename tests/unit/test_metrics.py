@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_auc_score
 
@@ -36,6 +36,7 @@ def frames_of(score, positives, negatives):
     return label.astype(int), np.repeat(score, positives + negatives)
 
 
+@settings(deadline=None)
 @given(snippets())
 def test_agrees_with_scikit_learn_on_expanded_frames(data):
     label, score = frames_of(*data)
@@ -45,6 +46,7 @@ def test_agrees_with_scikit_learn_on_expanded_frames(data):
     assert average_precision_trapezoid(*data) == pytest.approx(auc(recall, precision), abs=1e-9)
 
 
+@settings(deadline=None)
 @given(snippets())
 def test_frame_arrays_and_snippets_are_the_same(data):
     label, score = frames_of(*data)
@@ -52,6 +54,7 @@ def test_frame_arrays_and_snippets_are_the_same(data):
         assert metric(score, label, 1 - label) == pytest.approx(metric(*data), abs=1e-12)
 
 
+@settings(deadline=None)
 @given(snippets())
 def test_repeating_every_value_16_times_changes_nothing(data):
     repeated = [np.repeat(array, 16) for array in data]
@@ -59,19 +62,24 @@ def test_repeating_every_value_16_times_changes_nothing(data):
         assert metric(*repeated) == pytest.approx(metric(*data), abs=1e-12)
 
 
-@given(snippets(), st.sampled_from([np.exp, np.cbrt, lambda x: 3 * x - 7, lambda x: (1000 * x).astype(np.int64)]))
+@settings(deadline=None)
+@given(
+    snippets(), st.sampled_from([np.exp, np.cbrt, lambda x: 3 * x - 7, lambda x: np.rint(1000 * x).astype(np.int64)])
+)
 def test_only_the_order_of_scores_matters(data, monotone):
     score, positives, negatives = data
     for metric in METRICS:
         assert metric(monotone(score.astype(np.float64)), positives, negatives) == metric(*data)
 
 
+@settings(deadline=None)
 @given(snippets())
 def test_turning_the_scores_round_mirrors_the_auc(data):
     score, positives, negatives = data
     assert roc_auc(-score, positives, negatives) == pytest.approx(1 - roc_auc(*data), abs=1e-12)
 
 
+@settings(deadline=None)
 @given(snippets(), st.randoms(use_true_random=False))
 def test_the_order_of_snippets_does_not_matter(data, random):
     order = list(range(len(data[0])))

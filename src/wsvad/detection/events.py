@@ -1,0 +1,106 @@
+"""Events: the stretches of a score curve that are worth a person's attention.
+
+An event opens where a score reaches the threshold and reaches both ways for as long as scores stay at or above a lower
+one (hysteresis: a curve that trembles around one threshold would open and close all the time). Events with a gap
+shorter than the merge gap become one; then those that are too short are dropped.
+
+These rules are monotone: what a higher threshold calls an event lies inside what a lower one does. The *number* of
+events is not, since one event may split into two as the threshold rises.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+CLOCK = 1e-6
+"""Seconds by which two durations may differ and still count as equal (sums of snippet durations are rounded)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One event of a video. `dataclasses.asdict` makes JSON of it."""
+
+    start_frame: int
+    """Its first frame."""
+    end_frame: int
+    """The frame after its last."""
+    start: float
+    """Seconds from the video's beginning to the start of its first frame."""
+    end: float
+    """Seconds to the end of its last frame."""
+    peak: float
+    """Its highest score."""
+    peak_time: float
+    """Seconds to the middle of the (first) snippet with that score: the picture to look at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventRules:
+    """What makes an event of scores, besides the threshold. The defaults suit surveillance: a person has to look at
+    each event, so one incident should be one event."""
+
+    low: float = 0.7
+    """An event lasts while scores stay at or above this share of the threshold, in (0, 1]; 1 turns hysteresis off."""
+    min_seconds: float = 1.0
+    """Events shorter than this are dropped. At 16 frames a snippet and 30 frames a second, two snippets."""
+    merge_seconds: float = 3.0
+    """Events with a gap shorter than this between them are one."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.low <= 1:
+            raise ValueError(f"low is a share of the threshold, in (0, 1], not {self.low}")
+
+
+def find_events(
+    scores_T: np.ndarray,
+    times: np.ndarray,
+    frame_edges: np.ndarray,
+    *,
+    threshold: float,
+    rules: EventRules,
+) -> list[Event]:
+    """Events of one video, in order of time; they neither overlap nor touch.
+
+    Args:
+        scores_T: `(T,)` scores in [0, 1].
+        times: `(T + 1,)` seconds at which the snippets begin, and at which the last one ends.
+        frame_edges: `(T + 1,)` the same in frames.
+        threshold: score at or above which an event opens.
+        rules: hysteresis, merge gap, shortest event.
+    """
+    events = []
+    for first, last in zip(*spans(scores_T, times, threshold, rules), strict=True):
+        peak = first + int(np.argmax(scores_T[first : last + 1]))
+        events.append(
+            Event(
+                start_frame=int(frame_edges[first]),
+                end_frame=int(frame_edges[last + 1]),
+                start=float(times[first]),
+                end=float(times[last + 1]),
+                peak=float(scores_T[peak]),
+                peak_time=float(times[peak] + times[peak + 1]) / 2,
+            )
+        )
+    return events
+
+
+def spans(
+    scores_T: np.ndarray, times: np.ndarray, threshold: float, rules: EventRules
+) -> tuple[np.ndarray, np.ndarray]:
+    """First and last snippet of each event, `(E,)` each. Arguments as in `find_events`."""
+    scores = np.asarray(scores_T, np.float64)
+    kept = np.flatnonzero(scores >= rules.low * threshold)
+    if not kept.size:
+        return kept, kept
+    broken = np.diff(kept) > 1
+    first, last = kept[np.append(True, broken)], kept[np.append(broken, True)]
+    opens = np.maximum.reduceat(scores[kept], np.flatnonzero(np.append(True, broken))) >= threshold
+    first, last = first[opens], last[opens]
+    if not first.size:
+        return first, last
+
+    apart = times[first[1:]] - times[last[:-1] + 1] >= rules.merge_seconds - CLOCK
+    first, last = first[np.append(True, apart)], last[np.append(apart, True)]
+
+    long = times[last + 1] - times[first] >= rules.min_seconds - CLOCK
+    return first[long], last[long]

@@ -1,0 +1,159 @@
+"""The threshold from a false-alarm budget."""
+
+import json
+import math
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from wsvad.detection.events import EventRules, find_events
+from wsvad.detection.threshold import allowed_events, calibrate, upper_bound
+from wsvad.errors import UsageError, WsvadError
+
+PLAIN = EventRules(low=1, min_seconds=0, merge_seconds=0)
+rules_of = st.builds(
+    EventRules,
+    low=st.sampled_from([0.5, 0.8, 1.0]),
+    min_seconds=st.sampled_from([0, 1.6, 3.0]),
+    merge_seconds=st.sampled_from([0, 1.6, 3.2]),
+)
+
+
+def video(scores, seconds=1.0):
+    return np.array(scores, np.float64), np.arange(len(scores) + 1) * seconds
+
+
+def events(normal, threshold, rules):
+    """False alarms, counted video by video."""
+    return sum(
+        len(find_events(scores, times, np.arange(len(times)), threshold=threshold, rules=rules))
+        for scores, times in normal
+    )
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.999])
+@pytest.mark.parametrize("count", [0, 1, 2, 7, 100, 2000])
+def test_garwood_bound_is_the_chi_square_quantile(count, confidence):
+    exact = stats.chi2.ppf(confidence, 2 * count + 2) / 2
+    assert upper_bound(count, confidence) == pytest.approx(exact, rel=1e-10)
+
+
+def test_rule_of_three():
+    assert upper_bound(0, 0.95) == pytest.approx(-math.log(0.05), rel=1e-12)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.floats(0.01, 200), st.floats(0.5, 0.999))
+def test_allowed_events_is_the_largest_number_whose_bound_is_within_the_mean(mean, confidence):
+    allowed = allowed_events(mean, confidence)
+    assert upper_bound(allowed + 1, confidence) > mean * (1 - 1e-9)
+    assert allowed == -1 or upper_bound(allowed, confidence) <= mean * (1 + 1e-9)
+
+
+@st.composite
+def normal_videos(draw):
+    levels = draw(st.sampled_from([4, 10, 1000]))
+    score = st.integers(0, levels).map(lambda x: x / levels)
+    return [
+        video(scores, 1.6)
+        for scores in draw(st.lists(st.lists(score, min_size=1, max_size=25), min_size=1, max_size=4))
+    ]
+
+
+@settings(deadline=None)
+@given(normal_videos(), rules_of, st.sampled_from([1, 500, 2000, 10_000]))
+def test_the_threshold_and_all_higher_ones_keep_the_budget_and_it_is_the_lowest_such(normal, rules, budget):
+    result = calibrate(normal, rules, budget)
+    hours = sum(times[-1] for _, times in normal) / 3600
+    everything = np.concatenate([scores for scores, _ in normal])
+    assert result.hours == pytest.approx(hours)
+    assert result.false_alarms == events(normal, result.threshold, rules)
+    assert result.upper_bound_per_hour == pytest.approx(upper_bound(result.false_alarms, 0.95) / hours)
+    assert result.promised == (upper_bound(0, 0.95) / hours <= budget)
+    assert not result.promised or result.upper_bound_per_hour <= budget * (1 + 1e-9)
+
+    bounds = stats.chi2.ppf(0.95, 2 * np.arange(200) + 2) / 2
+    allowed = max(int(np.sum(bounds <= budget * hours)) - 1, 0)
+    higher = result.threshold + np.linspace(0, 1, 30) * max(0, 1.01 - result.threshold)
+    assert max(events(normal, threshold, rules) for threshold in higher) <= allowed
+
+    # A hair's breadth below the last score that is out of bounds, the budget breaks or half of the video is an alarm.
+    below = result.threshold - 2.1e-5
+    assume(below > 0)
+    assert events(normal, below, rules) > allowed or np.mean(everything >= below) >= 0.5
+
+
+def test_counts_events_not_frames_and_finds_the_known_threshold():
+    # Ten bursts in a hundred hours, with peaks .50, .52 … .68, each two snippets long, over quiet scores.
+    scores = np.full(3600, 0.01)
+    for i in range(10):
+        scores[300 * i + 100 : 300 * i + 102] = 0.5 + 0.02 * i
+    normal = [video(scores, 100.0)]
+    result = calibrate(normal, PLAIN, max_false_alarms_per_hour=0.1)
+    # 10 expected at the budget: up to four alarms have a 95 % bound of 9.15, five one of 10.5.
+    assert (
+        result.promised and result.false_alarms == 4 and result.upper_bound_per_hour == pytest.approx(0.0915, abs=1e-4)
+    )
+    assert 0.60 < result.threshold < 0.62
+    assert result.sentence == (
+        "4 false alarms in 100 h of normal video: fewer than 0.092/h with 95% confidence, within the 0.1/h allowed"
+    )
+
+
+def test_too_little_normal_video_is_said_with_what_is_missing():
+    scores = np.full(720, 0.1)
+    scores[100:110] = 0.4
+    scores[300] = 0.8
+    result = calibrate([video(scores)], EventRules(min_seconds=2), max_false_alarms_per_hour=1)
+    assert not result.promised and result.false_alarms == 0
+    # The single snippet of .8 is too short to be an event: the highest event peaks at .4.
+    assert result.threshold == pytest.approx(0.4, abs=2e-5) and result.threshold > 0.4
+    assert result.sentence == "0.2 h of normal video can only promise < 15/h; 2.8 h more are needed for 1/h"
+    assert json.loads(json.dumps(asdict(result)))["promised"] is False
+
+
+def test_merging_at_low_thresholds_does_not_pass_for_few_alarms():
+    # Peaks of .9 over a floor of .3: at .3 all is one event, and one event is within the budget.
+    scores = np.tile([0.3, 0.3, 0.3, 0.9, 0.3, 0.3], 600)
+    result = calibrate([video(scores, 10.0)], PLAIN, max_false_alarms_per_hour=1)
+    assert result.threshold > 0.9 and result.promised and result.false_alarms == 0
+
+
+def test_one_endless_alarm_is_not_one_alarm():
+    result = calibrate([video(np.full(3600, 0.3), 10.0)], PLAIN, max_false_alarms_per_hour=1)
+    assert 0.3 < result.threshold < 0.301 and result.false_alarms == 0
+
+
+def test_videos_do_not_merge_with_one_another():
+    normal = [video([0.2] * 40 + [0.9]), video([0.8] + [0.2] * 40)] * 2
+    rules = EventRules(min_seconds=0, merge_seconds=60)
+    assert calibrate(normal, rules, 10_000).false_alarms == 4
+
+
+def test_a_saturated_detector_is_told_of():
+    result = calibrate([video([0.0, 1.0, 0.0, 0.0])], PLAIN, 1)
+    assert result.threshold > 1 and "no event will ever be reported" in result.sentence
+
+
+def test_single_precision_scores_below_the_threshold_stay_below():
+    scores = np.random.default_rng(0).random(500).astype(np.float32)
+    result = calibrate([(scores, np.arange(501) * 1.0)], PLAIN, 1)
+    assert result.threshold > scores.max() and not (scores >= np.float32(result.threshold)).any()
+
+
+@pytest.mark.parametrize("normal", [[], [(np.zeros(0), np.zeros(1))]])
+def test_no_normal_video_is_an_error(normal):
+    with pytest.raises(WsvadError, match="no held-out normal video"):
+        calibrate(normal, PLAIN, 1)
+
+
+def test_wrong_arguments_are_refused():
+    for budget, confidence in [(0, 0.95), (-1, 0.95), (math.nan, 0.95), (1, 1), (1, 0.1)]:
+        with pytest.raises(UsageError):
+            calibrate([video([0.1])], PLAIN, budget, confidence)
+    with pytest.raises(WsvadError, match="NaN"):
+        calibrate([video([0.1, math.nan])], PLAIN, 1)
