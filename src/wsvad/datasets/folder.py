@@ -86,6 +86,19 @@ def hold_out(videos: Sequence[LabelledVideo], share: float, seed: int) -> tuple[
     return [v.name for v in videos if v.name not in out], [v.name for v in videos if v.name in out]
 
 
+def video_files(folder: Path) -> list[Path]:
+    """The videos in a folder and below it, by their ending, in order of their names."""
+    found = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file())
+    return [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+
+
+def unlabelled_videos(folder: Path) -> list[tuple[str, Path]]:
+    """Names and files of the videos of a folder that carries no labels; empty if it does."""
+    if not folder.is_dir() or _find_labels(folder):
+        return []
+    return [(path.relative_to(folder).as_posix(), path) for path in video_files(folder)]
+
+
 # ------------------------------------------------------------------------------------------------- labels
 
 
@@ -158,11 +171,6 @@ def _check_names(videos: list[LabelledVideo], table: Path) -> None:
         seen.add(video.name)
 
 
-def _files(root: Path) -> list[Path]:
-    found = (path for path in sorted(root.rglob("*")) if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file())
-    return [path for path in found if not any(part.startswith(".") for part in path.relative_to(root).parts)]
-
-
 def _locate(videos: list[LabelledVideo], root: Path, table: Path, need_videos: bool) -> list[LabelledVideo]:
     """Pair rows with files, both ways."""
     located = [replace(video, path=root / video.name if (root / video.name).is_file() else None) for video in videos]
@@ -174,7 +182,7 @@ def _locate(videos: list[LabelledVideo], root: Path, table: Path, need_videos: b
         if video.path.suffix.lower() not in VIDEO_SUFFIXES:
             raise WsvadError(f"{video.path}: not a video by its ending; convert it or delete its row in {table.name}")
     named = {video.path for video in located}
-    for path in _files(root):
+    for path in video_files(root):
         if path not in named:
             raise WsvadError(f"{path}: has no row in {table}; add one (0 or 1) or move the file away")
     return located
@@ -182,7 +190,7 @@ def _locate(videos: list[LabelledVideo], root: Path, table: Path, need_videos: b
 
 def _folders_as_labels(root: Path) -> list[LabelledVideo]:
     videos = []
-    for path in _files(root):
+    for path in video_files(root):
         name = path.relative_to(root)
         if len(name.parts) < 2:
             raise WsvadError(

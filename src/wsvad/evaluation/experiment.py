@@ -22,7 +22,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 import yaml
-from rich.progress import Progress
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from wsvad import __version__
 from wsvad.datasets.bags import PackedBags, PassportCheck, load_bags, longest, pack
@@ -170,7 +171,6 @@ class Experiment:
         Raises:
             WsvadError: the folder holds a run with other settings.
         """
-        started = time.perf_counter()
         self.claim()
         seeds = range(self.protocol.first_seed, self.protocol.first_seed + self.protocol.seeds)
         results = [self.one_seed(seed) for seed in seeds]
@@ -182,7 +182,6 @@ class Experiment:
             self.out / "log.jsonl", "".join((self.out / f"seed-{s}" / "log.jsonl").read_text("utf-8") for s in seeds)
         )
         save_method(self.out, trained)
-        self.seconds = time.perf_counter() - started
         return Fitted(
             metrics=metrics,
             trained=trained,
@@ -214,6 +213,7 @@ class Experiment:
         folder = self.out / f"seed-{seed}"
         if (folder / "result.json").is_file():
             return read_json(folder / "result.json")
+        started = time.perf_counter()
         selection = self.selection_fit(seed, folder)
         method = self.build(seed)
         kept: dict[str, np.ndarray] = {}
@@ -248,6 +248,7 @@ class Experiment:
             "parameters": sum(parameter.numel() for parameter in method.parameters()),
         }
         write_json(folder / "result.json", result)
+        write_json(folder / "timing.json", {"seconds": time.perf_counter() - started})
         (folder / "fit.checkpoint").unlink(missing_ok=True)
         (folder / "selection.checkpoint").unlink(missing_ok=True)
         return read_json(folder / "result.json")
@@ -319,6 +320,10 @@ class Experiment:
 
     # ------------------------------------------------------------------------------------------ results
 
+    def seconds(self) -> float:
+        """Time that the fits of all seeds took (since they were last taken up)."""
+        return sum(read_json(path)["seconds"] for path in self.out.glob("seed-*/timing.json"))
+
     def summary(self, results: list[dict[str, Any]]) -> dict[str, Any]:
         """`metrics.json` of all seeds."""
         selection = {
@@ -379,3 +384,9 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
     """Mean, sample standard deviation and the values themselves."""
     mean = float(np.mean(values))
     return {"mean": mean, "std": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0, "values": list(values)}
+
+
+def training_progress(console: Console) -> Progress:
+    """The bar that shows phases, loss and time left."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    return Progress(*columns, console=console)

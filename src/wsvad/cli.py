@@ -1,0 +1,482 @@
+"""The command line: one verb, one function. Machine output on stdout, progress and messages on stderr.
+
+Exit status: 0 done, 1 something failed (one line says what and where), 2 wrong use. Only the verb that is called is
+imported, so that `wsvad --help` and mistakes answer at once.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+from jsonargparse import ArgumentParser, set_parsing_settings
+
+from wsvad import __version__
+from wsvad.errors import UsageError, WsvadError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verb:
+    """What the parser of a verb needs beside its function's signature."""
+
+    function: Callable[..., int]
+    example: str
+    positional: str = ""
+    """The parameter that is given without a name."""
+    many: bool = False
+    """It takes one or more values."""
+    flags: tuple[str, ...] = ()
+    """Parameters that are switches."""
+    learns: Literal["", "paper", "data"] = ""
+    """The verb takes a method's configuration and a protocol, with this budget by default."""
+
+    @property
+    def help(self) -> str:
+        return (self.function.__doc__ or "").splitlines()[0]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line; returns the exit status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    given = [underscored(word) for word in given if word != "--debug"]
+    logging.captureWarnings(True)
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    try:
+        parser = build_parser(given)
+        chosen = parser.instantiate(parser.parse_args(given))
+        verb = VERBS[chosen.subcommand]
+        return verb.function(**collect(verb, vars(chosen[chosen.subcommand])))
+    except WsvadError as error:
+        if debug:
+            raise
+        print(f"wsvad: {error}", file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
+    except KeyboardInterrupt:
+        print("wsvad: interrupted; run the same command again to go on", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has left; nothing more can be said
+        return 1
+    except Exception as error:
+        if debug:
+            raise
+        print(f"wsvad: internal error: {type(error).__name__}: {error} (--debug shows where)", file=sys.stderr)
+        return 1
+
+
+def underscored(word: str) -> str:
+    """`--hold-out=0.1` → `--hold_out=0.1`: both spellings of an option are right."""
+    name, equals, value = word.partition("=")
+    return "--" + name[2:].replace("-", "_") + equals + value if name.startswith("--") else word
+
+
+def build_parser(given: Sequence[str]) -> ArgumentParser:
+    """The parser, with the arguments of the verb that is called."""
+    parser = ArgumentParser(
+        prog="wsvad",
+        description="Weakly-supervised video anomaly detection: from a folder of labelled videos to the moments that "
+        "matter. In the names of options - and _ are the same; --debug shows the traceback of an error.",
+        version=__version__,
+    )
+    verbs = parser.add_subcommands(title="verbs", metavar="VERB", required=True)
+    called = next((word for word in given if not word.startswith("-")), None)
+    for name, verb in VERBS.items():
+        verbs.add_subcommand(name, verb_parser(verb, given) if name == called else ArgumentParser(), help=verb.help)
+    return parser
+
+
+def verb_parser(verb: Verb, given: Sequence[str]) -> ArgumentParser:
+    """The parser of one verb: its function's parameters, and what learning needs."""
+    parser = ArgumentParser(description=f"{verb.help}\n\nexample: {verb.example}", formatter_class=formatter())
+    skip: set[str | int] = {*verb.flags, verb.positional, "protocol", "config"}
+    parser.add_function_arguments(verb.function, as_positional=False, skip=skip - {""}, fail_untyped=True)
+    if verb.positional:
+        many: dict[str, Any] = {"nargs": "+"} if verb.many else {}
+        parser.add_argument(verb.positional, type=Path, help=described(verb.function, verb.positional), **many)
+    for flag in verb.flags:
+        parser.add_argument(f"--{flag}", action="store_true", help=described(verb.function, flag))
+    if verb.learns:
+        from wsvad.evaluation.experiment import Protocol
+        from wsvad.methods import METHODS
+
+        parser.add_class_arguments(Protocol)
+        parser.set_defaults({"budget": verb.learns, "normalise": "standardise" if verb.learns == "data" else None})
+        if "config" in verb.function.__annotations__:
+            parser.add_class_arguments(METHODS[method_named(given)].config_class, "config")
+    return parser
+
+
+def formatter() -> type:
+    """Help with the example on a line of its own."""
+    from argparse import RawDescriptionHelpFormatter
+
+    from jsonargparse import DefaultHelpFormatter
+
+    return type("Formatter", (DefaultHelpFormatter, RawDescriptionHelpFormatter), {})
+
+
+def described(function: Callable[..., int], parameter: str) -> str | None:
+    """What the function's docstring says of a parameter."""
+    from docstring_parser import parse
+
+    return next((p.description for p in parse(function.__doc__ or "").params if p.arg_name == parameter), None)
+
+
+def method_named(given: Sequence[str]) -> str:
+    """The method on the command line, whose configuration decides the other arguments."""
+    for word, following in zip(given, [*given[1:], ""], strict=True):
+        if word == "--method":
+            return following
+        if word.startswith("--method="):
+            return word.partition("=")[2]
+    return DEFAULT_METHOD
+
+
+def collect(verb: Verb, values: dict[str, Any]) -> dict[str, Any]:
+    """Parsed values as the function's arguments: the protocol's fields become one protocol."""
+    if not verb.learns:
+        return values
+    from wsvad.evaluation.experiment import Protocol
+
+    fields = Protocol.__dataclass_fields__
+    protocol = Protocol(**{name: value for name, value in values.items() if name in fields})
+    return {name: value for name, value in values.items() if name not in fields} | {"protocol": protocol}
+
+
+def print_json(value: Any) -> None:
+    """To stdout, NaN as null."""
+    from wsvad.files import without_nan
+
+    print(json.dumps(without_nan(value), indent=2, ensure_ascii=False))
+
+
+# --------------------------------------------------------------------------------------------------- practitioner
+
+
+DEFAULT_METHOD = "ur-dmu"
+
+
+def demo(out: Path = Path("wsvad-demo"), videos: int = 48, seed: int = 0) -> int:
+    """The whole way on a simulated camera, offline: make videos, extract, train, evaluate, report.
+
+    Args:
+        out: Folder for everything that the demo makes.
+        videos: How many videos the simulated camera records.
+        seed: Decides what happens in them.
+    """
+    return import_module("wsvad.demo").run(out, videos, seed)
+
+
+def train(
+    folder: Path,
+    config: Any,
+    protocol: Any,
+    labels: Path | None = None,
+    intervals: Path | None = None,
+    rgb: str = "auto",
+    method: str = DEFAULT_METHOD,
+    out: Path = Path("runs/detector"),
+    features: Path | None = None,
+    max_false_alarms_per_hour: float = 1.0,
+    workers: int | None = None,
+) -> int:
+    """Learn a detector from a folder of videos that are labelled normal or abnormal as a whole.
+
+    Run again after a kill, it goes on where it was.
+
+    Args:
+        folder: Folder of videos, with labels.csv or with subfolders named after what they show (normal, fight …).
+        labels: labels.csv (video,label[,category][,split]), if it is not in the folder.
+        intervals: intervals.csv (video,category,start_frame,end_frame) of the test videos, if it is not beside labels.
+        rgb: Encoder: motion, tflite:FILE, onnx:FILE, several joined by +, or auto (the best one on this machine).
+        method: Method to train, see 'wsvad methods'.
+        out: Run folder to write.
+        features: Folder for the features, by default in the run folder; runs that share it extract only once.
+        max_false_alarms_per_hour: Budget from which the threshold is chosen, on held-out normal videos.
+        workers: Processes that extract, by default one for each core.
+    """
+    from rich.console import Console
+
+    from wsvad.datasets.folder import open_folder
+    from wsvad.datasets.prepare import resolve
+    from wsvad.detection.train import train_detector
+    from wsvad.evaluation.table import table
+
+    console = Console(stderr=True)
+    dataset = open_folder(folder, labels, intervals, seed=protocol.first_seed)
+    spec, sentence = resolve(rgb)
+    if sentence:
+        console.print(sentence, highlight=False)
+    fitted, failed = train_detector(
+        dataset,
+        {"rgb": spec},
+        method,
+        config,
+        protocol,
+        out,
+        features=features,
+        max_false_alarms_per_hour=max_false_alarms_per_hour,
+        workers=workers,
+        console=console,
+    )
+    Console().print(table({name: value["mean"] for name, value in fitted.metrics["selection"]["last"].items()}))
+    console.print(f"detector in {out}, report in {out / 'report.html'}", highlight=False)
+    return report_failures(failed)
+
+
+def score(
+    videos: list[Path],
+    model: Path,
+    mode: Literal["whole", "online"] = "whole",
+    out: Path = Path("scores"),
+    max_false_alarms_per_hour: float | None = None,
+    overlay: bool = False,
+    json: bool = False,
+) -> int:
+    """Say when something abnormal happens in videos: scores, events, a report page.
+
+    Args:
+        videos: Video files, or folders of them.
+        model: Run folder of a trained detector.
+        mode: whole looks at all of a video at once; online scores each moment by what came before, as on a live camera.
+        out: Folder for scores.json, events.csv, scores.csv, report.html.
+        max_false_alarms_per_hour: Budget to choose the threshold anew from; by default the one chosen in training.
+        overlay: Write each video with its score curve drawn in, as MP4.
+        json: Print scores.json on stdout as well.
+    """
+    from wsvad.detection.score import score_files
+
+    _, failed = score_files(
+        videos, model, mode=mode, out=out, max_false_alarms_per_hour=max_false_alarms_per_hour, overlay=overlay
+    )
+    if json:
+        print((out / "scores.json").read_text(encoding="utf-8"), end="")
+    return report_failures(failed)
+
+
+# ---------------------------------------------------------------------------------------------------- researcher
+
+
+def extract(
+    folder: Path,
+    out: Path,
+    rgb: str = "auto",
+    labels: Path | None = None,
+    workers: int | None = None,
+) -> int:
+    """Turn videos into features, one file each; killed and run again, nothing is lost or done twice.
+
+    Args:
+        folder: Folder of videos with their labels, or videos alone.
+        out: Feature folder.
+        rgb: Encoder: motion, tflite:FILE, onnx:FILE, lsa:captions.jsonl, several joined by +, or auto.
+        labels: labels.csv, if it is not in the folder.
+        workers: Processes, by default one for each core.
+    """
+    from rich.console import Console
+
+    from wsvad.datasets.folder import open_folder, unlabelled_videos
+    from wsvad.datasets.prepare import prepare, resolve
+    from wsvad.features.extract import extract as extract_videos
+
+    console = Console(stderr=True)
+    spec, sentence = resolve(rgb)
+    if sentence:
+        console.print(sentence, highlight=False)
+    loose = unlabelled_videos(folder) if labels is None else None
+    if loose:
+        failed = extract_videos(loose, {"rgb": spec}, out, workers=workers, console=console).failed
+    else:
+        dataset = open_folder(folder, labels, need_videos=not spec.startswith("lsa:"))
+        failed = prepare(dataset, {"rgb": spec}, out, workers=workers, console=console)
+    return report_failures(failed)
+
+
+def fit(
+    folder: Path,
+    features: Path,
+    config: Any,
+    protocol: Any,
+    labels: Path | None = None,
+    intervals: Path | None = None,
+    method: str = DEFAULT_METHOD,
+    out: Path = Path("runs/fit"),
+) -> int:
+    """Fit a method to features under its published protocol (--budget paper).
+
+    Args:
+        folder: Dataset folder with labels.csv (or train.csv and test.csv); the videos need not be there.
+        features: Feature folder, as 'wsvad extract' writes it.
+        labels: labels.csv, if it is not in the folder.
+        intervals: intervals.csv, if it is not beside the labels.
+        method: Method to fit, see 'wsvad methods'.
+        out: Run folder to write.
+    """
+    from rich.console import Console
+
+    from wsvad.datasets.folder import open_folder
+    from wsvad.evaluation.bench import as_table, rows_of
+    from wsvad.evaluation.experiment import Experiment, training_progress
+
+    dataset = open_folder(folder, labels, intervals, seed=protocol.first_seed, need_videos=False)
+    with training_progress(Console(stderr=True)) as progress:
+        experiment = Experiment(
+            dataset=dataset, features=features, name=method, config=config, protocol=protocol, out=out,
+            progress=progress,
+        )  # fmt: skip
+        fitted = experiment.run()
+    Console().print(as_table(rows_of(fitted.metrics)))
+    return 0
+
+
+def evaluate(
+    what: Path,
+    data: Path | None = None,
+    labels: Path | None = None,
+    intervals: Path | None = None,
+    features: Path | None = None,
+    json: bool = False,
+) -> int:
+    """Measure a run, or a scores file of any system.
+
+    Args:
+        what: A scores file (.npz with video, frames, score and optionally label), or a run folder.
+        data: Dataset folder to take the truth from; for a run by default the metrics of its own test videos.
+        labels: labels.csv, if it is not in the data folder.
+        intervals: intervals.csv, if it is not beside the labels.
+        features: Feature folder of that dataset, when a run is measured on it.
+        json: Print the metrics as JSON.
+    """
+    from rich.console import Console
+
+    from wsvad.datasets.folder import open_folder
+    from wsvad.evaluation.measure import measure
+    from wsvad.evaluation.table import table
+
+    dataset = open_folder(data, labels, intervals, need_videos=False) if data else None
+    metrics, categories = measure(what, dataset, features)
+    if json:
+        print_json(metrics)
+    else:
+        Console().print(table(metrics, categories))
+    return 0
+
+
+def bench(
+    data: str,
+    methods: str,
+    protocol: Any,
+    rgb: str = "auto",
+    features: Path | None = None,
+    out: Path = Path("runs/bench"),
+    json: bool = False,
+) -> int:
+    """Compare methods on one dataset over seeds, with every selection side by side.
+
+    Args:
+        data: Dataset folder, or toy for the simulated camera (made once, in the user's cache).
+        methods: Names joined by commas, see 'wsvad methods'.
+        rgb: Encoder of the rgb stream, as for 'wsvad train'; lsa:captions.jsonl for captions.
+        features: Feature folder, by default in the out folder; what is missing is extracted.
+        out: Folder for the runs and for bench.csv, bench.md, bench.json.
+        json: Print the rows as JSON.
+    """
+    from rich.console import Console
+
+    from wsvad.evaluation.bench import as_table, run_bench
+
+    rows = run_bench(data, methods.split(","), protocol, rgb=rgb, features=features, out=out)
+    if json:
+        print_json({"rows": rows})
+    else:
+        Console().print(as_table(rows))
+    return 0
+
+
+def methods() -> int:
+    """List the methods: what each learns from and what it needs to run."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from wsvad.methods import METHODS
+
+    table = Table("method", "learns from", "runs on", "what it is")
+    for name in METHODS:
+        kind = METHODS[name]
+        module = import_module(kind.__module__).__doc__ or ""
+        table.add_row(name, ", ".join(kind.learns_from), ", ".join(kind.runs_on), module.splitlines()[0])
+    Console().print(table)
+    return 0
+
+
+def encoders() -> int:
+    """List the encoders: what each eats, and whether it runs on this machine."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from wsvad.encoders import auto, list_encoders
+
+    table = Table("encoder", "makes features from", "width", "runs here")
+    for one in list_encoders():
+        table.add_row(one.name, one.eats, str(one.width or "its file's"), "yes" if one.available else one.install)
+    Console().print(table)
+    Console(stderr=True).print(f"auto: {auto()[1]}", highlight=False)
+    return 0
+
+
+def toy(out: Path, videos: int = 48, seed: int = 0, workers: int | None = None) -> int:
+    """Record videos with a simulated camera, with exact truth and exact pose, depth, mask, flow and text streams.
+
+    Args:
+        out: Folder to write.
+        videos: How many, half of them abnormal.
+        seed: Decides scenes and stories; the same seed gives the same bytes.
+        workers: Processes, by default one for each core.
+    """
+    from rich.console import Console
+
+    from wsvad.datasets.toy import make_toy
+
+    make_toy(out, videos=videos, seed=seed, workers=workers, console=Console(stderr=True))
+    return 0
+
+
+def report_failures(failed: dict[str, str]) -> int:
+    """Name what was skipped at the end, where it is seen; 1 if anything was."""
+    for reason in failed.values():
+        print(f"wsvad: skipped: {reason}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+VERBS = {
+    "demo": Verb(function=demo, example="wsvad demo"),
+    "train": Verb(
+        function=train, positional="folder", learns="data",
+        example="wsvad train videos --rgb motion --seeds 3 --out runs/gate",
+    ),
+    "score": Verb(
+        function=score, positional="videos", many=True, flags=("overlay", "json"),
+        example="wsvad score gate-monday.mp4 --model runs/gate --overlay",
+    ),
+    "extract": Verb(function=extract, positional="folder", example="wsvad extract videos --rgb motion --out features"),
+    "fit": Verb(
+        function=fit, positional="folder", learns="paper",
+        example="wsvad fit ucf-crime --features features --method ur-dmu --seeds 5",
+    ),
+    "evaluate": Verb(function=evaluate, positional="what", flags=("json",), example="wsvad evaluate scores.npz --json"),
+    "bench": Verb(
+        function=bench, flags=("json",), learns="data", example="wsvad bench --data toy --methods mil,ur-dmu --seeds 5",
+    ),
+    "methods": Verb(function=methods, example="wsvad methods"),
+    "encoders": Verb(function=encoders, example="wsvad encoders"),
+    "toy": Verb(function=toy, positional="out", example="wsvad toy camera --videos 48 --seed 0"),
+}  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())

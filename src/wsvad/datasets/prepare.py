@@ -1,0 +1,72 @@
+"""Make sure that a dataset's streams are on disk, whatever they are made from."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from wsvad.datasets.dataset import Dataset
+from wsvad.encoders.build import auto, split
+from wsvad.errors import UsageError, WsvadError
+from wsvad.features.captions import extract_captions
+from wsvad.features.extract import extract
+
+
+def resolve(spec: str) -> tuple[str, str | None]:
+    """An encoder specification with its files as absolute paths, and the sentence that `auto` says about its choice."""
+    spec, sentence = auto() if spec == "auto" else (spec, None)
+    parts = []
+    for part in split(spec):
+        scheme, colon, file = part.partition(":")
+        parts.append(f"{scheme}:{Path(file).expanduser().absolute()}" if colon else scheme)
+    return "+".join(parts), sentence
+
+
+def prepare(
+    dataset: Dataset,
+    streams: Mapping[str, str],
+    out: Path,
+    *,
+    workers: int | None = None,
+    console: Console | None = None,
+) -> dict[str, str]:
+    """Extract what is missing of a dataset's streams.
+
+    Args:
+        streams: stream → resolved encoder specification.
+        out: feature folder.
+
+    Returns:
+        Videos that could not be encoded, with the reason.
+
+    Raises:
+        UsageError: captions are joined with an encoder of frames.
+        WsvadError: a video file is not there; as `extract`.
+    """
+    from_captions = {stream: spec for stream, spec in streams.items() if spec.startswith("lsa:")}
+    for stream, spec in from_captions.items():
+        if len(split(spec)) > 1:
+            raise UsageError(f"'{spec}': captions have a clock of their own; use them alone, or as another stream")
+        extract_captions(Path(spec.partition(":")[2]), dataset, out, stream=stream)
+    from_video = {stream: spec for stream, spec in streams.items() if stream not in from_captions}
+    if not from_video:
+        return {}
+    return extract(located(dataset), from_video, out, workers=workers, console=console).failed
+
+
+def located(dataset: Dataset) -> Sequence[tuple[str, Path]]:
+    """Name and file of each video.
+
+    Raises:
+        WsvadError: one has no file.
+    """
+    found = [(video.name, video.path) for video in dataset.videos if video.path is not None]
+    if len(found) < len(dataset.videos):
+        name = next(video.name for video in dataset.videos if video.path is None)
+        raise WsvadError(f"{name}: its video file is not there, and features of it can only be made from the file")
+    return found
+
+
+def without(dataset: Dataset, failed: Mapping[str, str]) -> Dataset:
+    """The dataset less the videos that could not be encoded."""
+    return Dataset(name=dataset.name, videos=tuple(video for video in dataset.videos if video.name not in failed))

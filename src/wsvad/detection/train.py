@@ -1,0 +1,118 @@
+"""From a folder of weakly labelled videos to a detector: extract, fit, calibrate, report."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from wsvad.datasets.dataset import Dataset
+from wsvad.datasets.prepare import prepare, without
+from wsvad.detection.detector import UNCALIBRATED, calibration_sentence, make_timeline
+from wsvad.detection.events import EventRules
+from wsvad.detection.report import ReportSummary, write_report
+from wsvad.detection.threshold import Calibration, calibrate
+from wsvad.detection.timeline import Timeline
+from wsvad.errors import WsvadError
+from wsvad.evaluation.experiment import Experiment, Fitted, Protocol, training_progress
+from wsvad.features.store import feature_path, load
+from wsvad.files import write_json
+from wsvad.training.run import save_method
+
+
+def train_detector(
+    dataset: Dataset,
+    streams: Mapping[str, str],
+    method: str,
+    config: Any,
+    protocol: Protocol,
+    out: Path,
+    *,
+    features: Path | None = None,
+    max_false_alarms_per_hour: float = 1.0,
+    rules: EventRules | None = None,
+    workers: int | None = None,
+    console: Console | None = None,
+) -> tuple[Fitted, dict[str, str]]:
+    """Everything that `wsvad train` does.
+
+    Args:
+        streams: stream → resolved encoder specification.
+        features: where streams are kept; by default in the run folder.
+
+    Returns:
+        What was fitted, and the videos that had to be left out, with the reason.
+    """
+    console = console or Console(stderr=True)
+    features, rules = features or out / "features", rules or EventRules()
+    failed = prepare(dataset, streams, features, workers=workers, console=console)
+    dataset = without(dataset, failed)
+    for label, word in enumerate(("normal", "abnormal")):
+        if not any(video.label == label for video in dataset.train):
+            raise WsvadError(f"{features}: no {word} training video could be read; mend the files that are named above")
+    with training_progress(console) as progress:
+        experiment = Experiment(
+            dataset=dataset,
+            features=features,
+            name=method,
+            config=config,
+            protocol=protocol,
+            out=out,
+            encoders=dict(streams),
+            progress=progress,
+        )
+        fitted = experiment.run()
+    calibration = calibrate_run(dataset, features, experiment.streams[0], fitted, rules, max_false_alarms_per_hour, out)
+    fitted.trained.threshold = {"rules": dataclasses.asdict(rules)} | (
+        dataclasses.asdict(calibration) if calibration else {}
+    )
+    save_method(out, fitted.trained)
+    threshold = calibration.threshold if calibration else UNCALIBRATED
+    timelines = test_timelines(dataset, features, experiment.streams[0], fitted, threshold, rules)
+    eats = ", ".join(f"{passport['encoder']} as {stream}" for stream, passport in fitted.trained.passports.items())
+    seeds = "1 seed" if protocol.seeds == 1 else f"{protocol.seeds} seeds"
+    summary = ReportSummary(
+        model=f"{method} on {eats}, trained on {len(dataset.train)} videos, {seeds}",
+        threshold=calibration_sentence(calibration),
+        metrics=fitted.metrics["selection"],
+        notes=[f"Left out: {reason}" for reason in failed.values()],
+    )
+    write_report(out / "report.html", timelines, title=f"{dataset.name}: test videos", summary=summary)
+    return fitted, failed
+
+
+def calibrate_run(
+    dataset: Dataset, features: Path, stream: str, fitted: Fitted, rules: EventRules, budget: float, out: Path
+) -> Calibration | None:
+    """Choose the threshold on the held-out normal videos and keep their curves for another budget; None without any."""
+    normal = [video for video in dataset.train if video.label == 0 and video.name in fitted.held_out_scores]
+    stored = [load(feature_path(features, stream, video.name)) for video in normal]
+    curves = [
+        (video.name, fitted.held_out_scores[video.name], item.times)
+        for video, item in zip(normal, stored, strict=True)
+        if item.times is not None
+    ]
+    write_json(
+        out / "held_out.json",
+        [{"video": name, "scores": scores.tolist(), "times": times.tolist()} for name, scores, times in curves],
+    )
+    return calibrate([(scores, times) for _, scores, times in curves], rules, budget) if curves else None
+
+
+def test_timelines(
+    dataset: Dataset, features: Path, stream: str, fitted: Fitted, threshold: float, rules: EventRules
+) -> list[Timeline]:
+    """The test videos as the first seed's detector sees them."""
+    return [
+        make_timeline(
+            video.name,
+            load(feature_path(features, stream, video.name)),
+            fitted.test_scores[video.name],
+            threshold=threshold,
+            rules=rules,
+            path=video.path,
+            video=video,
+        )
+        for video in dataset.test
+    ]

@@ -1,0 +1,151 @@
+"""Compare methods over seeds on one dataset: one table, every selection, remade by one command."""
+
+import csv
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from wsvad.datasets.dataset import Dataset
+from wsvad.datasets.folder import open_folder
+from wsvad.datasets.prepare import prepare, resolve, without
+from wsvad.datasets.toy import make_toy
+from wsvad.errors import WsvadError
+from wsvad.evaluation.experiment import Experiment, Protocol, training_progress
+from wsvad.files import write_json, write_text
+from wsvad.methods import METHODS
+
+TOY_VIDEOS = 96
+"""Videos of the dataset `toy`."""
+COLUMNS = ("auc", "auc_abnormal", "auc_constant", "ap", "video_auc", "far")
+"""Metrics in the printed table; the files have all."""
+
+
+def run_bench(
+    data: str,
+    methods: Sequence[str],
+    protocol: Protocol,
+    *,
+    rgb: str = "auto",
+    features: Path | None = None,
+    out: Path,
+    console: Console | None = None,
+) -> list[dict[str, Any]]:
+    """Fit every method on the same features and write `bench.json`, `bench.csv` and `bench.md` to `out`.
+
+    Run again, it goes on where it was stopped.
+
+    Args:
+        data: dataset folder, or `toy`.
+        rgb: encoder of what the features folder lacks.
+
+    Returns:
+        A row a method and selection: `data method streams selection metrics seconds parameters`.
+    """
+    console = console or Console(stderr=True)
+    kinds = {name: METHODS[name] for name in methods}  # a wrong name is told before any work
+    spec, sentence = resolve(rgb)
+    folder = toy_folder(console) if data == "toy" else Path(data)
+    dataset = open_folder(folder, need_videos=False)
+    features = features or out / "features"
+    if sentence and any(video.path for video in dataset.videos):
+        console.print(sentence, highlight=False)
+    dataset = complete(dataset, {"rgb": spec}, features, console)
+    rows: list[dict[str, Any]] = []
+    for name, kind in kinds.items():
+        with training_progress(console) as progress:
+            experiment = Experiment(
+                dataset=dataset,
+                features=features,
+                name=name,
+                config=kind.config_class(),
+                protocol=protocol,
+                out=out / name,
+                encoders={"rgb": spec},
+                progress=progress,
+            )
+            rows += rows_of(experiment.run().metrics, seconds=experiment.seconds())
+    write_json(out / "bench.json", {"rows": rows})
+    write_text(out / "bench.csv", as_csv(rows))
+    write_text(out / "bench.md", as_markdown(rows))
+    return rows
+
+
+def complete(dataset: Dataset, streams: dict[str, str], features: Path, console: Console) -> Dataset:
+    """The dataset with its streams on disk; videos that cannot be encoded are left out, and named.
+
+    Raises:
+        WsvadError: a training or test class is empty then.
+    """
+    failed = prepare(dataset, streams, features, console=console)
+    for reason in failed.values():
+        console.print(f"left out: {reason}", highlight=False)
+    rest = without(dataset, failed)
+    if not rest.test:
+        raise WsvadError(f"{features}: no test video could be encoded; mend the files that are named above")
+    return rest
+
+
+def toy_folder(console: Console) -> Path:
+    """The simulated camera's dataset, made once in the user's cache."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wsvad"
+    return make_toy(cache / f"toy-{TOY_VIDEOS}", videos=TOY_VIDEOS, seed=0, console=console)
+
+
+def rows_of(metrics: dict[str, Any], seconds: float | None = None) -> list[dict[str, Any]]:
+    """The rows that `metrics.json` gives, one a selection."""
+    return [
+        {
+            "data": metrics["data"],
+            "method": metrics["method"],
+            "streams": metrics["streams"],
+            "selection": selection,
+            "metrics": values,
+            "seconds": seconds,
+            "parameters": metrics["parameters"],
+        }
+        for selection, values in metrics["selection"].items()
+    ]
+
+
+def cells(row: dict[str, Any]) -> list[str]:
+    """A row as text: percent, mean ± standard deviation over seeds."""
+    values = [row["metrics"][name] for name in COLUMNS]
+    texts = ["–" if v["mean"] != v["mean"] else f"{100 * v['mean']:.2f} ± {100 * v['std']:.2f}" for v in values]
+    seeds = len(values[0]["values"])
+    seconds = "–" if row["seconds"] is None else f"{row['seconds']:.0f}"
+    return [row["data"], row["method"], row["selection"].replace("_", " "), *texts, str(seeds), seconds]
+
+
+HEAD = ("data", "method", "selection", *COLUMNS, "seeds", "seconds")
+
+
+def as_table(rows: Sequence[dict[str, Any]]) -> Table:
+    """For the terminal."""
+    table = Table(*HEAD)
+    for row in rows:
+        table.add_row(*cells(row))
+    return table
+
+
+def as_markdown(rows: Sequence[dict[str, Any]]) -> str:
+    """For a results page; percent, mean ± standard deviation over seeds."""
+    lines = [HEAD, ["---"] * len(HEAD), *map(cells, rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def as_csv(rows: Sequence[dict[str, Any]]) -> str:
+    """For a spreadsheet: every metric of every seed on a line of its own."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(("data", "method", "streams", "selection", "metric", "seed", "value", "parameters"))
+    for row in rows:
+        for metric, spread in row["metrics"].items():
+            for number, value in enumerate(spread["values"]):
+                told = (row["data"], row["method"], "+".join(row["streams"]), row["selection"])
+                writer.writerow((*told, metric, number, "" if value != value else value, row["parameters"]))
+    return file.getvalue()
