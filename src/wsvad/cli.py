@@ -101,7 +101,7 @@ def verb_parser(verb: Verb, given: Sequence[str]) -> ArgumentParser:
     for flag in verb.flags:
         parser.add_argument(f"--{flag}", action="store_true", help=described(verb.function, flag))
     if verb.learns:
-        from wsvad.evaluation.experiment import Protocol
+        from wsvad.evaluation.protocol import Protocol
         from wsvad.methods import METHODS
 
         parser.add_class_arguments(Protocol)
@@ -141,7 +141,7 @@ def collect(verb: Verb, values: dict[str, Any]) -> dict[str, Any]:
     """Parsed values as the function's arguments: the protocol's fields become one protocol."""
     if not verb.learns:
         return values
-    from wsvad.evaluation.experiment import Protocol
+    from wsvad.evaluation.protocol import Protocol
 
     fields = Protocol.__dataclass_fields__
     protocol = Protocol(**{name: value for name, value in values.items() if name in fields})

@@ -8,7 +8,7 @@ from rich.console import Console
 from wsvad.datasets.folder import open_folder
 from wsvad.datasets.toy import make_toy
 from wsvad.detection.train import train_detector
-from wsvad.evaluation.experiment import Protocol
+from wsvad.evaluation.protocol import Protocol
 from wsvad.evaluation.table import table
 from wsvad.methods import METHODS
 

@@ -12,6 +12,9 @@ from typing import Any
 
 from wsvad.errors import WsvadError
 
+UMASK = os.umask(0)
+os.umask(UMASK)
+
 
 @contextmanager
 def atomic(path: Path | str) -> Iterator[Path]:
@@ -30,6 +33,7 @@ def atomic(path: Path | str) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~UMASK)  # some writers make files that only their owner can read
         temporary.replace(path)
     except OSError as error:
         raise explain(error, path) from error

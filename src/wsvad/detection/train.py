@@ -15,7 +15,8 @@ from wsvad.detection.report import ReportSummary, write_report
 from wsvad.detection.threshold import Calibration, calibrate
 from wsvad.detection.timeline import Timeline
 from wsvad.errors import WsvadError
-from wsvad.evaluation.experiment import Experiment, Fitted, Protocol, training_progress
+from wsvad.evaluation.experiment import Experiment, Fitted, training_progress
+from wsvad.evaluation.protocol import Protocol
 from wsvad.features.store import feature_path, load
 from wsvad.files import write_json
 from wsvad.training.run import save_method

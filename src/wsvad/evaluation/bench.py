@@ -15,7 +15,8 @@ from wsvad.datasets.folder import open_folder
 from wsvad.datasets.prepare import prepare, resolve, without
 from wsvad.datasets.toy import make_toy
 from wsvad.errors import WsvadError
-from wsvad.evaluation.experiment import Experiment, Protocol, training_progress
+from wsvad.evaluation.experiment import Experiment, training_progress
+from wsvad.evaluation.protocol import Protocol
 from wsvad.files import write_json, write_text
 from wsvad.methods import METHODS
 

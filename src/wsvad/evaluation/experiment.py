@@ -13,11 +13,11 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from math import ceil, isnan, nan
+from math import isnan
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,50 +31,15 @@ from wsvad.datasets.dataset import Bag, Dataset, LabelledVideo
 from wsvad.datasets.folder import hold_out
 from wsvad.errors import WsvadError
 from wsvad.evaluation.curves import Curve, evaluate, per_category
+from wsvad.evaluation.protocol import Protocol, under_budget
+from wsvad.evaluation.selection import SELECTIONS, choose, over_seeds
 from wsvad.files import read_json, without_nan, write_json, write_text
 from wsvad.methods import METHODS
 from wsvad.methods.method import Phase
-from wsvad.training.loop import Precision, run_phases
-from wsvad.training.normalisation import Kind, Normalisation
-from wsvad.training.run import TrainedMethod, load_method, save_method, widths_of
+from wsvad.training.loop import run_phases
+from wsvad.training.normalisation import Normalisation
+from wsvad.training.run import TrainedMethod, load_method, save_method
 from wsvad.training.scoring import score_bags
-
-UCF_CRIME = 810
-"""Videos of the larger class in the training split of UCF-Crime, by which `data` budgets are scaled."""
-SHARE = 1 / 4
-"""Share of the paper's passes over UCF-Crime that a `data` budget makes. Small sets are soon learnt by heart: the scores
-of a whole video then run together, and *when* is lost before *which* (see benchmarks/results/budget.md)."""
-SELECTIONS = ("last", "held_out", "best_on_test")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Protocol:
-    """How a method is fitted and selected, whatever the method."""
-
-    seeds: int = 1
-    """Independent runs; results are their mean and standard deviation."""
-    first_seed: int = 0
-    """Seed of the first run; the others count up from it."""
-    budget: Literal["paper", "data"] = "paper"
-    """`paper`: iterations, batch and segments as published. `data`: a quarter of the passes over the videos that the
-    paper makes over UCF-Crime, no more bags than there are videos, no more segments than the longest video has
-    snippets; never more than `paper`."""
-    iterations: int | None = None
-    """Iterations of the longest phase (the others in proportion), instead of the budget's."""
-    segments: int | None = None
-    """Segments that a bag is averaged to in training, instead of the budget's."""
-    bags: int | None = None
-    """Normal bags in a batch (as many abnormal ones go with them), instead of the budget's."""
-    normalise: Kind | None = None
-    """`none`, `l2` or `standardise` features; by default as the method's paper does."""
-    hold_out: float = 0.2
-    """Share of the training videos that the selection fit leaves out; 0 saves its time."""
-    points: int = 20
-    """How often a fit is evaluated."""
-    precision: Precision = "fp32"
-    """Arithmetic of training."""
-    device: str = "cpu"
-    """Where training runs: `cpu`, `cuda`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +82,12 @@ class Experiment:
         return PassportCheck(self.features)
 
     @cached_property
+    def widths(self) -> dict[str, int]:
+        """D of each stream, as the first training video has it."""
+        list(load_bags(self.dataset.train[:1], self.features, self.streams, self.check))
+        return {stream: passport.width for stream, passport in self.check.passports.items()}
+
+    @cached_property
     def test_bags(self) -> list[Bag]:
         return list(load_bags(self.dataset.test, self.features, self.streams, self.check))
 
@@ -131,36 +102,22 @@ class Experiment:
 
     @cached_property
     def normalisation(self) -> Normalisation:
+        """Fitted to the training bags as the last phase sees them."""
         kind = self.protocol.normalise or METHODS[self.name].normalisation
-        phases = self.phases(self.build(self.protocol.first_seed))
+        with torch.random.fork_rng():  # asking for the phases builds a network, which must not cost random numbers
+            phases = self.phases(METHODS[self.name](self.widths, self.config))
         return Normalisation.fit(kind, self.packed(phases[-1].segments).streams)
 
     # ------------------------------------------------------------------------------------------ method and budget
 
     def build(self, seed: int) -> Any:
         """The method with that seed's initial weights."""
-        self.packed_any()
         torch.manual_seed(seed)
-        return METHODS[self.name](widths_of(self.check.passports), self.config).to(self.protocol.device)
-
-    def packed_any(self) -> None:
-        """Read one training bag, so that the widths are known."""
-        if not self.check.passports:
-            list(load_bags(self.dataset.train[:1], self.features, self.streams, self.check))
+        return METHODS[self.name](self.widths, self.config).to(self.protocol.device)
 
     def phases(self, method: Any) -> list[Phase]:
         """The method's phases under the protocol's budget."""
-        protocol, phases = self.protocol, method.phases()
-        if protocol.budget == "data":
-            phases = [scale_to_data(phase, self.dataset.train, self.longest) for phase in phases]
-        if protocol.iterations:
-            factor = protocol.iterations / max(phase.iterations for phase in phases)
-            phases = [replace(phase, iterations=max(1, round(phase.iterations * factor))) for phase in phases]
-        if protocol.segments:
-            phases = [replace(phase, segments=protocol.segments) for phase in phases]
-        if protocol.bags:
-            phases = [replace(phase, bags=protocol.bags) for phase in phases]
-        return phases
+        return under_budget(method.phases(), self.protocol, self.dataset.train, self.longest)
 
     @cached_property
     def longest(self) -> int:
@@ -232,7 +189,7 @@ class Experiment:
         trained = TrainedMethod(
             name=self.name,
             method=method.cpu(),
-            widths=widths_of(self.check.passports),
+            widths=self.widths,
             normalisation=self.normalisation,
             encoders=self.encoders,
             passports={stream: passport.identity() for stream, passport in self.check.passports.items()},
@@ -344,45 +301,6 @@ class Experiment:
             "selection": selection,
             "per_category": over_seeds([result["per_category"] for result in results]),
         }
-
-
-def scale_to_data(phase: Phase, videos: Sequence[LabelledVideo], snippets: int) -> Phase:
-    """A share of the paper's passes over UCF-Crime, on fewer and shorter videos."""
-    abnormal = sum(video.label for video in videos)
-    larger = max(abnormal, len(videos) - abnormal)
-    bags = min(phase.bags, larger)
-    passes = SHARE * phase.iterations * phase.bags / UCF_CRIME
-    return replace(
-        phase,
-        bags=bags,
-        segments=min(phase.segments, snippets),
-        iterations=min(phase.iterations, ceil(passes * larger / bags)),
-    )
-
-
-def choose(history: list[dict[str, Any]], iteration: int | None) -> dict[str, dict[str, float] | None]:
-    """Test metrics of the three selections, from one fit's history."""
-    tested = [row for row in history if "test" in row]
-    by_iteration = {row["iteration"]: row["test"] for row in tested}
-    # Held-out iterations come from the same grid of points, because both fits have the same phases.
-    headline = "auc" if not isnan(tested[-1]["test"]["auc"] or nan) else "video_auc"
-    best = max(tested, key=lambda row: -1.0 if isnan(row["test"][headline] or nan) else row["test"][headline])
-    return {
-        "last": tested[-1]["test"],
-        "held_out": by_iteration.get(iteration) if iteration else None,
-        "best_on_test": best["test"],
-    }
-
-
-def over_seeds(each: list[dict[str, float]]) -> dict[str, dict[str, Any]]:
-    """`{metric: {"mean", "std", "values"}}`; the standard deviation is that of a sample, 0 for one seed."""
-    return {name: spread([nan if e[name] is None else e[name] for e in each]) for name in each[0]}
-
-
-def spread(values: Sequence[float]) -> dict[str, Any]:
-    """Mean, sample standard deviation and the values themselves."""
-    mean = float(np.mean(values))
-    return {"mean": mean, "std": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0, "values": list(values)}
 
 
 def training_progress(console: Console) -> Progress:

@@ -12,7 +12,6 @@ from safetensors.torch import load_file, save_file
 
 from wsvad import __version__
 from wsvad.errors import WsvadError
-from wsvad.features.store import Passport
 from wsvad.files import atomic, read_json, write_json
 from wsvad.methods import METHODS
 from wsvad.training.normalisation import Normalisation
@@ -116,8 +115,3 @@ def configure(config_class: type, values: dict[str, Any]) -> Any:
     """Build a configuration from JSON or YAML, where tuples have become lists."""
     fields = {item.name: item.default for item in dataclasses.fields(config_class)}
     return config_class(**{k: tuple(v) if isinstance(fields.get(k), tuple) else v for k, v in values.items()})
-
-
-def widths_of(passports: dict[str, Passport]) -> dict[str, int]:
-    """D of each stream."""
-    return {stream: passport.width for stream, passport in passports.items()}
