@@ -205,7 +205,7 @@ def train(
     from wsvad.datasets.folder import open_folder
     from wsvad.datasets.prepare import resolve
     from wsvad.detection.train import train_detector
-    from wsvad.evaluation.table import table
+    from wsvad.evaluation.table import selections_table
 
     console = Console(stderr=True)
     dataset = open_folder(folder, labels, intervals, seed=protocol.first_seed)
@@ -224,7 +224,7 @@ def train(
         workers=workers,
         console=console,
     )
-    Console().print(table({name: value["mean"] for name, value in fitted.metrics["selection"]["last"].items()}))
+    Console().print(selections_table(fitted.metrics["selection"]))
     console.print(f"detector in {out}, report in {out / 'report.html'}", highlight=False)
     return report_failures(failed)
 
@@ -320,8 +320,8 @@ def fit(
     from rich.console import Console
 
     from wsvad.datasets.folder import open_folder
-    from wsvad.evaluation.bench import as_table, rows_of
     from wsvad.evaluation.experiment import Experiment, training_progress
+    from wsvad.evaluation.table import selections_table
 
     dataset = open_folder(folder, labels, intervals, seed=protocol.first_seed, need_videos=False)
     with training_progress(Console(stderr=True)) as progress:
@@ -330,7 +330,7 @@ def fit(
             progress=progress,
         )  # fmt: skip
         fitted = experiment.run()
-    Console().print(as_table(rows_of(fitted.metrics)))
+    Console().print(selections_table(fitted.metrics["selection"]))
     return 0
 
 

@@ -17,6 +17,7 @@ from wsvad.datasets.toy import make_toy
 from wsvad.errors import WsvadError
 from wsvad.evaluation.experiment import Experiment, training_progress
 from wsvad.evaluation.protocol import Protocol
+from wsvad.evaluation.table import with_spread
 from wsvad.files import write_json, write_text
 from wsvad.methods import METHODS
 
@@ -116,7 +117,7 @@ def rows_of(metrics: dict[str, Any], seconds: float | None = None) -> list[dict[
 def cells(row: dict[str, Any]) -> list[str]:
     """A row as text: percent, mean ± standard deviation over seeds."""
     values = [row["metrics"][name] for name in COLUMNS]
-    texts = ["–" if v["mean"] != v["mean"] else f"{100 * v['mean']:.2f} ± {100 * v['std']:.2f}" for v in values]
+    texts = [with_spread(value) for value in values]
     seeds = len(values[0]["values"])
     seconds = "–" if row["seconds"] is None else f"{row['seconds']:.0f}"
     return [row["data"], row["method"], row["selection"].replace("_", " "), *texts, str(seeds), seconds]

@@ -1,6 +1,7 @@
 """Metrics for a reader at a terminal."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from rich.table import Table
 
@@ -33,6 +34,27 @@ def table(metrics: Mapping[str, float], per_category: Mapping[str, float] | None
         for category, value in per_category.items():
             result.add_row(f"frame AUC, {category}", "", _percent(value))
     return result
+
+
+SELECTIONS = {"last": "last", "held_out": "held out", "best_on_test": "best on test"}
+"""Column heads of the selections of `metrics.json`."""
+
+
+def selections_table(selections: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Table:
+    """What a run reports: a column a selection, mean ± standard deviation over seeds in percent."""
+    shown = [name for name in SELECTIONS if name in selections]
+    result = Table("metric, %")
+    for name in shown:
+        result.add_column(SELECTIONS[name], justify="right")
+    for key, words in NAMES.items():
+        result.add_row(words, *(with_spread(selections[name][key]) for name in shown))
+    return result
+
+
+def with_spread(value: Mapping[str, Any]) -> str:
+    """`90.33 ± 0.21` in percent; the spread is left out where there is one seed."""
+    mean = _percent(value["mean"])
+    return mean if len(value["values"]) < 2 or mean == "–" else f"{mean} ± {100 * value['std']:.2f}"
 
 
 def _percent(fraction: float) -> str:

@@ -1,0 +1,76 @@
+"""Bags from feature files: lengths, passports, crops, packing."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import wsvad.datasets.bags as bags_module
+from wsvad.datasets.bags import load_bags, longest, pack
+from wsvad.datasets.dataset import LabelledVideo
+from wsvad.errors import WsvadError
+from wsvad.features.segments import bin_average
+from wsvad.features.store import Passport, StoredFeatures, feature_path, save
+
+
+def store(folder: Path, video: str, features: np.ndarray, stream: str = "rgb", **passport) -> None:
+    told = {"encoder": "test", "width": features.shape[-1], "frames": 16 * features.shape[-2]} | passport
+    save(feature_path(folder, stream, video), StoredFeatures(features=features, passport=Passport(**told)))
+
+
+def videos(*names: str) -> list[LabelledVideo]:
+    return [LabelledVideo(name=n, label=i % 2, category=n, split="train") for i, n in enumerate(names)]
+
+
+def random(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def test_streams_that_differ_in_length_are_named_with_both_lengths(tmp_path):
+    store(tmp_path, "a", random(7, 3))
+    store(tmp_path, "a", random(8, 3), "pose")
+    with pytest.raises(WsvadError, match=r"streams of a differ in length \(rgb 7, pose 8 snippets\)"):
+        list(load_bags(videos("a"), tmp_path, ["rgb", "pose"]))
+
+
+def test_a_missing_stream_is_named(tmp_path):
+    store(tmp_path, "a", random(7, 3))
+    with pytest.raises(WsvadError, match="a has no pose features"):
+        list(load_bags(videos("a"), tmp_path, ["rgb", "pose"]))
+
+
+def test_two_passports_are_never_mixed(tmp_path):
+    store(tmp_path, "a", random(7, 3))
+    store(tmp_path, "b", random(7, 3), settings={"size": [160, 120]})
+    with pytest.raises(WsvadError, match=r"b\.safetensors: made differently from those of a \(settings"):
+        pack(videos("a", "b"), tmp_path, ["rgb"], 4)
+
+
+def test_packing_equals_pooling_each_bag(tmp_path, monkeypatch):
+    first, second = random(9, 3), random(5, 3, seed=1)
+    store(tmp_path, "a", first)
+    store(tmp_path, "b", second)
+    packed = pack(videos("a", "b"), tmp_path, ["rgb"], 6)
+    expected = np.stack([bin_average(first, 6), bin_average(second, 6)])
+    np.testing.assert_array_equal(packed.streams["rgb"].numpy(), expected)
+    assert packed.rows(0).tolist() == [0]
+    assert packed.rows(1).tolist() == [1]
+    assert packed.rows(1, without={"b"}).tolist() == []
+    assert longest(videos("a", "b"), tmp_path, "rgb") == 9
+
+    monkeypatch.setattr(bags_module, "IN_MEMORY", 0)
+    on_disk = pack(videos("a", "b"), tmp_path, ["rgb"], 6).streams["rgb"]
+    assert on_disk.numpy().dtype == np.float16
+    np.testing.assert_allclose(on_disk.numpy(), expected, atol=2e-3)
+
+
+def test_crops_become_samples_and_share_streams_without_crops(tmp_path):
+    crops, pose = random(2, 9, 3), random(9, 4)
+    for name in "ab":
+        store(tmp_path, name, crops)
+        store(tmp_path, name, pose, "pose")
+    packed = pack(videos("a", "b"), tmp_path, ["rgb", "pose"], 5)
+    assert packed.videos == ("a", "a", "b", "b")
+    assert packed.labels.tolist() == [0, 0, 1, 1]
+    np.testing.assert_array_equal(packed.streams["rgb"][1].numpy(), bin_average(crops, 5)[1])
+    np.testing.assert_array_equal(packed.streams["pose"][0].numpy(), packed.streams["pose"][3].numpy())

@@ -1,0 +1,155 @@
+"""Folders of labelled videos: what is read, and what every mistake is told as."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsvad.datasets.dataset import Interval, LabelledVideo
+from wsvad.datasets.folder import hold_out, open_folder, unlabelled_videos
+from wsvad.errors import WsvadError
+
+LABELS = (
+    "video,label,category,split\na.mp4,0,,train\nb.mp4,abnormal,fight,train\nc.mp4,1,fight,test\nd.mp4,normal,,test\n"
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in "abcd":
+        (tmp_path / f"{name}.mp4").write_bytes(b"")
+    (tmp_path / "labels.csv").write_text(LABELS)
+    (tmp_path / "intervals.csv").write_text("video,category,start_frame,end_frame\nc.mp4,fight,10,20\nc.mp4,,30,40\n")
+    return tmp_path
+
+
+def test_reads_labels_splits_and_truth(folder):
+    dataset = open_folder(folder)
+    assert [video.name for video in dataset.train] == ["a.mp4", "b.mp4"]
+    a, b, c, d = dataset.videos
+    assert (a.label, a.category, a.intervals) == (0, "normal", ())
+    assert (b.label, b.category, b.intervals) == (1, "fight", None)
+    assert c.intervals == (Interval(start=10, end=20, category="fight"), Interval(start=30, end=40, category="fight"))
+    assert (d.split, d.path) == ("test", folder / "d.mp4")
+
+
+def test_videos_may_lie_in_a_subfolder_and_labels_beside_it(folder):
+    (folder / "videos").mkdir()
+    for name in "abcd":
+        (folder / f"{name}.mp4").rename(folder / "videos" / f"{name}.mp4")
+    assert open_folder(folder).videos[0].path == folder / "videos" / "a.mp4"
+    assert open_folder(folder / "videos").videos[0].path == folder / "videos" / "a.mp4"
+
+
+def test_a_byte_order_mark_and_spaces_do_no_harm(folder):
+    (folder / "labels.csv").write_text(LABELS.replace(",", ", "), encoding="utf-8-sig")
+    assert len(open_folder(folder).videos) == 4
+
+
+def test_train_and_test_lists_stand_for_a_split(folder):
+    (folder / "labels.csv").unlink()
+    (folder / "train.csv").write_text("video,label,frames\na.mp4,0,50\nb.mp4,1,60\n")
+    (folder / "test.csv").write_text("video,label\nc.mp4,1\nd.mp4,0\n")
+    dataset = open_folder(folder, need_videos=False)
+    assert [video.split for video in dataset.videos] == ["train", "train", "test", "test"]
+    assert dataset.videos[0].frames == 50
+
+
+def test_subfolders_are_labels(tmp_path):
+    for name in ("normal/a.mp4", "normal/b.mp4", "fight/a.mp4", "fall/c.mp4", "fall/d.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    dataset = open_folder(tmp_path)
+    found = {video.name: (video.label, video.category) for video in dataset.videos}
+    assert found["fight/a.mp4"] == (1, "fight")
+    assert found["normal/b.mp4"] == (0, "normal")
+    assert dataset.test
+    assert {video.label for video in dataset.train} == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        ("video,label\na.mp4,0\na.mp4,1\n", "a.mp4 has two rows"),
+        ("video,label\n,0\n", "line 2: the video's name is missing"),
+        ("video,label\na.mp4,2\n", "label '2' of a.mp4; use 0, 1, normal or abnormal"),
+        ("video,label\na.mp4,0\nb.mp4,1\nc.mp4,1\n", "d.mp4: has no row in"),
+        (LABELS + "e.mp4,0,,train\n", "e.mp4: listed in labels.csv but not there"),
+        (LABELS.replace("test", "validation"), "split 'validation' of c.mp4"),
+        ("video\na.mp4\n", "no column 'label'"),
+        ("video,label\n", "no rows"),
+        ("video,label,frames\na.mp4,0,-3\n", "frames '-3' of a.mp4"),
+        ("video,label\n../a.mp4,0\n", "lies outside the folder"),
+        (LABELS.replace("abnormal,fight,train", "0,,train"), "no abnormal training video"),
+        (LABELS.replace("b.mp4,abnormal,fight,train", "b.mp4,1,fight,test"), "1 training videos"),
+    ],
+)
+def test_every_mistake_in_labels_is_one_line(folder, labels, says):
+    (folder / "labels.csv").write_text(labels)
+    (folder / "intervals.csv").unlink()
+    with pytest.raises(WsvadError) as error:
+        open_folder(folder)
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ("x.mp4,fight,0,5\n", "no video is called 'x.mp4'"),
+        ("d.mp4,fight,0,5\n", "d.mp4 is labelled normal but has an interval"),
+        ("c.mp4,fight,5,5\n", "interval [5, 5) of c.mp4 is empty"),
+        ("c.mp4,fight,a,5\n", "must be whole numbers"),
+        ("b.mp4,fight,0,5\n", "abnormal test video c.mp4 has no interval"),
+    ],
+)
+def test_every_mistake_in_intervals_is_one_line(folder, rows, says):
+    (folder / "intervals.csv").write_text("video,category,start_frame,end_frame\n" + rows)
+    with pytest.raises(WsvadError) as error:
+        open_folder(folder)
+    assert says in str(error.value)
+
+
+def test_a_row_that_names_no_video_file(folder):
+    (folder / "notes.txt").write_text("x")
+    (folder / "labels.csv").write_text(LABELS + "notes.txt,0,,train\n")
+    with pytest.raises(WsvadError, match=r"notes.txt: not a video by its ending"):
+        open_folder(folder)
+
+
+def test_an_empty_or_missing_folder(tmp_path):
+    with pytest.raises(WsvadError, match=r"no labels\.csv and no videos"):
+        open_folder(tmp_path)
+    with pytest.raises(WsvadError, match="no such folder"):
+        open_folder(tmp_path / "x")
+
+
+def test_videos_without_labels_are_found_below_the_folder(tmp_path):
+    (tmp_path / "day").mkdir()
+    for name in ("day/a.MP4", "b.avi", "notes.txt", ".hidden.mp4"):
+        (tmp_path / name).write_bytes(b"")
+    assert [name for name, _ in unlabelled_videos(tmp_path)] == ["b.avi", "day/a.MP4"]
+
+
+@given(
+    st.lists(st.sampled_from(["normal", "fight", "fall"]), min_size=1, max_size=40),
+    st.floats(0.05, 0.5),
+    st.integers(0, 9),
+)
+def test_the_hold_out_is_a_stratified_seeded_partition(categories, share, seed):
+    videos = [
+        LabelledVideo(name=str(i), label=int(c != "normal"), category=c, split="train")
+        for i, c in enumerate(categories)
+    ]
+    kept, out = hold_out(videos, share, seed)
+    assert sorted(kept + out) == sorted(video.name for video in videos)
+    assert (kept, out) == hold_out(videos, share, seed)
+    for label in (0, 1):
+        of_label = [video for video in videos if video.label == label]
+        held = [video for video in of_label if video.name in out]
+        assert len(held) < len(of_label) or not of_label
+        assert bool(held) == (len(of_label) > 1)
+        for category in {video.category for video in of_label}:
+            size = sum(video.category == category for video in of_label)
+            assert abs(sum(video.category == category for video in held) - share * size) <= 1.0

@@ -1,0 +1,188 @@
+"""The loop on a small method: batches, resume, running away, what a run folder gives back."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from wsvad.datasets.bags import PackedBags
+from wsvad.datasets.dataset import Bag
+from wsvad.errors import WsvadError
+from wsvad.methods.mil import Mil, MilConfig
+from wsvad.methods.ur_dmu import UrDmu, UrDmuConfig
+from wsvad.training.loop import Sampler, run_phases
+from wsvad.training.normalisation import Normalisation
+from wsvad.training.run import TrainedMethod, load_method, save_method
+from wsvad.training.scoring import score_bags
+
+TINY = UrDmuConfig(hidden=16, heads=2, feed_forward=16, abnormal_slots=5, normal_slots=5, head=8, iterations=12, bags=3)
+
+
+def packed(segments: int = 8, width: int = 6) -> PackedBags:
+    generator = torch.Generator().manual_seed(0)
+    return PackedBags(
+        streams={"rgb": torch.randn(10, segments, width, generator=generator)},
+        labels=torch.tensor([0, 1] * 5),
+        categories=("normal", "fight") * 5,
+        videos=tuple(f"v{i}" for i in range(10)),
+    )
+
+
+class Stop(Exception):
+    """Stands for a kill."""
+
+
+def train(checkpoint: Path | None = None, stop_after: int | None = None, seed: int = 0, dropout: float = 0.5, **kinds):
+    torch.manual_seed(seed)
+    method = UrDmu({"rgb": 6}, replace(TINY, dropout=dropout))
+    first = replace(method.phases()[0], name="first", iterations=6)
+    second = replace(method.phases()[0], name="second", iterations=10, lr=1e-2)
+    steps = 0
+
+    def at_step(phase, iteration, loss):
+        nonlocal steps
+        steps += 1
+        if steps == stop_after:
+            raise Stop
+
+    history = run_phases(
+        method, [first, second], lambda segments: packed(), Normalisation(kind="none"),
+        seed=seed, points=3, at_step=at_step, checkpoint=checkpoint, **kinds,
+    )  # fmt: skip
+    return method, history
+
+
+@pytest.mark.parametrize("stop_after", [1, 2, 3, 6, 7, 11, 15])
+def test_a_stopped_run_ends_in_the_same_weights(tmp_path, stop_after):
+    whole, history = train(tmp_path / "whole")
+    with pytest.raises(Stop):
+        train(tmp_path / "cut", stop_after)
+    resumed, resumed_history = train(tmp_path / "cut")
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+    assert json.dumps(history) == json.dumps(resumed_history)
+
+
+def test_phases_run_in_order_and_stop_at_their_points():
+    _, history = train()
+    assert [(row["phase"], row["iteration"]) for row in history] == [
+        ("first", 2), ("first", 4), ("first", 6), ("second", 3), ("second", 7), ("second", 10),
+    ]  # fmt: skip
+
+
+def test_seeds_differ_and_repeat():
+    a, b, c = (train(seed=seed)[0].state_dict()["embedding.weight"] for seed in (0, 1, 0))
+    assert not torch.equal(a, b)
+    assert torch.equal(a, c)
+
+
+def test_bf16_stays_close_to_fp32():
+    # Without dropout, whose masks come from other random numbers in another precision.
+    exact, rough = (train(dropout=0.0, precision=kind)[0].eval() for kind in ("fp32", "bf16"))
+    difference = (exact(packed().streams) - rough(packed().streams)).abs().max()
+    assert 0 < difference < 0.02
+
+
+def test_the_sampler_sees_every_bag_once_a_round_and_puts_normal_first():
+    sampler = Sampler(torch.arange(0, 7), torch.arange(100, 104), bags=3, seed=(1, 0))
+    normal = torch.cat([sampler.rows(i)[:3] for i in range(7)]).tolist()
+    abnormal = torch.cat([sampler.rows(i)[3:] for i in range(8)]).tolist()
+    for start in range(0, 21, 7):
+        assert sorted(normal[start : start + 7]) == list(range(7))
+    for start in range(0, 24, 4):
+        assert sorted(abnormal[start : start + 4]) == list(range(100, 104))
+    assert normal[:7] != normal[7:14] or normal[7:14] != normal[14:]
+    assert sampler.rows(5).tolist() == sampler.rows(5).tolist()
+
+
+def test_a_loss_that_is_no_number_stops_the_run_with_its_parts():
+    method = Mil({"rgb": 6}, MilConfig(iterations=3, bags=2))
+    phase = replace(
+        method.phases()[0], loss=lambda batch: {"a": torch.tensor(1.0), "total": method(batch.streams).sum() / 0}
+    )
+    with pytest.raises(WsvadError, match=r"ran away in phase 'train' \(a 1, total (inf|nan)\)"):
+        run_phases(method, [phase], lambda segments: packed(), Normalisation(kind="none"), seed=0)
+
+
+def test_a_foreign_checkpoint_is_named(tmp_path):
+    (tmp_path / "cut").write_bytes(b"something else")
+    with pytest.raises(WsvadError, match="not a checkpoint of ours; delete it"):
+        train(tmp_path / "cut")
+
+
+# ------------------------------------------------------------------------------------------------ normalisation
+
+
+def test_standardise_against_numpy_with_a_constant_dimension():
+    x = packed().streams["rgb"].clone()
+    x[..., 2] = 7.0
+    y = Normalisation.fit("standardise", {"rgb": x})({"rgb": x})["rgb"].numpy()
+    rows = x.numpy().reshape(-1, 6).astype(np.float64)
+    std = rows.std(0)
+    std[2] = 1
+    np.testing.assert_allclose(y.reshape(-1, 6), (rows - rows.mean(0)) / std, rtol=1e-4, atol=1e-5)
+    assert (y[..., 2] == 0).all()
+
+
+def test_l2_gives_unit_vectors_and_leaves_zero_alone():
+    x = packed().streams["rgb"].clone()
+    x[0, 0] = 0
+    y = Normalisation(kind="l2")({"rgb": x})["rgb"]
+    norms = y.norm(dim=-1)
+    assert norms[0, 0] == 0
+    torch.testing.assert_close(norms.flatten()[1:], torch.ones(79))
+
+
+# ----------------------------------------------------------------------------------------------- scoring, folders
+
+
+def bag(snippets: int, seed: int, crops: int = 0) -> Bag:
+    shape = (crops, snippets, 6) if crops else (snippets, 6)
+    stream = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+    return Bag(streams={"rgb": stream}, label=0, category="normal", frames=16 * snippets, video=str(seed))
+
+
+def test_bags_of_all_lengths_are_scored_as_if_alone_and_in_order():
+    method = UrDmu({"rgb": 6}, TINY).eval()
+    bags = [bag(t, i, crops=c) for i, (t, c) in enumerate([(5, 0), (1, 0), (5, 0), (40, 3), (5, 0), (1, 0), (40, 3)])]
+    together = score_bags(method, bags, Normalisation(kind="l2"))
+    for one, scores in zip(bags, together, strict=True):
+        alone = score_bags(method, [one], Normalisation(kind="l2"))[0]
+        np.testing.assert_allclose(scores, alone, atol=1e-6)
+        assert scores.shape == (one.snippets,)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    method = UrDmu({"rgb": 6}, TINY)
+    normalisation = Normalisation.fit("standardise", packed().streams)
+    save_method(tmp_path, TrainedMethod(name="ur-dmu", method=method, widths={"rgb": 6}, normalisation=normalisation))
+    return tmp_path
+
+
+def test_a_run_folder_gives_the_same_scores_back(run):
+    loaded = load_method(run)
+    assert loaded.method.config == TINY
+    again = load_method(run)
+    assert np.array_equal(*(score_bags(t.method, [bag(9, 0)], t.normalisation)[0] for t in (loaded, again)))
+    assert loaded.normalisation.mean["rgb"].shape == (6,)
+
+
+def test_a_run_of_another_version_or_a_broken_one_is_told(run):
+    told = json.loads((run / "model.json").read_text())
+    (run / "model.json").write_text(json.dumps(told | {"format": 2, "versions": {"wsvad": "9.9"}}))
+    with pytest.raises(WsvadError, match=r"run format 2, this is wsvad .* with format 1; use wsvad 9.9"):
+        load_method(run)
+    (run / "model.json").write_text(json.dumps(told | {"widths": {"rgb": 7}}))
+    with pytest.raises(WsvadError, match=r"model.safetensors: does not fit model.json"):
+        load_method(run)
+    (run / "model.json").write_text(json.dumps(told))
+    whole = (run / "model.safetensors").read_bytes()
+    (run / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(WsvadError, match=r"model.safetensors: does not fit"):
+        load_method(run)
+    with pytest.raises(WsvadError, match=r"not a finished run"):
+        load_method(run / "nowhere")
