@@ -80,10 +80,12 @@ def test_seeds_differ_and_repeat():
 
 
 def test_bf16_stays_close_to_fp32():
-    # Without dropout, whose masks come from other random numbers in another precision.
-    exact, rough = (train(dropout=0.0, precision=kind)[0].eval() for kind in ("fp32", "bf16"))
-    difference = (exact(packed().streams) - rough(packed().streams)).abs().max()
-    assert 0 < difference < 0.02
+    # Without dropout, whose masks come from other random numbers in another precision; and only while the learning rate
+    # is low, because a high one soon makes any rounding large.
+    exact, rough = (train(dropout=0.0, precision=kind)[1][:3] for kind in ("fp32", "bf16"))
+    for one, other in zip(exact, rough, strict=True):
+        assert one["loss"] != other["loss"]
+        assert one["loss"]["total"] == pytest.approx(other["loss"]["total"], rel=0.02)
 
 
 def test_the_sampler_sees_every_bag_once_a_round_and_puts_normal_first():
