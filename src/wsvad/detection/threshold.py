@@ -26,6 +26,9 @@ MARGIN = 1e-5
 """How far above the last score that breaks the budget the threshold lies: scores of the same frames differ by no more
 between a live camera and its recording."""
 
+EVERY = 1000
+"""How many thresholds are tried one by one; further down, steps of one in a thousand of the way so far are enough."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
@@ -124,14 +127,16 @@ def _lowest(
     # Between two neighbouring steps the threshold passes no score, nor does its lower companion: the same events.
     steps = np.unique(np.concatenate([distinct, distinct / rules.low]))
     steps = steps[(steps >= floor) & (steps <= distinct[-1])]
-    found, lowest, below_next = 0, steps[-1], math.inf
-    for step, next_step in zip(steps[-2::-1], steps[:0:-1], strict=True):
-        middle = (step + next_step) / 2
-        count = len(spans(scores, times, middle, rules)[0])
+    thresholds = np.minimum(steps + MARGIN, np.append((steps[1:] + steps[:-1]) / 2, np.inf))[::-1]
+
+    lowest, found, rank = thresholds[0], 0, 1
+    while rank < thresholds.size:
+        count = len(spans(scores, times, thresholds[rank], rules)[0])
         if count > allowed:
             break
-        found, lowest, below_next = count, step, middle
-    return float(min(lowest + MARGIN, below_next)), found
+        lowest, found = thresholds[rank], count
+        rank += 1 + rank // EVERY
+    return float(lowest), found
 
 
 def upper_bound(events: int, confidence: float) -> float:
