@@ -257,7 +257,7 @@ def test_head_counts_events_and_mistakes(tmp_path: Path):
     assert "4 events in 3 of 5 videos: 6.4\u00a0s of 24.0\u00a0s." in words
     assert (
         "Against what is known of 5 videos: 1 found, 1 missed, 1 with events only where nothing happens, "
-        "1 false alarms, 1 rightly quiet." in words
+        "1 false alarm, 1 rightly quiet." in words
     )
     assert words.count("outside the truth") == 2
 

@@ -88,7 +88,7 @@ class Strip:
             first_snippet = min(first[column], len(timeline.scores) - 1)
             row = self._row(timeline.scores[first_snippet : max(last[column], first_snippet + 1)].max())
             area = self.image[row:, column]
-            np.maximum(area, np.uint8(AREA), out=area)
+            np.maximum(area, np.array(AREA, np.uint8), out=area)
             top, bottom = sorted((row, row if before is None else before))
             self.image[top : bottom + 1, column] = CURVE
             before = row

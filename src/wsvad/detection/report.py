@@ -162,10 +162,11 @@ def _against_truth(timelines: Sequence[Timeline]) -> str:
         "found": "found",
         "missed": "missed",
         "elsewhere": "with events only where nothing happens",
-        "false": "false alarms",
+        "false": "false alarm",
         "quiet": "rightly quiet",
     }
-    parts = [f"{kinds.count(kind)} {word}" for kind, word in words.items() if kind in kinds]
+    counts = {kind: kinds.count(kind) for kind in words if kind in kinds}
+    parts = [count(n, "false alarm") if kind == "false" else f"{n} {words[kind]}" for kind, n in counts.items()]
     known = sum(kind in words for kind in kinds)
     return f"<p>Against what is known of {count(known, 'video')}: {', '.join(parts)}.</p>" if known else ""
 
