@@ -22,8 +22,8 @@ BLOCK = 128
 """Snippets that one band matrix serves."""
 DENSE = 256
 """Up to so many snippets the whole T×T matrix is as fast as its band."""
-PIECE = 2048
-"""Queries that attend at a time: bounds the memory, and keeps the work between two matrix products in the cache."""
+PIECE = 4096
+"""Queries that attend at a time, which bounds the memory that a long video needs."""
 
 
 def local_sums(length: int) -> Tensor:
@@ -50,20 +50,22 @@ def local_weights(length: int, norm: LocalNorm) -> Tensor:
     return local_decay(length, length) / (sums[None, :] if norm == "column" else sums[:, None])
 
 
-def local_average(x_BTD: Tensor, norm: LocalNorm) -> Tensor:
-    """`A2 · x`, the neighbours' average of every snippet; in O(T) for a long video."""
+def local_average(x_BTD: Tensor, norm: LocalNorm, rows: slice = slice(None)) -> Tensor:
+    """The chosen `rows` of `A2 · x`, every snippet's average over its neighbours; in O(T) for a long video."""
     length = x_BTD.shape[1]
+    start, stop, _ = rows.indices(length)
     if length <= DENSE:
-        return torch.matmul(local_weights(length, norm).to(x_BTD), x_BTD)
+        return torch.matmul(local_weights(length, norm)[start:stop].to(x_BTD), x_BTD)
     sums = local_sums(length).to(x_BTD)[:, None]
-    if norm == "column":
-        x_BTD = x_BTD / sums
-    blocks = -(-length // BLOCK)
-    padded = F.pad(x_BTD, (0, 0, REACH, blocks * BLOCK - length + REACH))
+    low, high = max(start - REACH, 0), min(stop + REACH, length)
+    near_BTD = x_BTD[:, low:high] / sums[low:high] if norm == "column" else x_BTD[:, low:high]
+    blocks = -(-(stop - start) // BLOCK)
+    beyond = start + blocks * BLOCK + REACH - high
+    padded = F.pad(near_BTD, (0, 0, low - start + REACH, beyond))
     windows = padded.unfold(1, BLOCK + 2 * REACH, BLOCK).transpose(2, 3)  # (B, blocks, BLOCK + 2·REACH, D), a view
     band = local_decay(BLOCK, BLOCK + 2 * REACH, REACH).to(x_BTD)
-    mixed = torch.matmul(band, windows).flatten(1, 2)[:, :length]
-    return mixed / sums if norm == "row" else mixed
+    mixed_BTD = torch.matmul(band, windows).flatten(1, 2)[:, : stop - start]
+    return mixed_BTD / sums[start:stop] if norm == "row" else mixed_BTD
 
 
 class GlobalLocalAttention(nn.Module):
@@ -78,17 +80,19 @@ class GlobalLocalAttention(nn.Module):
     def forward(self, x_BTD: Tensor) -> Tensor:
         """`(B, T, D)` → `(B, T, D)`."""
         query, key, value, local = self.qkvt.weight.chunk(4)
-        after_global, after_local = self.out.weight.unflatten(1, (self.heads, 2, -1)).unbind(
-            2
-        )  # each (D, heads, D/heads)
+        # Columns of `out` alternate between the branches, head by head.
+        after_far, after_near = self.out.weight.unflatten(1, (self.heads, 2, -1)).unbind(2)
+        near_weight = after_near.flatten(1) @ local
         k, v = self._split(F.linear(x_BTD, key)), self._split(F.linear(x_BTD, value))
-        near = local_average(x_BTD, self.local_norm)
-        weight = torch.cat([after_global.flatten(1), after_local.flatten(1) @ local], dim=1)
         pieces = []
-        for x, beside in zip(x_BTD.split(PIECE, 1), near.split(PIECE, 1), strict=True):
-            far = F.scaled_dot_product_attention(self._split(F.linear(x, query)), k, v)
-            pieces.append(F.linear(torch.cat([far.transpose(1, 2).flatten(2), beside], -1), weight, self.out.bias))
-        return torch.cat(pieces, 1)
+        for start in range(0, x_BTD.shape[1], PIECE):
+            rows = slice(start, start + PIECE)
+            q = self._split(F.linear(x_BTD[:, rows], query))
+            far = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+            near = F.linear(local_average(x_BTD, self.local_norm, rows), near_weight, self.out.bias)
+            pieces.append(torch.addmm(near.flatten(0, 1), far.flatten(0, 1), after_far.flatten(1).T).view_as(near))
+        del k, v  # before the pieces are copied together
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, 1)
 
     def _split(self, x_BTD: Tensor) -> Tensor:
         """`(B, T, D)` → `(B, heads, T, D/heads)`, a view."""

@@ -15,8 +15,12 @@ from torch import Tensor, nn
 
 from wsvad.errors import WsvadError
 from wsvad.layers.attention import GlobalLocalAttention
+from wsvad.layers.dropout import Dropout
 from wsvad.layers.memory import Memory
 from wsvad.methods.method import Batch, Phase
+
+ROWS = 8192
+"""Snippets that go through the encoder at a time: what they leave stays in the caches, and in the allocator's reach."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +44,7 @@ class UrDmuConfig:
     head: int = 128
     """Hidden width of the score head."""
     local_norm: Literal["column", "row"] = "column"
-    """What the local weights are divided by: `column` sums as the official code (and its checkpoints), or `row` sums."""
+    """Sums that the local weights are divided by: `column` as the official code and its checkpoints, or `row`."""
     kl_over: Literal["time", "channel"] = "time"
     """What the KL divergence is summed over: `time` as the official code, or `channel` as is usual."""
     top_every: int = 16
@@ -77,11 +81,11 @@ class Block(nn.Module):
         width, drop = config.hidden, config.dropout
         self.attention_norm = nn.LayerNorm(width)
         self.attention = GlobalLocalAttention(width, config.heads, config.local_norm)
-        self.dropout = nn.Dropout(drop)
+        self.dropout = Dropout(drop)
         self.feed_forward_norm = nn.LayerNorm(width)
         self.feed_forward = nn.Sequential(
-            nn.Linear(width, config.feed_forward), nn.GELU(), nn.Dropout(drop),
-            nn.Linear(config.feed_forward, width), nn.Dropout(drop),
+            nn.Linear(width, config.feed_forward), nn.GELU(), Dropout(drop),
+            nn.Linear(config.feed_forward, width), Dropout(drop),
         )  # fmt: skip
 
     def forward(self, x_NTH: Tensor) -> Tensor:
@@ -92,8 +96,8 @@ class Block(nn.Module):
 class UrDmu(nn.Module):
     """Embedding, transformer blocks, an abnormal and a normal memory, uncertainty, head.
 
-    `embed`, `blocks` and `score` are the parts in order; another method may put modules between them, and use `l_mil`
-    on what comes out of the last block.
+    `embed`, `blocks` and `score` are its stages; another method may put modules between them, and use `l_mil`, the
+    loss, on what comes out of the last block.
     """
 
     learns_from: ClassVar[tuple[str, ...]] = ("rgb",)
@@ -110,7 +114,7 @@ class UrDmu(nn.Module):
         self.abnormal_memory = Memory(config.abnormal_slots, width)
         self.normal_memory = Memory(config.normal_slots, width)
         self.mu, self.log_variance = nn.Linear(width, width), nn.Linear(width, width)
-        self.head = nn.Sequential(nn.Linear(2 * width, config.head), nn.ReLU(), nn.Linear(config.head, 1))
+        self.head_hidden, self.head_score = nn.Linear(2 * width, config.head), nn.Linear(config.head, 1)
 
     # ---------------------------------------------------------------------------------------------------- scoring
 
@@ -118,12 +122,32 @@ class UrDmu(nn.Module):
         """`(B, T, D)` or `(B, C, T, D)` (crops are averaged) → scores `(B, T)` in [0, 1]."""
         x = streams["rgb"]
         crops = x.shape[1] if x.ndim == 4 else 1
-        scores_NT = self.score(self.blocks(self.embed(x.reshape(-1, *x.shape[-2:]))))
+        parts = x.reshape(-1, *x.shape[-2:]).split(max(1, ROWS // x.shape[-2]))
+        scores_NT = torch.cat([self.score(self.blocks(self.embed(part))) for part in parts])
         return scores_NT.unflatten(0, (-1, crops)).mean(1)
+
+    def encode(self, x_NTD: Tensor) -> Tensor:
+        """Features → the last block's output, `(N, T, H)`."""
+        parts = x_NTD.split(max(1, ROWS // x_NTD.shape[1]))
+        return torch.cat([self.blocks(self.embed(part)) for part in parts])
 
     def embed(self, x_NTD: Tensor) -> Tensor:
         """Step 1: features → `(N, T, H)`, a convolution over three snippets and ReLU."""
-        return self.embedding(x_NTD.transpose(1, 2)).relu().transpose(1, 2).contiguous()
+        length = x_NTD.shape[1]
+        pieces = []
+        for start in range(0, length, ROWS):
+            piece = x_NTD[:, max(start - 1, 0) : start + ROWS + 1]
+            pieces.append(self._convolve(F.pad(piece, (0, 0, start == 0, start + ROWS >= length))))
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, 1)
+
+    def _convolve(self, x_NTD: Tensor) -> Tensor:
+        """`(N, T+2, D)` → `(N, T, H)`: three matrix products over the rows of all sequences, without a transpose."""
+        rows = x_NTD.flatten(0, 1)
+        before, at, after = self.embedding.weight.permute(2, 1, 0)
+        x = torch.addmm(rows[:-2] @ before, rows[1:-1], at)
+        x = torch.addmm(x, rows[2:], after)
+        x = F.pad(x, (0, 0, 0, 2)).unflatten(0, (len(x_NTD), -1))[:, :-2]
+        return (x + self.embedding.bias).relu()
 
     def score(self, x_NTH: Tensor) -> Tensor:
         """The last block's output → scores `(N, T)`, with `g = μ(A(x).aug) + μ(Nm(x).aug)` and no noise (4.7)."""
@@ -132,13 +156,16 @@ class UrDmu(nn.Module):
         return self._head(x_NTH, g_NTH)
 
     def _head(self, x_NTH: Tensor, g_NTH: Tensor) -> Tensor:
-        return self.head(torch.cat([x_NTH, g_NTH], -1)).squeeze(-1).float().sigmoid()
+        """Scores of `[x ; g]`, never joined: each half meets its half of the first layer's weight."""
+        for_x, for_g = self.head_hidden.weight.chunk(2, 1)
+        hidden = (F.linear(x_NTH, for_x, self.head_hidden.bias) + F.linear(g_NTH, for_g)).relu()
+        return self.head_score(hidden).squeeze(-1).float().sigmoid()
 
     # --------------------------------------------------------------------------------------------------- learning
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The loss on a batch of normal bags, then as many abnormal ones."""
-        return self.l_mil(self.blocks(self.embed(batch.streams["rgb"])))
+        return self.l_mil(self.encode(batch.streams["rgb"]))
 
     def l_mil(self, x_NTH: Tensor) -> dict[str, Tensor]:
         """The loss on the last block's output, normal half first (4.5, 4.6). π-VAD calls it L_MIL.
@@ -163,7 +190,9 @@ class UrDmu(nn.Module):
         scores = self._head(x_NTH, torch.cat([g_n, g_a]))
 
         labels = torch.cat([torch.zeros(len(x_n)), torch.ones(len(x_a))]).to(scores)
-        triple = (x_n, anchors), (x_a, positives), (x_a, negatives)
+        anchor, positive, negative = (
+            F.normalize(mean_at(x, index), dim=-1) for x, index in ((x_n, anchors), (x_a, positives), (x_a, negatives))
+        )
         far, near = mean_at(mu_a, negatives).norm(dim=-1), mean_at(sampled_n, anchors).norm(dim=-1)
         divergence = -0.5 * (1 + log_variance_n - mu_n.square() - log_variance_n.exp())
         parts = {
@@ -171,9 +200,7 @@ class UrDmu(nn.Module):
             "dm": config.dm_weight
             * (bce(top_mean(a_att, k), 1) + bce(top_mean(1 - na_att, k), 1) + bce(n_att, 1) + bce(an_att, 0)),
             "triplet": config.triplet_weight
-            * F.triplet_margin_loss(
-                *(F.normalize(mean_at(x, index), dim=-1) for x, index in triple), margin=config.triplet_margin
-            ),
+            * F.triplet_margin_loss(anchor, positive, negative, margin=config.triplet_margin),
             "kl": config.kl_weight * divergence.sum(1 if config.kl_over == "time" else 2).mean(),
             "distance": config.distance_weight * (config.distance_margin - far + near).relu().mean(),
         }
@@ -186,7 +213,7 @@ class UrDmu(nn.Module):
             Phase(
                 name="train", loss=self.loss, parameters=self.parameters(), iterations=config.iterations,
                 segments=config.segments, bags=config.bags,
-                optimizer=torch.optim.Adam, lr=config.lr, weight_decay=config.weight_decay,
+                optimizer=torch.optim.Adam, lr=config.lr, weight_decay=config.weight_decay, options={"fused": True},
             )
         ]  # fmt: skip
 
@@ -237,7 +264,8 @@ OFFICIAL_NAMES = (
     (r"^normal_memory\.slots", "Nmemory.memory_block"),
     (r"^mu\.", "encoder_mu.0."),
     (r"^log_variance\.", "encoder_var.0."),
-    (r"^head\.", "cls_head.mlp."),
+    (r"^head_hidden\.", "cls_head.mlp.0."),
+    (r"^head_score\.", "cls_head.mlp.2."),
 )
 """Our names of parameters, and what the public checkpoints call them."""
 
