@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from wsvad.detection.events import EventRules, find_events
-from wsvad.detection.threshold import allowed_events, calibrate, upper_bound
+from wsvad.detection.threshold import allowed_events, calibrate, upper_bound, usable
 from wsvad.errors import UsageError, WsvadError
 
 PLAIN = EventRules(low=1, min_seconds=0, merge_seconds=0)
@@ -157,3 +157,19 @@ def test_wrong_arguments_are_refused():
             calibrate([video([0.1])], PLAIN, budget, confidence)
     with pytest.raises(WsvadError, match="NaN"):
         calibrate([video([0.1, math.nan])], PLAIN, 1)
+
+
+@pytest.mark.parametrize(("peak", "threshold", "alarms"), [(0.01, 0.5, 0), (0.7, 0.70001, 0), (1.0, 0.95, 1)])
+def test_while_nothing_is_promised_the_threshold_stays_usable(peak, threshold, alarms):
+    normal = [video([0.0, peak, 0.0, 0.0])]
+    result = usable(calibrate(normal, PLAIN, 1), normal, PLAIN)
+    assert result.threshold == pytest.approx(threshold)
+    assert result.false_alarms == alarms
+    assert result.upper_bound_per_hour == pytest.approx(upper_bound(alarms, 0.95) / result.hours)
+    assert result.sentence.endswith(f"more are needed for 1/h; until then the threshold is {threshold:.2f}")
+
+
+def test_a_promise_is_left_as_it_is():
+    normal = [video(np.full(3600, 0.01), 10.0)]
+    result = calibrate(normal, PLAIN, max_false_alarms_per_hour=1)
+    assert result.promised and usable(result, normal, PLAIN) is result

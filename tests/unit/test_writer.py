@@ -38,9 +38,11 @@ def test_frames_come_back(tmp_path, rate):
 
 
 def test_bytes_are_the_same_each_time(tmp_path):
-    for name in ("a.mp4", "b.mp4"):
-        write_video(tmp_path / name, (picture(index) for index in range(40)), 25)
-    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+    images, found = [picture(index) for index in range(40)], set()
+    for _ in range(60):  # x264 with its defaults gives another file about once in fifty times
+        write_video(tmp_path / "a.mp4", images, 25)
+        found.add((tmp_path / "a.mp4").read_bytes())
+    assert len(found) == 1
 
 
 def test_it_starts_to_play_before_it_is_whole(tmp_path):

@@ -12,7 +12,7 @@ import torch
 from wsvad.datasets.dataset import Bag, LabelledVideo
 from wsvad.detection.events import EventRules, find_events
 from wsvad.detection.online import score_online
-from wsvad.detection.threshold import Calibration, calibrate
+from wsvad.detection.threshold import Calibration, calibrate, usable
 from wsvad.detection.timeline import Timeline
 from wsvad.encoders import build
 from wsvad.encoders.encoder import Encoder
@@ -69,7 +69,8 @@ class Detector:
         rules = EventRules(**told.get("rules", {}))
         threshold, sentence = told.get("threshold", UNCALIBRATED), told.get("sentence", "")
         if max_false_alarms_per_hour is not None:
-            calibration = calibrate(held_out_normal(folder), rules, max_false_alarms_per_hour)
+            normal = held_out_normal(folder)
+            calibration = usable(calibrate(normal, rules, max_false_alarms_per_hour), normal, rules)
             threshold, sentence = calibration.threshold, calibration.sentence
         return cls(
             trained=trained,

@@ -15,7 +15,7 @@ would count as one.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -93,6 +93,30 @@ def calibrate(
         confidence=confidence,
         promised=allowed >= 0,
         sentence=_sentence(threshold, found, hours, bound, max_false_alarms_per_hour, confidence, allowed >= 0),
+    )
+
+
+UNPROMISED = (0.5, 0.95)
+"""Where the threshold lies while nothing can be promised: a few minutes of normal video are no reason to report every
+score above theirs, nor to report nothing because one of theirs is high."""
+
+
+def usable(calibration: Calibration, normal: Sequence[tuple[np.ndarray, np.ndarray]], rules: EventRules) -> Calibration:
+    """The calibration itself if it holds a promise; else with its threshold brought into `UNPROMISED`, and what that
+    threshold does on the same normal video."""
+    if calibration.promised:
+        return calibration
+    scores, times, _ = _one_timeline(normal, rules)
+    threshold = float(np.clip(calibration.threshold, *UNPROMISED))
+    found = len(spans(scores, times, threshold, rules)[0])
+    bound = upper_bound(found, calibration.confidence) / calibration.hours
+    told = calibration.hours, bound, calibration.budget_per_hour, calibration.confidence
+    return replace(
+        calibration,
+        threshold=threshold,
+        false_alarms=found,
+        upper_bound_per_hour=bound,
+        sentence=f"{_sentence(threshold, found, *told, promised=False)}; until then the threshold is {threshold:.2f}",
     )
 
 

@@ -12,7 +12,7 @@ from wsvad.datasets.prepare import prepare, without
 from wsvad.detection.detector import UNCALIBRATED, calibration_sentence, make_timeline
 from wsvad.detection.events import EventRules
 from wsvad.detection.report import ReportSummary, write_report
-from wsvad.detection.threshold import Calibration, calibrate
+from wsvad.detection.threshold import Calibration, calibrate, usable
 from wsvad.detection.timeline import Timeline
 from wsvad.errors import WsvadError
 from wsvad.evaluation.experiment import Experiment, Fitted, training_progress
@@ -98,7 +98,10 @@ def calibrate_run(
         out / "held_out.json",
         [{"video": name, "scores": scores.tolist(), "times": times.tolist()} for name, scores, times in curves],
     )
-    return calibrate([(scores, times) for _, scores, times in curves], rules, budget) if curves else None
+    if not curves:
+        return None
+    plain = [(scores, times) for _, scores, times in curves]
+    return usable(calibrate(plain, rules, budget), plain, rules)
 
 
 def test_timelines(
