@@ -82,6 +82,7 @@ def build_parser(given: Sequence[str]) -> ArgumentParser:
         description="Weakly-supervised video anomaly detection: from a folder of labelled videos to the moments that "
         "matter. In the names of options - and _ are the same; --debug shows the traceback of an error.",
         version=__version__,
+        formatter_class=formatter(),
     )
     verbs = parser.add_subcommands(title="verbs", metavar="VERB", required=True)
     called = next((word for word in given if not word.startswith("-")), None)

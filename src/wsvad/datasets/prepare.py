@@ -1,14 +1,15 @@
 """Make sure that a dataset's streams are on disk, whatever they are made from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
 
 from wsvad.datasets.dataset import Dataset
-from wsvad.encoders.build import auto, split
+from wsvad.encoders.build import ENCODERS, auto, split
 from wsvad.errors import UsageError, WsvadError
 from wsvad.features.extract import extract
+from wsvad.features.store import feature_path
 
 
 def resolve(spec: str) -> tuple[str, str | None]:
@@ -17,6 +18,7 @@ def resolve(spec: str) -> tuple[str, str | None]:
     parts = []
     for part in split(spec):
         scheme, colon, file = part.partition(":")
+        ENCODERS[scheme]  # a wrong name is told before any work
         parts.append(f"{scheme}:{Path(file).expanduser().absolute()}" if colon else scheme)
     return "+".join(parts), sentence
 
@@ -38,9 +40,11 @@ def prepare(
     Returns:
         Videos that could not be encoded, with the reason.
 
+    Videos that are not there but have their features are taken as they are.
+
     Raises:
         UsageError: captions are joined with an encoder of frames.
-        WsvadError: a video file is not there; as `extract`.
+        WsvadError: neither a video nor its features are there; as `extract`.
     """
     from_captions = {stream: spec for stream, spec in streams.items() if spec.startswith("lsa:")}
     for stream, spec in from_captions.items():
@@ -52,20 +56,16 @@ def prepare(
     from_video = {stream: spec for stream, spec in streams.items() if stream not in from_captions}
     if not from_video:
         return {}
-    return extract(located(dataset), from_video, out, workers=workers, console=console).failed
-
-
-def located(dataset: Dataset) -> Sequence[tuple[str, Path]]:
-    """Name and file of each video.
-
-    Raises:
-        WsvadError: one has no file.
-    """
     found = [(video.name, video.path) for video in dataset.videos if video.path is not None]
-    if len(found) < len(dataset.videos):
-        name = next(video.name for video in dataset.videos if video.path is None)
-        raise WsvadError(f"{name}: its video file is not there, and features of it can only be made from the file")
-    return found
+    lacking = [
+        feature_path(out, stream, video.name)
+        for video in dataset.videos
+        for stream in from_video
+        if video.path is None and not feature_path(out, stream, video.name).is_file()
+    ]
+    if lacking:
+        raise WsvadError(f"{lacking[0]}: neither these features nor the video to make them from are there; add one")
+    return extract(found, from_video, out, workers=workers, console=console).failed if found else {}
 
 
 def without(dataset: Dataset, failed: Mapping[str, str]) -> Dataset:

@@ -1,0 +1,333 @@
+"""The command line from end to end: videos or features in, detectors, metrics and one-line errors out."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from clips import write_clip
+
+from wsvad.cli import main
+from wsvad.features.store import Passport, StoredFeatures, feature_path, save
+
+SMALL = ["--config.hidden", "128", "--config.lr", "0.0003"]
+PARITY = Path(__file__).parents[2].parent / "shared" / "data" / "parity"
+
+
+# ------------------------------------------------------------------------------------------------------ fixtures
+
+
+def picture(frame: int, moving: bool, rng: np.random.Generator) -> np.ndarray:
+    """A dark, noisy scene; something bright crosses it when it moves."""
+    image = rng.integers(40, 50, (96, 128, 3)).astype(np.uint8)
+    if moving:
+        x = (7 * frame) % 100
+        image[30:60, x : x + 25] = 220
+    return image
+
+
+@pytest.fixture(scope="session")
+def videos(tmp_path_factory) -> Path:
+    """Twelve short videos, six of them abnormal from frame 32 to frame 64."""
+    folder = tmp_path_factory.mktemp("videos")
+    labels, intervals = ["video,label,category,split"], ["video,category,start_frame,end_frame"]
+    for number in range(12):
+        abnormal, split = number % 2, "test" if number >= 8 else "train"
+        rng = np.random.default_rng(number)
+        frames = [picture(i, bool(abnormal) and 32 <= i < 64, rng) for i in range(96)]
+        write_clip(folder / f"cam-{number}.mp4", frames)
+        labels.append(f"cam-{number}.mp4,{abnormal},{'dash' if abnormal else 'normal'},{split}")
+        if abnormal:
+            intervals.append(f"cam-{number}.mp4,dash,32,64")
+    (folder / "labels.csv").write_text("\n".join(labels))
+    (folder / "intervals.csv").write_text("\n".join(intervals))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run(videos, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("train") / "run"
+    assert (
+        main(["train", str(videos), "--rgb", "motion", "--out", str(out), "--seeds", "2", "--workers", "0", *SMALL])
+        == 0
+    )
+    return out
+
+
+@pytest.fixture
+def features(tmp_path) -> tuple[Path, Path]:
+    """A dataset of features without videos: in abnormal ones, snippets 2 and 3 differ."""
+    rng = np.random.default_rng(0)
+    labels, intervals = ["video,label,frames,split"], ["video,category,start_frame,end_frame"]
+    for number in range(16):
+        abnormal = number % 2
+        rows = rng.normal(size=(6, 8)).astype(np.float32)
+        if abnormal:
+            rows[2:4] += 2
+            intervals.append(f"v{number},odd,32,64")
+        passport = Passport(encoder="test", width=8, frames=96)
+        save(feature_path(tmp_path / "features", "rgb", f"v{number}"), StoredFeatures(features=rows, passport=passport))
+        labels.append(f"v{number},{abnormal},96,{'test' if number >= 10 else 'train'}")
+    (tmp_path / "labels.csv").write_text("\n".join(labels))
+    (tmp_path / "intervals.csv").write_text("\n".join(intervals))
+    return tmp_path, tmp_path / "features"
+
+
+# ---------------------------------------------------------------------------------------------------- practitioner
+
+
+def test_train_writes_a_whole_run(run):
+    names = {path.name for path in run.iterdir()}
+    assert {"config.yaml", "model.safetensors", "model.json", "log.jsonl", "metrics.json", "report.html"} <= names
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert set(metrics["selection"]) == {"last", "held_out", "best_on_test"}
+    last = metrics["selection"]["last"]
+    assert set(last) == {
+        "auc", "ap", "ap_trapezoid", "auc_abnormal", "ap_abnormal", "video_auc", "far", "auc_constant",
+    }  # fmt: skip
+    assert len(last["auc"]["values"]) == 2
+    assert last["auc"]["mean"] > 0.9
+    assert metrics["selection"]["best_on_test"]["auc"]["mean"] >= last["auc"]["mean"]
+    assert not list(run.rglob("*checkpoint*"))
+
+
+def test_train_again_changes_nothing(run, videos, capsys):
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    assert (
+        main(["train", str(videos), "--rgb", "motion", "--out", str(run), "--seeds", "2", "--workers", "0", *SMALL])
+        == 0
+    )
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    assert (
+        main(["train", str(videos), "--rgb", "motion", "--out", str(run), "--seeds", "3", "--workers", "0", *SMALL])
+        == 1
+    )
+    assert "the run there has another 'protocol'" in capsys.readouterr().err
+
+
+def test_score_finds_the_event(run, videos, tmp_path, capsys):
+    arguments = ["score", str(videos / "cam-11.mp4"), str(videos / "cam-10.mp4"), "--model", str(run), "--json"]
+    assert main([*arguments, "--out", str(tmp_path), "--overlay"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    abnormal, normal = told["videos"]
+    assert abnormal["video"] == "cam-11.mp4"
+    assert abnormal["frames"] == 96
+    assert [len(video["events"]) for video in (abnormal, normal)] == [1, 0]
+    event = abnormal["events"][0]
+    assert event["start_frame"] < 64 and event["end_frame"] > 32
+    assert 32 <= 25 * event["peak_time"] < 64
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {
+        "scores.json", "events.csv", "scores.csv", "report.html", "cam-10.overlay.mp4", "cam-11.overlay.mp4",
+    }  # fmt: skip
+
+
+def test_online_scores_look_back_only(run, videos, tmp_path, capsys):
+    out = []
+    for mode in ("whole", "online"):
+        assert (
+            main(
+                [
+                    "score",
+                    str(videos / "cam-9.mp4"),
+                    "--model",
+                    str(run),
+                    "--mode",
+                    mode,
+                    "--json",
+                    "--out",
+                    str(tmp_path),
+                ]
+            )
+            == 0
+        )
+        out.append([snippet["score"] for snippet in json.loads(capsys.readouterr().out)["videos"][0]["snippets"]])
+    assert len(out[0]) == len(out[1]) == 6
+    assert out[0][-1] == pytest.approx(out[1][-1], abs=1e-4)  # the newest snippet of the whole video sees all of it
+    assert out[0][0] != pytest.approx(out[1][0], abs=1e-6)
+
+
+def test_a_bad_video_is_skipped_and_told(run, videos, tmp_path, capsys):
+    (tmp_path / "broken.mp4").write_bytes(b"not a video")
+    status = main(
+        [
+            "score",
+            str(tmp_path / "broken.mp4"),
+            str(videos / "cam-9.mp4"),
+            "--model",
+            str(run),
+            "--out",
+            str(tmp_path / "out"),
+        ]
+    )
+    assert status == 1
+    assert "broken.mp4" in capsys.readouterr().err.splitlines()[-1]
+    assert len(json.loads((tmp_path / "out" / "scores.json").read_text())["videos"]) == 1
+
+
+def test_a_detector_refuses_another_encoder(run, videos, tmp_path, capsys):
+    told = json.loads((run / "model.json").read_text())
+    told["passports"]["rgb"]["settings"] = {"other": 1}
+    (tmp_path / "model.json").write_text(json.dumps(told))
+    (tmp_path / "model.safetensors").write_bytes((run / "model.safetensors").read_bytes())
+    assert main(["score", str(videos / "cam-9.mp4"), "--model", str(tmp_path), "--out", str(tmp_path / "o")]) == 1
+    assert "would be made differently from the training videos'" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------------------------------------------ researcher
+
+
+def test_fit_evaluate_and_bench_agree(features, tmp_path, capsys):
+    folder, stored = features
+    budget = ["--iterations", "20", "--segments", "6", "--bags", "4"]
+    assert (
+        main(
+            [
+                "bench",
+                "--data",
+                str(folder),
+                "--methods",
+                "mil",
+                "--features",
+                str(stored),
+                "--out",
+                str(tmp_path / "b"),
+                "--budget",
+                "paper",
+                "--json",
+                "--normalise",
+                "none",
+                *budget,
+            ]
+        )
+        == 0
+    )
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [row["selection"] for row in rows] == ["last", "held_out", "best_on_test"]
+    assert set(rows[0]) == {"data", "method", "streams", "selection", "metrics", "seconds", "parameters"}
+    assert {path.name for path in (tmp_path / "b").iterdir()} >= {"bench.json", "bench.csv", "bench.md"}
+
+    assert (
+        main(
+            [
+                "fit",
+                str(folder),
+                "--features",
+                str(stored),
+                "--method",
+                "mil",
+                "--out",
+                str(tmp_path / "f"),
+                "--normalise",
+                "none",
+                *budget,
+            ]
+        )
+        == 0
+    )
+    capsys.readouterr()
+    assert main(["evaluate", str(tmp_path / "f"), "--json"]) == 0
+    own = json.loads(capsys.readouterr().out)
+    assert own["auc"] == pytest.approx(rows[0]["metrics"]["auc"]["mean"])
+    assert main(["evaluate", str(tmp_path / "f"), "--data", str(folder), "--features", str(stored), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == pytest.approx(own)
+
+
+def test_a_fit_killed_anywhere_ends_in_the_same_files(features, tmp_path):
+    folder, stored = features
+    command = [
+        sys.executable, "-m", "wsvad.cli", "fit", str(folder), "--features", str(stored), "--seeds", "2",
+        "--points", "15", "--iterations", "60", "--segments", "6", "--bags", "4", "--config.hidden", "64", "--out",
+    ]  # fmt: skip
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run([*command, str(tmp_path / "whole")], check=True, env=environment, capture_output=True)
+    cut = tmp_path / "cut"
+    for wanted in ("seed-0/selection.checkpoint", "seed-1/fit.checkpoint"):
+        process = subprocess.Popen(
+            [*command, str(cut)], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        while not (cut / wanted).exists() and process.poll() is None:
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, f"the run was over before {wanted} was seen"
+    subprocess.run([*command, str(cut)], check=True, env=environment, capture_output=True)
+    kept = {p.relative_to(cut) for p in cut.rglob("*") if p.is_file() and p.name != "timing.json"}
+    assert kept == {
+        p.relative_to(tmp_path / "whole")
+        for p in (tmp_path / "whole").rglob("*")
+        if p.is_file() and p.name != "timing.json"
+    }
+    for name in kept:
+        assert (cut / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(("name", "auc", "ap"), [("a", 0.75671, 0.29103), ("b", 0.82424, 0.33030)])
+def test_published_scores_give_the_published_numbers(name, auc, ap, capsys):
+    if not PARITY.is_dir():
+        pytest.skip("the published score files are not beside the project")
+    assert main(["evaluate", str(PARITY / f"ucf-crime-{name}.npz"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert round(told["auc"], 5) == auc
+    assert round(told["ap"], 5) == ap
+
+
+# ----------------------------------------------------------------------------------------------------- the command
+
+
+def test_importing_the_package_loads_no_torch():
+    code = "import sys, wsvad, wsvad.cli; sys.exit('torch' in sys.modules or 'cv2' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+VERBS = ["demo", "train", "score", "extract", "fit", "evaluate", "bench", "methods", "encoders", "toy"]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself_with_an_example(verb, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([verb, "--help"])
+    assert stop.value.code == 0
+    told = capsys.readouterr().out
+    assert f"example: wsvad {verb}" in told
+    for line in told.splitlines():  # an option without a word about it is one that nobody understands
+        words = line.split()
+        assert not (words and words[0].startswith("--") and " ".join(words[1:]).strip().startswith("(type"))
+
+
+def test_the_verbs_are_those_that_are_documented(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    told = capsys.readouterr().out
+    assert [verb for verb in VERBS if f"    {verb} " in told] == VERBS
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (["evaluate", "nowhere.npz"], 1, "nowhere.npz"),
+        (["score", "a.mp4", "--model", "nowhere"], 1, "nowhere: not a finished run"),
+        (["train", "nowhere"], 1, "nowhere: there is no such folder"),
+        (["train", ".", "--method", "magic"], 2, "no method is called 'magic'; choose one of: mil, ur-dmu"),
+        (["bench", "--data", ".", "--methods", "mil,magic"], 2, "no method is called 'magic'"),
+        (["extract", "nowhere", "--out", "x", "--rgb", "magic"], 2, "no encoder is called 'magic'"),
+        (["train", "nowhere", "--seeds", "many"], 2, "seeds"),
+        (["dance"], 2, "dance"),
+        ([], 2, "VERB"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_one_line_and_a_status(arguments, status, says, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    try:
+        assert main(arguments) == status
+    except SystemExit as stop:
+        assert stop.code == status
+    told = capsys.readouterr()
+    assert says in told.err
+    assert "Traceback" not in told.err
+    assert told.out == ""
