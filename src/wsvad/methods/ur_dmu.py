@@ -211,7 +211,7 @@ class UrDmu(nn.Module):
         config = self.config
         return [
             Phase(
-                name="train", loss=self.loss, parameters=self.parameters(), iterations=config.iterations,
+                name="train", loss=self.loss, parameters=list(self.parameters()), iterations=config.iterations,
                 segments=config.segments, bags=config.bags,
                 optimizer=torch.optim.Adam, lr=config.lr, weight_decay=config.weight_decay, options={"fused": True},
             )
