@@ -17,9 +17,10 @@ ENCODERS = Registry(
     tflite="wsvad.encoders.network:TfLite",
     lsa="wsvad.encoders.lsa:Lsa",
 )
-"""Encoder classes by scheme. What follows the scheme's colon is their only argument: `tflite:FILE` is `TfLite("FILE")`,
-`motion` is `Motion()`. A class that eats video says so by `eats = "video"`, and what it needs by `extra` (the optional
-dependency of this package) and `runtime` (the module that this installs)."""
+"""Encoder classes by scheme: `motion` is `Motion()`, `tflite:FILE` is `TfLite("FILE")`. Beside the protocol `Encoder`,
+a class tells how it is used: `eats` ("video", or what else), `argument` (what is typed after the colon, or ""),
+`summary` (for a list), and where it needs a library that is not always there, `runtime` (the module) and `extra` (the
+optional dependency of this package that installs it)."""
 
 
 def build(spec: str) -> tuple[Encoder, ...]:
@@ -44,14 +45,17 @@ def split(spec: str) -> list[str]:
 def _build_one(spec: str) -> Encoder:
     scheme, _, argument = spec.partition(":")
     encoder = ENCODERS[scheme]
-    if getattr(encoder, "eats", "video") != "video":
-        raise UsageError(f"'{spec}': {scheme} makes features from {encoder.eats}, not from video")
-    needs_file = bool(getattr(encoder, "file_suffix", ""))
-    if needs_file and not argument:
-        raise UsageError(f"'{spec}': {scheme} runs a network from a file; write {scheme}:FILE")
-    if not needs_file and argument and scheme == "motion":
-        raise UsageError(f"'{spec}': {scheme} has no file; write {scheme}")
+    if encoder.eats != "video":
+        raise UsageError(f"'{spec}': {scheme} makes features from {encoder.eats}, not from video; use it alone")
+    if bool(encoder.argument) != bool(argument):
+        raise UsageError(f"'{spec}' is not complete or too long; write {_usage(scheme)}")
     return encoder(argument) if argument else encoder()
+
+
+def _usage(scheme: str) -> str:
+    """How an encoder is typed, `tflite:FILE`."""
+    argument = ENCODERS[scheme].argument
+    return f"{scheme}:{argument}" if argument else scheme
 
 
 def models_folder() -> Path:
@@ -112,8 +116,8 @@ def _listing(scheme: str) -> Listing:
     encoder = ENCODERS[scheme]
     available = _installed(scheme)
     return Listing(
-        name=f"{scheme}:FILE" if getattr(encoder, "file_suffix", "") else scheme,
-        eats=getattr(encoder, "summary", getattr(encoder, "eats", "video")),
+        name=_usage(scheme),
+        eats=encoder.summary,
         width=getattr(encoder, "width", None),
         available=available,
         install=None if available else f"pip install 'wsvad[{encoder.extra}]'",
@@ -121,5 +125,6 @@ def _listing(scheme: str) -> Listing:
 
 
 def _installed(scheme: str) -> bool:
+    """Whether the library that the encoder runs on is there."""
     runtime = getattr(ENCODERS[scheme], "runtime", None)
     return runtime is None or find_spec(runtime) is not None

@@ -65,6 +65,7 @@ class Motion:
     """The encoder `motion`."""
 
     eats = "video"
+    argument = ""
     summary = "16 grey frames a snippet; no weights"
     name = "motion"
     width = dimensions()["grid"].stop

@@ -101,6 +101,7 @@ class _Network(ABC):
     """What the two formats share: everything but opening the file and running it."""
 
     eats: ClassVar[str] = "video"
+    argument: ClassVar[str] = "FILE"
     file_suffix: ClassVar[str]
     summary: ClassVar[str]
     extra: ClassVar[str]
