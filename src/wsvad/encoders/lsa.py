@@ -1,6 +1,6 @@
 """`lsa`: captions to a text stream, by latent semantic analysis: TF-IDF and a truncated SVD, fitted on training videos.
 
-A caption is a bag of its words, word pairs and word triples. A term that occurs n times in it weighs 1 + log n, times
+A caption is a bag of its words and word pairs. A term that occurs n times in it weighs 1 + log n, times
 how rare the term is among the training captions; the vector is scaled to length 1, projected on the directions along
 which training captions differ most, and scaled to length 1 again (0 if it holds no known term).
 """
@@ -22,7 +22,7 @@ from wsvad.files import atomic
 Captions = Mapping[str, list[str]]
 """Video → its captions, in time order."""
 
-TERMS: dict[str, Any] = {"ngram_range": (1, 3), "sublinear_tf": True}
+TERMS: dict[str, Any] = {"ngram_range": (1, 2), "sublinear_tf": True}
 COMMON = 5
 """Training captions that a term must occur in to count; fewer where there are only a few thousand."""
 
@@ -90,7 +90,7 @@ class Lsa:
         """Learn terms and directions from training videos alone. The same captions give the same encoder.
 
         Args:
-            width: D; less where the captions hold fewer terms.
+            width: D; less where there are fewer terms or fewer captions.
             seed: of the randomised SVD.
 
         Raises:
@@ -107,7 +107,7 @@ class Lsa:
         except ValueError:
             raise WsvadError(f"no words in the {len(texts)} captions of {len(captions)} training videos") from None
         terms = vectoriser.get_feature_names_out().tolist()
-        svd = TruncatedSVD(min(width, len(terms)), algorithm="randomized", n_iter=7, random_state=seed).fit(weights)
+        svd = TruncatedSVD(min(width, *weights.shape), algorithm="randomized", n_iter=7, random_state=seed).fit(weights)
         components = svd.components_
         # A direction and its opposite are equally good: the largest loading is positive.
         largest = np.take_along_axis(components, np.abs(components).argmax(1)[:, None], axis=1)

@@ -71,16 +71,24 @@ class Preprocessing:
         path = model.with_name(model.name + ".yaml")
         if not path.exists():
             return Preprocessing()
+        import yaml
         from jsonargparse import ArgumentError, ArgumentParser
 
         parser = ArgumentParser(exit_on_error=False)
         parser.add_class_arguments(Preprocessing)
         try:
-            found = Preprocessing(**parser.parse_string(path.read_text(encoding="utf-8")).as_dict())
-        except (ArgumentError, UnicodeDecodeError) as error:
+            given = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+            if not isinstance(given, dict):
+                raise ArgumentError(None, "expected lines 'field: value'")
+            found = Preprocessing(**parser.parse_object(given).as_dict())
+        except (ArgumentError, UnicodeDecodeError, yaml.YAMLError) as error:
             known = ", ".join(field.name for field in dataclasses.fields(Preprocessing))
             raise WsvadError(f"{path}: {' '.join(str(error).split())}; the fields are: {known}") from None
-        if found.frames < 1 or (found.size and min(found.size) < 1) or 0 in np.atleast_1d(found.std or 1.0):
+        if (
+            found.frames < 1
+            or (found.size and min(found.size) < 1)
+            or (found.std is not None and 0.0 in np.ravel(found.std))
+        ):
             raise WsvadError(f"{path}: frames and size must be at least 1, and std not 0")
         return found
 

@@ -1,0 +1,171 @@
+"""What every encoder promises, and how they are found by name."""
+
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from wsvad.encoders import ENCODERS, auto, build, list_encoders, models_folder
+from wsvad.encoders.build import split
+from wsvad.encoders.encoder import Encoder
+from wsvad.errors import UsageError, WsvadError
+from wsvad.video.clock import SNIPPET
+
+BUILD = import_module("wsvad.encoders.build")  # the package has a function of that name
+SHARED = Path(__file__).parents[2].parent / "shared"
+MOBILENET = SHARED / "models" / "mobilenet_v1_1.0_224_quant_embedding_extractor.tflite"
+real = (
+    pytest.mark.real,
+    pytest.mark.skipif(not MOBILENET.exists(), reason="the real networks are not beside the project"),
+)
+
+
+def write_network(path: Path) -> Path:
+    """An image network that gives each frame's mean colour, with a free batch size."""
+    info = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("GlobalAveragePool", ["x"], ["y"])],
+        "mean",
+        [info("x", TensorProto.FLOAT, ["n", 3, 32, 48])],
+        [info("y", TensorProto.FLOAT, ["n", 3, 1, 1])],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    return path
+
+
+@pytest.fixture(params=["motion", "onnx", pytest.param("tflite", marks=real)])
+def encoder(request: pytest.FixtureRequest, tmp_path: Path) -> Encoder:
+    spec = {
+        "motion": "motion",
+        "onnx": f"onnx:{tmp_path / 'net.onnx'}",
+        "tflite": f"tflite:{MOBILENET}",
+    }[request.param]
+    write_network(tmp_path / "net.onnx")
+    (built,) = build(spec)
+    assert built.name == spec
+    return built
+
+
+def snippets(encoder: Encoder, count: int) -> list[np.ndarray]:
+    width, height = encoder.sampling.size or (64, 48)
+    shape = (encoder.sampling.count, height, width) + ((3,) if encoder.sampling.colour == "rgb" else ())
+    random = np.random.default_rng(0)
+    return [random.integers(0, 256, size=shape, dtype=np.uint8) for _ in range(count)]
+
+
+def test_every_snippet_gives_one_finite_vector(encoder: Encoder):
+    features = encoder.encode(snippets(encoder, 3))
+    assert features.shape == (3, encoder.width) and features.dtype == np.float32
+    assert np.isfinite(features).all()
+    assert encoder.encode([]).shape == (0, encoder.width)
+    assert 1 <= encoder.sampling.count <= SNIPPET
+
+
+def test_one_by_one_is_all_at_once(encoder: Encoder):
+    """A live stream and a file give the same features."""
+    given = snippets(encoder, 3)
+    single = np.concatenate([encoder.encode([snippet]) for snippet in reversed(given)])[::-1]
+    np.testing.assert_allclose(encoder.encode(given), single, rtol=1e-5, atol=1e-5)
+
+
+def test_the_passport_answers_for_it(encoder: Encoder):
+    passport = encoder.passport()
+    assert set(passport) == {"encoder", "width", "weights", "settings"}
+    assert passport["width"] == encoder.width
+    assert "/" not in str(passport["encoder"])
+
+
+def test_every_encoder_is_listed_with_what_it_needs():
+    listed = {line.name: line for line in list_encoders()}
+    assert set(listed) >= {"motion", "onnx:FILE", "tflite:FILE", "lsa:captions.jsonl"}
+    assert listed["motion"].available and listed["motion"].width == build("motion")[0].width
+    assert all(line.available or line.install for line in listed.values())
+
+
+def test_a_missing_library_shows_in_the_list(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(BUILD, "find_spec", lambda module: None)
+    listed = {line.name: line for line in list_encoders()}
+    assert listed["onnx:FILE"].install == "pip install 'wsvad[onnx]'" and not listed["onnx:FILE"].available
+    assert listed["lsa:captions.jsonl"].install == "pip install 'wsvad[text]'"
+    assert listed["motion"].available
+
+
+@pytest.mark.parametrize(
+    ("spec", "parts"),
+    [
+        ("motion", ["motion"]),
+        ("motion+tflite:a.tflite", ["motion", "tflite:a.tflite"]),
+        ("tflite:a+b.tflite+motion", ["tflite:a+b.tflite", "motion"]),
+        ("onnx:x+motion.onnx", ["onnx:x+motion.onnx"]),
+        ("onnx:x+tflite.onnx+tflite:y", ["onnx:x+tflite.onnx", "tflite:y"]),
+        ("onnx:C:\\nets\\a.onnx+motion", ["onnx:C:\\nets\\a.onnx", "motion"]),
+    ],
+)
+def test_a_plus_in_a_file_name_does_not_separate(spec: str, parts: list[str]):
+    assert split(spec) == parts
+
+
+def test_a_concatenation_keeps_its_order(tmp_path: Path):
+    path = write_network(tmp_path / "with+plus.onnx")
+    assert [one.name for one in build(f"onnx:{path}+motion")] == [f"onnx:{path}", "motion"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        ("", "no encoder is called ''"),
+        ("motoin", "choose one of: lsa, motion, onnx, tflite"),
+        ("motion:fast", "write motion"),
+        ("tflite", "write tflite:FILE"),
+        ("onnx:", "write onnx:FILE"),
+        ("lsa:captions.jsonl", "from captions, not from video"),
+        ("motion+nothing", "no encoder is called 'motion\\+nothing'"),
+    ],
+)
+def test_wrong_specifications(spec: str, told: str):
+    with pytest.raises(UsageError, match=told):
+        build(spec)
+
+
+def test_auto_is_motion_where_there_is_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WSVAD_MODELS", str(tmp_path / "none"))
+    spec, sentence = auto()
+    assert spec == "motion" and str(tmp_path / "none") in sentence and "\n" not in sentence
+    assert [one.name for one in build("auto")] == ["motion"]
+
+
+def test_auto_takes_a_network_that_is_there_and_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WSVAD_MODELS", str(tmp_path))
+    path = write_network(tmp_path / "net.onnx")
+    (tmp_path / "net.onnx.yaml").write_text("frames: 2")
+    spec, sentence = auto()
+    assert f"onnx:{path}" in spec and "net.onnx" in sentence
+    assert any(one.name == f"onnx:{path}" for one in build("auto"))
+    monkeypatch.setattr(BUILD, "find_spec", lambda module: None)
+    assert auto()[0] == "motion"  # a network without its library is of no use
+
+
+def test_where_networks_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WSVAD_MODELS", str(tmp_path))
+    assert models_folder() == tmp_path
+    monkeypatch.delenv("WSVAD_MODELS")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    assert models_folder() == tmp_path / "data" / "wsvad" / "models"
+
+
+def test_another_package_can_bring_an_encoder(monkeypatch: pytest.MonkeyPatch):
+    point = SimpleNamespace(name="other", value="wsvad.encoders.motion:Motion")
+    monkeypatch.setattr("wsvad.registry.entry_points", lambda group: [point] if group == "wsvad.encoders" else [])
+    assert "other" in list(ENCODERS)
+    assert len(build("motion+other")) == 2
+
+
+def test_a_broken_network_is_one_line(tmp_path: Path):
+    (tmp_path / "net.onnx").write_bytes(b"not a network")
+    with pytest.raises(WsvadError) as caught:
+        build(f"onnx:{tmp_path / 'net.onnx'}")
+    assert "\n" not in str(caught.value)

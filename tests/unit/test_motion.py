@@ -1,0 +1,172 @@
+"""The motion encoder against pictures whose motion is known."""
+
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wsvad.encoders.motion import DIRECTIONS, HEIGHT, MAPS, RANKS, WIDTH, Motion, dimensions, is_cut
+
+DIMS = dimensions()
+
+
+def texture(seed: int, height: int = 2 * HEIGHT, width: int = 2 * WIDTH) -> np.ndarray:
+    """A smooth random picture, larger than a frame."""
+    noise = np.random.default_rng(seed).normal(size=(height, width)).astype(np.float32)
+    smooth = cv2.GaussianBlur(noise, (0, 0), 3)
+    return np.clip(128 + 50 * smooth / smooth.std(), 0, 255).astype(np.uint8)
+
+
+def moving(dx: int, dy: int, frames: int = 16, seed: int = 0) -> np.ndarray:
+    """The whole picture moves by (dx, dy) pixels a frame."""
+    big = texture(seed)
+    top, left = HEIGHT // 2, WIDTH // 2
+    return np.stack(
+        [big[top - dy * t : top - dy * t + HEIGHT, left - dx * t : left - dx * t + WIDTH] for t in range(frames)]
+    )
+
+
+def patch(x: int, y: int, step: int = 2, size: int = 28, frames: int = 12) -> np.ndarray:
+    """A patch at (x, y) that moves to the right in front of a still picture."""
+    still, own = texture(1, HEIGHT, WIDTH), texture(2, size, size)
+    clip = np.repeat(still[None], frames, axis=0)
+    for t in range(frames):
+        clip[t, y : y + size, x + step * t : x + step * t + size] = own
+    return clip
+
+
+def encode(frames: np.ndarray) -> np.ndarray:
+    return Motion().encode([frames])[0]
+
+
+def amount(feature: np.ndarray, name: str) -> np.ndarray:
+    """Undo the logarithm."""
+    return 0.05 * np.expm1(feature[DIMS[name]])
+
+
+def test_dimensions_cover_the_feature_without_gap_or_overlap():
+    ends = [(part.start, part.stop) for part in DIMS.values()]
+    assert ends[0][0] == 0 and ends[-1][1] == Motion.width
+    assert all(end == start for (_, end), (start, _) in pairwise(ends))
+    assert len(DIMS) == 2 * len(MAPS) + 3
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(2, 0), (-3, 0), (0, 2), (1, -2)])
+def test_known_translation_gives_its_speed_and_direction(dx: int, dy: int):
+    feature = encode(moving(dx, dy, frames=10))
+    speed = np.hypot(dx, dy)
+    middle = amount(feature, "mean speed")[4:7]  # away from the borders, where flow is guessed
+    np.testing.assert_allclose(middle, speed, rtol=0.15)
+    assert (feature[DIMS["steady"]][:6] > 0.9).all()  # one direction, all the time
+    grid = amount(feature, "grid").reshape(3, 4, DIRECTIONS).sum((0, 1))
+    sector = np.arctan2(dy, dx) % (2 * np.pi) / (2 * np.pi / DIRECTIONS)
+    neighbours = {int(np.floor(sector - 1e-3)) % DIRECTIONS, int(np.floor(sector + 1e-3)) % DIRECTIONS}
+    assert grid[list(neighbours)].sum() > 0.9 * grid.sum()
+
+
+def test_constant_motion_has_little_acceleration_and_a_jerk_has_much():
+    steady = moving(2, 0, frames=12)
+    jerky = steady[[0, 2, 2 + 1, 5, 6, 8, 9, 11]]  # 4 and 2 pixels in turn
+    there, here = (amount(encode(clip), "mean acceleration")[4] for clip in (jerky, steady))
+    assert here < 0.5
+    assert there == pytest.approx(2, rel=0.3)
+
+
+def test_amounts_do_not_depend_on_where_the_motion_is_but_the_grid_does():
+    clip = patch(20, 20)
+    elsewhere = np.roll(clip, (60, 60), axis=(1, 2))  # three cells down and three to the right
+    one, other = encode(clip), encode(elsewhere)
+    np.testing.assert_allclose(one[DIMS["mean difference"]], other[DIMS["mean difference"]], rtol=1e-5)
+    # Flow is estimated from coarse to fine, so it depends a little on where the coarse pixels lie.
+    np.testing.assert_allclose(one[DIMS["mean speed"]][:4], other[DIMS["mean speed"]][:4], atol=0.5)
+    grid_one, grid_other = (feature[DIMS["grid"]].reshape(3, 4, DIRECTIONS) for feature in (one, other))
+    assert np.unravel_index(grid_one.argmax(), grid_one.shape)[0] == 0
+    assert np.unravel_index(grid_other.argmax(), grid_other.shape)[0] == 2
+
+
+def test_difference_maps_follow_their_definition():
+    frames = np.random.default_rng(0).integers(100, 104, size=(3, HEIGHT, WIDTH), dtype=np.uint8)
+    level = np.abs(np.diff(frames.astype(float), axis=0))
+    cells = level.reshape(2, 6, 20, 8, 20)
+    mean = np.sort(cells.mean((2, 4)).mean(0).ravel())[::-1][list(RANKS)]
+    rms = np.sort(np.sqrt((cells**2).mean((2, 4))).mean(0).ravel())[::-1][list(RANKS)]
+    deviation = np.sort(cells.mean((2, 4)).std(0).ravel())[::-1][list(RANKS)]
+    feature = encode(frames)
+    np.testing.assert_allclose(amount(feature, "mean difference"), mean, rtol=1e-3)
+    np.testing.assert_allclose(amount(feature, "mean difference rms"), rms, rtol=1e-3)
+    np.testing.assert_allclose(amount(feature, "deviation difference"), deviation, rtol=1e-2, atol=1e-4)
+
+
+def test_a_scene_cut_is_left_out():
+    before, after = moving(1, 0, frames=8, seed=3), moving(1, 0, frames=8, seed=4)
+    joined = encode(np.concatenate([before, after]))
+    # Seven pairs of one scene and seven of the other, as if each had been a snippet of its own.
+    means = [amount(encode(part), "mean speed") for part in (before, after)]
+    np.testing.assert_allclose(amount(joined, "mean speed"), np.mean(means, axis=0), rtol=0.1)
+    worst = max(amount(encode(part), "mean difference")[0] for part in (before, after))
+    assert amount(joined, "mean difference")[0] <= worst * 1.01
+    # No acceleration is measured across it.
+    assert amount(joined, "mean acceleration")[0] <= 1.1 * max(
+        amount(encode(part), "mean acceleration")[0] for part in (before, after)
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "cut"),
+    [
+        (lambda frame: texture(9)[:HEIGHT, :WIDTH], True),
+        (lambda frame: np.zeros_like(frame), True),
+        (lambda frame: np.clip(frame.astype(int) + 60, 0, 255).astype(np.uint8), False),  # a lamp goes on
+        (lambda frame: np.roll(frame, 3, axis=1), False),
+        (lambda frame: frame, False),
+    ],
+)
+def test_what_counts_as_a_cut(change, cut: bool):
+    frame = texture(8)[:HEIGHT, :WIDTH]
+    assert is_cut(frame, change(frame)) is cut
+
+
+@pytest.mark.parametrize("frames", [1, 2, 16])
+def test_a_still_picture_shows_nothing(frames: int):
+    clip = np.repeat(texture(5)[None, :HEIGHT, :WIDTH], frames, axis=0)
+    np.testing.assert_array_equal(encode(clip), np.zeros(Motion.width))
+
+
+def test_repeated_frames_of_a_short_last_snippet_change_nothing():
+    clip = moving(2, 1, frames=5)
+    repeated = clip[Motion.sampling.offsets(5)]
+    assert len(repeated) == 16
+    np.testing.assert_array_equal(encode(repeated), encode(clip))
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), frames=st.integers(1, 4), low=st.integers(0, 255))
+def test_any_snippet_gives_finite_amounts_that_are_not_negative(seed: int, frames: int, low: int):
+    clip = np.random.default_rng(seed).integers(low, 256, size=(frames, HEIGHT, WIDTH), dtype=np.uint8)
+    feature = encode(clip)
+    assert np.isfinite(feature).all() and (feature >= 0).all()
+    for name in ("one way", "steady"):
+        assert (feature[DIMS[name]] <= 1 + 1e-5).all()
+
+
+def test_nothing_is_kept_between_snippets():
+    one, two = moving(2, 0, frames=4), moving(0, -3, frames=6, seed=6)
+    encoder = Motion()
+    together = encoder.encode([one, two, one])
+    np.testing.assert_array_equal(together[0], together[2])
+    np.testing.assert_array_equal(together[1], Motion().encode([two])[0])
+
+
+def test_the_number_of_threads_does_not_change_the_numbers():
+    clip, threads = moving(2, 1, frames=5), cv2.getNumThreads()
+    features = []
+    try:
+        for count in (1, 2):
+            cv2.setNumThreads(count)
+            features.append(encode(clip))
+    finally:
+        cv2.setNumThreads(threads)
+    np.testing.assert_array_equal(*features)
