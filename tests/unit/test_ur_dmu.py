@@ -116,6 +116,7 @@ def test_a_long_video_in_pieces_equals_the_whole(monkeypatch):
     method, x = tiny(), torch.randn(3, 1000, 12)
     whole, plain = method({"rgb": x}), transcribed(method)(x)
     monkeypatch.setattr(ur_dmu, "ROWS", 130)
+    monkeypatch.setattr(ur_dmu, "PIECE", 130)
     monkeypatch.setattr(attention, "PIECE", 100)
     pieces = method({"rgb": x})
     torch.testing.assert_close(pieces, whole, atol=1e-6, rtol=0)

@@ -14,12 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wsvad.errors import WsvadError
-from wsvad.layers.attention import GlobalLocalAttention
+from wsvad.layers.attention import PIECE, GlobalLocalAttention
 from wsvad.layers.dropout import Dropout
 from wsvad.layers.memory import Memory
 from wsvad.methods.method import Batch, Phase
 
-ROWS = 8192
+ROWS = 12_800
 """Snippets that go through the encoder at a time: what they leave stays in the caches, and in the allocator's reach."""
 
 
@@ -135,9 +135,9 @@ class UrDmu(nn.Module):
         """Step 1: features → `(N, T, H)`, a convolution over three snippets and ReLU."""
         length = x_NTD.shape[1]
         pieces = []
-        for start in range(0, length, ROWS):
-            piece = x_NTD[:, max(start - 1, 0) : start + ROWS + 1]
-            pieces.append(self._convolve(F.pad(piece, (0, 0, start == 0, start + ROWS >= length))))
+        for start in range(0, length, PIECE):
+            piece = x_NTD[:, max(start - 1, 0) : start + PIECE + 1]
+            pieces.append(self._convolve(F.pad(piece, (0, 0, start == 0, start + PIECE >= length))))
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces, 1)
 
     def _convolve(self, x_NTD: Tensor) -> Tensor:
