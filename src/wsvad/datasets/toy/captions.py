@@ -28,7 +28,12 @@ CLAUSES = {
 }
 """What an actor does → how it is told of one, and of several."""
 NUMBERS = ("no", "a", "two", "three", "four", "several")
-LIGHT = {(False, False): "by day", (True, False): "at night", (False, True): "in the rain", (True, True): "at night in the rain"}
+LIGHT = {
+    (False, False): "by day",
+    (True, False): "at night",
+    (False, True): "in the rain",
+    (True, True): "at night in the rain",
+}
 EMPTY = "nobody is there"
 
 
@@ -37,7 +42,13 @@ def _words(text: str) -> list[str]:
 
 
 VOCABULARY = tuple(
-    sorted({w for text in (*NUMBERS[1:], *LIGHT.values(), EMPTY, *(c for pair in CLAUSES.values() for c in pair)) for w in _words(text)})
+    sorted(
+        {
+            w
+            for text in (*NUMBERS[1:], *LIGHT.values(), EMPTY, *(c for pair in CLAUSES.values() for c in pair))
+            for w in _words(text)
+        }
+    )
 )
 """Every word that a caption can hold."""
 
@@ -56,7 +67,9 @@ def captions(story: Story) -> list[str]:
             for name in set(seen):
                 counts[name] += name is not None and 4 * seen.count(name) >= end - start
         clauses = [
-            f"{NUMBERS[min(count, len(NUMBERS) - 1)]} {CLAUSES[name][count > 1]}" for name, count in counts.items() if count
+            f"{NUMBERS[min(count, len(NUMBERS) - 1)]} {CLAUSES[name][count > 1]}"
+            for name, count in counts.items()
+            if count
         ]
         told.append("; ".join(clauses or [EMPTY]) + f", {light}")
     return told

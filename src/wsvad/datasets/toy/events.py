@@ -15,11 +15,11 @@ Interval = tuple[int, int]
 def running(stage: Stage, onset: float) -> Interval:
     """Somebody who walks breaks into a run, to and fro across the pavement; often somebody else gives chase."""
     rng = stage.rng
-    start, speed = stage.spot(), rng.uniform(4.2, 5.6)
+    start, speed = stage.spot(), rng.uniform(4.8, 6.2)
     places, times = [start], [onset]
     ends = onset + rng.uniform(2.6, 4.6)
     while times[-1] < ends:
-        far = [spot for spot in (stage.spot() for _ in range(12)) if np.linalg.norm(spot - places[-1]) > 3.0]
+        far = [spot for spot in (stage.spot() for _ in range(12)) if np.linalg.norm(spot - places[-1]) > 2.6]
         place = far[0] if far else stage.spot()
         times.append(times[-1] + max(float(np.linalg.norm(place - places[-1])), 0.5) / speed)
         places.append(place)

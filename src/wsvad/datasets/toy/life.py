@@ -108,7 +108,7 @@ def traffic(stage: Stage, busy: float) -> None:
         x0, x1 = scene.span(y)
         moment = -rng.exponential(2.5)
         while moment < stage.seconds[-1] + 1:
-            moment += 1.7 + rng.exponential(5.0 - 3.2 * busy)
+            moment += 2.4 + rng.exponential(7.0 - 4.0 * busy)
             x = (x0 + x1) / 2 + direction * speed * (stage.seconds - moment)
             if any(_meets(stage, x, y, *walker) for walker in walkers):
                 continue
@@ -117,13 +117,13 @@ def traffic(stage: Stage, busy: float) -> None:
                 continue
             heading = np.full(stage.frames, 0.0 if direction > 0 else np.pi)
             lights = stage.night
-            stage.actors.append(
-                vehicle(path, heading, scene.camera, rng, stage.sun, lights=lights, action="drive")
-            )
+            stage.actors.append(vehicle(path, heading, scene.camera, rng, stage.sun, lights=lights, action="drive"))
         if rng.random() < 0.3:
             x = rng.uniform(x0, x1) + direction * rng.uniform(3.2, 5.0) * (stage.seconds - rng.uniform(0, 12))
             edge = near + 0.45 if lane < 0.5 else far - 0.45
-            stage.actors += bicycle(np.column_stack([x, np.full_like(x, edge)]), scene.rate, scene.camera, rng, stage.sun)
+            stage.actors += bicycle(
+                np.column_stack([x, np.full_like(x, edge)]), scene.rate, scene.camera, rng, stage.sun
+            )
 
 
 def _meets(stage: Stage, x: np.ndarray, y: float, walker, start: int, end: int) -> bool:  # type: ignore[no-untyped-def]

@@ -54,7 +54,7 @@ def make_toy(
     Half of the videos are abnormal, their categories (`EVENTS`) in equal numbers; 60 % of each category are for
     training. The three scenes of a seed occur in both splits; another seed has other scenes.
 
-        OUT/videos/cam-across-0003.mp4      320×240, 8 to 16 seconds
+        OUT/videos/cam-corner-0003.mp4      320×240, 8 to 16 seconds
         OUT/labels.csv                      video,label,category,frames,split; written last
         OUT/intervals.csv                   video,category,start_frame,end_frame of all abnormal videos, half-open
         OUT/captions.jsonl                  {"video": …, "captions": [one a snippet]}

@@ -11,7 +11,9 @@ FENCE = 1.25
 """Height of the fence, metres."""
 
 
-def tree(place: tuple[float, float], seconds: np.ndarray, wind: float, camera: Camera, rng: np.random.Generator) -> Actor:
+def tree(
+    place: tuple[float, float], seconds: np.ndarray, wind: float, camera: Camera, rng: np.random.Generator
+) -> Actor:
     """A trunk, and a crown of discs that sway; `wind` is the sway in metres."""
     frames, height = len(seconds), rng.uniform(4.2, 5.5)
     foot = np.array([*place, 0.0])
@@ -80,36 +82,65 @@ def _panel(start: np.ndarray, end: np.ndarray, frames: int, camera: Camera) -> A
 def explosion(
     place: np.ndarray, start: int, end: int, seconds: np.ndarray, camera: Camera, rng: np.random.Generator
 ) -> Actor:
-    """A flash and flames for about a second, then smoke that rises, spreads and has thinned out at frame `end`."""
+    """A flash that hurls debris about, then a fire that flickers and dies down, and smoke that rises and spreads; all
+    of it is gone at frame `end`."""
     frames = len(seconds)
     age = seconds - seconds[start]
     lasts = seconds[min(end, frames) - 1] - seconds[start]
     base = np.array([*place, 0.4])
     depth = float(camera.project(base)[1])
     scale = camera.focal / depth
-    parts = []
-    for _ in range(11):
-        born, drift = rng.uniform(0.1, 0.62) * lasts, rng.normal(0, 0.4, size=3)
-        own = np.clip(age - born, 0, None)
-        rise = np.stack([drift[0] * own + 0.35 * own, drift[1] * own, 1.5 * own**0.8], axis=-1)
-        life = np.clip(own / max(lasts - born, 0.5), 0, 1)
-        grey = int(rng.integers(46, 110))
-        part = Part(
-            kind="puff",
-            points=camera.project(base + rise + rng.normal(0, 0.25, size=3) * [1, 1, 0])[0][:, None],
-            colour=(grey, grey, grey + 3),
-            size=(0.55 + 1.15 * own**0.6) * scale,
-            opacity=np.where(own > 0, 0.85 * np.minimum(1, own / 0.25) * (1 - life) ** 0.7, 0),
-        )
-        parts.append(part)
-    for _ in range(7):
-        offset = rng.normal(0, 0.35, size=3) + [0, 0, 0.5]
-        flare = np.where(age >= 0, np.exp(-np.maximum(age, 0) / rng.uniform(0.25, 0.5)), 0)
-        flicker = 0.8 + 0.2 * np.sin(2 * np.pi * 7 * age + rng.uniform(0, 6))
-        points = camera.project(base + offset + np.maximum(age, 0)[:, None] * [0, 0, 1.2])[0][:, None]
-        colour = (255, int(rng.integers(150, 235)), int(rng.integers(40, 120)))
-        size = (0.35 + 1.0 * np.minimum(np.maximum(age, 0) / 0.18, 1)) * scale * flicker
-        parts.append(Part(kind="puff", points=points, colour=colour, size=size, opacity=flare, glow=True))
+    parts = [_smoke(base, age, lasts, scale, camera, rng) for _ in range(14)]
+    parts += [_debris(base, age, scale, camera, rng) for _ in range(10)]
+    parts += [_flame(base, age, lasts, scale, camera, rng) for _ in range(9)]
     actions = [(start, end, "smoke"), (start, min(end, start + int((age < 0.9).sum() - start)), "flash")]
     shown = (np.arange(frames) >= start) & (np.arange(frames) < end)
     return Actor(kind="smoke", parts=parts, depth=np.full(frames, depth), shown=shown, actions=actions)
+
+
+def _smoke(base, age, lasts, scale, camera, rng) -> Part:  # type: ignore[no-untyped-def]
+    born, drift = rng.uniform(0.03, 0.72) * lasts, rng.normal(0, 0.55, size=3)
+    own = np.clip(age - born, 0, None)
+    curl = 0.22 * np.sin(2 * np.pi * rng.uniform(0.5, 1.1) * own + rng.uniform(0, 6.3)) * np.minimum(own, 1.5)
+    rise = np.stack([drift[0] * own + 0.4 * own + curl, drift[1] * own, 2.1 * own**0.85], axis=-1)
+    life = np.clip(own / max(min(lasts - born, 2.4), 0.5), 0, 1)
+    grey = int(rng.integers(34, 118))
+    return Part(
+        kind="puff",
+        points=camera.project(base + rise + rng.normal(0, 0.25, size=3) * [1, 1, 0])[0][:, None],
+        colour=(grey, grey, grey + 3),
+        size=(0.40 + 0.85 * own**0.6) * scale,
+        opacity=np.where(own > 0, 0.9 * np.minimum(1, own / 0.2) * (1 - life) ** 0.7, 0),
+    )
+
+
+def _debris(base, age, scale, camera, rng) -> Part:  # type: ignore[no-untyped-def]
+    throw = np.array([rng.normal(0, 2.4), rng.normal(0, 1.6), rng.uniform(2.5, 6.0)])
+    own = np.maximum(age, 0)[:, None]
+    points = base + throw * own - [0, 0, 4.9] * own**2
+    landed = points[:, 2] < 0.05
+    points[:, 2] = np.maximum(points[:, 2], 0.05)
+    return Part(
+        kind="disc",
+        points=camera.project(points)[0][:, None],
+        colour=(44, 40, 38),
+        size=np.full(len(age), rng.uniform(0.05, 0.12)) * scale,
+        shown=(age >= 0) & (~landed | (age < 0.1)),
+    )
+
+
+def _flame(base, age, lasts, scale, camera, rng) -> Part:  # type: ignore[no-untyped-def]
+    offset = rng.normal(0, 0.28, size=3) * [1, 1, 0.5] + [0, 0, 0.15]
+    own, pace = np.maximum(age, 0), rng.uniform(1.6, 3.0)
+    cycle = np.mod(own * pace + rng.random(), 1.0)  # each flame leaps up again and again
+    points = base + offset + cycle[:, None] * [0.1, 0, 1.0] + np.exp(-own / 0.2)[:, None] * rng.normal(0, 0.5, size=3)
+    dying = np.clip((0.85 * lasts - own) / max(0.4 * lasts, 0.1), 0, 1)
+    burst = np.exp(-own / 0.25)
+    return Part(
+        kind="puff",
+        points=camera.project(points)[0][:, None],
+        colour=(255, int(rng.integers(140, 235)), int(rng.integers(30, 110))),
+        size=(0.16 + 0.30 * (1 - cycle) * dying + 0.95 * burst) * scale,
+        opacity=np.where(age >= 0, np.maximum(0.9 * (1 - cycle) * dying, burst), 0),
+        glow=True,
+    )

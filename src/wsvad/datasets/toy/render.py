@@ -52,7 +52,9 @@ class Renderer:
         self.shadows = [[_Brush(part, actor.kind) for part in actor.shadow] for actor in self.actors]
         depth, shown = np.stack([a.depth for a in self.actors]), np.stack([a.shown for a in self.actors])
         order = np.argsort(-depth, axis=0, kind="stable")
-        self.order = [[index for index in column if shown[index, frame]] for frame, column in enumerate(order.T.tolist())]
+        self.order = [
+            [index for index in column if shown[index, frame]] for frame, column in enumerate(order.T.tolist())
+        ]
         self.glows = [
             [brush for part, brush in zip(actor.parts, brushes, strict=True) if part.glow]
             for actor, brushes in zip(self.actors, self.brushes, strict=True)

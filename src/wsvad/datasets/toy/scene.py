@@ -67,82 +67,79 @@ class Scene:
 def scenes(seed: int) -> tuple[Scene, ...]:
     """The three scenes of a seed: the same kinds of place everywhere, in other dimensions, colours and views."""
     rng = np.random.default_rng([seed, 0])
-    return tuple(place(rng) for place in (_beside_the_road, _across_the_road, _along_the_road))
+    return tuple(place(rng) for place in (_street, _corner, _avenue))
 
 
-def _beside_the_road(rng: np.random.Generator) -> Scene:
-    """The pavement in front, the road behind it, houses at the back; the zone at the front on one side."""
-    side = rng.choice([-1.0, 1.0])
-    kerb = rng.uniform(6.3, 7.0)
-    zone = _sided(side, 1.6, 6.2, -1.2, 2.4)
+def _street(rng: np.random.Generator) -> Scene:
+    """Straight across the street: the pavement in front, the road behind it, houses at the back."""
+    side, kerb = rng.choice([-1.0, 1.0]), rng.uniform(4.8, 5.3)
     return Scene(
-        name="beside",
+        name="street",
         camera=Camera(
-            position=(rng.uniform(-0.5, 0.5), rng.uniform(-7.2, -6.4), rng.uniform(5.2, 5.8)),
-            yaw=rng.uniform(-7, 7),
-            pitch=rng.uniform(25.5, 28),
-            focal=rng.uniform(260, 280),
-        ),
-        rate=Fraction(25),
-        road=(kerb + 0.25, kerb + 6.5),
-        pavements=((0.0, kerb), (kerb + 6.8, kerb + 9.5)),
-        passage=(2.9, kerb - 0.5),
-        away=0.0,
-        walkable=_sided(side, -6.5, 5.0, 3.0, kerb - 0.8),
-        zone=zone,
-        facade=kerb + 10.2,
-        trees=tuple((x, kerb + 9.0) for x in rng.uniform(-14, 14, size=2)),
-        lamps=((-4.5 * side, kerb - 0.3), (6.0 * side, kerb - 0.3)),
-        palette=int(rng.integers(2**31)),
-    )
-
-
-def _across_the_road(rng: np.random.Generator) -> Scene:
-    """The road in front, a square behind it, houses at the back; the zone on the square on one side."""
-    side = rng.choice([-1.0, 1.0])
-    depth = rng.uniform(10.6, 11.4)
-    return Scene(
-        name="across",
-        camera=Camera(
-            position=(rng.uniform(-0.5, 0.5), rng.uniform(-6.2, -5.6), rng.uniform(5.3, 6.0)),
-            yaw=rng.uniform(-7, 7),
-            pitch=rng.uniform(23, 25.5),
-            focal=rng.uniform(295, 315),
+            position=(rng.uniform(-0.3, 0.3), rng.uniform(-6.2, -5.7), rng.uniform(4.1, 4.6)),
+            yaw=rng.uniform(-5, 5),
+            pitch=rng.uniform(21.5, 24),
+            focal=rng.uniform(285, 305),
         ),
         rate=Fraction(20),
-        road=(-1.6, 3.9),
-        pavements=((4.2, depth),),
-        passage=(4.6, 6.0),
+        road=(kerb + 0.25, kerb + 6.5),
+        pavements=((-0.4, kerb), (kerb + 6.8, kerb + 9.3)),
+        passage=(2.9, kerb - 0.4),
         away=-side,
-        walkable=_sided(side, -6.2, 1.6, 4.8, depth - 1.5),
-        zone=_sided(side, 2.0, 7.5, 6.4, depth),
-        facade=depth + 1.2,
-        trees=((-7.0 * side, depth + 0.2),),
-        lamps=((-3.5 * side, 4.5), (5.0 * side, 4.5)),
+        walkable=_sided(side, -4.6, 0.6, 0.6, 3.4),
+        zone=_sided(side, 1.5, 5.6, -0.4, 2.6),
+        facade=kerb + 10.2,
+        trees=tuple((x, kerb + 9.0) for x in rng.uniform(-12, 12, size=2)),
+        lamps=((-2.5 * side, kerb - 0.3), (4.5 * side, kerb - 0.3)),
         palette=int(rng.integers(2**31)),
     )
 
 
-def _along_the_road(rng: np.random.Generator) -> Scene:
-    """The street runs away from the camera: the pavement in the middle, the road on the left, the zone on the right."""
+def _corner(rng: np.random.Generator) -> Scene:
+    """Slantwise across the street, from farther up: the pavement in front, the road behind it on one side."""
+    side, kerb = rng.choice([-1.0, 1.0]), rng.uniform(5.4, 6.0)
     return Scene(
-        name="along",
+        name="corner",
         camera=Camera(
-            position=(rng.uniform(-12.5, -11.5), rng.uniform(2.2, 3.0), rng.uniform(5.4, 6.0)),
-            yaw=rng.uniform(84, 90),
-            pitch=rng.uniform(21, 23),
+            position=(-3.9 * side, rng.uniform(-5.0, -4.5), rng.uniform(4.5, 5.0)),
+            yaw=side * rng.uniform(32, 38),
+            pitch=rng.uniform(23, 25),
             focal=rng.uniform(280, 300),
         ),
-        rate=Fraction(15),
-        road=(4.6, 10.6),
-        pavements=((0.2, 4.4), (10.8, 13.0)),
-        passage=(0.5, 3.9),
+        rate=Fraction(18),
+        road=(kerb + 0.25, kerb + 6.0),
+        pavements=((0.0, kerb), (kerb + 6.3, kerb + 8.6)),
+        passage=(3.2, kerb - 0.4),
+        away=-side,
+        walkable=_sided(side, -4.5, 1.0, 1.0, 3.8),
+        zone=_sided(side, 1.6, 6.0, -0.6, 2.8),
+        facade=kerb + 9.4,
+        trees=((9.5 * side, 1.2), (-3.0 * side, kerb + 8.2)),
+        lamps=((-2.5 * side, kerb - 0.3), (6.0 * side, kerb - 0.3)),
+        palette=int(rng.integers(2**31)),
+    )
+
+
+def _avenue(rng: np.random.Generator) -> Scene:
+    """The street runs away from the camera: the pavement in the middle, the road on the left, the zone on the right."""
+    return Scene(
+        name="avenue",
+        camera=Camera(
+            position=(rng.uniform(-10.5, -10.0), rng.uniform(0.6, 1.2), rng.uniform(4.4, 4.9)),
+            yaw=rng.uniform(85, 90),
+            pitch=rng.uniform(21, 23),
+            focal=rng.uniform(285, 305),
+        ),
+        rate=Fraction(16),
+        road=(4.4, 10.2),
+        pavements=((0.0, 4.2), (10.4, 12.8)),
+        passage=(0.4, 3.6),
         away=0.0,
-        walkable=(-5.0, 6.0, 0.8, 3.8),
-        zone=(-3.5, 5.0, -4.4, -0.6),
-        facade=13.6,
-        trees=((8.0, -2.5), (14.0, -3.0), (20.0, 11.9)),
-        lamps=((-3.0, 4.3), (8.0, 4.3), (19.0, 4.3)),
+        walkable=(-4.6, 1.0, 0.7, 3.4),
+        zone=(-3.6, 2.5, -3.6, -0.6),
+        facade=13.4,
+        trees=((7.0, -2.4), (13.0, -2.8), (20.0, 11.7)),
+        lamps=((-3.0, 4.0), (7.0, 4.0), (18.0, 4.0)),
         palette=int(rng.integers(2**31)),
     )
 

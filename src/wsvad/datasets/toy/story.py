@@ -95,7 +95,9 @@ def _exposure(stage: Stage, rain: bool) -> np.ndarray:
     for _ in range(rng.poisson(0.6)):
         moment, lasts = rng.uniform(0, seconds[-1]), rng.uniform(1.0, 5.0)
         step = rng.choice([-1, 1]) * rng.uniform(0.06, 0.2)
-        gain *= 1 + step * np.interp(seconds, [moment, moment + 0.3, moment + lasts, moment + lasts + 0.3], [0, 1, 1, 0])
+        gain *= 1 + step * np.interp(
+            seconds, [moment, moment + 0.3, moment + lasts, moment + lasts + 0.3], [0, 1, 1, 0]
+        )
     if rng.random() < 0.3:
         gain *= 1 + rng.uniform(0.01, 0.035) * np.sin(2 * np.pi * rng.uniform(1.5, 5.0) * seconds)
     return gain
