@@ -84,15 +84,17 @@ class GlobalLocalAttention(nn.Module):
         after_far, after_near = self.out.weight.unflatten(1, (self.heads, 2, -1)).unbind(2)
         near_weight = after_near.flatten(1) @ local
         k, v = self._split(F.linear(x_BTD, key)), self._split(F.linear(x_BTD, value))
-        pieces = []
+        y_BTD = torch.empty_like(x_BTD)  # filled piece by piece: a list of pieces would scatter over the heap
         for start in range(0, x_BTD.shape[1], PIECE):
             rows = slice(start, start + PIECE)
             q = self._split(F.linear(x_BTD[:, rows], query))
             far = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
             near = F.linear(local_average(x_BTD, self.local_norm, rows), near_weight, self.out.bias)
-            pieces.append(torch.addmm(near.flatten(0, 1), far.flatten(0, 1), after_far.flatten(1).T).view_as(near))
-        del k, v  # before the pieces are copied together
-        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, 1)
+            piece = torch.addmm(near.flatten(0, 1), far.flatten(0, 1), after_far.flatten(1).T).view_as(near)
+            if piece.shape == x_BTD.shape:
+                return piece
+            y_BTD[:, rows] = piece
+        return y_BTD
 
     def _split(self, x_BTD: Tensor) -> Tensor:
         """`(B, T, D)` → `(B, heads, T, D/heads)`, a view."""
