@@ -90,7 +90,8 @@ class Block(nn.Module):
 
     def forward(self, x_NTH: Tensor) -> Tensor:
         x_NTH = x_NTH + self.dropout(self.attention(self.attention_norm(x_NTH)))
-        return x_NTH + self.feed_forward(self.feed_forward_norm(x_NTH))
+        pieces = [x + self.feed_forward(self.feed_forward_norm(x)) for x in x_NTH.split(PIECE, 1)]
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, 1)
 
 
 class UrDmu(nn.Module):
@@ -123,13 +124,19 @@ class UrDmu(nn.Module):
         x = streams["rgb"]
         crops = x.shape[1] if x.ndim == 4 else 1
         parts = x.reshape(-1, *x.shape[-2:]).split(max(1, ROWS // x.shape[-2]))
-        scores_NT = torch.cat([self.score(self.blocks(self.embed(part))) for part in parts])
+        scores_NT = torch.cat([self.score(self._encode_part(part)) for part in parts])
         return scores_NT.unflatten(0, (-1, crops)).mean(1)
 
     def encode(self, x_NTD: Tensor) -> Tensor:
         """Features → the last block's output, `(N, T, H)`."""
         parts = x_NTD.split(max(1, ROWS // x_NTD.shape[1]))
-        return torch.cat([self.blocks(self.embed(part)) for part in parts])
+        return torch.cat([self._encode_part(part) for part in parts])
+
+    def _encode_part(self, x_NTD: Tensor) -> Tensor:
+        x_NTH = self.embed(x_NTD)
+        for block in self.blocks:  # one by one, so that what a block has read is not held while the next one works
+            x_NTH = block(x_NTH)
+        return x_NTH
 
     def embed(self, x_NTD: Tensor) -> Tensor:
         """Step 1: features → `(N, T, H)`, a convolution over three snippets and ReLU."""
