@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wsvad.datasets.captions import extract_captions
 from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.encoders.lsa import Lsa, read_captions
 from wsvad.errors import WsvadError
-from wsvad.features.captions import extract_captions
 from wsvad.features.store import feature_path, load
 
 SHARED = Path(__file__).parents[2].parent / "shared"
@@ -158,8 +158,9 @@ def dataset(**frames: int | None) -> Dataset:
     return Dataset(name="toy", videos=tuple(videos))
 
 
-def captions_file(folder: Path) -> Path:
-    return write(folder / "c.jsonl", *({"video": name, "captions": captions} for name, captions in CAPTIONS.items()))
+def captions_file(folder: Path, **other: list[str]) -> Path:
+    captions = CAPTIONS | {f"{name}.mp4": texts for name, texts in other.items()}
+    return write(folder / "c.jsonl", *({"video": name, "captions": texts} for name, texts in captions.items()))
 
 
 def test_a_dataset_becomes_a_feature_folder_fitted_on_training_videos_alone(tmp_path: Path):
@@ -183,6 +184,46 @@ def test_videos_without_captions_or_length_are_named_before_anything_is_written(
     with pytest.raises(WsvadError, match=r"frames b\.mp4 has is not known"):
         extract_captions(path, dataset(a=1, b=None, c=3), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def written(folder: Path) -> dict[str, int]:
+    """When each file was written."""
+    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+
+
+def test_a_second_run_adds_what_is_missing_and_leaves_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path, videos, out = captions_file(tmp_path), dataset(a=30, b=31, c=2), tmp_path / "out"
+    extract_captions(path, videos, out)
+    before, content = written(out / "rgb"), {file.name: file.read_bytes() for file in (out / "rgb").iterdir()}
+    feature_path(out, "rgb", "b.mp4").unlink()
+    monkeypatch.setattr(Lsa, "fit", None)  # what is fitted is not fitted again
+    extract_captions(path, videos, out)
+    after = written(out / "rgb")
+    assert {name for name in after if after[name] != before[name]} == {"b.mp4.safetensors"}
+    assert {file.name: file.read_bytes() for file in (out / "rgb").iterdir()} == content
+
+
+def test_new_captions_of_a_test_video_are_encoded_again_by_the_same_encoder(tmp_path: Path):
+    videos = dataset(a=30, b=31, c=2)
+    encoder = extract_captions(captions_file(tmp_path), videos, tmp_path)
+    before = written(tmp_path / "rgb")
+    extract_captions(captions_file(tmp_path, c=["a man runs"]), videos, tmp_path)
+    after = written(tmp_path / "rgb")
+    assert {name for name in after if after[name] != before[name]} == {"c.mp4.safetensors"}
+    stored = load(feature_path(tmp_path, "rgb", "c.mp4"))
+    np.testing.assert_array_equal(stored.features, encoder.encode(["a man runs"]))
+
+
+def test_streams_that_were_made_in_another_way_are_refused(tmp_path: Path):
+    videos = dataset(a=30, b=31, c=2)
+    extract_captions(captions_file(tmp_path), videos, tmp_path)
+    with pytest.raises(WsvadError, match="fitted to other captions or settings"):
+        extract_captions(captions_file(tmp_path), videos, tmp_path, width=3)
+    with pytest.raises(WsvadError, match="fitted to other captions or settings"):
+        extract_captions(captions_file(tmp_path, a=["a man runs"]), videos, tmp_path)
+    (tmp_path / "rgb" / "lsa.safetensors").unlink()
+    with pytest.raises(WsvadError, match=r"a\.mp4\.safetensors: made in another way .*width: 6 against 3"):
+        extract_captions(captions_file(tmp_path), videos, tmp_path, width=3)
 
 
 @pytest.mark.real

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from wsvad.datasets.captions import extract_captions
 from wsvad.datasets.dataset import Dataset
 from wsvad.encoders.build import ENCODERS, auto, split
 from wsvad.errors import UsageError, WsvadError
@@ -48,8 +49,6 @@ def prepare(
     """
     from_captions = {stream: spec for stream, spec in streams.items() if spec.startswith("lsa:")}
     for stream, spec in from_captions.items():
-        from wsvad.features.captions import extract_captions
-
         if len(split(spec)) > 1:
             raise UsageError(f"'{spec}': captions have a clock of their own; use them alone, or as another stream")
         extract_captions(Path(spec.partition(":")[2]), dataset, out, stream=stream)

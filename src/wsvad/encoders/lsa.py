@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save as serialise
 
 from wsvad.errors import WsvadError
 from wsvad.files import atomic
@@ -61,7 +61,7 @@ def _json(line: str) -> Any:
 
 
 class Lsa:
-    """The encoder `lsa`. It eats captions, so it is fitted and run by `wsvad.features.captions`, not on frames."""
+    """The encoder `lsa`. It eats captions, so it is fitted and run by `wsvad.datasets.captions`, not on frames."""
 
     eats = "captions"
     argument = "captions.jsonl"
@@ -70,17 +70,19 @@ class Lsa:
     runtime = "sklearn"
     name = "lsa"
 
-    def __init__(self, terms: list[str], idf_V: np.ndarray, components_DV: np.ndarray):
+    def __init__(self, terms: list[str], idf_V: np.ndarray, components_DV: np.ndarray, fitted_to: str):
         """
         Args:
             terms: the V terms, in the order of the columns.
             idf_V: how rare each is among the training captions, `(V,)` float64.
             components_DV: orthonormal directions, `(D, V)` float32.
+            fitted_to: the `fingerprint` of what they were learnt from.
         """
         _require_sklearn()
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         self.terms, self.idf_V, self.components_DV = terms, idf_V, components_DV
+        self.fitted_to = fitted_to
         self.width = len(components_DV)
         self._vectoriser = TfidfVectorizer(vocabulary=terms, **TERMS)
         self._vectoriser.idf_ = idf_V
@@ -112,7 +114,14 @@ class Lsa:
         # A direction and its opposite are equally good: the largest loading is positive.
         largest = np.take_along_axis(components, np.abs(components).argmax(1)[:, None], axis=1)
         components = components * np.where(largest < 0, -1, 1)
-        return cls(terms, np.asarray(vectoriser.idf_, np.float64), components.astype(np.float32))
+        fingerprint = cls.fingerprint(captions, width, seed)
+        return cls(terms, np.asarray(vectoriser.idf_, np.float64), components.astype(np.float32), fingerprint)
+
+    @staticmethod
+    def fingerprint(captions: Captions, width: int = 512, seed: int = 0) -> str:
+        """A hash of what `fit` is given and how it fits: an encoder with the same one need not be fitted again."""
+        given = [TERMS, COMMON, width, seed, sorted(captions.items())]
+        return hashlib.sha256(json.dumps(given).encode()).hexdigest()
 
     def encode(self, captions: list[str]) -> np.ndarray:
         """T captions → `(T, D)` float32, each of length 1 (or 0)."""
@@ -135,8 +144,9 @@ class Lsa:
     def save(self, path: Path | str) -> None:
         """Write the encoder as safetensors, whole or not at all; the terms stand in its metadata, in JSON."""
         tensors = {"idf": np.ascontiguousarray(self.idf_V), "components": np.ascontiguousarray(self.components_DV)}
+        known = {"terms": self.terms, "fitted_to": self.fitted_to}
         with atomic(path) as temporary:
-            save_file(tensors, temporary, metadata={"lsa": json.dumps(self.terms)})
+            temporary.write_bytes(serialise(tensors, metadata={"lsa": json.dumps(known)}))
 
     @classmethod
     def load(cls, path: Path | str) -> "Lsa":
@@ -147,11 +157,11 @@ class Lsa:
         """
         try:
             with safe_open(path, framework="numpy") as file:
-                terms = json.loads((file.metadata() or {})["lsa"])
-                return cls(terms, file.get_tensor("idf"), file.get_tensor("components"))
+                known = json.loads((file.metadata() or {})["lsa"])
+                return cls(known["terms"], file.get_tensor("idf"), file.get_tensor("components"), known["fitted_to"])
         except FileNotFoundError:
             raise WsvadError(f"{path}: there is no such fitted lsa encoder") from None
-        except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
+        except (SafetensorError, OSError, KeyError, TypeError, json.JSONDecodeError) as error:
             raise WsvadError(f"{path}: not a fitted lsa encoder ({error}); extract the captions again") from None
 
 

@@ -48,7 +48,7 @@ class Passport:
     frame_rate: str | None = None
     """Average frame rate as an exact fraction, `30000/1001`."""
     source: str | None = None
-    """SHA-256 of the video file."""
+    """SHA-256 of the video file; of its captions, where they were encoded."""
     damaged: int = 0
     """Frames that could not be decoded and were replaced by the one before."""
 
