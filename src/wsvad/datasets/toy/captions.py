@@ -64,8 +64,8 @@ def captions(story: Story) -> list[str]:
             if not actor.actions:
                 continue
             seen = [actor.action(frame) for frame in range(start, end) if actor.shown[frame]]
-            for name in set(seen):
-                counts[name] += name is not None and 4 * seen.count(name) >= end - start
+            for name in counts:
+                counts[name] += 4 * seen.count(name) >= end - start
         clauses = [
             f"{NUMBERS[min(count, len(NUMBERS) - 1)]} {CLAUSES[name][count > 1]}"
             for name, count in counts.items()

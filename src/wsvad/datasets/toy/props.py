@@ -1,5 +1,7 @@
 """What is neither person nor vehicle: trees in the wind, birds, the fence, and an explosion's flash and smoke."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from wsvad.datasets.toy.camera import HEIGHT, WIDTH, Camera
@@ -54,10 +56,10 @@ def fence(zone: Rectangle, frames: int, camera: Camera) -> list[Actor]:
     x0, x1, y0, y1 = zone
     corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]])
     panels = []
-    for start, end in zip(corners[:-1], corners[1:], strict=True):
+    for start, end in pairwise(corners):
         count = max(1, round(float(np.linalg.norm(end - start)) / 1.5))
         posts = start + (end - start) * np.linspace(0, 1, count + 1)[:, None]
-        panels += [_panel(a, b, frames, camera) for a, b in zip(posts[:-1], posts[1:], strict=True)]
+        panels += [_panel(a, b, frames, camera) for a, b in pairwise(posts)]
     return [panel for panel in panels if panel.depth[0] > 1.5]
 
 

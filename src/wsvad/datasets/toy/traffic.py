@@ -61,8 +61,10 @@ def vehicle(
         high[..., :2] += high[..., 2:] * np.array(sun)
         high[..., 2] = 0
         ground = outline[:, [0, 2, 6, 4]]
-        for quad in (ground, high, (ground + high) / 2):
-            shadow.append(Part(kind="polygon", points=camera.project(quad)[0], colour=(255, 255, 255)))
+        shadow = [
+            Part(kind="polygon", points=camera.project(quad)[0], colour=(255, 255, 255))
+            for quad in (ground, high, (ground + high) / 2)
+        ]
     return Actor(
         kind="vehicle",
         parts=parts,
