@@ -15,7 +15,7 @@ from hypothesis import given
 
 from wsvad.datasets.dataset import Interval
 from wsvad.detection import report
-from wsvad.detection.card import envelope, verdict
+from wsvad.detection.card import envelope, inside_truth, verdict
 from wsvad.detection.events import Event
 from wsvad.detection.preview import at_rate, make_preview
 from wsvad.detection.report import ReportSummary, write_report
@@ -112,6 +112,15 @@ def write(path: Path, timelines, **summary) -> Page:
 def test_verdict(events, label, truth, expected):
     truth = None if truth is None else tuple(fight(*ends) for ends in truth)
     assert verdict(timeline(events=[event(*ends) for ends in events], label=label, truth=truth)) == expected
+
+
+def test_share_of_the_events_inside_the_truth_counts_each_frame_once():
+    events = [event(0, 10), event(8, 20), event(40, 60)]  # the last one beyond the end
+    truth = (fight(5, 12), fight(10, 16), fight(46, 99))  # frames 5–15 and 46–47
+    line = timeline(events=events, truth=truth, label=1)
+    expected = len({*range(5, 16), 46, 47}) / len({*range(20), *range(40, 48)})
+    assert inside_truth(line) == pytest.approx(expected)
+    assert inside_truth(timeline(events=[], truth=truth)) == 0
 
 
 @given(
@@ -317,3 +326,19 @@ def test_at_rate_keeps_time_whatever_the_rate(tmp_path: Path):
         assert np.abs(np.array(times) - ideal).max() <= max(1 / 24, 0.5 / float(rate)) + 1e-9
         if rate == 24:
             assert times == pytest.approx(ideal)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "low", "words"),
+    [
+        (0.5, 0.35, "reaches 0.50 and lasts while it stays at 0.35 or above"),
+        (0.5, 0.5, "reaches 0.50 and lasts while it stays there"),
+        (0.0131, 0.0092, "reaches 0.013 and lasts while it stays at 0.0092 or above"),
+        (1.00001, 0.7, "above every score, so no event is ever reported"),
+    ],
+)
+def test_threshold_in_words(tmp_path: Path, threshold: float, low: float, words: str):
+    page = write(tmp_path / "r.html", [timeline(threshold=threshold, low=low)], threshold="So it is")
+    assert words in page.words
+    assert " So it is.\n" in page.words
+    assert all(0 <= float(line["y1"]) <= 100 for line in page.all("line"))

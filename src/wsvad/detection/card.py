@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 from collections.abc import Iterable
 from html import escape
 from typing import Literal
@@ -48,6 +49,17 @@ def verdict(timeline: Timeline) -> Verdict:
 def touches(event: Event, truth: Iterable[Interval]) -> bool:
     """Whether an event shares a frame with any of the intervals."""
     return any(event.start_frame < interval.end and event.end_frame > interval.start for interval in truth)
+
+
+def inside_truth(timeline: Timeline) -> float:
+    """The share of the events' frames in which something abnormal happens: an event over the whole video finds
+    everything, and says little."""
+    marked, abnormal = (np.zeros(timeline.frames, dtype=bool) for _ in range(2))
+    for event in timeline.events:
+        marked[event.start_frame : event.end_frame] = True
+    for interval in timeline.truth or ():
+        abnormal[interval.start : interval.end] = True
+    return float(abnormal[marked].mean()) if marked.any() else 0.0
 
 
 def envelope(times: np.ndarray, scores: np.ndarray, points: int = CURVE_POINTS) -> tuple[np.ndarray, np.ndarray]:
@@ -99,14 +111,14 @@ def _says(kind: Verdict, timeline: Timeline) -> str:
         case "found" if timeline.truth:
             met = sum(any(touches(event, [interval]) for event in timeline.events) for interval in timeline.truth)
             part = f" {met} of {len(timeline.truth)}" if len(timeline.truth) > 1 else ""
-            return f"Found{part}: {events}"
+            return f"Found{part}: {events}, {inside_truth(timeline):.0%} inside the truth"
         case _:
             return f"{events} in an abnormal video"
 
 
 def _meta(timeline: Timeline) -> str:
     parts = [
-        f"peak {timeline.peak:.2f}",
+        f"peak {figure(timeline.peak)}",
         clock(timeline.duration),
         f"{timeline.frames:,} frames",
         f"{float(timeline.rate):.5g} fps" if timeline.rate else "",
@@ -146,7 +158,7 @@ def peak_time(timeline: Timeline) -> float:
 def _chart(timeline: Timeline, name: str) -> str:
     start, end = float(timeline.times[0]), float(timeline.times[-1])
     level = float(timeline.threshold)
-    levels = [(1.0, "1", ""), (0.0, "0", ""), (level, f"{level:.2f}", "at")]
+    levels = [(1.0, "1", ""), (0.0, "0", ""), (min(level, 1.0), figure(level) if level <= 1 else ">1", "at")]
     marks = "".join(
         f'<span class="{kind}" style="bottom:{100 * value:.1f}%">{words}</span>'
         for value, words, kind in levels
@@ -171,12 +183,12 @@ def _svg(timeline: Timeline) -> str:
     steps = "".join(f"V{top:.1f}H{right:.1f}" for top, right in zip(y, x[1:], strict=True))
     bands = "".join(f"M{left:.1f} 0H{right:.1f}V100H{left:.1f}Z" for left, right in _spans(timeline, 1000))
     caps = "".join(f"M{left:.1f} 1.5H{right:.1f}" for left, right in _spans(timeline, 1000))
-    level, low = (f"{100 - 100 * value:.1f}" for value in (timeline.threshold, timeline.low))
+    level, low = (f"{100 - 100 * min(value, 1.0):.1f}" for value in (timeline.threshold, timeline.low))
     lower = f'<line class="low" x1="0" x2="1000" y1="{low}" y2="{low}"/>' if low != level else ""
     line = f"M0 {y[0]:.1f}{steps[steps.index('H') :]}" if len(y) else ""
     return f"""<svg viewBox="0 0 1000 100" preserveAspectRatio="none" aria-hidden="true">\
-<path class="band" d="{bands}"/><path class="area" d="M0 100{steps}V100Z"/><path class="line" d="{line}"/>{lower}\
-<line class="threshold" x1="0" x2="1000" y1="{level}" y2="{level}"/><path class="cap" d="{caps}"/></svg>"""
+<path class="band" d="{bands}"/><path class="cap" d="{caps}"/><path class="area" d="M0 100{steps}V100Z"/><path class="line" d="{line}"/>{lower}\
+<line class="threshold" x1="0" x2="1000" y1="{level}" y2="{level}"/></svg>"""
 
 
 def _spans(timeline: Timeline, width: float) -> list[tuple[float, float]]:
@@ -225,7 +237,8 @@ def _events(timeline: Timeline, preview: Preview) -> str:
         rows.append(
             f'<li><button type="button" data-start="{event.start:.3f}" data-end="{event.end:.3f}">{image}'
             f'<span class="when">{span(event.start, event.end)}</span>'
-            f'<span class="sure">{length(event.end - event.start)}, peak {event.peak:.2f}{wrong}</span></button></li>'
+            f'<span class="sure">{length(event.end - event.start)}, peak {figure(event.peak)}{wrong}</span>'
+            "</button></li>"
         )
     return f'<ol class="events" aria-label="Events">{"".join(rows)}</ol>' if rows else ""
 
@@ -253,6 +266,12 @@ def text(words: str) -> str:
 def jpeg(image: bytes) -> str:
     """A picture as an address."""
     return "data:image/jpeg;base64," + base64.b64encode(image).decode()
+
+
+def figure(score: float) -> str:
+    """A score with two decimals, or with two significant ones near 0: 0.013 and 0.0092 are not both 0.01."""
+    digits = 2 if score >= 0.05 or score <= 0 else min(6, 1 - math.floor(math.log10(score)))
+    return f"{score:.{digits}f}"
 
 
 def count(number: int, noun: str) -> str:

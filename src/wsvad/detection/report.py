@@ -17,7 +17,7 @@ from string import Template
 from typing import Any
 from urllib.parse import quote
 
-from wsvad.detection.card import WRONG, card, count, length, peak_time, text, verdict
+from wsvad.detection.card import WRONG, card, count, figure, length, peak_time, text, verdict
 from wsvad.detection.preview import Preview, make_preview
 from wsvad.detection.timeline import Timeline
 from wsvad.files import write_text
@@ -135,7 +135,7 @@ def _head(timelines: Sequence[Timeline], summary: ReportSummary) -> str:
     parts = [f'<p class="model">{text(summary.model)}</p>'] if summary.model else []
     parts.append(_headline(timelines))
     parts.append(_against_truth(timelines))
-    parts.append(f"<p>{_thresholds(timelines)} {text(summary.threshold)}</p>")
+    parts.append(f"<p>{_thresholds(timelines)} {text(_sentence(summary.threshold))}</p>")
     parts += [f"<p>{text(note)}</p>" for note in summary.notes]
     parts.append(_metrics(summary.metrics))
     parts.append(_legend(timelines))
@@ -176,8 +176,16 @@ def _thresholds(timelines: Sequence[Timeline]) -> str:
     if len(levels) != 1:
         return "Each video has its own threshold, the dashed line."
     level, low = levels.pop()
-    lasts = f"and lasts while it stays at {low:.2f} or above" if low < level else "and lasts while it stays there"
-    return f"An event starts where the score reaches {level:.2f} {lasts}; short gaps are bridged."
+    if level > 1:
+        return "The threshold lies above every score, so no event is ever reported."
+    stays = f"at {figure(low)} or above" if low < level else "there"
+    starts = f"An event starts where the score reaches {figure(level)}"
+    return f"{starts} and lasts while it stays {stays}; short gaps are bridged."
+
+
+def _sentence(words: str) -> str:
+    """With its full stop."""
+    return f"{words}." if words and words[-1].isalnum() else words
 
 
 def _metrics(selections: Mapping[str, Mapping[str, Any]]) -> str:
@@ -192,9 +200,9 @@ def _metrics(selections: Mapping[str, Mapping[str, Any]]) -> str:
     rows = []
     for name in names:
         label, meaning = METRICS.get(name, (text(name), ""))
-        cells = "".join(f'<td class="{kind}">{_figure(selections[kind].get(name))}</td>' for kind in kinds)
+        cells = "".join(f'<td class="{kind}">{_percent(selections[kind].get(name))}</td>' for kind in kinds)
         rows.append(f'<tr><th scope="row">{label}</th>{cells}<td class="meaning">{meaning}</td></tr>')
-    trio = ", ".join(f"{METRICS[name][0]} {_figure(selections[kinds[0]].get(name))}" for name in ALWAYS)
+    trio = ", ".join(f"{METRICS[name][0]} {_percent(selections[kinds[0]].get(name))}" for name in ALWAYS)
     return f"""<details class="figures" id="figures" style="--columns:{len(kinds)}">
 <summary><b>How good is this model?</b> <span>{trio} ({SELECTIONS[kinds[0]].lower()}, percent)</span></summary>
 <table><thead><tr><th scope="col">Percent</th>{heads}<td></td></tr></thead><tbody>{"".join(rows)}</tbody></table>
@@ -222,7 +230,7 @@ def _reading(kinds: Sequence[str], selections: Mapping[str, Mapping[str, Any]]) 
     return "\n".join(parts)
 
 
-def _figure(value: Any) -> str:
+def _percent(value: Any) -> str:
     """A fraction as percent, "98.6 ± 0.3"; a dash where it was not measured or is not defined."""
     mean = _mean(value)
     if math.isnan(mean):
