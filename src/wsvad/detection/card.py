@@ -187,7 +187,8 @@ def _svg(timeline: Timeline) -> str:
     lower = f'<line class="low" x1="0" x2="1000" y1="{low}" y2="{low}"/>' if low != level else ""
     line = f"M0 {y[0]:.1f}{steps[steps.index('H') :]}" if len(y) else ""
     return f"""<svg viewBox="0 0 1000 100" preserveAspectRatio="none" aria-hidden="true">\
-<path class="band" d="{bands}"/><path class="cap" d="{caps}"/><path class="area" d="M0 100{steps}V100Z"/><path class="line" d="{line}"/>{lower}\
+<path class="band" d="{bands}"/><path class="cap" d="{caps}"/>\
+<path class="area" d="M0 100{steps}V100Z"/><path class="line" d="{line}"/>{lower}\
 <line class="threshold" x1="0" x2="1000" y1="{level}" y2="{level}"/></svg>"""
 
 
