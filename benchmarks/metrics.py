@@ -12,12 +12,13 @@ VIDEOS, SNIPPETS = 290, 239  # 290 · 239 · 16 = 1.1 million frames
 REPEATS = 5
 
 
-def rows() -> list[dict[str, str | float]]:
-    """Seconds of processor time (best of five) for all the numbers of a results table, and their ratio.
+def rows(quick: bool = False) -> list[dict[str, str | float]]:
+    """Seconds of processor time (best of five; of one if `quick`) for all the numbers of a results table, and their ratio.
 
     scikit-learn is given the frame arrays that published code gives it: AUC, AP, its trapezoidal version, AUC_A, AP_A
     and the AUC of one mean score a video.
     """
+    repeats = 1 if quick else REPEATS
     rng = np.random.default_rng(0)
     score = rng.beta(1, 6, (VIDEOS, SNIPPETS)).astype(np.float32)
     label = np.zeros((VIDEOS, SNIPPETS * 16), np.uint8)
@@ -37,9 +38,11 @@ def rows() -> list[dict[str, str | float]]:
         for video in range(VIDEOS)
     ]
     return [
-        _row("metrics, from snippets", lambda: evaluate(snippets)["auc"], lambda: _sklearn(frame_score, label)),
-        _row("metrics, from frames", of_frames(frame_score), lambda: _sklearn(frame_score, label)),
-        _row("metrics, from frames that all differ", of_frames(smooth), lambda: _sklearn(smooth, label)),
+        _row(
+            "metrics, from snippets", repeats, lambda: evaluate(snippets)["auc"], lambda: _sklearn(frame_score, label)
+        ),
+        _row("metrics, from frames", repeats, of_frames(frame_score), lambda: _sklearn(frame_score, label)),
+        _row("metrics, from frames that all differ", repeats, of_frames(smooth), lambda: _sklearn(smooth, label)),
     ]
 
 
@@ -61,11 +64,11 @@ def _sklearn(score: np.ndarray, label: np.ndarray) -> float:
     return float(area)
 
 
-def _row(what: str, ours: Callable[[], float], other: Callable[[], float]) -> dict[str, str | float]:
+def _row(what: str, repeats: int, ours: Callable[[], float], other: Callable[[], float]) -> dict[str, str | float]:
     if abs(ours() - other()) > 1e-12:
         raise AssertionError(f"{what}: the two do not agree")
-    seconds = [min(_seconds(run) for _ in range(REPEATS)) for run in (ours, other)]
-    return {"what": what, "ours": seconds[0], "other": seconds[1], "ratio": seconds[1] / seconds[0]}
+    seconds = [min(_seconds(run) for _ in range(repeats)) for run in (ours, other)]
+    return {"what": what, "ours": seconds[0], "eager": seconds[1], "ratio": seconds[1] / seconds[0]}
 
 
 def _seconds(run: Callable[[], float]) -> float:
