@@ -25,7 +25,7 @@ def curve(run: Path) -> dict[int, tuple[float, float]]:
 
 
 def main() -> None:
-    curves = {json.loads((Path(run) / "metrics.json").read_text())["data"]: curve(Path(run)) for run in sys.argv[1:]}
+    curves = {Path(run).name: curve(Path(run)) for run in sys.argv[1:]}
     print("| iteration | " + " | ".join(f"{name}, AUC / AUC_A" for name in curves) + " |")
     print("| ---: |" + " ---: |" * len(curves))
     for iteration in sorted(set.intersection(*(set(one) for one in curves.values()))):

@@ -13,7 +13,7 @@ REPEATS = 5
 
 
 def rows(quick: bool = False) -> list[dict[str, str | float]]:
-    """Seconds of processor time (best of five; of one if `quick`) for all the numbers of a results table, and their ratio.
+    """Seconds of processor time (best of five, or one if `quick`) for all numbers of a results table, and their ratio.
 
     scikit-learn is given the frame arrays that published code gives it: AUC, AP, its trapezoidal version, AUC_A, AP_A
     and the AUC of one mean score a video.

@@ -40,6 +40,7 @@ def test_videos_may_lie_in_a_subfolder_and_labels_beside_it(folder):
         (folder / f"{name}.mp4").rename(folder / "videos" / f"{name}.mp4")
     assert open_folder(folder).videos[0].path == folder / "videos" / "a.mp4"
     assert open_folder(folder / "videos").videos[0].path == folder / "videos" / "a.mp4"
+    assert open_folder(folder / "videos").name == folder.name
 
 
 def test_a_byte_order_mark_and_spaces_do_no_harm(folder):

@@ -61,7 +61,8 @@ def open_folder(
         videos = _with_truth(videos, truth)
     if not any(video.split == "test" for video in videos):
         videos = _hold_out(videos, TEST_SHARE, seed)
-    dataset = Dataset(name=folder.resolve().name, videos=tuple(videos))
+    home = folder.resolve()
+    dataset = Dataset(name=(home.parent if home.name == "videos" else home).name, videos=tuple(videos))
     _check_training(dataset, tables[0] if tables else root)
     return dataset
 
