@@ -17,6 +17,7 @@ CLAUSES = {
     "fight": ("person hits and kicks", "people hit and kick each other"),
     "fall": ("person falls down", "people fall down"),
     "lie": ("person lies on the ground and struggles to get up", "people lie on the ground and struggle to get up"),
+    "help": ("person kneels down and helps", "people kneel down and help"),
     "climb": ("person climbs over the fence", "people climb over the fence"),
     "trespass": ("person moves about behind the fence", "people move about behind the fence"),
     "drive": ("car drives along the road", "cars drive along the road"),

@@ -11,15 +11,15 @@ def everyday(stage: Stage, busy: float) -> None:
     """Fill the stage with a usual day. `busy` is 0 (quiet) to 1 (rush hour)."""
     rng, scene = stage.rng, stage.scene
     stage.actors += fence(scene.zone, stage.frames, scene.camera)
-    wind = rng.uniform(0.05, 0.28)
+    wind = rng.uniform(0.03, 0.12)
     stage.actors += [tree(place, stage.seconds, wind, scene.camera, rng) for place in scene.trees]
     duration = stage.seconds[-1]
-    for _ in range(1 + rng.binomial(round(0.34 * duration), 0.35 + 0.5 * busy)):
+    for _ in range(1 + rng.binomial(round(0.36 * duration), 0.35 + 0.5 * busy)):
         passer_by(stage)
     if len(scene.pavements) > 1:
         for _ in range(rng.integers(0, 3)):
             far_passer_by(stage)
-    for chance, what in ((0.45, talkers), (0.3, waiting), (0.35, squatting), (0.5, crossing)):
+    for chance, what in ((0.4, talkers), (0.3, waiting), (0.3, squatting), (0.4, crossing)):
         if rng.random() < chance * (0.7 + 0.6 * busy):
             what(stage)
     traffic(stage, busy)
@@ -62,7 +62,7 @@ def talkers(stage: Stage) -> None:
         position = position + 0.04 * np.sin(0.8 * stage.seconds[:, None] + stage.rng.uniform(0, 6.3, size=2))
         facing = np.full(stage.frames, angle + (np.pi if sign > 0 else 0.0))
         speaks = 0.5 + 0.5 * np.sin(0.9 * stage.seconds + (0 if sign > 0 else np.pi))
-        stage.add(position, "talk", facing=facing, gesture=speaks)
+        stage.add(position, "talk", facing=facing, gesture=0.6 * speaks)
 
 
 def waiting(stage: Stage) -> None:
@@ -98,17 +98,31 @@ def crossing(stage: Stage) -> None:
         actor.actions.append((int(on_road[0]), int(on_road[-1]) + 1, "cross"))
 
 
+def stroll(stage: Stage) -> None:
+    """Several people walk up and down before the camera, for about as long as an event lasts."""
+    rng = stage.rng
+    for _ in range(rng.integers(4, 8)):
+        moment = rng.uniform(0.1, 0.4) * stage.seconds[-1]
+        end, place, pace = moment + rng.uniform(4.0, 9.0), stage.spot(), rng.uniform(1.2, 1.9)
+        keys = [stage.come(place, moment), (moment, *place)]
+        while moment < end:
+            goal = stage.spot()
+            moment, place = moment + max(float(np.linalg.norm(goal - place)), 0.4) / pace, goal
+            keys.append((moment, *place))
+        stage.add(stage.way(*keys, stage.go(place, moment)), "walk")
+
+
 def traffic(stage: Stage, busy: float) -> None:
     """Cars, vans and cyclists in two lanes; each lane has its speed, and cars keep clear of people who cross."""
     rng, scene = stage.rng, stage.scene
     near, far = scene.road
     walkers = [(actor, start, end) for actor in stage.actors for start, end, name in actor.actions if name == "cross"]
     for lane, direction in ((0.26, 1.0), (0.74, -1.0)):
-        y, speed = near + lane * (far - near), rng.uniform(5.5, 11.0)
+        y, speed = near + lane * (far - near), rng.uniform(4.0, 8.0)
         x0, x1 = scene.span(y)
         moment = -rng.exponential(2.5)
         while moment < stage.seconds[-1] + 1:
-            moment += 2.4 + rng.exponential(7.0 - 4.0 * busy)
+            moment += 1.8 + rng.exponential(4.4 - 3.2 * busy)
             x = (x0 + x1) / 2 + direction * speed * (stage.seconds - moment)
             if any(_meets(stage, x, y, *walker) for walker in walkers):
                 continue

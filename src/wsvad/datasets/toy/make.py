@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 import cv2
@@ -32,7 +33,9 @@ from wsvad.video.writer import write_video
 VERSION = 1
 """Of the simulation: it grows whenever the same seed gives other videos."""
 STREAMS = ("pose", "depth", "mask", "flow", "text")
-TRAIN_SHARE = 0.6
+TRAIN_SHARE, NIGHTS = 2 / 3, 1 / 3
+VIDEOS_PER_CAMERA = 64
+"""What is abnormal in one place need not be in another: a camera takes so many videos before there is a second one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +47,9 @@ class Plan:
     category: str
     split: str
     scene: int
+    night: bool
+    busy: float
+    """0 to 1."""
 
 
 def make_toy(
@@ -51,10 +57,11 @@ def make_toy(
 ) -> Path:
     """Make a data set of a simulated camera, or complete one that was begun.
 
-    Half of the videos are abnormal, their categories (`EVENTS`) in equal numbers; 60 % of each category are for
-    training. The three scenes of a seed occur in both splits; another seed has other scenes.
+    Half of the videos are abnormal, their categories (`EVENTS`) in equal numbers; two thirds of each category are
+    for training. A seed has up to three scenes, each filmed by a camera for both splits;
+    another seed has others.
 
-        OUT/videos/cam-corner-0003.mp4      320×240, 8 to 16 seconds
+        OUT/videos/cam-corner-0003.mp4      320×240, 10 to 18 seconds
         OUT/labels.csv                      video,label,category,frames,split; written last
         OUT/intervals.csv                   video,category,start_frame,end_frame of all abnormal videos, half-open
         OUT/captions.jsonl                  {"video": …, "captions": [one a snippet]}
@@ -92,10 +99,11 @@ def make_toy(
 
 
 def plan(videos: int, seed: int) -> list[Plan]:
-    """Category, split and scene of each video, spread evenly and then shuffled."""
+    """What each video is to show: categories and scenes spread evenly, light and bustle evenly among the normal and the
+    abnormal videos of each split (few videos would else differ by chance), and all of it shuffled."""
     categories = ["normal"] * (videos - videos // 2) + [list(EVENTS)[i % len(EVENTS)] for i in range(videos // 2)]
     rng = np.random.default_rng([seed, 2])
-    cameras = scenes(seed)
+    cameras = scenes(seed)[: max(1, videos // VIDEOS_PER_CAMERA)]
     slots, counts = [], dict.fromkeys(categories, 0)
     totals = {category: categories.count(category) for category in counts}
     first_scene = {category: int(rng.integers(len(cameras))) for category in counts}
@@ -106,6 +114,11 @@ def plan(videos: int, seed: int) -> list[Plan]:
         training = max(1, min(round(TRAIN_SHARE * total), total - 1))
         split, nth = ("train", nth) if nth < training else ("test", nth - training)
         slots.append((category, split, (first_scene[category] + nth) % len(cameras)))
+    night, busy = np.zeros(len(slots), dtype=bool), np.zeros(len(slots))
+    for abnormal, split in product((False, True), ("train", "test")):
+        group = [i for i, slot in enumerate(slots) if (slot[0] != "normal", slot[1]) == (abnormal, split)]
+        rank = rng.permutation(len(group)), rng.permutation(len(group))
+        night[group], busy[group] = rank[0] < round(NIGHTS * len(group)), (rank[1] + 0.5) / max(len(group), 1)
     order = rng.permutation(len(slots))
     return [
         Plan(
@@ -114,6 +127,8 @@ def plan(videos: int, seed: int) -> list[Plan]:
             category=slots[slot][0],
             split=slots[slot][1],
             scene=slots[slot][2],
+            night=bool(night[slot]),
+            busy=float(busy[slot]),
         )
         for index, slot in enumerate(order)
     ]
@@ -149,7 +164,8 @@ def _backdrop(seed: int, scene: int) -> tuple[Scene, Backdrop]:
 
 
 def _tell(seed: int, item: Plan) -> Story:
-    return tell(scenes(seed)[item.scene], item.category, np.random.SeedSequence([seed, 1, item.index]))
+    dice = np.random.SeedSequence([seed, 1, item.index])
+    return tell(scenes(seed)[item.scene], item.category, dice, night=item.night, busy=item.busy)
 
 
 def _render(job: tuple[Path, int, Plan]) -> None:

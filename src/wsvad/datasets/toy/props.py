@@ -136,13 +136,13 @@ def _flame(base, age, lasts, scale, camera, rng) -> Part:  # type: ignore[no-unt
     own, pace = np.maximum(age, 0), rng.uniform(1.6, 3.0)
     cycle = np.mod(own * pace + rng.random(), 1.0)  # each flame leaps up again and again
     points = base + offset + cycle[:, None] * [0.1, 0, 1.0] + np.exp(-own / 0.2)[:, None] * rng.normal(0, 0.5, size=3)
-    dying = np.clip((0.85 * lasts - own) / max(0.4 * lasts, 0.1), 0, 1)
+    dying = np.clip((0.95 * lasts - own) / max(0.3 * lasts, 0.1), 0, 1)
     burst = np.exp(-own / 0.25)
     return Part(
         kind="puff",
         points=camera.project(points)[0][:, None],
         colour=(255, int(rng.integers(140, 235)), int(rng.integers(30, 110))),
-        size=(0.16 + 0.30 * (1 - cycle) * dying + 0.95 * burst) * scale,
+        size=(0.22 + 0.42 * (1 - cycle) * dying + 0.95 * burst) * scale,
         opacity=np.where(age >= 0, np.maximum(0.9 * (1 - cycle) * dying, burst), 0),
         glow=True,
     )

@@ -68,13 +68,18 @@ class Renderer:
         self.static[..., 0] = backdrop.classes[::4, ::4]
         self.static[..., 1] = backdrop.depth[::4, ::4]
         self.puff = _puff(self.rng)
+        self.sheets = self.rng.integers(len(self.grain), size=story.frames).tolist()
 
     # ---------------------------------------------------------------------------------- pictures
 
     def frames(self) -> Iterator[np.ndarray]:
         """F pictures `(HEIGHT, WIDTH, 3)` uint8 RGB."""
         for frame in range(self.story.frames):
-            yield self._develop(self._draw(frame), frame)
+            yield self.picture(frame)
+
+    def picture(self, frame: int) -> np.ndarray:
+        """One of them; the same whenever it is asked for."""
+        return self._develop(self._draw(frame), frame)
 
     def _draw(self, frame: int) -> np.ndarray:
         """The scene in daylight, without what is soft or shines."""
@@ -108,7 +113,7 @@ class Renderer:
             if glow:
                 self._blend(picture, brush, frame)
         picture = cv2.convertScaleAbs(picture, alpha=float(story.gain[frame]))
-        picture = cv2.add(picture, self.grain[int(self.rng.integers(len(self.grain)))], dtype=cv2.CV_8U)
+        picture = cv2.add(picture, self.grain[self.sheets[frame]], dtype=cv2.CV_8U)
         if story.stamp:
             text = story.stamp_at(frame)
             for place, colour in (((7, 15), (16, 16, 16)), ((6, 14), (240, 240, 240))):

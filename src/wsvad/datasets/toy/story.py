@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wsvad.datasets.toy.events import EVENTS
-from wsvad.datasets.toy.life import everyday
+from wsvad.datasets.toy.life import everyday, stroll
 from wsvad.datasets.toy.scene import Scene
 from wsvad.datasets.toy.shapes import Actor
 from wsvad.datasets.toy.stage import Stage
@@ -40,20 +40,32 @@ class Story:
         return f"CAM {camera}  {clock // 3600 % 24:02d}:{clock // 60 % 60:02d}:{clock % 60:02d}"
 
 
-def tell(scene: Scene, category: str, seed: np.random.SeedSequence) -> Story:
-    """Make up a video of `category` (`normal` or one of `EVENTS`). The same seed tells the same story.
+def tell(scene: Scene, category: str, seed: np.random.SeedSequence, *, night: bool, busy: float) -> Story:
+    """Make up a video of `category` (`normal` or one of `EVENTS`). The same arguments tell the same story.
 
-    Light, weather, traffic and everything else that is not the event are drawn in the same way for all categories.
+    Weather, traffic and everything else that is not the event are drawn in the same way for all categories. Where an
+    abnormal video has its event, a normal one has people who stroll, so that how many there are tells nothing.
+
+    Args:
+        scene: before which camera.
+        category: what happens.
+        seed: the dice.
+        night: whether it is dark.
+        busy: from 0, a quiet street, to 1, rush hour.
     """
     rng = np.random.default_rng(seed)
-    frames = round(float(scene.rate) * rng.uniform(8.5, 16.0))
-    night, rain = bool(rng.random() < 0.35), bool(rng.random() < 0.2)
+    frames = round(float(scene.rate) * rng.uniform(10.0, 18.0))
+    rain = bool(rng.random() < 0.15)
     sunny = not night and not rain and rng.random() < 0.75
     angle = rng.uniform(0, 2 * np.pi)
     sun = (0.8 * float(np.cos(angle)), 0.8 * float(np.sin(angle))) if sunny else None
     stage = Stage(scene=scene, frames=frames, night=night, sun=sun, rng=rng)
-    everyday(stage, busy=rng.uniform(0, 1))
-    intervals = _abnormal(stage, category) if category != "normal" else []
+    everyday(stage, busy)
+    intervals = []
+    if category == "normal":
+        stroll(stage)
+    else:
+        intervals = _abnormal(stage, category)
     gain = _exposure(stage, rain)
     if category == "explosion":
         for start, _ in intervals:
@@ -68,7 +80,7 @@ def tell(scene: Scene, category: str, seed: np.random.SeedSequence) -> Story:
         actors=stage.actors,
         intervals=intervals,
         gain=gain,
-        noise=float(rng.uniform(4.5, 8.0) if night else rng.uniform(1.5, 4.5)),
+        noise=float(rng.uniform(3.0, 5.0) if night else rng.uniform(1.5, 3.0)),
         crf=int(rng.integers(21, 30)),
         stamp=int(hour * 3600 + rng.integers(3600)) if rng.random() < 0.6 else None,
         texture=int(rng.integers(2**31)),
@@ -79,10 +91,10 @@ def _abnormal(stage: Stage, category: str) -> list[tuple[int, int]]:
     """One event, or two if there is time."""
     duration, rng = float(stage.seconds[-1]), stage.rng
     event = EVENTS[category]
-    start, end = event(stage, rng.uniform(0.18, 0.45) * duration)
+    start, end = event(stage, rng.uniform(0.15, 0.40) * duration)
     intervals = [(start, end)]
     again = stage.at(end) + rng.uniform(1.2, 2.2)
-    if again < duration - 2.0 and rng.random() < 0.4:
+    if again < duration - 3.5 and rng.random() < 0.6:
         intervals.append(event(stage, again))
     return [(start, end) for start, end in intervals if end - start >= 4]
 
@@ -93,11 +105,11 @@ def _exposure(stage: Stage, rain: bool) -> np.ndarray:
     gain = np.full(stage.frames, rng.uniform(0.88, 1.1) * (0.85 if rain else 1.0))
     gain *= 1 + rng.uniform(0.02, 0.10) * np.sin(2 * np.pi * seconds / rng.uniform(6, 18) + rng.uniform(0, 6.3))
     for _ in range(rng.poisson(0.6)):
-        moment, lasts = rng.uniform(0, seconds[-1]), rng.uniform(1.0, 5.0)
+        moment, lasts = rng.uniform(0, seconds[-1]), rng.uniform(1.5, 5.0)
         step = rng.choice([-1, 1]) * rng.uniform(0.06, 0.2)
         gain *= 1 + step * np.interp(
-            seconds, [moment, moment + 0.3, moment + lasts, moment + lasts + 0.3], [0, 1, 1, 0]
+            seconds, [moment, moment + 0.8, moment + lasts, moment + lasts + 0.8], [0, 1, 1, 0]
         )
     if rng.random() < 0.3:
-        gain *= 1 + rng.uniform(0.01, 0.035) * np.sin(2 * np.pi * rng.uniform(1.5, 5.0) * seconds)
+        gain *= 1 + rng.uniform(0.005, 0.015) * np.sin(2 * np.pi * rng.uniform(1.5, 5.0) * seconds)
     return gain

@@ -35,15 +35,16 @@ class Shape:
 
 
 CAR = Shape(length=4.3, width=1.78, waist=0.88, roof=1.48, cabin=(-1.75, 0.75))
+BUS = Shape(length=9.0, width=2.4, waist=1.35, roof=2.9, cabin=(-4.4, 4.3))
 VAN = Shape(length=5.2, width=1.95, waist=1.15, roof=2.15, cabin=(-2.5, 1.75))
 
 
 def vehicle(
     position: np.ndarray, heading: np.ndarray, camera: Camera, rng: np.random.Generator,
-    sun: tuple[float, float] | None, *, lights: bool, action: str,
+    sun: tuple[float, float] | None, *, lights: bool, action: str, shape: Shape | None = None,
 ) -> Actor:  # fmt: skip
-    """A car or van that goes along `position` `(F, 2)`, looking towards `heading` `(F,)` radians from +X."""
-    shape = VAN if rng.random() < 0.25 else CAR
+    """A car, van or bus that goes along `position` `(F, 2)`, looking towards `heading` `(F,)` radians from +X."""
+    shape = shape or (CAR, VAN, BUS)[rng.choice(3, p=(0.6, 0.2, 0.2))]
     paint = PAINT[rng.integers(len(PAINT))]
     frame = _Frame(position, heading, camera)
     half, side = shape.length / 2, shape.width / 2
