@@ -42,7 +42,8 @@ def score_files(
             try:
                 timeline = detector.score(path, mode=mode, on_frames=partial(progress.advance, task))
                 if overlay:
-                    write_overlay(timeline, out / f"{path.stem}.overlay.mp4")
+                    again = sum(Path(other.video).stem == path.stem for other in timelines)
+                    write_overlay(timeline, out / f"{path.stem}{f'-{again + 1}' if again else ''}.overlay.mp4")
                 timelines.append(timeline)
                 progress.update(task, total=timeline.frames, completed=timeline.frames)
             except WsvadError as error:
