@@ -4,13 +4,16 @@ BIN := .venv/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test bench lint clean
+.PHONY: demo test bench bench-captions lint clean
 
 demo: .venv/core  ## simulated camera → extract → train → evaluate → report.html, offline
 	$(BIN)/wsvad demo
 
 test: .venv/dev lint  ## what continuous integration runs
 	$(BIN)/python -m pytest
+
+bench-captions: .venv/dev  ## methods on the captions of UCF-Crime, where they lie beside the project
+	$(BIN)/python benchmarks/captions.py ../shared/data/ucf-crime-captions
 
 lint: .venv/dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
