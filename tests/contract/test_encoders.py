@@ -1,5 +1,7 @@
 """What every encoder promises, and how they are found by name."""
 
+import json
+import socket
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -66,8 +68,9 @@ def test_every_snippet_gives_one_finite_vector(encoder: Encoder):
 
 
 def test_one_by_one_is_all_at_once(encoder: Encoder):
-    """A live stream and a file give the same features."""
+    """A live stream and a file give the same features, and so does the same call twice."""
     given = snippets(encoder, 3)
+    np.testing.assert_array_equal(encoder.encode(given), encoder.encode(given))
     single = np.concatenate([encoder.encode([snippet]) for snippet in reversed(given)])[::-1]
     np.testing.assert_allclose(encoder.encode(given), single, rtol=1e-5, atol=1e-5)
 
@@ -77,6 +80,7 @@ def test_the_passport_answers_for_it(encoder: Encoder):
     assert set(passport) == {"encoder", "width", "weights", "settings"}
     assert passport["width"] == encoder.width
     assert "/" not in str(passport["encoder"])
+    assert json.loads(json.dumps(passport)) == passport
 
 
 def test_every_encoder_is_listed_with_what_it_needs():
@@ -147,6 +151,15 @@ def test_auto_takes_a_network_that_is_there_and_runs(tmp_path: Path, monkeypatch
     assert any(one.name == f"onnx:{path}" for one in build("auto"))
     monkeypatch.setattr(BUILD, "find_spec", lambda module: None)
     assert auto()[0] == "motion"  # a network without its library is of no use
+
+
+def test_auto_takes_the_largest_network_and_asks_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WSVAD_MODELS", str(tmp_path))
+    for name, size in (("a.onnx", 10), ("b.onnx", 30), ("c.tflite", 20), ("d.pt", 40)):
+        (tmp_path / name).write_bytes(bytes(size))
+    monkeypatch.setattr(BUILD, "find_spec", lambda module: object())
+    monkeypatch.setattr(socket, "socket", None)
+    assert auto()[0] == f"motion+onnx:{tmp_path / 'b.onnx'}"
 
 
 def test_where_networks_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

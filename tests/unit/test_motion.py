@@ -1,14 +1,17 @@
 """The motion encoder against pictures whose motion is known."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from clips import write_clip
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsvad.encoders.motion import DIRECTIONS, HEIGHT, MAPS, RANKS, WIDTH, Motion, dimensions, is_cut
+from wsvad.features.encode import encode_video
 
 DIMS = dimensions()
 
@@ -150,6 +153,18 @@ def test_any_snippet_gives_finite_amounts_that_are_not_negative(seed: int, frame
     assert np.isfinite(feature).all() and (feature >= 0).all()
     for name in ("one way", "steady"):
         assert (feature[DIMS[name]] <= 1 + 1e-5).all()
+
+
+@pytest.mark.parametrize("size", [(2, 2), (34, 18), (641, 359)])
+def test_pictures_of_any_size_are_measured_on_the_same_scale(tmp_path: Path, size: tuple[int, int]):
+    width, height = size
+    frames = [cv2.resize(frame, size).repeat(3).reshape(height, width, 3) for frame in moving(2, 0, frames=17)]
+    path = write_clip(tmp_path / "a.mkv", frames, codec="ffv1", pix_fmt="bgr0")
+    features = encode_video(path, {"flow": (Motion(),)})["flow"].features
+    assert features.shape == (2, Motion.width) and np.isfinite(features).all()
+    np.testing.assert_array_equal(features[1], 0)  # a snippet of one frame
+    if width > WIDTH:
+        np.testing.assert_allclose(amount(features[0], "mean speed")[4:7], 2, rtol=0.2)
 
 
 def test_nothing_is_kept_between_snippets():
