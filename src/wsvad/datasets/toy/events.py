@@ -15,12 +15,14 @@ Interval = tuple[int, int]
 
 def running(stage: Stage, onset: float) -> Interval:
     """Somebody who walks breaks into a run, to and fro across the pavement; one or two others give chase."""
-    return _run(stage, onset, onset + stage.rng.uniform(3.6, 5.6), int(stage.rng.integers(2, 4)), apart=0.3)
+    rng = stage.rng
+    speed, people = rng.uniform(5.2, 6.4), int(rng.integers(2, 4))
+    return _run(stage, onset, onset + rng.uniform(3.6, 5.6), people, speed, apart=0.3)
 
 
-def _run(stage: Stage, onset: float, end: float, people: int, apart: float) -> Interval:
+def _run(stage: Stage, onset: float, end: float, people: int, speed: float, apart: float) -> Interval:
     """People run to and fro from `onset` until about `end`, one after the other, at most `apart` metres aside."""
-    rng, start, speed = stage.rng, stage.spot(), stage.rng.uniform(4.8, 6.2)
+    rng, start = stage.rng, stage.spot()
     places, times = [start], [onset]
     while times[-1] < end:
         far = [spot for spot in (stage.spot() for _ in range(12)) if np.linalg.norm(spot - places[-1]) > 2.6]
@@ -86,7 +88,7 @@ def fall(stage: Stage, onset: float) -> Interval:
     )
     helper = stage.add(position, "walk", crouch=helps, punch=0.7 * helps)
     helper.actions.append((frame_of(stage, down + 0.6), last, "help"))
-    _, back = _run(stage, down, end - 1.0, 1, apart=0.0)
+    _, back = _run(stage, down, end - 1.0, 1, rng.uniform(4.5, 5.8), apart=0.0)
     return first, max(last, back)
 
 
@@ -167,16 +169,19 @@ def vehicle_on_pavement(stage: Stage, onset: float) -> Interval:
     start, end = int(off_road[0]), int(off_road[-1]) + 1
     actor.actions.append((start, end, "mount"))
     stage.actors.append(actor)
-    _, fled = _run(stage, stage.at(start), stage.at(end) - 1.5, 2, apart=1.0)
+    _, fled = _run(
+        stage, stage.at(start), stage.at(end) - 1.5, int(rng.integers(1, 3)), rng.uniform(4.5, 5.8), apart=1.0
+    )
     return start, max(end, fled)
 
 
 def flash_and_smoke(stage: Stage, onset: float) -> Interval:
     """Something on the pavement goes up in a flash and burns; thick smoke rises, and people run about."""
-    end = onset + stage.rng.uniform(4.5, 6.5)
+    rng = stage.rng
+    end = onset + rng.uniform(4.5, 6.5)
     first, last = frame_of(stage, onset), frame_of(stage, end)
-    stage.actors.append(explosion(stage.spot(), first, last, stage.seconds, stage.scene.camera, stage.rng))
-    _, fled = _run(stage, onset, end - 1.5, 2, apart=1.0)
+    stage.actors.append(explosion(stage.spot(), first, last, stage.seconds, stage.scene.camera, rng))
+    _, fled = _run(stage, onset, end - 1.5, int(rng.integers(1, 3)), rng.uniform(4.5, 5.8), apart=1.0)
     return first, max(last, fled)
 
 

@@ -122,7 +122,7 @@ def traffic(stage: Stage, busy: float) -> None:
         x0, x1 = scene.span(y)
         moment = -rng.exponential(2.5)
         while moment < stage.seconds[-1] + 1:
-            moment += 1.8 + rng.exponential(4.4 - 3.2 * busy)
+            moment += 1.3 + rng.exponential(6.5 - 5.7 * busy)
             x = (x0 + x1) / 2 + direction * speed * (stage.seconds - moment)
             if any(_meets(stage, x, y, *walker) for walker in walkers):
                 continue
