@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsvad.layers import attention
+from wsvad.layers import attention, pieces
 from wsvad.layers.attention import GlobalLocalAttention, local_average, local_sums, local_weights
 
 
@@ -84,7 +84,7 @@ def test_a_long_video_in_pieces_equals_the_whole(monkeypatch):
     torch.manual_seed(0)
     layer, x = GlobalLocalAttention(16, 2, "column"), torch.randn(1, 1000, 16)
     whole = layer(x)
-    monkeypatch.setattr(attention, "PIECE", 96)
+    monkeypatch.setattr(pieces, "PIECE", 96)
     monkeypatch.setattr(attention, "DENSE", 0)
     torch.testing.assert_close(layer(x), whole, atol=1e-6, rtol=0)
 

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wsvad.layers import pieces
+
 LocalNorm = Literal["column", "row"]
 
 REACH = 64
@@ -22,8 +24,6 @@ BLOCK = 128
 """Snippets that one band matrix serves."""
 DENSE = 256
 """Up to so many snippets the whole T×T matrix is as fast as its band."""
-PIECE = 4096
-"""Queries that attend at a time, which bounds the memory that a long video needs."""
 
 
 def local_sums(length: int) -> Tensor:
@@ -84,17 +84,15 @@ class GlobalLocalAttention(nn.Module):
         after_far, after_near = self.out.weight.unflatten(1, (self.heads, 2, -1)).unbind(2)
         near_weight = after_near.flatten(1) @ local
         k, v = self._split(F.linear(x_BTD, key)), self._split(F.linear(x_BTD, value))
-        y_BTD = torch.empty_like(x_BTD)  # filled piece by piece: a list of pieces would scatter over the heap
-        for start in range(0, x_BTD.shape[1], PIECE):
-            rows = slice(start, start + PIECE)
+
+        def attend(rows: slice) -> Tensor:
             q = self._split(F.linear(x_BTD[:, rows], query))
             far = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
             near = F.linear(local_average(x_BTD, self.local_norm, rows), near_weight, self.out.bias)
-            piece = torch.addmm(near.flatten(0, 1), far.flatten(0, 1), after_far.flatten(1).T).view_as(near)
-            if piece.shape == x_BTD.shape:
-                return piece
-            y_BTD[:, rows] = piece
-        return y_BTD
+            return torch.addmm(near.flatten(0, 1), far.flatten(0, 1), after_far.flatten(1).T).view_as(near)
+
+        length, size = x_BTD.shape[1], pieces.PIECE
+        return pieces.joined((attend(slice(start, start + size)) for start in range(0, length, size)), length)
 
     def _split(self, x_BTD: Tensor) -> Tensor:
         """`(B, T, D)` → `(B, heads, T, D/heads)`, a view."""

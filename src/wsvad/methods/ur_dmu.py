@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wsvad.errors import WsvadError
-from wsvad.layers.attention import PIECE, GlobalLocalAttention
+from wsvad.layers import pieces
+from wsvad.layers.attention import GlobalLocalAttention
 from wsvad.layers.dropout import Dropout
 from wsvad.layers.memory import Memory
 from wsvad.methods.method import Batch, Phase
@@ -90,8 +91,8 @@ class Block(nn.Module):
 
     def forward(self, x_NTH: Tensor) -> Tensor:
         x_NTH = x_NTH + self.dropout(self.attention(self.attention_norm(x_NTH)))
-        pieces = [x + self.feed_forward(self.feed_forward_norm(x)) for x in x_NTH.split(PIECE, 1)]
-        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, 1)
+        fed = (x + self.feed_forward(self.feed_forward_norm(x)) for x in x_NTH.split(pieces.PIECE, 1))
+        return pieces.joined(fed, x_NTH.shape[1])
 
 
 class UrDmu(nn.Module):
@@ -140,12 +141,13 @@ class UrDmu(nn.Module):
 
     def embed(self, x_NTD: Tensor) -> Tensor:
         """Step 1: features → `(N, T, H)`, a convolution over three snippets and ReLU."""
-        length = x_NTD.shape[1]
-        pieces = []
-        for start in range(0, length, PIECE):
-            piece = x_NTD[:, max(start - 1, 0) : start + PIECE + 1]
-            pieces.append(self._convolve(F.pad(piece, (0, 0, start == 0, start + PIECE >= length))))
-        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, 1)
+        length, size = x_NTD.shape[1], pieces.PIECE
+
+        def convolve(start: int) -> Tensor:
+            piece = x_NTD[:, max(start - 1, 0) : start + size + 1]
+            return self._convolve(F.pad(piece, (0, 0, start == 0, start + size >= length)))
+
+        return pieces.joined(map(convolve, range(0, length, size)), length)
 
     def _convolve(self, x_NTD: Tensor) -> Tensor:
         """`(N, T+2, D)` → `(N, T, H)`: three matrix products over the rows of all sequences, without a transpose."""
