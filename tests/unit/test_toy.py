@@ -4,7 +4,6 @@ import csv
 import dataclasses
 import json
 import shutil
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from wsvad.datasets.folder import open_folder
 from wsvad.datasets.toy import EVENTS, make_toy
 from wsvad.datasets.toy.backdrop import paint
 from wsvad.datasets.toy.camera import HEIGHT, WIDTH
-from wsvad.datasets.toy.captions import CLAUSES, VOCABULARY, captions, embed
+from wsvad.datasets.toy.captions import VOCABULARY, captions, embed
 from wsvad.datasets.toy.events import Interval
 from wsvad.datasets.toy.make import STREAMS, plan
 from wsvad.datasets.toy.render import Renderer
@@ -55,11 +54,14 @@ def a_story(scene: int, category: str, *dice: int) -> Story:
     return tell(scenes(dice[0])[scene], category, np.random.SeedSequence(dice), night=dice[-1] % 3 == 0, busy=0.5)
 
 
-def some_stories() -> Iterator[Story]:
+@pytest.fixture(scope="module")
+def some_stories() -> list[Story]:
     """Each category before each camera, with its own dice."""
-    for number, category in enumerate(["normal", *EVENTS]):
-        for scene in range(3):
-            yield a_story(scene, category, 11, number)
+    return [
+        a_story(scene, category, 11, number)
+        for number, category in enumerate(["normal", *EVENTS])
+        for scene in range(3)
+    ]
 
 
 # ------------------------------------------------------------------------------------------------------ the folder
@@ -156,8 +158,8 @@ def test_seeds_differ():
     assert one.frames != other.frames or len(one.actors) != len(other.actors)
 
 
-def test_every_event_is_seen_for_a_while():
-    for story in some_stories():
+def test_every_event_is_seen_for_a_while(some_stories):
+    for story in some_stories:
         ends: list[Interval] = [(0, 0), *story.intervals]
         for (_, before), (start, end) in pairwise(ends):
             assert before <= start < end <= story.frames
@@ -166,9 +168,9 @@ def test_every_event_is_seen_for_a_while():
             assert sum(end - start for start, end in story.intervals) < story.frames
 
 
-def test_people_look_like_people():
+def test_people_look_like_people(some_stories):
     """A standing person is about 1.7 m tall, one that lies is not; keypoints hang together and move smoothly."""
-    for story in some_stories():
+    for story in some_stories:
         for actor in story.actors:
             if actor.joints is None:
                 continue
@@ -185,20 +187,16 @@ def test_people_look_like_people():
 
 def test_captions_tell_of_the_event():
     words = {
-        "running": "run fast", "fight": "hit", "fall": "lie", "intrusion": "behind the fence",
-        "vehicle-on-pavement": "on the pavement", "explosion": "smoke",
+        "running": " fast", "fight": " kick", "fall": " on the ground", "intrusion": " behind the fence",
+        "vehicle-on-pavement": " on the pavement", "explosion": " thick smoke",
     }  # fmt: skip
     assert set(words) == set(EVENTS)
-    told_by_category = {}
     for number, category in enumerate(EVENTS):
         story = a_story(number % 3, category, 5, number)
         told = captions(story)
         start, end = story.intervals[0]
-        middle = told[(start + end) // 2 // SNIPPET]
-        stem = words[category].split()[0]
-        assert any(stem in line for line in told[start // SNIPPET : (end - 1) // SNIPPET + 1]), (category, middle)
-        told_by_category[category] = told
-    assert all(CLAUSES[name] for name in ("run", "fight", "lie", "trespass", "mount", "smoke"))
+        assert any(words[category] in line for line in told[start // SNIPPET : (end - 1) // SNIPPET + 1]), category
+        assert not any(words[category] in line for line in told[: start // SNIPPET]), category
     vectors = embed(["a car drives along the road, by day", "a car drives along the road; a car drives"])
     place = {word: index for index, word in enumerate(VOCABULARY)}
     assert vectors[1, place["car"]] == pytest.approx(np.log(3))

@@ -58,10 +58,10 @@ def make_toy(
     """Make a data set of a simulated camera, or complete one that was begun.
 
     Half of the videos are abnormal, their categories (`EVENTS`) in equal numbers; two thirds of each category are
-    for training. A seed has up to three scenes, each filmed by a camera for both splits;
-    another seed has others.
+    for training. There is one camera, a second from 128 videos on and a third from 192 on; all of them film for both
+    splits, and another seed has other scenes.
 
-        OUT/videos/cam-corner-0003.mp4      320×240, 10 to 18 seconds
+        OUT/videos/cam-street-0003.mp4      320×240, 10 to 18 seconds
         OUT/labels.csv                      video,label,category,frames,split; written last
         OUT/intervals.csv                   video,category,start_frame,end_frame of all abnormal videos, half-open
         OUT/captions.jsonl                  {"video": …, "captions": [one a snippet]}
