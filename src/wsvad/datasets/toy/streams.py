@@ -8,7 +8,7 @@ Maps are averaged over a grid (6 rows, 8 columns; cells in reading order) and ov
 | depth | 144 | per cell: mean and maximum of 1 / depth, and its mean distance from the empty street, 1 / metres |
 | mask | 624 | per class of `shapes.CLASSES`, per cell: the share of its area |
 | flow | 192 | per cell: mean x, mean y, mean and maximum of the magnitude, pixels a frame |
-| text | 76 | per word of `captions.VOCABULARY`: log(1 + how often it occurs in the caption) |
+| text | 95 | per word of `captions.VOCABULARY`: log(1 + how often it occurs in the caption) |
 """
 
 import numpy as np
