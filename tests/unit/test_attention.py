@@ -94,3 +94,12 @@ def test_gradients_through_the_band_equal_those_of_the_dense_matrix(monkeypatch)
     toward = torch.randn(1, 300, 4)
     (banded,) = torch.autograd.grad(local_average(x, "column"), x, toward)
     torch.testing.assert_close(banded, (local_weights(300, "column").T @ toward), atol=1e-6, rtol=0)
+
+
+def test_scoring_first_does_not_spoil_training():
+    local_weights.cache_clear()
+    layer, x_BTD = GlobalLocalAttention(8, 2, "column"), torch.randn(2, 5, 8)
+    with torch.inference_mode():
+        layer(x_BTD)
+    layer(x_BTD).sum().backward()
+    assert all(parameter.grad is not None for parameter in layer.parameters())

@@ -40,6 +40,7 @@ def local_decay(rows: int, columns: int, offset: int = 0) -> Tensor:
 
 
 @lru_cache(maxsize=16)
+@torch.inference_mode(False)  # what scoring has put into the cache, training must be able to use
 def local_weights(length: int, norm: LocalNorm) -> Tensor:
     """The local attention matrix A2, `(T, T)`. Shared: not to be written to.
 
