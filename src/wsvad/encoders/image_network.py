@@ -1,0 +1,236 @@
+"""A network that eats frames, one image or several at a time: what every encoder that stands in a file has in common.
+
+What the file says is taken from the file: input size, layout, number type, and the parameters of a quantised network.
+What it cannot say stands in a YAML file beside it, `FILE.yaml`, with the fields of `Preprocessing` and those that the
+encoder adds.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, Literal, Self, TypeVar
+
+import numpy as np
+
+from wsvad.encoders.runtime import Tensor, open_network
+from wsvad.errors import WsvadError
+from wsvad.files import sha256
+
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""Mean and standard deviation of the channels."""
+FREE_SIZE = (224, 224)
+"""Width and height for a network that takes any."""
+FREE_BATCH = 16
+"""Frames at once for a network that takes any number."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """How frames become the network's input. None means: as the file suggests."""
+
+    size: tuple[int, int] | None = None
+    """Width and height of the input."""
+    colour: Literal["rgb", "bgr"] = "rgb"
+    """Order of the channels."""
+    layout: Literal["nhwc", "nchw"] | None = None
+    """Channels last or first."""
+    scale: float = 1 / 255
+    """The input is (pixel · scale − mean) / std, with pixels in 0 … 255."""
+    mean: float | tuple[float, ...] | None = None
+    """One number, or one a channel."""
+    std: float | tuple[float, ...] | None = None
+    """One number, or one a channel."""
+    output: str | None = None
+    """Name of the output that is used."""
+    frames: int = 4
+    """Frames of a snippet that the network sees."""
+
+    @classmethod
+    def beside(cls, model: Path) -> Self:
+        """From `FILE.yaml` beside the model; the defaults where there is none.
+
+        Raises:
+            WsvadError: it is not YAML, or has a field or value that there is not.
+        """
+        path = model.with_name(model.name + ".yaml")
+        if not path.exists():
+            return cls()
+        import yaml
+        from jsonargparse import ArgumentError, ArgumentParser
+
+        parser = ArgumentParser(exit_on_error=False)
+        parser.add_class_arguments(cls)
+        try:
+            given = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+            if not isinstance(given, dict):
+                raise ArgumentError(None, "expected lines 'field: value'")
+            found = cls(**parser.parse_object(given).as_dict())
+        except (ArgumentError, UnicodeDecodeError, yaml.YAMLError) as error:
+            known = ", ".join(field.name for field in dataclasses.fields(cls))
+            raise WsvadError(f"{path}: {' '.join(str(error).split())}; the fields are: {known}") from None
+        if (
+            found.frames < 1
+            or (found.size and min(found.size) < 1)
+            or (found.std is not None and 0.0 in np.ravel(found.std))
+        ):
+            raise WsvadError(f"{path}: frames and size must be at least 1, and std not 0")
+        return found
+
+
+Asked = TypeVar("Asked", bound=Preprocessing)
+
+
+class ImageNetwork(Generic[Asked]):
+    """A network file with `images` images in, and one output chosen."""
+
+    def __init__(
+        self,
+        file: Path | str,
+        kind: type[Asked],
+        *,
+        format: str | None = None,
+        images: int = 1,
+        free_size: tuple[int, int] = FREE_SIZE,
+        threads: int = 1,
+    ):
+        """Open the network and look at it.
+
+        Args:
+            file: the network, `.onnx` or `.tflite`.
+            kind: the fields that its YAML file may have.
+            format: the format, where it shall not be told from the suffix.
+            images: how many images it eats at a time, each at an input of its own.
+            free_size: width and height for a network that takes any.
+
+        Raises:
+            WsvadError: no such file, not a network of this format, its input is not as many images, its YAML file is
+                wrong, or the library that runs it is not installed.
+        """
+        self.path = Path(file).expanduser()
+        self._file = open_network(self.path, format, threads)
+        self.asked = kind.beside(self.path)
+        self._inputs = self._file.inputs
+        self._free_size = free_size
+        self._settle_input(images)
+        self.output = self._settle_output()
+
+    size: tuple[int, int]
+    """Width and height of a frame."""
+    channels: Literal[1, 3]
+    layout: str
+    """`nhwc` or `nchw`."""
+
+    def __call__(self, *frames: np.ndarray) -> np.ndarray:
+        """M frames for each input, `(M, h, w[, 3])` uint8 → the output for them, `(M, …)`: float32, or integers where
+        the network gives integers that are not quantised. It runs in batches of the size that the network takes.
+
+        Raises:
+            WsvadError: it does not run, or its output has not one part a frame.
+        """
+        for one in frames:
+            if one.shape[1:] != self.frame_shape:
+                raise ValueError(f"frames of shape {one.shape[1:]}, expected {self.frame_shape}")
+        given = self._inputs[0].shape[0]
+        batch = given or FREE_BATCH
+        outputs = []
+        for start in range(0, len(frames[0]), batch):
+            parts = [self._to_input(one[start : start + batch]) for one in frames]
+            count = len(parts[0])
+            if given:
+                parts = [np.concatenate([part, np.repeat(part[-1:], batch - count, axis=0)]) for part in parts]
+            feeds = {tensor.name: part for tensor, part in zip(self._inputs, parts, strict=True)}
+            output = self._file.run(feeds, self.output.name)
+            if output.ndim == 0 or len(output) < count:
+                raise self.wrong_output(output.shape, "one part for each frame of a batch")
+            outputs.append(self.output.real(output[:count]))
+        return np.concatenate(outputs)
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        width, height = self.size
+        return (height, width) if self.channels == 1 else (height, width, 3)
+
+    def blank(self, count: int = 1) -> np.ndarray:
+        """Black frames, to see what the network makes of them."""
+        return np.zeros((count, *self.frame_shape), dtype=np.uint8)
+
+    def wrong_output(self, shape: tuple[int, ...], expected: str) -> WsvadError:
+        """The error of a network that does something else than it was taken for."""
+        return WsvadError(
+            f"{self.path}: its output '{self.output.name}' {list(shape)} is not {expected}; name another by 'output:' "
+            f"in {self.path.name}.yaml, or use another network (its outputs are: "
+            f"{', '.join(tensor.name for tensor in self._file.outputs)})"
+        )
+
+    def passport(self, scheme: str, width: int) -> dict[str, object]:
+        """`Encoder.passport` of an encoder that is typed `scheme:FILE`."""
+        settings = {name: value for name, value in dataclasses.asdict(self.asked).items() if value is not None}
+        settings |= {"size": list(self.size), "layout": self.layout}
+        settings |= {"mean": self._mean.tolist(), "std": self._std.tolist()}
+        settings["output"] = self.output.name
+        encoder = f"{scheme}:{self.path.name}"
+        return {"encoder": encoder, "width": width, "weights": sha256(self.path), "settings": settings}
+
+    def _settle_input(self, images: int) -> None:
+        """Check that the network eats images, and settle how it is fed."""
+        shapes = ", ".join(f"{tensor.name} {list(tensor.shape)}" for tensor in self._inputs)
+        first = self._inputs[0]
+        alike = {(tensor.shape, tensor.dtype) for tensor in self._inputs}
+        if len(self._inputs) != images or len(alike) != 1 or len(first.shape) != 4 or first.dtype.kind not in "iuf":
+            told = "one image (batch, height, width, channels)" if images == 1 else f"{images} images of one shape"
+            raise WsvadError(f"{self.path}: its input is not {told}: {shapes}")
+        layout = self.asked.layout
+        if layout is None and first.shape[3] in (1, 3):
+            layout = "nhwc"
+        elif layout is None and first.shape[1] in (1, 3):
+            layout = "nchw"
+        if layout is None or (first.shape[3] if layout == "nhwc" else first.shape[1]) not in (1, 3, None):
+            raise WsvadError(f"{self.path}: its input has neither 1 nor 3 channels: {shapes}")
+        self.layout = layout
+        height, width, channels = first.shape[1:] if layout == "nhwc" else (*first.shape[2:], first.shape[1])
+        size = self.asked.size or (width or self._free_size[0], height or self._free_size[1])
+        if (width or size[0], height or size[1]) != tuple(size):
+            raise WsvadError(f"{self.path}: its input is {width}x{height}, but its YAML file asks for {size}")
+        self.size = (size[0], size[1])
+        self.channels = 1 if channels == 1 else 3
+        self._settle_normalisation(first)
+
+    def _settle_normalisation(self, image: Tensor) -> None:
+        asked = self.asked
+        self._raw = image.dtype.kind in "iu" and asked.mean is None and asked.std is None
+        mean, std = ((0.5,), (0.5,)) if self.layout == "nhwc" else IMAGENET
+        if self.channels == 1:
+            mean, std = (0.5,), (0.5,)
+        if self._raw:
+            mean, std = (0.0,), (1.0,)
+        self._mean = np.atleast_1d(np.asarray(mean if asked.mean is None else asked.mean, dtype=np.float32))
+        self._std = np.atleast_1d(np.asarray(std if asked.std is None else asked.std, dtype=np.float32))
+        if not {self._mean.size, self._std.size} <= {1, self.channels}:
+            raise WsvadError(f"{self.path}: mean and std need one number or {self.channels}")
+
+    def _settle_output(self) -> Tensor:
+        """The output that is asked for, else the first."""
+        named = {tensor.name: tensor for tensor in self._file.outputs}
+        name = self.asked.output or self._file.outputs[0].name
+        if name not in named:
+            raise WsvadError(f"{self.path}: it has no output '{name}'; its outputs are: {', '.join(named)}")
+        return named[name]
+
+    def _to_input(self, frames: np.ndarray) -> np.ndarray:
+        """Pixels → the network's numbers and layout."""
+        if frames.ndim == 3:
+            frames = frames[..., None]
+        if self.asked.colour == "bgr":
+            frames = frames[..., ::-1]
+        tensor = self._inputs[0]
+        dtype = tensor.dtype
+        if self._raw:
+            numbers = frames.astype(np.int16) - 128 if dtype == np.int8 else frames
+        else:
+            numbers = (frames * np.float32(self.asked.scale) - self._mean) / self._std
+            if dtype.kind in "iu" and tensor.scale:
+                limits = np.iinfo(dtype)
+                numbers = np.clip(np.rint(numbers / tensor.scale + tensor.zero), limits.min, limits.max)
+        if self.layout == "nchw":
+            numbers = numbers.transpose(0, 3, 1, 2)
+        return np.ascontiguousarray(numbers, dtype=dtype)
