@@ -47,7 +47,7 @@ def rows(quick: bool = False) -> list[dict[str, str | float]]:
         packed = pack(videos, Path(folder), ["rgb"], SEGMENTS)
         once = time.perf_counter() - started
         sampler = Sampler(packed.rows(0), packed.rows(1), BAGS, (0, 0))
-        plain = Normalisation(kind="none")
+        plain = Normalisation(kinds={"rgb": "none"})
         ours = median(lambda i: gather(packed, sampler.rows(i), plain, "cpu"), repeats)
         eager = median(lambda i: eager_batch(files), repeats)
     return [

@@ -16,6 +16,7 @@ import torch
 
 from wsvad.datasets.bags import PackedBags
 from wsvad.methods import METHODS
+from wsvad.methods.ur_dmu import UrDmuConfig
 from wsvad.training.loop import run_phases
 from wsvad.training.normalisation import Normalisation
 
@@ -25,6 +26,9 @@ TINY: dict[str, dict[str, Any]] = {
     "ur-dmu": {
         "hidden": 32, "heads": 2, "feed_forward": 32, "abnormal_slots": 17, "normal_slots": 17, "head": 16, "lr": 1e-3,
     },
+}  # fmt: skip
+TINY["pi-vad"] = {
+    "ur_dmu": UrDmuConfig(**TINY["ur-dmu"]), "latent": 16, "heads": 2, "wide_heads": 2, "modalities": ("pose", "text"),
 }  # fmt: skip
 
 
@@ -52,8 +56,8 @@ def curves(name: str) -> dict[str, dict[str, list[float]]]:
     method = method_class(widths, method_class.config_class(**TINY.get(name, {})))
     phases = [replace(phase, iterations=STEPS, bags=BAGS, segments=SEGMENTS) for phase in method.phases()]
     history = run_phases(
-        method, phases, lambda segments: bags(method.learns_from), Normalisation(kind=method.normalisation),
-        seed=0, points=STEPS,
+        method, phases, lambda segments: bags(method.learns_from),
+        Normalisation(kinds=dict.fromkeys(method.learns_from, method.normalisation)), seed=0, points=STEPS,
     )  # fmt: skip
     return {
         phase.name: {

@@ -49,7 +49,7 @@ def train(checkpoint: Path | None = None, stop_after: int | None = None, seed: i
             raise Stop
 
     history = run_phases(
-        method, [first, second], lambda segments: packed(), Normalisation(kind="none"),
+        method, [first, second], lambda segments: packed(), Normalisation(kinds={"rgb": "none"}),
         seed=seed, points=3, at_step=at_step, checkpoint=checkpoint, **kinds,
     )  # fmt: skip
     return method, history
@@ -106,7 +106,7 @@ def test_a_loss_that_is_no_number_stops_the_run_with_its_parts():
         method.phases()[0], loss=lambda batch: {"a": torch.tensor(1.0), "total": method(batch.streams).sum() / 0}
     )
     with pytest.raises(WsvadError, match=r"ran away in phase 'train' \(a 1, total (inf|nan)\)"):
-        run_phases(method, [phase], lambda segments: packed(), Normalisation(kind="none"), seed=0)
+        run_phases(method, [phase], lambda segments: packed(), Normalisation(kinds={"rgb": "none"}), seed=0)
 
 
 def test_a_foreign_checkpoint_is_named(tmp_path):
@@ -121,7 +121,7 @@ def test_a_foreign_checkpoint_is_named(tmp_path):
 def test_standardise_against_numpy_with_a_constant_dimension():
     x = packed().streams["rgb"].clone()
     x[..., 2] = 7.0
-    y = Normalisation.fit("standardise", {"rgb": x})({"rgb": x})["rgb"].numpy()
+    y = Normalisation.fit({"rgb": "standardise"}, {"rgb": x})({"rgb": x})["rgb"].numpy()
     rows = x.numpy().reshape(-1, 6).astype(np.float64)
     std = rows.std(0)
     std[2] = 1
@@ -132,7 +132,7 @@ def test_standardise_against_numpy_with_a_constant_dimension():
 def test_l2_gives_unit_vectors_and_leaves_zero_alone():
     x = packed().streams["rgb"].clone()
     x[0, 0] = 0
-    y = Normalisation(kind="l2")({"rgb": x})["rgb"]
+    y = Normalisation(kinds={"rgb": "l2"})({"rgb": x})["rgb"]
     norms = y.norm(dim=-1)
     assert norms[0, 0] == 0
     torch.testing.assert_close(norms.flatten()[1:], torch.ones(79))
@@ -150,9 +150,9 @@ def bag(snippets: int, seed: int, crops: int = 0) -> Bag:
 def test_bags_of_all_lengths_are_scored_as_if_alone_and_in_order():
     method = UrDmu({"rgb": 6}, TINY).eval()
     bags = [bag(t, i, crops=c) for i, (t, c) in enumerate([(5, 0), (1, 0), (5, 0), (40, 3), (5, 0), (1, 0), (40, 3)])]
-    together = score_bags(method, bags, Normalisation(kind="l2"))
+    together = score_bags(method, bags, Normalisation(kinds={"rgb": "l2"}))
     for one, scores in zip(bags, together, strict=True):
-        alone = score_bags(method, [one], Normalisation(kind="l2"))[0]
+        alone = score_bags(method, [one], Normalisation(kinds={"rgb": "l2"}))[0]
         np.testing.assert_allclose(scores, alone, atol=1e-6)
         assert scores.shape == (one.snippets,)
 
@@ -160,7 +160,7 @@ def test_bags_of_all_lengths_are_scored_as_if_alone_and_in_order():
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     method = UrDmu({"rgb": 6}, TINY)
-    normalisation = Normalisation.fit("standardise", packed().streams)
+    normalisation = Normalisation.fit({"rgb": "standardise"}, packed().streams)
     save_method(tmp_path, TrainedMethod(name="ur-dmu", method=method, widths={"rgb": 6}, normalisation=normalisation))
     return tmp_path
 
@@ -175,8 +175,8 @@ def test_a_run_folder_gives_the_same_scores_back(run):
 
 def test_a_run_of_another_version_or_a_broken_one_is_told(run):
     told = json.loads((run / "model.json").read_text())
-    (run / "model.json").write_text(json.dumps(told | {"format": 2, "versions": {"wsvad": "9.9"}}))
-    with pytest.raises(WsvadError, match=r"run format 2, this is wsvad .* with format 1; use wsvad 9.9"):
+    (run / "model.json").write_text(json.dumps(told | {"format": 1, "versions": {"wsvad": "9.9"}}))
+    with pytest.raises(WsvadError, match=r"run format 1, this is wsvad .* with format 2; use wsvad 9.9"):
         load_method(run)
     (run / "model.json").write_text(json.dumps(told | {"widths": {"rgb": 7}}))
     with pytest.raises(WsvadError, match=r"model.safetensors: does not fit model.json"):

@@ -29,17 +29,17 @@ from wsvad import __version__
 from wsvad.datasets.bags import PackedBags, PassportCheck, load_bags, longest, pack
 from wsvad.datasets.dataset import Bag, Dataset, LabelledVideo
 from wsvad.datasets.folder import hold_out
-from wsvad.errors import WsvadError
+from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.curves import Curve, evaluate, per_category
 from wsvad.evaluation.protocol import Protocol, under_budget
 from wsvad.evaluation.selection import SELECTIONS, choose, over_seeds
 from wsvad.files import read_json, without_nan, write_json, write_text
 from wsvad.methods import METHODS
-from wsvad.methods.method import Phase
+from wsvad.methods.method import Phase, learns_from, runs_on, standardised
 from wsvad.training.loop import run_phases
-from wsvad.training.normalisation import Normalisation
+from wsvad.training.normalisation import Kind, Normalisation
 from wsvad.training.run import TrainedMethod, load_method, save_method
-from wsvad.training.scoring import score_bags
+from wsvad.training.scoring import reconstruction_error, score_bags
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,13 +69,21 @@ class Experiment:
     out: Path
     encoders: dict[str, str] = field(default_factory=dict)
     """Stream → encoder, for the detector; empty where only features are there."""
+    teacher: Path | None = None
+    """Run folder of a trained teacher, for a method that has one; by default the method trains its own."""
     progress: Progress | None = None
 
     # ------------------------------------------------------------------------------------------ data
 
     @cached_property
     def streams(self) -> tuple[str, ...]:
-        return tuple(METHODS[self.name].learns_from)
+        """What training needs."""
+        return learns_from(METHODS[self.name], self.config)
+
+    @cached_property
+    def scored(self) -> tuple[str, ...]:
+        """What scoring needs."""
+        return runs_on(METHODS[self.name], self.config)
 
     @cached_property
     def check(self) -> PassportCheck:
@@ -89,7 +97,7 @@ class Experiment:
 
     @cached_property
     def test_bags(self) -> list[Bag]:
-        return list(load_bags(self.dataset.test, self.features, self.streams, self.check))
+        return list(load_bags(self.dataset.test, self.features, self.scored, self.check))
 
     @cached_property
     def _packs(self) -> dict[int, PackedBags]:
@@ -103,17 +111,56 @@ class Experiment:
     @cached_property
     def normalisation(self) -> Normalisation:
         """Fitted to the training bags as the last phase sees them."""
-        kind = self.protocol.normalise or METHODS[self.name].normalisation
+        kind = METHODS[self.name]
         with torch.random.fork_rng():  # asking for the phases builds a network, which must not cost random numbers
-            phases = self.phases(METHODS[self.name](self.widths, self.config))
-        return Normalisation.fit(kind, self.packed(phases[-1].segments).streams)
+            phases = self.phases(kind(self.widths, self.config))
+        asked = self.protocol.normalise or kind.normalisation
+        fixed = standardised(kind, self.config)
+        kinds: dict[str, Kind] = {name: "standardise" if name in fixed else asked for name in self.streams}
+        return Normalisation.fit(kinds, self.packed(phases[-1].segments).streams)
 
     # ------------------------------------------------------------------------------------------ method and budget
 
     def build(self, seed: int) -> Any:
         """The method with that seed's initial weights."""
         torch.manual_seed(seed)
-        return METHODS[self.name](self.widths, self.config).to(self.protocol.device)
+        method = METHODS[self.name](self.widths, self.config)
+        if self.teacher:
+            self.teach(method, self.teacher, seed)
+        return method.to(self.protocol.device)
+
+    def teach(self, method: Any, run: Path, seed: int) -> None:
+        """Give the method the teacher of a finished run: that of the same seed, where the run has one.
+
+        Raises:
+            WsvadError: the method has no teacher, or the run is of another method, other features, another
+                normalisation or another size.
+        """
+        own = run / f"seed-{seed}"
+        trained = load_method(own if own.is_dir() else run)
+        wanted = getattr(METHODS[self.name], "teacher_method", None)
+        if trained.name != wanted:
+            raise UsageError(f"{run}: a run of {trained.name}, but {self.name} learns from {wanted or 'no teacher'}")
+        for stream, passport in trained.passports.items():
+            here = json.loads(json.dumps(self.check.passports[stream].identity()))
+            for name, value in passport.items():
+                if value != here[name]:
+                    raise WsvadError(
+                        f"{run}: the teacher learned from other {stream} features ({name}: {value} against "
+                        f"{here[name]}); train it on these, or name its --features"
+                    )
+        if not trained.normalisation.same(self.normalisation):
+            raise WsvadError(
+                f"{run}: the teacher saw its features normalised otherwise ({trained.normalisation.kinds}); train it "
+                "with the same --normalise, on the same videos"
+            )
+        try:
+            method.teach(trained.method)
+        except RuntimeError as error:
+            raise WsvadError(
+                f"{run}: the teacher has another size ({str(error).splitlines()[-1].strip()}); give both the same "
+                "configuration"
+            ) from None
 
     def phases(self, method: Any) -> list[Phase]:
         """The method's phases under the protocol's budget."""
@@ -159,7 +206,7 @@ class Experiment:
             "config": dataclasses.asdict(self.config),
             "protocol": dataclasses.asdict(self.protocol),
             "encoders": self.encoders,
-        }
+        } | ({"teacher": str(self.teacher)} if self.teacher else {})
         text = yaml.safe_dump(json.loads(json.dumps(settings)), sort_keys=False, allow_unicode=True)
         path = self.out / "config.yaml"
         if path.is_file() and path.read_text("utf-8") != text:
@@ -221,7 +268,7 @@ class Experiment:
         out = set(hold_out(self.dataset.train, self.protocol.hold_out, seed)[1]) if self.protocol.hold_out else set()
         videos = [video for video in self.dataset.train if video.name in out]
         if not videos:
-            return {"iteration": None, "history": [], "scores": {}}
+            return {"iteration": None, "history": [], "scores": {}, "reconstruction": {}}
         bags = list(load_bags(videos, self.features, self.streams, self.check))
         method = self.build(seed)
         kept: dict[str, list[float]] = {}
@@ -234,10 +281,11 @@ class Experiment:
         history = self.fit(method, seed, folder / "selection.checkpoint", at_point, f"seed {seed}, held out", out)
         if not kept:
             at_point(self.phases(method)[-1], 0, {})
+        reconstruction = reconstruction_error(method, bags, self.normalisation, self.protocol.device)
         found = [(row["held_out"]["video_auc"], row["iteration"]) for row in history if "held_out" in row]
         judged = [pair for pair in found if pair[0] is not None and not isnan(pair[0])]
         result = {"iteration": max(judged)[1] if judged else None, "history": history, "scores": kept}
-        write_json(path, result)
+        write_json(path, result | {"reconstruction": reconstruction})
         return read_json(path)
 
     def fit(
@@ -300,6 +348,7 @@ class Experiment:
             "parameters": results[0]["parameters"],
             "selection": selection,
             "per_category": over_seeds([result["per_category"] for result in results]),
+            "reconstruction": over_seeds([result["selection"]["reconstruction"] for result in results]),
         }
 
 

@@ -72,11 +72,13 @@ def local_average(x_BTD: Tensor, norm: LocalNorm, rows: slice = slice(None)) -> 
 class GlobalLocalAttention(nn.Module):
     """`[softmax(q·kᵀ/√d)·v ; A2·t]` per head, heads joined, then a linear layer (UR-DMU, GL-MHSA). No mask."""
 
-    def __init__(self, width: int, heads: int, local_norm: LocalNorm):
+    def __init__(self, width: int, heads: int, local_norm: LocalNorm, head_width: int | None = None):
+        """`head_width` is D/heads by default."""
         super().__init__()
         self.heads, self.local_norm = heads, local_norm
-        self.qkvt = nn.Linear(width, 4 * width, bias=False)
-        self.out = nn.Linear(2 * width, width)
+        inner = heads * (head_width or width // heads)
+        self.qkvt = nn.Linear(width, 4 * inner, bias=False)
+        self.out = nn.Linear(2 * inner, width)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """`(B, T, D)` → `(B, T, D)`."""
@@ -96,5 +98,5 @@ class GlobalLocalAttention(nn.Module):
         return pieces.joined((attend(slice(start, start + size)) for start in range(0, length, size)), length)
 
     def _split(self, x_BTD: Tensor) -> Tensor:
-        """`(B, T, D)` → `(B, heads, T, D/heads)`, a view."""
+        """`(B, T, inner)` → `(B, heads, T, inner/heads)`, a view."""
         return x_BTD.unflatten(-1, (self.heads, -1)).transpose(1, 2)

@@ -1,12 +1,15 @@
-"""Long videos a piece at a time: bounded memory for everything that does not look at the whole video."""
+"""Long videos and many crops a piece at a time: bounded memory for everything that does not look at all of it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
 
 PIECE = 4096
 """Snippets in a piece."""
+ROWS = 12_800
+"""Snippets of several sequences that go through a network at a time: what they leave stays in the caches, and in the
+allocator's reach."""
 
 
 def joined(pieces: Iterable[Tensor], length: int) -> Tensor:
@@ -24,3 +27,15 @@ def joined(pieces: Iterable[Tensor], length: int) -> Tensor:
         whole[:, start : start + piece.shape[1]] = piece
         start += piece.shape[1]
     return whole
+
+
+def over_crops(function: Callable[..., Tensor], x: Tensor, *more: Tensor) -> Tensor:
+    """Apply a function of `(N, T, D)` tensors to `(B, T, D)` or `(B, C, T, D)`, some sequences at a time, and average
+    its results `(N, T, ...)` over crops: `(B, T, ...)`. What has no crops is shared by the crops of `x`."""
+    crops, size = x.shape[1] if x.ndim == 4 else 1, max(1, ROWS // x.shape[-2])
+
+    def sequences(y: Tensor) -> Tensor:
+        return y.flatten(0, 1) if y.ndim == 4 else y.repeat_interleave(crops, 0) if crops > 1 else y
+
+    parts = zip(*(sequences(y).split(size) for y in (x, *more)), strict=True)
+    return torch.cat([function(*part) for part in parts]).unflatten(0, (-1, crops)).mean(1)

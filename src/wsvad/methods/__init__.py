@@ -2,5 +2,10 @@
 
 from wsvad.registry import Registry
 
-METHODS = Registry("method", mil="wsvad.methods.mil:Mil", ur_dmu="wsvad.methods.ur_dmu:UrDmu")
+METHODS = Registry(
+    "method",
+    mil="wsvad.methods.mil:Mil",
+    ur_dmu="wsvad.methods.ur_dmu:UrDmu",
+    pi_vad="wsvad.methods.pi_vad:PiVad",
+)
 """Every method by name. A new one is one file and one line here, or an entry point in another package."""

@@ -43,14 +43,25 @@ class Phase:
 
 class Method(Protocol):
     """A network (`torch.nn.Module`) with its paper's loss. Built as `Method(widths, config)`, where `widths` maps each
-    stream's name to its width D."""
+    stream's name to its width D.
+
+    A method may have more, which is used where it is there:
+
+    * `teacher_method`: the name of the method that teaches it, and `teach(network)`, which takes over a trained one, so
+      that `phases` need not train it;
+    * `compact()`: itself for scoring alone, cheaper, with the same scores;
+    * `because(streams)`: what the scores lean on, name → shares `(B, T)`;
+    * `reconstruction(streams)`: how well it makes up the streams that it does not run on, name → errors `(B, T)`.
+    """
 
     learns_from: ClassVar[tuple[str, ...]]
-    """Streams that training needs."""
+    """Streams that training needs; a configuration with a field or property of that name decides otherwise."""
     runs_on: ClassVar[tuple[str, ...]]
-    """Streams that scoring needs."""
+    """Streams that scoring needs; as above."""
     normalisation: ClassVar[str]
     """What the paper does to features before the network: `none`, or `l2` on each segment's feature."""
+    standardised: ClassVar[tuple[str, ...]]
+    """Streams that are standardised whatever is done to the others; as above."""
     config_class: ClassVar[type]
     """Its configuration, a frozen keyword-only dataclass that can be built without arguments."""
     config: Any
@@ -62,3 +73,18 @@ class Method(Protocol):
     def phases(self) -> list[Phase]:
         """What to optimise, in order."""
         ...
+
+
+def learns_from(kind: type[Method], config: Any) -> tuple[str, ...]:
+    """The streams that a method needs for training under a configuration."""
+    return tuple(getattr(config, "learns_from", kind.learns_from))
+
+
+def runs_on(kind: type[Method], config: Any) -> tuple[str, ...]:
+    """The streams that a method needs for scoring under a configuration."""
+    return tuple(getattr(config, "runs_on", kind.runs_on))
+
+
+def standardised(kind: type[Method], config: Any) -> tuple[str, ...]:
+    """The streams that are standardised under a configuration, whatever is done to the others."""
+    return tuple(getattr(config, "standardised", kind.standardised))

@@ -46,6 +46,7 @@ class Mil(nn.Module):
     learns_from: ClassVar[tuple[str, ...]] = ("rgb",)
     runs_on: ClassVar[tuple[str, ...]] = ("rgb",)
     normalisation: ClassVar[str] = "l2"
+    standardised: ClassVar[tuple[str, ...]] = ()
     config_class: ClassVar[type] = MilConfig
 
     def __init__(self, widths: dict[str, int], config: MilConfig | None = None):

@@ -5,7 +5,7 @@ batch holds its normal bags first, then as many abnormal ones; `_n` and `_a` are
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -14,14 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wsvad.errors import WsvadError
-from wsvad.layers import pieces
-from wsvad.layers.attention import GlobalLocalAttention
-from wsvad.layers.dropout import Dropout
+from wsvad.layers.block import Block
 from wsvad.layers.memory import Memory
+from wsvad.layers.pieces import ROWS, over_crops
+from wsvad.layers.temporal import TemporalConv, convolve
 from wsvad.methods.method import Batch, Phase
-
-ROWS = 12_800
-"""Snippets that go through the encoder at a time: what they leave stays in the caches, and in the allocator's reach."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,45 +71,33 @@ class UrDmuConfig:
     """L2 penalty of Adam (not decoupled)."""
 
 
-class Block(nn.Module):
-    """A pre-norm transformer block: `x ← x + Att(LN(x))`, `x ← x + FF(LN(x))`."""
-
-    def __init__(self, config: UrDmuConfig):
-        super().__init__()
-        width, drop = config.hidden, config.dropout
-        self.attention_norm = nn.LayerNorm(width)
-        self.attention = GlobalLocalAttention(width, config.heads, config.local_norm)
-        self.dropout = Dropout(drop)
-        self.feed_forward_norm = nn.LayerNorm(width)
-        self.feed_forward = nn.Sequential(
-            nn.Linear(width, config.feed_forward), nn.GELU(), Dropout(drop),
-            nn.Linear(config.feed_forward, width), Dropout(drop),
-        )  # fmt: skip
-
-    def forward(self, x_NTH: Tensor) -> Tensor:
-        x_NTH = x_NTH + self.dropout(self.attention(self.attention_norm(x_NTH)))
-        fed = (x + self.feed_forward(self.feed_forward_norm(x)) for x in x_NTH.split(pieces.PIECE, 1))
-        return pieces.joined(fed, x_NTH.shape[1])
-
-
 class UrDmu(nn.Module):
     """Embedding, transformer blocks, an abnormal and a normal memory, uncertainty, head.
 
-    `embed`, `blocks` and `score` are its stages; another method may put modules between them, and use `l_mil`, the
-    loss, on what comes out of the last block.
+    Another method may put modules after any of its `stages`, and use `score` and `l_mil`, the loss, on what comes out
+    of the last one.
     """
 
     learns_from: ClassVar[tuple[str, ...]] = ("rgb",)
     runs_on: ClassVar[tuple[str, ...]] = ("rgb",)
     normalisation: ClassVar[str] = "none"
+    standardised: ClassVar[tuple[str, ...]] = ()
     config_class: ClassVar[type] = UrDmuConfig
 
     def __init__(self, widths: dict[str, int], config: UrDmuConfig | None = None):
         super().__init__()
         self.config = config = config or UrDmuConfig()
         width = config.hidden
-        self.embedding = nn.Conv1d(widths["rgb"], width, kernel_size=3, padding=1)
-        self.blocks = nn.Sequential(*(Block(config) for _ in range(config.depth)))
+        self.embedding = TemporalConv(widths["rgb"], width, kernel=3)
+        self.blocks = nn.Sequential(
+            *(
+                Block(
+                    width, heads=config.heads, feed_forward=config.feed_forward, dropout=config.dropout,
+                    local_norm=config.local_norm,
+                )
+                for _ in range(config.depth)
+            )
+        )  # fmt: skip
         self.abnormal_memory = Memory(config.abnormal_slots, width)
         self.normal_memory = Memory(config.normal_slots, width)
         self.mu, self.log_variance = nn.Linear(width, width), nn.Linear(width, width)
@@ -122,41 +107,25 @@ class UrDmu(nn.Module):
 
     def forward(self, streams: dict[str, Tensor]) -> Tensor:
         """`(B, T, D)` or `(B, C, T, D)` (crops are averaged) → scores `(B, T)` in [0, 1]."""
-        x = streams["rgb"]
-        crops = x.shape[1] if x.ndim == 4 else 1
-        parts = x.reshape(-1, *x.shape[-2:]).split(max(1, ROWS // x.shape[-2]))
-        scores_NT = torch.cat([self.score(self._encode_part(part)) for part in parts])
-        return scores_NT.unflatten(0, (-1, crops)).mean(1)
+        return over_crops(lambda x_NTD: self.score(self._encode_part(x_NTD)), streams["rgb"])
+
+    @property
+    def stages(self) -> list[Callable[[Tensor], Tensor]]:
+        """The embedding, then the blocks: each `(N, T, ·)` → `(N, T, H)`."""
+        return [self.embed, *self.blocks]
 
     def encode(self, x_NTD: Tensor) -> Tensor:
         """Features → the last block's output, `(N, T, H)`."""
-        parts = x_NTD.split(max(1, ROWS // x_NTD.shape[1]))
-        return torch.cat([self._encode_part(part) for part in parts])
+        return torch.cat([self._encode_part(part) for part in x_NTD.split(max(1, ROWS // x_NTD.shape[1]))])
 
-    def _encode_part(self, x_NTD: Tensor) -> Tensor:
-        x_NTH = self.embed(x_NTD)
-        for block in self.blocks:  # one by one, so that what a block has read is not held while the next one works
-            x_NTH = block(x_NTH)
-        return x_NTH
+    def _encode_part(self, x: Tensor) -> Tensor:
+        for stage in self.stages:  # one by one, so that what a stage has read is not held while the next one works
+            x = stage(x)
+        return x
 
     def embed(self, x_NTD: Tensor) -> Tensor:
         """Step 1: features → `(N, T, H)`, a convolution over three snippets and ReLU."""
-        length, size = x_NTD.shape[1], pieces.PIECE
-
-        def convolve(start: int) -> Tensor:
-            piece = x_NTD[:, max(start - 1, 0) : start + size + 1]
-            return self._convolve(F.pad(piece, (0, 0, start == 0, start + size >= length)))
-
-        return pieces.joined(map(convolve, range(0, length, size)), length)
-
-    def _convolve(self, x_NTD: Tensor) -> Tensor:
-        """`(N, T+2, D)` → `(N, T, H)`: three matrix products over the rows of all sequences, without a transpose."""
-        rows = x_NTD.flatten(0, 1)
-        before, at, after = self.embedding.weight.permute(2, 1, 0)
-        x = torch.addmm(rows[:-2] @ before, rows[1:-1], at)
-        x = torch.addmm(x, rows[2:], after)
-        x = F.pad(x, (0, 0, 0, 2)).unflatten(0, (len(x_NTD), -1))[:, :-2]
-        return (x + self.embedding.bias).relu()
+        return convolve(x_NTD, self.embedding.weight, self.embedding.bias, relu=True)
 
     def score(self, x_NTH: Tensor) -> Tensor:
         """The last block's output → scores `(N, T)`, with `g = μ(A(x).aug) + μ(Nm(x).aug)` and no noise (4.7)."""

@@ -16,7 +16,7 @@ from wsvad.files import atomic, read_json, write_json
 from wsvad.methods import METHODS
 from wsvad.training.normalisation import Normalisation
 
-FORMAT = 1
+FORMAT = 2
 """Version of the run folder; raised when an older program could no longer read it."""
 
 
@@ -58,7 +58,7 @@ def save_method(folder: Path, trained: TrainedMethod) -> None:
             "learns_from": list(trained.method.learns_from),
             "runs_on": list(trained.method.runs_on),
             "widths": trained.widths,
-            "normalisation": trained.normalisation.kind,
+            "normalisation": trained.normalisation.kinds,
             "encoders": trained.encoders,
             "passports": trained.passports,
             "threshold": trained.threshold,
@@ -95,15 +95,18 @@ def load_method(folder: Path | str) -> TrainedMethod:
         reason = str(error).splitlines()[0]
         raise WsvadError(f"{folder}/model.safetensors: does not fit model.json ({reason}); train again") from None
     statistics = {
-        kind: {stream: tensors[f"normalisation.{kind}.{stream}"] for stream in told["widths"]}
-        for kind in ("mean", "std")
-        if told["normalisation"] == "standardise"
+        name: {
+            stream: tensors[f"normalisation.{name}.{stream}"]
+            for stream, kind in told["normalisation"].items()
+            if kind == "standardise"
+        }
+        for name in ("mean", "std")
     }
     return TrainedMethod(
         name=told["method"],
         method=method.eval(),
         widths=told["widths"],
-        normalisation=Normalisation(kind=told["normalisation"], **statistics),
+        normalisation=Normalisation(kinds=told["normalisation"], **statistics),
         encoders=told["encoders"],
         passports=told["passports"],
         threshold=told["threshold"],
@@ -112,6 +115,15 @@ def load_method(folder: Path | str) -> TrainedMethod:
 
 
 def configure(config_class: type, values: dict[str, Any]) -> Any:
-    """Build a configuration from JSON or YAML, where tuples have become lists."""
-    fields = {item.name: item.default for item in dataclasses.fields(config_class)}
-    return config_class(**{k: tuple(v) if isinstance(fields.get(k), tuple) else v for k, v in values.items()})
+    """Build a configuration from JSON or YAML, where tuples have become lists and nested configurations dictionaries.
+
+    Values of fields that there are no longer are passed on, so that the class refuses them.
+    """
+    defaults = config_class()
+    given = {}
+    for name, value in values.items():
+        default = getattr(defaults, name, None)
+        if dataclasses.is_dataclass(default):
+            value = configure(type(default), value)
+        given[name] = tuple(value) if isinstance(default, tuple) else value
+    return config_class(**given)

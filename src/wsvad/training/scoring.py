@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from wsvad.datasets.dataset import Bag
+from wsvad.datasets.dataset import Bag, one_bag
 from wsvad.training.normalisation import Normalisation
 
 TOGETHER = 4096
@@ -35,3 +35,19 @@ def score_bags(
             streams = {name: stream.to(device) for name, stream in normalisation(streams).items()}
             scores |= dict(zip(chunk, method(streams).float().cpu().numpy(), strict=True))
     return [scores[number] for number in range(len(bags))]
+
+
+@torch.inference_mode()
+def reconstruction_error(
+    method: Any, bags: Sequence[Bag], normalisation: Normalisation, device: torch.device | str = "cpu"
+) -> dict[str, float]:
+    """How well a method makes up the streams that it does not run on: stream → mean error over all snippets; nothing
+    for a method that makes none up."""
+    if not hasattr(method, "reconstruction"):
+        return {}
+    errors: dict[str, list[np.ndarray]] = defaultdict(list)
+    for bag in bags:
+        streams = {name: stream.to(device) for name, stream in normalisation(one_bag(bag.streams)).items()}
+        for name, error_BT in method.reconstruction(streams).items():
+            errors[name].append(error_BT[0].float().cpu().numpy())
+    return {name: float(np.concatenate(each).mean()) for name, each in errors.items()}
