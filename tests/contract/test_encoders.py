@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from wsvad.encoders import ENCODERS, auto, build, list_encoders, models_folder
 from wsvad.encoders.build import split
@@ -20,6 +20,8 @@ from wsvad.video.clock import SNIPPET
 BUILD = import_module("wsvad.encoders.build")  # the package has a function of that name
 SHARED = Path(__file__).parents[2].parent / "shared"
 MOBILENET = SHARED / "models" / "mobilenet_v1_1.0_224_quant_embedding_extractor.tflite"
+MOVENET = SHARED / "models" / "movenet_single_pose_lightning_ptq.tflite"
+DEEPLAB = SHARED / "models" / "deeplabv3_mnv2_dm05_pascal_quant.tflite"
 real = (
     pytest.mark.real,
     pytest.mark.skipif(not MOBILENET.exists(), reason="the real networks are not beside the project"),
@@ -39,14 +41,67 @@ def write_network(path: Path) -> Path:
     return path
 
 
-@pytest.fixture(params=["motion", "onnx", pytest.param("tflite", marks=real)])
+def write_keypoints(path: Path) -> Path:
+    """A pose network: 17 keypoints that follow the mean colour of the picture."""
+    info = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["x"], ["f"], to=TensorProto.FLOAT),
+            helper.make_node("ReduceMean", ["f"], ["m"], axes=[1, 2, 3], keepdims=1),
+            helper.make_node("Mul", ["m", "w"], ["y"]),
+        ],
+        "pose",
+        [info("x", TensorProto.UINT8, ["n", 48, 48, 3])],
+        [info("y", TensorProto.FLOAT, ["n", 1, 17, 3])],
+        [numpy_helper.from_array(np.linspace(0, 1 / 160, 51, dtype=np.float32).reshape(1, 1, 17, 3), "w")],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    return path
+
+
+def write_flow(path: Path) -> Path:
+    """A flow network: the difference of two colours of two pictures."""
+    info = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("Sub", ["b", "a"], ["d"]), helper.make_node("Slice", ["d", "from", "to", "axis"], ["flow"])],
+        "flow",
+        [info(name, TensorProto.FLOAT, ["n", 3, 32, 48]) for name in ("a", "b")],
+        [info("flow", TensorProto.FLOAT, ["n", 2, 32, 48])],
+        [numpy_helper.from_array(np.array([at]), name) for name, at in (("from", 0), ("to", 2), ("axis", 1))],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    return path
+
+
+def write_segmentation(path: Path) -> Path:
+    """A segmentation network of three classes, the brightest channel."""
+    info = helper.make_tensor_value_info
+    shape = ["n", 3, 32, 48]
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["y"])],
+        "mask",
+        [info("x", TensorProto.FLOAT, shape)],
+        [info("y", TensorProto.FLOAT, shape)],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    return path
+
+
+NETWORKS = {"onnx": write_network, "pose": write_keypoints, "raft": write_flow, "mask": write_segmentation}
+
+
+@pytest.fixture(
+    params=[
+        *("motion", "flow", *NETWORKS),
+        pytest.param(f"tflite:{MOBILENET}", marks=real),
+        pytest.param(f"pose:{MOVENET}", marks=real),
+        pytest.param(f"mask:{DEEPLAB}", marks=real),
+    ]
+)
 def encoder(request: pytest.FixtureRequest, tmp_path: Path) -> Encoder:
-    spec = {
-        "motion": "motion",
-        "onnx": f"onnx:{tmp_path / 'net.onnx'}",
-        "tflite": f"tflite:{MOBILENET}",
-    }[request.param]
-    write_network(tmp_path / "net.onnx")
+    spec = request.param
+    if spec in NETWORKS:
+        spec = f"{spec}:{NETWORKS[spec](tmp_path / 'net.onnx')}"
     (built,) = build(spec)
     assert built.name == spec
     return built
@@ -85,7 +140,8 @@ def test_the_passport_answers_for_it(encoder: Encoder):
 
 def test_every_encoder_is_listed_with_what_it_needs():
     listed = {line.name: line for line in list_encoders()}
-    assert set(listed) >= {"motion", "onnx:FILE", "tflite:FILE", "lsa:captions.jsonl"}
+    files = {f"{name}:FILE" for name in ("onnx", "tflite", "pose", "mask", "raft")}
+    assert set(listed) >= {"motion", "flow", "lsa:captions.jsonl"} | files
     assert listed["motion"].available and listed["motion"].width == build("motion")[0].width
     assert all(line.available or line.install for line in listed.values())
 
@@ -95,7 +151,16 @@ def test_a_missing_library_shows_in_the_list(monkeypatch: pytest.MonkeyPatch):
     listed = {line.name: line for line in list_encoders()}
     assert listed["onnx:FILE"].install == "pip install 'wsvad[onnx]'" and not listed["onnx:FILE"].available
     assert listed["lsa:captions.jsonl"].install == "pip install 'wsvad[text]'"
-    assert listed["motion"].available
+    assert listed["pose:FILE"].install == "pip install 'wsvad[litert]'"
+    assert listed["raft:FILE"].install == "pip install 'wsvad[onnx]'"
+    assert listed["motion"].available and listed["flow"].available
+
+
+@pytest.mark.parametrize("module", ["onnxruntime", "ai_edge_litert"])
+def test_one_of_two_libraries_is_enough(monkeypatch: pytest.MonkeyPatch, module: str):
+    monkeypatch.setattr(BUILD, "find_spec", lambda name: object() if name == module else None)
+    listed = {line.name: line for line in list_encoders()}
+    assert all(listed[f"{name}:FILE"].available for name in ("pose", "mask", "raft"))
 
 
 @pytest.mark.parametrize(
@@ -106,6 +171,7 @@ def test_a_missing_library_shows_in_the_list(monkeypatch: pytest.MonkeyPatch):
         ("tflite:a+b.tflite+motion", ["tflite:a+b.tflite", "motion"]),
         ("onnx:x+motion.onnx", ["onnx:x+motion.onnx"]),
         ("onnx:x+tflite.onnx+tflite:y", ["onnx:x+tflite.onnx", "tflite:y"]),
+        ("pose:a.tflite+flow+mask:b+c.onnx", ["pose:a.tflite", "flow", "mask:b+c.onnx"]),
         ("onnx:C:\\nets\\a.onnx+motion", ["onnx:C:\\nets\\a.onnx", "motion"]),
     ],
 )
@@ -122,9 +188,11 @@ def test_a_concatenation_keeps_its_order(tmp_path: Path):
     ("spec", "told"),
     [
         ("", "no encoder is called ''"),
-        ("motoin", "choose one of: lsa, motion, onnx, tflite"),
+        ("motoin", "choose one of: flow, lsa, mask, motion, onnx, pose, raft, tflite"),
         ("motion:fast", "write motion"),
         ("tflite", "write tflite:FILE"),
+        ("pose", "write pose:FILE"),
+        ("flow:dis", "write flow"),
         ("onnx:", "write onnx:FILE"),
         ("lsa:captions.jsonl", "from captions, not from video"),
         ("motion+nothing", "no encoder is called 'motion\\+nothing'"),

@@ -4,19 +4,38 @@ import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
+
 from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.encoders.lsa import Lsa, read_captions
 from wsvad.errors import WsvadError
 from wsvad.features.store import Passport, StoredFeatures, feature_path, read_passport, save
+from wsvad.video.clock import SNIPPET, snippet_count
 
 
 def extract_captions(
-    captions_file: Path | str, dataset: Dataset, out: Path | str, stream: str = "rgb", width: int = 512
+    captions_file: Path | str,
+    dataset: Dataset,
+    out: Path | str,
+    stream: str = "rgb",
+    width: int = 512,
+    *,
+    snippet_clock: bool = False,
 ) -> Lsa:
     """Fit `lsa` on the training videos' captions and write the stream of all videos, training and test.
 
     A video of F frames with T captions is divided into T segments of ⌈F / T⌉ frames, the last one shorter: caption i
     is about frames [i·⌈F/T⌉, (i+1)·⌈F/T⌉).
+
+    Args:
+        captions_file: one JSON line a video, see `read_captions`.
+        dataset: its training videos are what the encoder is fitted to, once a caption on either clock.
+        out: the folder of features.
+        stream: the stream's name there.
+        width: D, see `Lsa.fit`.
+        snippet_clock: False, where captions are the only stream: a row a caption, on a clock of its own with a stride
+            of ⌈F / T⌉ frames. True, where the stream stands beside others (`text` beside `rgb`): a row a snippet of 16
+            frames, ⌈F / 16⌉ of them, each the caption that covers the frame in the middle of the snippet.
 
     The fitted encoder is written first, as `out/<stream>/lsa.safetensors`. Called again, it is used as it is, and so
     are the feature files made by it from the same captions; what is missing is added.
@@ -36,20 +55,24 @@ def extract_captions(
     training = {video.name: captions[video.name] for video in dataset.train}
     encoder = _fitted(training, Path(out) / stream / "lsa.safetensors", width)
     described = encoder.passport()
-    for name, (frames, stride) in spans.items():
+    settings = described["settings"] | ({"clock": "snippet"} if snippet_clock else {})  # type: ignore[operator]
+    for name, (frames, span) in spans.items():
         passport = Passport(
             encoder=encoder.name,
             width=encoder.width,
             weights=str(described["weights"]),
-            settings=described["settings"],  # type: ignore[arg-type]
+            settings=settings,
             window=None,
-            stride=stride,
+            stride=SNIPPET if snippet_clock else span,
             frames=frames,
             source=hashlib.sha256(json.dumps(captions[name]).encode()).hexdigest(),
         )
         path = feature_path(out, stream, name)
         if not _is_there(path, passport):
-            save(path, StoredFeatures(features=encoder.encode(captions[name]), passport=passport))
+            rows = encoder.encode(captions[name])
+            if snippet_clock:
+                rows = rows[_caption_of_snippet(frames, span)]
+            save(path, StoredFeatures(features=rows, passport=passport))
     return encoder
 
 
@@ -80,6 +103,12 @@ def _is_there(path: Path, wanted: Passport) -> bool:
             "made with it, or choose another --out"
         )
     return found == wanted
+
+
+def _caption_of_snippet(frames: int, span: int) -> np.ndarray:
+    """The caption that covers the frame in the middle of each snippet, `(⌈F / 16⌉,)`."""
+    starts = np.arange(snippet_count(frames)) * SNIPPET
+    return (starts + np.minimum(starts + SNIPPET, frames)) // 2 // span
 
 
 def _span(captions_file: Path | str, video: LabelledVideo, captions: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Encoders make one stream from a video. Found by name: `motion`, `onnx:FILE`, `tflite:FILE`, `lsa`."""
+"""Encoders make one stream from a video. Found by name: `motion`, `onnx:FILE`, `pose:FILE`, `flow`, `lsa` …"""
 
 from wsvad.encoders.build import ENCODERS, Listing, auto, build, list_encoders, models_folder
 

@@ -1,4 +1,4 @@
-"""From what the user types to encoders: `motion`, `tflite:FILE`, `onnx:FILE`, `motion+tflite:FILE`, `auto`."""
+"""From what the user types to encoders: `motion`, `tflite:FILE`, `pose:FILE`, `motion+tflite:FILE`, `auto`."""
 
 import os
 import re
@@ -15,12 +15,16 @@ ENCODERS = Registry(
     motion="wsvad.encoders.motion:Motion",
     onnx="wsvad.encoders.network:Onnx",
     tflite="wsvad.encoders.network:TfLite",
+    flow="wsvad.encoders.flow:Flow",
+    raft="wsvad.encoders.flow:Raft",
+    pose="wsvad.encoders.pose:Pose",
+    mask="wsvad.encoders.mask:Mask",
     lsa="wsvad.encoders.lsa:Lsa",
 )
 """Encoder classes by scheme: `motion` is `Motion()`, `tflite:FILE` is `TfLite("FILE")`. Beside the protocol `Encoder`,
 a class tells how it is used: `eats` ("video", or what else), `argument` (what is typed after the colon, or ""),
-`summary` (for a list), and where it needs a library that is not always there, `runtime` (the module) and `extra` (the
-optional dependency of this package that installs it)."""
+`summary` (for a list), and where it needs a library that is not always there, `runtime` (the module, or several of
+which any will do) and `extra` (the optional dependency of this package that installs it)."""
 
 
 def build(spec: str) -> tuple[Encoder, ...]:
@@ -125,6 +129,7 @@ def _listing(scheme: str) -> Listing:
 
 
 def _installed(scheme: str) -> bool:
-    """Whether the library that the encoder runs on is there."""
-    runtime = getattr(ENCODERS[scheme], "runtime", None)
-    return runtime is None or find_spec(runtime) is not None
+    """Whether a library that the encoder runs on is there."""
+    runtime: str | tuple[str, ...] = getattr(ENCODERS[scheme], "runtime", ())
+    modules = (runtime,) if isinstance(runtime, str) else runtime
+    return not modules or any(find_spec(module) is not None for module in modules)

@@ -81,7 +81,16 @@ Asked = TypeVar("Asked", bound=Preprocessing)
 
 
 class ImageNetwork(Generic[Asked]):
-    """A network file with `images` images in, and one output chosen."""
+    """A network file with one or several images in, and one output chosen."""
+
+    size: tuple[int, int]
+    """Width and height of a frame."""
+    colour: Literal["rgb", "gray"]
+    """What it eats."""
+    layout: Literal["nhwc", "nchw"]
+    """Whether channels come last or first."""
+    output: Tensor
+    """The output that is used; another of `outputs` may be set."""
 
     def __init__(
         self,
@@ -109,16 +118,10 @@ class ImageNetwork(Generic[Asked]):
         self.path = Path(file).expanduser()
         self._file = open_network(self.path, format, threads)
         self.asked = kind.beside(self.path)
-        self._inputs = self._file.inputs
+        self._inputs, self.outputs = self._file.inputs, self._file.outputs
         self._free_size = free_size
         self._settle_input(images)
         self.output = self._settle_output()
-
-    size: tuple[int, int]
-    """Width and height of a frame."""
-    channels: Literal[1, 3]
-    layout: str
-    """`nhwc` or `nchw`."""
 
     def __call__(self, *frames: np.ndarray) -> np.ndarray:
         """M frames for each input, `(M, h, w[, 3])` uint8 → the output for them, `(M, …)`: float32, or integers where
@@ -148,7 +151,7 @@ class ImageNetwork(Generic[Asked]):
     @property
     def frame_shape(self) -> tuple[int, ...]:
         width, height = self.size
-        return (height, width) if self.channels == 1 else (height, width, 3)
+        return (height, width) if self.colour == "gray" else (height, width, 3)
 
     def blank(self, count: int = 1) -> np.ndarray:
         """Black frames, to see what the network makes of them."""
@@ -159,15 +162,15 @@ class ImageNetwork(Generic[Asked]):
         return WsvadError(
             f"{self.path}: its output '{self.output.name}' {list(shape)} is not {expected}; name another by 'output:' "
             f"in {self.path.name}.yaml, or use another network (its outputs are: "
-            f"{', '.join(tensor.name for tensor in self._file.outputs)})"
+            f"{', '.join(tensor.name for tensor in self.outputs)})"
         )
 
-    def passport(self, scheme: str, width: int) -> dict[str, object]:
-        """`Encoder.passport` of an encoder that is typed `scheme:FILE`."""
+    def passport(self, scheme: str, width: int, **own: object) -> dict[str, object]:
+        """`Encoder.passport` of an encoder that is typed `scheme:FILE`, with settings of its `own`."""
         settings = {name: value for name, value in dataclasses.asdict(self.asked).items() if value is not None}
         settings |= {"size": list(self.size), "layout": self.layout}
         settings |= {"mean": self._mean.tolist(), "std": self._std.tolist()}
-        settings["output"] = self.output.name
+        settings |= {"output": self.output.name} | own
         encoder = f"{scheme}:{self.path.name}"
         return {"encoder": encoder, "width": width, "weights": sha256(self.path), "settings": settings}
 
@@ -192,26 +195,26 @@ class ImageNetwork(Generic[Asked]):
         if (width or size[0], height or size[1]) != tuple(size):
             raise WsvadError(f"{self.path}: its input is {width}x{height}, but its YAML file asks for {size}")
         self.size = (size[0], size[1])
-        self.channels = 1 if channels == 1 else 3
-        self._settle_normalisation(first)
+        self.colour = "gray" if channels == 1 else "rgb"
+        self._settle_normalisation(first, 1 if channels == 1 else 3)
 
-    def _settle_normalisation(self, image: Tensor) -> None:
+    def _settle_normalisation(self, image: Tensor, channels: int) -> None:
         asked = self.asked
         self._raw = image.dtype.kind in "iu" and asked.mean is None and asked.std is None
         mean, std = ((0.5,), (0.5,)) if self.layout == "nhwc" else IMAGENET
-        if self.channels == 1:
+        if channels == 1:
             mean, std = (0.5,), (0.5,)
         if self._raw:
             mean, std = (0.0,), (1.0,)
         self._mean = np.atleast_1d(np.asarray(mean if asked.mean is None else asked.mean, dtype=np.float32))
         self._std = np.atleast_1d(np.asarray(std if asked.std is None else asked.std, dtype=np.float32))
-        if not {self._mean.size, self._std.size} <= {1, self.channels}:
-            raise WsvadError(f"{self.path}: mean and std need one number or {self.channels}")
+        if not {self._mean.size, self._std.size} <= {1, channels}:
+            raise WsvadError(f"{self.path}: mean and std need one number or {channels}")
 
     def _settle_output(self) -> Tensor:
         """The output that is asked for, else the first."""
-        named = {tensor.name: tensor for tensor in self._file.outputs}
-        name = self.asked.output or self._file.outputs[0].name
+        named = {tensor.name: tensor for tensor in self.outputs}
+        name = self.asked.output or self.outputs[0].name
         if name not in named:
             raise WsvadError(f"{self.path}: it has no output '{name}'; its outputs are: {', '.join(named)}")
         return named[name]

@@ -57,9 +57,7 @@ class _Network:
         self.network = ImageNetwork(file, Embedding, format=self.file_suffix, threads=threads)
         self._refuse_class_numbers()
         asked = self.network.asked
-        self.sampling = Sampling(
-            count=asked.frames, size=self.network.size, colour="gray" if self.network.channels == 1 else "rgb"
-        )
+        self.sampling = Sampling(count=asked.frames, size=self.network.size, colour=self.network.colour)
         vector = self._frames_to_vectors(self.network.blank())
         self.width = vector.shape[1] * (2 if asked.pooling == "mean+std" else 1)
 

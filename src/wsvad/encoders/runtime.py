@@ -1,4 +1,4 @@
-"""A network in a file: open it, see what goes in and comes out, run it. ONNX by onnxruntime, TensorFlow Lite by LiteRT."""
+"""A network in a file: open it, see what goes in and comes out, run it. ONNX by onnxruntime, TFLite by LiteRT."""
 
 import importlib
 from dataclasses import dataclass
