@@ -8,16 +8,19 @@ The budget (32 + 32 bags, 80 iterations, features as they are) was chosen on hel
 import sys
 from pathlib import Path
 
+from wsvad.datasets.prepare import resolve
 from wsvad.evaluation.bench import as_csv, as_markdown, run_bench
 from wsvad.evaluation.protocol import Protocol
+from wsvad.methods import METHODS
 
 RESULTS = Path(__file__).parent / "results"
-METHODS = ("ur-dmu", "mil")
 
 
 def main(folder: str, out: str = "runs/ucf-crime-captions") -> None:
     protocol = Protocol(seeds=5, segments=16, bags=32, iterations=80, normalise="none")
-    rows = run_bench(folder, METHODS, protocol, rgb=f"lsa:{folder}/captions.jsonl", out=Path(out))
+    configs = {name: METHODS[name].config_class() for name in ("ur-dmu", "mil")}
+    spec, _ = resolve(f"lsa:{folder}/captions.jsonl")
+    rows = run_bench(folder, configs, protocol, streams={"rgb": spec}, out=Path(out))
     head = (
         "# UCF-Crime from captions\n\n"
         "Official split, 16 machine captions a video, `lsa` features (512 wide, fitted on the training captions).\n"

@@ -33,6 +33,8 @@ class Verb:
     """Parameters that are switches."""
     learns: Literal["", "paper", "data"] = ""
     """The verb takes a method's configuration and a protocol, with this budget by default."""
+    encodes: bool = False
+    """It takes an encoder for each stream, as one argument `streams`."""
 
     @property
     def help(self) -> str:
@@ -94,13 +96,16 @@ def build_parser(given: Sequence[str]) -> ArgumentParser:
 def verb_parser(verb: Verb, given: Sequence[str]) -> ArgumentParser:
     """The parser of one verb: its function's parameters, and what learning needs."""
     parser = ArgumentParser(description=f"{verb.help}\n\nexample: {verb.example}", formatter_class=formatter())
-    skip: set[str | int] = {*verb.flags, verb.positional, "protocol", "config"}
+    skip: set[str | int] = {*verb.flags, verb.positional, "protocol", "config", "streams"}
     parser.add_function_arguments(verb.function, as_positional=False, skip=skip - {""}, fail_untyped=True)
     if verb.positional:
         many: dict[str, Any] = {"nargs": "+"} if verb.many else {}
         parser.add_argument(verb.positional, type=Path, help=described(verb.function, verb.positional), **many)
     for flag in verb.flags:
         parser.add_argument(f"--{flag}", action="store_true", help=described(verb.function, flag))
+    if verb.encodes:
+        for stream, words in STREAM_OPTIONS.items():
+            parser.add_argument(f"--{stream}", default="auto" if stream == "rgb" else None, help=words)
     if verb.learns:
         from wsvad.evaluation.protocol import Protocol
         from wsvad.methods import METHODS
@@ -139,7 +144,10 @@ def method_named(given: Sequence[str]) -> str:
 
 
 def collect(verb: Verb, values: dict[str, Any]) -> dict[str, Any]:
-    """Parsed values as the function's arguments: the protocol's fields become one protocol."""
+    """Parsed values as the function's arguments: encoders become one dictionary, the protocol's fields one protocol."""
+    if verb.encodes:
+        streams = {name: values[name] for name in STREAM_OPTIONS if values[name]}
+        values = {name: value for name, value in values.items() if name not in STREAM_OPTIONS} | {"streams": streams}
     if not verb.learns:
         return values
     from wsvad.evaluation.protocol import Protocol
@@ -160,6 +168,16 @@ def print_json(value: Any) -> None:
 
 
 DEFAULT_METHOD = "ur-dmu"
+STREAM_OPTIONS = {
+    "rgb": "Encoder of the rgb stream: motion, tflite:FILE, onnx:FILE, several joined by +, or auto (the best one on "
+    "this machine); lsa:captions.jsonl for captions.",
+    "pose": "Encoder of the pose stream: pose:FILE, a keypoint network.",
+    "depth": "Encoder of the depth stream: onnx:FILE or tflite:FILE, a depth network.",
+    "mask": "Encoder of the mask stream: mask:FILE, a segmentation network.",
+    "flow": "Encoder of the flow stream: flow, or raft:FILE.",
+    "text": "Encoder of the text stream: lsa:captions.jsonl.",
+}
+"""What `wsvad train`, `extract` and `bench` ask an encoder for. A method says which streams it learns from."""
 
 
 def demo(out: Path = Path("wsvad-demo"), videos: int = 48, seed: int = 0) -> int:
@@ -177,10 +195,12 @@ def train(
     folder: Path,
     config: Any,
     protocol: Any,
+    streams: dict[str, str],
     labels: Path | None = None,
     intervals: Path | None = None,
-    rgb: str = "auto",
     method: str = DEFAULT_METHOD,
+    modalities: str | None = None,
+    teacher: Path | None = None,
     out: Path = Path("runs/detector"),
     features: Path | None = None,
     max_false_alarms_per_hour: float = 1.0,
@@ -194,8 +214,9 @@ def train(
         folder: Folder of videos, with labels.csv or with subfolders named after what they show (normal, fight …).
         labels: labels.csv (video,label[,category][,split]), if it is not in the folder.
         intervals: intervals.csv (video,category,start_frame,end_frame) of the test videos, if it is not beside labels.
-        rgb: Encoder: motion, tflite:FILE, onnx:FILE, several joined by +, or auto (the best one on this machine).
         method: Method to train, see 'wsvad methods'.
+        modalities: Streams that the method learns from beside rgb, joined by commas; by default all that it can.
+        teacher: Run folder of a trained teacher, for a method that has one; by default it trains its own.
         out: Run folder to write.
         features: Folder for the features, by default in the run folder; runs that share it extract only once.
         max_false_alarms_per_hour: Budget from which the threshold is chosen, on held-out normal videos.
@@ -204,22 +225,20 @@ def train(
     from rich.console import Console
 
     from wsvad.datasets.folder import open_folder
-    from wsvad.datasets.prepare import resolve
     from wsvad.detection.train import train_detector
     from wsvad.evaluation.table import selections_table
 
     console = Console(stderr=True)
+    config = narrowed(config, modalities)
     dataset = open_folder(folder, labels, intervals, seed=protocol.first_seed)
-    spec, sentence = resolve(rgb)
-    if sentence:
-        console.print(sentence, highlight=False)
     fitted, failed = train_detector(
         dataset,
-        {"rgb": spec},
+        resolved(streams, console),
         method,
         config,
         protocol,
         out,
+        teacher=teacher,
         features=features,
         max_false_alarms_per_hour=max_false_alarms_per_hour,
         workers=workers,
@@ -266,7 +285,7 @@ def score(
 def extract(
     folder: Path,
     out: Path,
-    rgb: str = "auto",
+    streams: dict[str, str],
     labels: Path | None = None,
     workers: int | None = None,
 ) -> int:
@@ -275,26 +294,23 @@ def extract(
     Args:
         folder: Folder of videos with their labels, or videos alone.
         out: Feature folder.
-        rgb: Encoder: motion, tflite:FILE, onnx:FILE, lsa:captions.jsonl, several joined by +, or auto.
         labels: labels.csv, if it is not in the folder.
         workers: Processes, by default one for each core.
     """
     from rich.console import Console
 
     from wsvad.datasets.folder import open_folder, unlabelled_videos
-    from wsvad.datasets.prepare import prepare, resolve
+    from wsvad.datasets.prepare import prepare
     from wsvad.features.extract import extract as extract_videos
 
     console = Console(stderr=True)
-    spec, sentence = resolve(rgb)
-    if sentence:
-        console.print(sentence, highlight=False)
+    specs = resolved(streams, console)
     loose = unlabelled_videos(folder) if labels is None else None
     if loose:
-        failed = extract_videos(loose, {"rgb": spec}, out, workers=workers, console=console).failed
+        failed = extract_videos(loose, specs, out, workers=workers, console=console).failed
     else:
-        dataset = open_folder(folder, labels, need_videos=not spec.startswith("lsa:"))
-        failed = prepare(dataset, {"rgb": spec}, out, workers=workers, console=console)
+        dataset = open_folder(folder, labels, need_videos=not all(s.startswith("lsa:") for s in specs.values()))
+        failed = prepare(dataset, specs, out, workers=workers, console=console)
     return report_failures(failed)
 
 
@@ -306,6 +322,8 @@ def fit(
     labels: Path | None = None,
     intervals: Path | None = None,
     method: str = DEFAULT_METHOD,
+    modalities: str | None = None,
+    teacher: Path | None = None,
     out: Path = Path("runs/fit"),
 ) -> int:
     """Fit a method to features under its published protocol (--budget paper).
@@ -316,6 +334,8 @@ def fit(
         labels: labels.csv, if it is not in the folder.
         intervals: intervals.csv, if it is not beside the labels.
         method: Method to fit, see 'wsvad methods'.
+        modalities: Streams that the method learns from beside rgb, joined by commas; by default all that it can.
+        teacher: Run folder of a trained teacher, for a method that has one; by default it trains its own.
         out: Run folder to write.
     """
     from rich.console import Console
@@ -327,8 +347,8 @@ def fit(
     dataset = open_folder(folder, labels, intervals, seed=protocol.first_seed, need_videos=False)
     with training_progress(Console(stderr=True)) as progress:
         experiment = Experiment(
-            dataset=dataset, features=features, name=method, config=config, protocol=protocol, out=out,
-            progress=progress,
+            dataset=dataset, features=features, name=method, config=narrowed(config, modalities), protocol=protocol,
+            out=out, teacher=teacher, progress=progress,
         )  # fmt: skip
         fitted = experiment.run()
     Console().print(selections_table(fitted.metrics["selection"]))
@@ -372,7 +392,8 @@ def bench(
     data: str,
     methods: str,
     protocol: Any,
-    rgb: str = "auto",
+    streams: dict[str, str],
+    modalities: str | None = None,
     features: Path | None = None,
     out: Path = Path("runs/bench"),
     json: bool = False,
@@ -382,16 +403,21 @@ def bench(
     Args:
         data: Dataset folder, or toy for the simulated camera (made once, in the user's cache).
         methods: Names joined by commas, see 'wsvad methods'.
-        rgb: Encoder of the rgb stream, as for 'wsvad train'; lsa:captions.jsonl for captions.
-        features: Feature folder, by default in the out folder; what is missing is extracted.
+        modalities: Streams that methods learn from beside rgb, joined by commas; by default all that each can.
+        features: Feature folder, by default in the out folder (toy has its own); what is missing is extracted.
         out: Folder for the runs and for bench.csv, bench.md, bench.json.
         json: Print the rows as JSON.
     """
     from rich.console import Console
 
     from wsvad.evaluation.bench import as_table, run_bench
+    from wsvad.methods import METHODS
 
-    rows = run_bench(data, methods.split(","), protocol, rgb=rgb, features=features, out=out)
+    console = Console(stderr=True)
+    names = methods.split(",")
+    configs = {name: METHODS[name].config_class() for name in names}
+    configs = {n: narrowed(c, modalities if hasattr(c, "modalities") else None) for n, c in configs.items()}
+    rows = run_bench(data, configs, protocol, streams=resolved(streams, console), features=features, out=out)
     if json:
         print_json({"rows": rows})
     else:
@@ -447,6 +473,29 @@ def toy(out: Path, videos: int = 48, seed: int = 0, workers: int | None = None) 
     return 0
 
 
+def resolved(streams: dict[str, str], console: Any) -> dict[str, str]:
+    """Encoders with their files as absolute paths; what `auto` chose is told."""
+    from wsvad.datasets.prepare import resolve
+
+    specs = {}
+    for stream, spec in streams.items():
+        specs[stream], sentence = resolve(spec)
+        if sentence:
+            console.print(sentence, highlight=False)
+    return specs
+
+
+def narrowed(config: Any, modalities: str | None) -> Any:
+    """A method's configuration with `--modalities`."""
+    import dataclasses
+
+    if modalities is None:
+        return config
+    if not hasattr(config, "modalities"):
+        raise UsageError("--modalities: this method learns from rgb alone; leave the option out")
+    return dataclasses.replace(config, modalities=tuple(modalities.split(",")))
+
+
 def report_failures(failed: dict[str, str]) -> int:
     """Name what was skipped at the end, where it is seen; 1 if anything was."""
     for reason in failed.values():
@@ -457,21 +506,25 @@ def report_failures(failed: dict[str, str]) -> int:
 VERBS = {
     "demo": Verb(function=demo, example="wsvad demo"),
     "train": Verb(
-        function=train, positional="folder", learns="data",
+        function=train, positional="folder", learns="data", encodes=True,
         example="wsvad train videos --rgb motion --seeds 3 --out runs/gate",
     ),
     "score": Verb(
         function=score, positional="videos", many=True, flags=("overlay", "json"),
         example="wsvad score gate-monday.mp4 --model runs/gate --overlay",
     ),
-    "extract": Verb(function=extract, positional="folder", example="wsvad extract videos --rgb motion --out features"),
+    "extract": Verb(
+        function=extract, positional="folder", encodes=True,
+        example="wsvad extract videos --rgb motion --flow flow --out features",
+    ),
     "fit": Verb(
         function=fit, positional="folder", learns="paper",
         example="wsvad fit ucf-crime --features features --method ur-dmu --seeds 5",
     ),
     "evaluate": Verb(function=evaluate, positional="what", flags=("json",), example="wsvad evaluate scores.npz --json"),
     "bench": Verb(
-        function=bench, flags=("json",), learns="data", example="wsvad bench --data toy --methods mil,ur-dmu --seeds 5",
+        function=bench, flags=("json",), learns="data", encodes=True,
+        example="wsvad bench --data toy --methods mil,ur-dmu --seeds 5",
     ),
     "methods": Verb(function=methods, example="wsvad methods"),
     "encoders": Verb(function=encoders, example="wsvad encoders"),

@@ -313,7 +313,7 @@ def test_the_verbs_are_those_that_are_documented(capsys):
         (["evaluate", "nowhere.npz"], 1, "nowhere.npz"),
         (["score", "a.mp4", "--model", "nowhere"], 1, "nowhere: not a finished run"),
         (["train", "nowhere"], 1, "nowhere: there is no such folder"),
-        (["train", ".", "--method", "magic"], 2, "no method is called 'magic'; choose one of: mil, ur-dmu"),
+        (["train", ".", "--method", "magic"], 2, "no method is called 'magic'; choose one of: mil, pi-vad, ur-dmu"),
         (["bench", "--data", ".", "--methods", "mil,magic"], 2, "no method is called 'magic'"),
         (["extract", "nowhere", "--out", "x", "--rgb", "magic"], 2, "no encoder is called 'magic'"),
         (["train", "nowhere", "--seeds", "many"], 2, "seeds"),

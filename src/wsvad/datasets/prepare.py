@@ -51,7 +51,7 @@ def prepare(
     for stream, spec in from_captions.items():
         if len(split(spec)) > 1:
             raise UsageError(f"'{spec}': captions have a clock of their own; use them alone, or as another stream")
-        extract_captions(Path(spec.partition(":")[2]), dataset, out, stream=stream)
+        extract_captions(Path(spec.partition(":")[2]), dataset, out, stream=stream, snippet_clock=stream != "rgb")
     from_video = {stream: spec for stream, spec in streams.items() if stream not in from_captions}
     if not from_video:
         return {}

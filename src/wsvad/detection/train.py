@@ -30,6 +30,7 @@ def train_detector(
     protocol: Protocol,
     out: Path,
     *,
+    teacher: Path | None = None,
     features: Path | None = None,
     max_false_alarms_per_hour: float = 1.0,
     rules: EventRules | None = None,
@@ -39,7 +40,9 @@ def train_detector(
     """Everything that `wsvad train` does.
 
     Args:
-        streams: stream → resolved encoder specification.
+        streams: stream → resolved encoder specification; a stream that the method learns from and that has none must
+            lie in `features`.
+        teacher: run folder of a trained teacher, for a method that has one.
         features: where streams are kept; by default in the run folder.
 
     Returns:
@@ -61,6 +64,7 @@ def train_detector(
             protocol=protocol,
             out=out,
             encoders=dict(streams),
+            teacher=teacher,
             progress=progress,
         )
         fitted = experiment.run()

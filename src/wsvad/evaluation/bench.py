@@ -3,7 +3,7 @@
 import csv
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,13 @@ from rich.table import Table
 
 from wsvad.datasets.dataset import Dataset
 from wsvad.datasets.folder import open_folder
-from wsvad.datasets.prepare import prepare, resolve, without
+from wsvad.datasets.prepare import prepare, without
 from wsvad.datasets.toy import make_toy
 from wsvad.errors import WsvadError
 from wsvad.evaluation.experiment import Experiment, training_progress
 from wsvad.evaluation.protocol import Protocol
 from wsvad.evaluation.table import with_spread
 from wsvad.files import write_json, write_text
-from wsvad.methods import METHODS
 
 TOY_VIDEOS = 96
 """Videos of the dataset `toy`."""
@@ -29,10 +28,10 @@ COLUMNS = ("auc", "auc_abnormal", "auc_constant", "ap", "video_auc", "far")
 
 def run_bench(
     data: str,
-    methods: Sequence[str],
+    methods: Mapping[str, Any],
     protocol: Protocol,
     *,
-    rgb: str = "auto",
+    streams: Mapping[str, str],
     features: Path | None = None,
     out: Path,
     console: Console | None = None,
@@ -43,31 +42,28 @@ def run_bench(
 
     Args:
         data: dataset folder, or `toy`.
-        rgb: encoder of what the features folder lacks.
+        methods: name → configuration.
+        streams: stream → resolved encoder, for what the features folder lacks.
+        features: by default in `out`; for `toy` in its own folder, where the exact streams are.
 
     Returns:
         A row a method and selection: `data method streams selection metrics seconds parameters`.
     """
     console = console or Console(stderr=True)
-    kinds = {name: METHODS[name] for name in methods}  # a wrong name is told before any work
-    spec, sentence = resolve(rgb)
     folder = toy_folder(console) if data == "toy" else Path(data)
-    dataset = open_folder(folder, need_videos=False)
-    features = features or out / "features"
-    if sentence and any(video.path for video in dataset.videos):
-        console.print(sentence, highlight=False)
-    dataset = complete(dataset, {"rgb": spec}, features, console)
+    features = features or (folder if data == "toy" else out) / "features"
+    dataset = complete(open_folder(folder, need_videos=False), streams, features, console)
     rows: list[dict[str, Any]] = []
-    for name, kind in kinds.items():
+    for name, config in methods.items():
         with training_progress(console) as progress:
             experiment = Experiment(
                 dataset=dataset,
                 features=features,
                 name=name,
-                config=kind.config_class(),
+                config=config,
                 protocol=protocol,
                 out=out / name,
-                encoders={"rgb": spec},
+                encoders=dict(streams),
                 progress=progress,
             )
             rows += rows_of(experiment.run().metrics, seconds=experiment.seconds())
@@ -77,7 +73,7 @@ def run_bench(
     return rows
 
 
-def complete(dataset: Dataset, streams: dict[str, str], features: Path, console: Console) -> Dataset:
+def complete(dataset: Dataset, streams: Mapping[str, str], features: Path, console: Console) -> Dataset:
     """The dataset with its streams on disk; videos that cannot be encoded are left out, and named.
 
     Raises:
