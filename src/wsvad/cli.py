@@ -33,6 +33,8 @@ class Verb:
     """Parameters that are switches."""
     learns: Literal["", "paper", "data"] = ""
     """The verb takes a method's configuration and a protocol, with this budget by default."""
+    hold_out: float = 0.2
+    """Share of the training videos that the selection fit leaves out, by default."""
     encodes: bool = False
     """It takes an encoder for each stream, as one argument `streams`."""
 
@@ -100,7 +102,10 @@ def verb_parser(verb: Verb, given: Sequence[str]) -> ArgumentParser:
     parser.add_function_arguments(verb.function, as_positional=False, skip=skip - {""}, fail_untyped=True)
     if verb.positional:
         many: dict[str, Any] = {"nargs": "+"} if verb.many else {}
-        parser.add_argument(verb.positional, type=Path, help=described(verb.function, verb.positional), **many)
+        kind = verb.function.__annotations__[verb.positional]
+        parser.add_argument(
+            verb.positional, type=str if kind is str else Path, help=described(verb.function, verb.positional), **many
+        )
     for flag in verb.flags:
         parser.add_argument(f"--{flag}", action="store_true", help=described(verb.function, flag))
     if verb.encodes:
@@ -112,8 +117,9 @@ def verb_parser(verb: Verb, given: Sequence[str]) -> ArgumentParser:
 
         parser.add_class_arguments(Protocol)
         parser.set_defaults({"budget": verb.learns, "normalise": "standardise" if verb.learns == "data" else None})
+        parser.set_defaults({"hold_out": verb.hold_out})
         if "config" in verb.function.__annotations__:
-            parser.add_class_arguments(METHODS[method_named(given)].config_class, "config")
+            parser.add_class_arguments(METHODS[method_named(given, verb.positional)].config_class, "config")
     return parser
 
 
@@ -133,8 +139,10 @@ def described(function: Callable[..., int], parameter: str) -> str | None:
     return next((p.description for p in parse(function.__doc__ or "").params if p.arg_name == parameter), None)
 
 
-def method_named(given: Sequence[str]) -> str:
+def method_named(given: Sequence[str], positional: str) -> str:
     """The method on the command line, whose configuration decides the other arguments."""
+    if positional == "method":
+        return next((word for word in given[given.index("ablate") + 1 :] if not word.startswith("-")), DEFAULT_METHOD)
     for word, following in zip(given, [*given[1:], ""], strict=True):
         if word == "--method":
             return following
@@ -425,6 +433,56 @@ def bench(
     return 0
 
 
+def ablate(
+    method: str,
+    table: str,
+    data: str,
+    config: Any,
+    protocol: Any,
+    streams: dict[str, str],
+    modalities: str | None = None,
+    features: Path | None = None,
+    to: str | None = None,
+    to_features: Path | None = None,
+    out: Path = Path("runs/ablate"),
+) -> int:
+    """Train and measure the rows of a paper's table on any dataset, over seeds.
+
+    Tables of one out folder share their runs. Beside the paper's tables there are questions that it leaves open.
+
+    Args:
+        method: Method whose table it is.
+        table: Number of the paper's table, or a question; a wrong one is answered with those that there are.
+        data: Dataset folder, or toy for the simulated camera.
+        modalities: Streams that the method learns from beside rgb, joined by commas; by default all that it can.
+        features: Feature folder, by default in the out folder (toy has its own); what is missing is extracted.
+        to: Dataset folder to test on, where the table is about another dataset.
+        to_features: Feature folder of that dataset.
+        out: Folder for the runs, and for the table as CSV, Markdown and SVG.
+    """
+    from rich.console import Console
+
+    from wsvad.datasets.folder import open_folder
+    from wsvad.evaluation.ablate import Elsewhere, ablation, as_markdown, run_ablation, write_results
+    from wsvad.evaluation.bench import open_data
+
+    console = Console(stderr=True)
+    chosen = ablation(method, table)
+    dataset, features = open_data(data, resolved(streams, console), features, out, console)
+    elsewhere = (
+        Elsewhere(dataset=open_folder(to, need_videos=False), features=to_features) if to and to_features else None
+    )
+    results = run_ablation(
+        chosen, narrowed(config, modalities), dataset, features, protocol, out, elsewhere=elsewhere, console=console
+    )
+    print(as_markdown(results), end="")
+    seeds = "one seed" if protocol.seeds == 1 else f"{protocol.seeds} seeds"
+    where = f"{dataset.name} → {elsewhere.dataset.name}" if elsewhere else dataset.name
+    note = f"{where}; percent, mean ± standard deviation over {seeds}, last iteration."
+    write_results(out, f"{method}-{table}", chosen.title, note, results)
+    return 0
+
+
 def methods() -> int:
     """List the methods: what each learns from and what it needs to run."""
     from rich.console import Console
@@ -525,6 +583,10 @@ VERBS = {
     "bench": Verb(
         function=bench, flags=("json",), learns="data", encodes=True,
         example="wsvad bench --data toy --methods mil,ur-dmu --seeds 5",
+    ),
+    "ablate": Verb(
+        function=ablate, positional="method", learns="data", hold_out=0.0, encodes=True,
+        example="wsvad ablate pi-vad --table 3 --data toy --seeds 5",
     ),
     "methods": Verb(function=methods, example="wsvad methods"),
     "encoders": Verb(function=encoders, example="wsvad encoders"),

@@ -50,9 +50,7 @@ def run_bench(
         A row a method and selection: `data method streams selection metrics seconds parameters`.
     """
     console = console or Console(stderr=True)
-    folder = toy_folder(console) if data == "toy" else Path(data)
-    features = features or (folder if data == "toy" else out) / "features"
-    dataset = complete(open_folder(folder, need_videos=False), streams, features, console)
+    dataset, features = open_data(data, streams, features, out, console)
     rows: list[dict[str, Any]] = []
     for name, config in methods.items():
         with training_progress(console) as progress:
@@ -71,6 +69,16 @@ def run_bench(
     write_text(out / "bench.csv", as_csv(rows))
     write_text(out / "bench.md", as_markdown(rows))
     return rows
+
+
+def open_data(
+    data: str, streams: Mapping[str, str], features: Path | None, out: Path, console: Console
+) -> tuple[Dataset, Path]:
+    """A dataset folder, or `toy`, with its streams on disk; and where they are: by default in `out`, or for `toy` in
+    its own folder, where the exact streams are."""
+    folder = toy_folder(console) if data == "toy" else Path(data)
+    features = features or (folder if data == "toy" else out) / "features"
+    return complete(open_folder(folder, need_videos=False), streams, features, console), features
 
 
 def complete(dataset: Dataset, streams: Mapping[str, str], features: Path, console: Console) -> Dataset:

@@ -75,6 +75,10 @@ class Experiment:
 
     # ------------------------------------------------------------------------------------------ data
 
+    @property
+    def seeds(self) -> range:
+        return range(self.protocol.first_seed, self.protocol.first_seed + self.protocol.seeds)
+
     @cached_property
     def streams(self) -> tuple[str, ...]:
         """What training needs."""
@@ -179,7 +183,7 @@ class Experiment:
             WsvadError: the folder holds a run with other settings.
         """
         self.claim()
-        seeds = range(self.protocol.first_seed, self.protocol.first_seed + self.protocol.seeds)
+        seeds = self.seeds
         results = [self.one_seed(seed) for seed in seeds]
         first = self.out / f"seed-{seeds[0]}"
         trained = load_method(first)

@@ -1,0 +1,135 @@
+"""Which rows an ablation table has: a paper's tables, and the questions that it leaves open.
+
+A new method adds a function here and a line to `ABLATIONS`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from torch import Tensor
+
+from wsvad.methods.pi_vad import PiVadConfig
+
+Score = Callable[[Any, dict[str, Tensor]], Tensor]
+"""A method and streams `(B, T, D)` → scores `(B, T)`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One line of a table: a trained method, and how it is scored."""
+
+    label: str
+    method: str
+    config: Any
+    teacher: str | None = None
+    """Label of the row whose runs teach this one."""
+    like: str | None = None
+    """Label of the row whose runs are scored here, in another way; by default this row has its own."""
+    score: Score | None = None
+    """The other way; by default the method's own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ablation:
+    """A table."""
+
+    title: str
+    rows: Callable[[Any], Sequence[Row]]
+    """Configuration → rows."""
+    costs: bool = False
+    """With weights, multiply-adds and speed beside the metrics."""
+    elsewhere: bool = False
+    """Measured on another dataset than the one trained on."""
+
+
+# ------------------------------------------------------------------------------------------------------------- π-VAD
+
+TEACHER, WHOLE = "UR-DMU (teacher)", "π-VAD"
+
+
+def _pi_vad(config: PiVadConfig, label: str = WHOLE, **fields: Any) -> Row:
+    return Row(label=label, method="pi-vad", config=replace(config, **fields), teacher=TEACHER)
+
+
+def _teacher(config: PiVadConfig) -> Row:
+    return Row(label=TEACHER, method="ur-dmu", config=config.ur_dmu)
+
+
+def _losses(config: PiVadConfig) -> list[Row]:
+    """Table 3."""
+    return [
+        _teacher(config),
+        _pi_vad(config, "PMG", auxiliary=("pmg",)),
+        _pi_vad(config, "PMG + align", auxiliary=("pmg", "align")),
+        _pi_vad(config, "PMG + distill", auxiliary=("pmg", "distill")),
+        _pi_vad(config, "align + distill, true modalities", auxiliary=("align", "distill")),
+        _pi_vad(config),
+    ]
+
+
+def _positions(config: PiVadConfig) -> list[Row]:
+    """Table 4."""
+    early, *_, late = config.after
+    return [
+        _teacher(config),
+        _pi_vad(config, "early", after=(early,)),
+        _pi_vad(config, "late", after=(late,)),
+        _pi_vad(config, WHOLE),
+    ]
+
+
+def _profiles(config: PiVadConfig) -> list[Row]:
+    """Table 5."""
+    profiles: tuple[Literal["light", "paper"], ...] = ("light", "paper")
+    return [_teacher(config), *(_pi_vad(config, f"π-VAD {profile}", profile=profile) for profile in profiles)]
+
+
+def _subsets(config: PiVadConfig) -> list[Row]:
+    """Table 6: each modality by itself, then one more at a time."""
+    printed = [j for j in ("pose", "depth", "text", "mask", "flow") if j in config.modalities]
+    order = [*printed, *(j for j in config.modalities if j not in printed)]
+    single = [_pi_vad(config, j, modalities=(j,)) for j in order]
+    growing = [_pi_vad(config, " + ".join(order[:n]), modalities=tuple(order[:n])) for n in range(2, len(order))]
+    return [_teacher(config), *single, *growing, _pi_vad(config)]
+
+
+def _real(config: PiVadConfig) -> list[Row]:
+    """What making modalities up costs in accuracy."""
+    swapped = _pi_vad(config, "π-VAD, true modalities at test")
+    return [
+        _teacher(config),
+        _pi_vad(config),
+        replace(swapped, like=WHOLE, score=lambda method, streams: method.scores(streams, real=True)),
+        _pi_vad(config, "trained and tested with true ones", auxiliary=("align", "distill")),
+    ]
+
+
+def _silence(config: PiVadConfig) -> list[Row]:
+    """What each pseudo-modality is worth in scoring, without training anew."""
+
+    def without(j: str) -> Row:
+        def score(method: Any, streams: dict[str, Tensor]) -> Tensor:
+            return method.scores(streams, silenced=(j,))
+
+        return replace(_pi_vad(config, f"{j} silenced"), like=WHOLE, score=score)
+
+    return [_teacher(config), _pi_vad(config), *(without(j) for j in config.modalities)]
+
+
+def _both(config: PiVadConfig) -> list[Row]:
+    return [_teacher(config), _pi_vad(config)]
+
+
+ABLATIONS: dict[str, dict[str, Ablation]] = {
+    "pi-vad": {
+        "3": Ablation(title="Table 3: losses", rows=_losses),
+        "4": Ablation(title="Table 4: position of the inductors", rows=_positions),
+        "5": Ablation(title="Table 5: cost", rows=_profiles, costs=True),
+        "6": Ablation(title="Table 6: modalities", rows=_subsets),
+        "real": Ablation(title="True modalities against those made up", rows=_real),
+        "silence": Ablation(title="One pseudo-modality silenced in scoring", rows=_silence),
+        "transfer": Ablation(title="Trained here, tested elsewhere", rows=_both, elsewhere=True),
+    }
+}
+"""Method → table → its rows."""
