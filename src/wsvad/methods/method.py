@@ -18,6 +18,8 @@ class Batch:
     """`(B,)`, 0 then 1, float32."""
     categories: tuple[str, ...] = ()
     """B category names."""
+    rows: tuple[int, ...] = ()
+    """B row numbers in the phase's packed bags: what a frozen network makes of a row may be kept under its number."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -287,7 +287,7 @@ def conv_of(weight_EDk: Tensor, bias_E: Tensor) -> TemporalConv:
 def l_pmg(generated: dict[str, Tensor], real: dict[str, Tensor]) -> Tensor:
     """Eq. 1: for each modality the mean squared error of its dimensions, averaged over snippets and videos, summed over
     modalities."""
-    return torch.stack([F.mse_loss(e.float(), real[j].float()) for j, e in generated.items()]).sum()
+    return torch.stack([F.mse_loss(exact(e), exact(real[j])) for j, e in generated.items()]).sum()
 
 
 def l_infonce(
@@ -305,7 +305,7 @@ def l_infonce(
     Args:
         same_NTT: True where two positions hold the same snippet; they are no negatives of each other.
     """
-    c_NTT = F.normalize(x_NTH.float(), dim=-1) @ F.normalize(e_NTH.float(), dim=-1).transpose(1, 2) / tau
+    c_NTT = F.normalize(exact(x_NTH), dim=-1) @ F.normalize(exact(e_NTH), dim=-1).transpose(1, 2) / tau
     own = torch.eye(c_NTT.shape[-1], dtype=torch.bool, device=c_NTT.device)
     others = ~own if same_NTT is None else ~(same_NTT | own)
     # A snippet without any negative keeps its positive, and so a loss of 0.
@@ -320,7 +320,12 @@ def l_infonce(
 
 def l_distill(induced_NTH: Tensor, teacher_NTH: Tensor) -> Tensor:
     """Eq. 4: the mean squared error between F*_M and the teacher's feature at the same stage."""
-    return F.mse_loss(induced_NTH.float(), teacher_NTH.float())
+    return F.mse_loss(exact(induced_NTH), exact(teacher_NTH))
+
+
+def exact(x: Tensor) -> Tensor:
+    """In at least single precision, whatever the layers before work in."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def same_snippet(x_NTD: Tensor) -> Tensor:

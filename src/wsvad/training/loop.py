@@ -109,6 +109,7 @@ def gather(packed: PackedBags, rows: Tensor, normalisation: Normalisation, devic
         streams={name: stream.to(device) for name, stream in streams.items()},
         labels=packed.labels[rows].to(device, torch.float32),
         categories=tuple(packed.categories[row] for row in rows.tolist()),
+        rows=tuple(rows.tolist()),
     )
 
 

@@ -1,0 +1,23 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from wsvad.layers import pieces
+from wsvad.layers.temporal import TemporalConv, convolve
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+@pytest.mark.parametrize("length", [1, 2, 4, 5, 9, 12])
+def test_it_is_conv1d_whatever_the_pieces(kernel, length, monkeypatch):
+    torch.manual_seed(0)
+    layer, x_BTD = TemporalConv(6, 7, kernel), torch.randn(3, length, 6)
+    expected = F.conv1d(x_BTD.transpose(1, 2), layer.weight, layer.bias, padding=kernel // 2).transpose(1, 2)
+    torch.testing.assert_close(layer(x_BTD), expected)
+    torch.testing.assert_close(convolve(x_BTD, layer.weight, layer.bias, relu=True), expected.relu())
+    monkeypatch.setattr(pieces, "PIECE", 4)
+    torch.testing.assert_close(layer(x_BTD), expected)
+
+
+def test_a_kernel_without_a_middle_is_refused():
+    with pytest.raises(ValueError, match="a kernel of 2 snippets has no middle"):
+        TemporalConv(1, 1, 2)
