@@ -103,3 +103,11 @@ def test_scoring_first_does_not_spoil_training():
         layer(x_BTD)
     layer(x_BTD).sum().backward()
     assert all(parameter.grad is not None for parameter in layer.parameters())
+
+
+def test_the_folded_local_branch_is_the_same():
+    layer, x_BTD = GlobalLocalAttention(12, 3, "column", head_width=5), torch.randn(2, 9, 12)
+    before, names = layer(x_BTD), set(layer.state_dict())
+    layer.fold()
+    torch.testing.assert_close(layer(x_BTD), before)
+    assert set(layer.state_dict()) == names

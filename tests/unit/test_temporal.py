@@ -8,9 +8,10 @@ from wsvad.layers.temporal import TemporalConv, convolve
 
 @pytest.mark.parametrize("kernel", [1, 3, 5])
 @pytest.mark.parametrize("length", [1, 2, 4, 5, 9, 12])
-def test_it_is_conv1d_whatever_the_pieces(kernel, length, monkeypatch):
+@pytest.mark.parametrize("out", [5, 7])
+def test_it_is_conv1d_whatever_the_pieces(kernel, length, out, monkeypatch):
     torch.manual_seed(0)
-    layer, x_BTD = TemporalConv(6, 7, kernel), torch.randn(3, length, 6)
+    layer, x_BTD = TemporalConv(6, out, kernel), torch.randn(3, length, 6)
     expected = F.conv1d(x_BTD.transpose(1, 2), layer.weight, layer.bias, padding=kernel // 2).transpose(1, 2)
     torch.testing.assert_close(layer(x_BTD), expected)
     torch.testing.assert_close(convolve(x_BTD, layer.weight, layer.bias, relu=True), expected.relu())

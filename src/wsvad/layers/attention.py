@@ -79,13 +79,14 @@ class GlobalLocalAttention(nn.Module):
         inner = heads * (head_width or width // heads)
         self.qkvt = nn.Linear(width, 4 * inner, bias=False)
         self.out = nn.Linear(2 * inner, width)
+        self.folded: Tensor | None
+        self.register_buffer("folded", None, persistent=False)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """`(B, T, D)` → `(B, T, D)`."""
-        query, key, value, local = self.qkvt.weight.chunk(4)
-        # Columns of `out` alternate between the branches, head by head.
-        after_far, after_near = self.out.weight.unflatten(1, (self.heads, 2, -1)).unbind(2)
-        near_weight = after_near.flatten(1) @ local
+        query, key, value, _ = self.qkvt.weight.chunk(4)
+        after_far, _ = self._after()
+        near_weight = self._near() if self.folded is None else self.folded
         k, v = self._split(F.linear(x_BTD, key)), self._split(F.linear(x_BTD, value))
 
         def attend(rows: slice) -> Tensor:
@@ -97,6 +98,27 @@ class GlobalLocalAttention(nn.Module):
         length, size = x_BTD.shape[1], pieces.PIECE
         return pieces.joined((attend(slice(start, start + size)) for start in range(0, length, size)), length)
 
+    @torch.no_grad()
+    def fold(self) -> None:
+        """For scoring alone: multiply the local branch's two linear layers once and for all."""
+        self.folded = self._near()
+
+    def _near(self) -> Tensor:
+        """The local branch's two linear layers in one, `(D, D)`: nothing non-linear stands between them."""
+        return self._after()[1].flatten(1) @ self.qkvt.weight.chunk(4)[3]
+
+    def _after(self) -> tuple[Tensor, Tensor]:
+        """The output layer's part for each branch, `(D, heads, inner/heads)`; its columns alternate, head by head."""
+        far, near = self.out.weight.unflatten(1, (self.heads, 2, -1)).unbind(2)
+        return far, near
+
     def _split(self, x_BTD: Tensor) -> Tensor:
         """`(B, T, inner)` → `(B, heads, T, inner/heads)`, a view."""
         return x_BTD.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+def fold_attention(network: nn.Module) -> None:
+    """Fold every such attention of a network, for scoring alone."""
+    for module in network.modules():
+        if isinstance(module, GlobalLocalAttention):
+            module.fold()

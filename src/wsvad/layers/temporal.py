@@ -38,12 +38,16 @@ def convolve(x_BTD: Tensor, weight_EDk: Tensor, bias_E: Tensor | None, *, relu: 
 
 
 def _valid(x_BTD: Tensor, weight_EDk: Tensor) -> Tensor:
-    """`(B, T + k − 1, D)` → `(B, T, E)`: k matrix products over the rows of all sequences."""
+    """`(B, T + k − 1, D)` → `(B, T, E)`, as matrix products; which is faster depends on what is wider."""
+    out, width, kernel = weight_EDk.shape
+    length = x_BTD.shape[1] - kernel + 1
+    if out > width:  # one product, of windows
+        windows_BTkD = torch.cat([x_BTD[:, shift : shift + length] for shift in range(kernel)], dim=-1)
+        return F.linear(windows_BTkD, weight_EDk.transpose(1, 2).flatten(1))
+    # One product a tap, of the rows of all sequences; the last rows of each reach into the next one and are cut off.
     rows, taps = x_BTD.flatten(0, 1), weight_EDk.permute(2, 1, 0)
-    beyond = len(taps) - 1
-    count = len(rows) - beyond
+    count = len(rows) - kernel + 1
     y = rows[:count] @ taps[0]
     for shift, tap in enumerate(taps[1:], start=1):
         y = torch.addmm(y, rows[shift : shift + count], tap)
-    # The last rows of a sequence reach into the next one and are cut off.
-    return F.pad(y, (0, 0, 0, beyond)).unflatten(0, (len(x_BTD), -1))[:, : x_BTD.shape[1] - beyond]
+    return F.pad(y, (0, 0, 0, kernel - 1)).unflatten(0, (len(x_BTD), -1))[:, :length]

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wsvad.errors import UsageError
-from wsvad.layers.attention import LocalNorm
+from wsvad.layers.attention import LocalNorm, fold_attention
 from wsvad.layers.block import Block
 from wsvad.layers.pieces import over_crops
 from wsvad.layers.temporal import TemporalConv, convolve
@@ -260,8 +260,10 @@ class PolyModalInductor(nn.Module):
 
     @torch.no_grad()
     def compact(self) -> None:
-        """Fold the decoders, and the projection too where no block stands between; drop the loss-only layers."""
+        """Fold what no non-linearity keeps apart: decoders, and the projection too where no block stands between. Drop
+        the loss-only layers."""
         self.align = None
+        fold_attention(self)
         if self.pmg is None:
             return
         weight, bias = self.pmg.folded()
@@ -438,6 +440,7 @@ class PiVad(nn.Module):
     def compact(self) -> "PiVad":
         """Itself for scoring alone: decoders folded, teacher and loss-only layers gone. The scores stay."""
         self.teacher = None
+        self.student.compact()
         for inductor in self.placed.values():
             inductor.compact()
         return self.eval()

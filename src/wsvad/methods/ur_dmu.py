@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wsvad.errors import WsvadError
+from wsvad.layers.attention import fold_attention
 from wsvad.layers.block import Block
 from wsvad.layers.memory import Memory
 from wsvad.layers.pieces import ROWS, over_crops
@@ -138,6 +139,11 @@ class UrDmu(nn.Module):
         for_x, for_g = self.head_hidden.weight.chunk(2, 1)
         hidden = (F.linear(x_NTH, for_x, self.head_hidden.bias) + F.linear(g_NTH, for_g)).relu()
         return self.head_score(hidden).squeeze(-1).float().sigmoid()
+
+    def compact(self) -> "UrDmu":
+        """Itself for scoring alone: the local branches folded. The scores stay."""
+        fold_attention(self)
+        return self.eval()
 
     # --------------------------------------------------------------------------------------------------- learning
 
