@@ -24,7 +24,7 @@ from wsvad.methods.pi_vad import (
 from wsvad.methods.ur_dmu import UrDmu, UrDmuConfig
 
 BASE = UrDmuConfig(hidden=16, heads=2, feed_forward=16, abnormal_slots=5, normal_slots=5, head=8)
-TINY = PiVadConfig(ur_dmu=BASE, latent=8, heads=2, wide_heads=2)
+TINY = PiVadConfig(ur_dmu=BASE, latent=8, heads=2, wide_heads=2, clip=None)
 LIGHT = dataclasses.replace(TINY, profile="light")
 WIDTHS = {"rgb": 10, "pose": 3, "depth": 4, "mask": 5, "flow": 6, "text": 7}
 PUBLISHED = {"rgb": 1024, "pose": 256, "depth": 384, "mask": 256, "flow": 256, "text": 512}
@@ -320,6 +320,14 @@ def test_reconstruction_is_the_error_of_each_modality():
     (_, late) = method.walk(given["rgb"])[1]
     off = {j: float(((e - given[j]) ** 2).mean()) for j, e in method.late.split(late.modalities).items()}
     assert {j: float(e.mean()) for j, e in method.reconstruction(given).items()} == pytest.approx(off, rel=1e-4)
+
+
+def test_true_modalities_are_limited():
+    given = streams(2, 7) | {"flow": torch.full((2, 7, 6), 50.0)}
+    limited = given | {"flow": torch.full((2, 7, 6), 2.0)}
+    for clip, alike in ((2.0, True), (None, False)):
+        method = build(dataclasses.replace(TINY, clip=clip)).eval()
+        assert torch.equal(method.reconstruction(given)["flow"], method.reconstruction(limited)["flow"]) == alike
 
 
 def test_true_modalities_take_the_place_of_those_made_up():

@@ -83,6 +83,9 @@ class PiVadConfig:
     """λ1, weight of L_align in the second step. Open."""
     lambda2: float = 1.0
     """λ2, weight of L_distill in the second step. Open."""
+    clip: float | None = 3.0
+    """True modalities are limited to so many standard deviations; None = not. Ours: a dimension that is nearly always 0
+    (a class of objects in one corner) is a hundred of them away when it is not, and L_PMG about nothing else."""
     warm_up_iterations: int = 1000
     """Iterations of the first step. Open; teacher and second step take UR-DMU's."""
 
@@ -435,7 +438,8 @@ class PiVad(nn.Module):
 
     def _side_by_side(self, streams: dict[str, Tensor]) -> Tensor:
         """The true modalities e, `(B, T, S)`."""
-        return torch.cat([streams[j] for j in self.config.modalities], dim=-1)
+        e_NTS = torch.cat([streams[j] for j in self.config.modalities], dim=-1)
+        return e_NTS if self.config.clip is None else e_NTS.clamp(-self.config.clip, self.config.clip)
 
     def compact(self) -> "PiVad":
         """Itself for scoring alone: decoders folded, teacher and loss-only layers gone. The scores stay."""
