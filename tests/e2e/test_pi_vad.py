@@ -12,6 +12,8 @@ import torch
 from clips import write_clip
 
 from wsvad.cli import main
+from wsvad.detection.detector import Detector
+from wsvad.features.store import feature_path, load
 from wsvad.training.run import load_method
 
 SHARED = Path(__file__).parents[2].parent / "shared"
@@ -72,13 +74,21 @@ def test_scoring_needs_neither_captions_nor_other_features(run, videos, tmp_path
     shutil.copy(videos / "cam-9.mp4", video)
     assert main(["score", str(video), "--model", str(alone), "--out", str(tmp_path / "out"), "--json"]) == 0
     (told,) = json.loads(capsys.readouterr().out)["videos"]
-    rgb = load_method(run)
-    assert len(told["snippets"]) == 4
-    from wsvad.features.store import feature_path, load
-
+    whole = load_method(run)
     features = torch.from_numpy(load(feature_path(run / "features", "rgb", "cam-9.mp4")).features)[None]
-    expected = rgb.method(rgb.normalisation({"rgb": features}))[0].tolist()
-    assert [snippet["score"] for snippet in told["snippets"]] == pytest.approx(expected, abs=1e-4)
+    expected = whole.method(whole.normalisation({"rgb": features}))[0].tolist()
+    assert [snippet["score"] for snippet in told["snippets"]] == pytest.approx(expected, abs=1e-5)
+    because = Detector.load(alone).score(video).because
+    assert list(because) == ["flow", "text"]
+    np.testing.assert_allclose(sum(because.values()), np.ones(4), rtol=1e-5)
+    shares = whole.method.because(whole.normalisation({"rgb": features}))
+    np.testing.assert_allclose(because["flow"], shares["flow"][0].detach(), rtol=1e-4)
+
+
+def test_the_report_says_what_was_made_up_and_how_well(run):
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "Made up from rgb, with this error on training videos that were kept apart: flow" in page
+    assert page.count('class="why"') == 4
 
 
 def test_what_a_modality_needs_is_said_in_one_line(videos, tmp_path, capsys):

@@ -342,3 +342,26 @@ def test_threshold_in_words(tmp_path: Path, threshold: float, low: float, words:
     assert words in page.words
     assert " So it is.\n" in page.words
     assert all(0 <= float(line["y1"]) <= 100 for line in page.all("line"))
+
+
+def test_strips_show_each_share_over_time_and_events_name_the_largest(tmp_path: Path):
+    shares = {"pose": np.array([0.2, 0.7, 0.2]), "<b>flow": np.array([0.8, 0.3, 0.8])}
+    write(tmp_path / "r.html", [timeline(because=shares)])
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert page.count('class="why"') == 2
+    assert "pose: 20% to 70% of what the score leans on" in page
+    assert "&lt;b&gt;flow" in page and "<b>flow" not in page
+    strip = re.search(r"pose: 20% to 70%[^>]*><title>[^<]*</title>(.*?)</svg>", page).group(1)
+    assert re.findall(r'fill-opacity="([\d.]+)" d="M([\d.]+) 0H([\d.]+)V', strip) == [("1.00", "333.3", "666.7")]
+    assert "pose\u00a070%, &lt;b&gt;flow\u00a030%" in page
+    write(tmp_path / "s.html", [timeline()])
+    assert 'class="why"' not in (tmp_path / "s.html").read_text(encoding="utf-8")
+
+
+def test_a_long_strip_is_thinned_by_its_mean(tmp_path: Path):
+    share = np.repeat([0.0, 1.0], 6000)
+    write(tmp_path / "r.html", [timeline(scores=np.zeros(12000), events=(), because={"pose": share})])
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    (strip,) = re.findall(r'class="why".*?</svg>', page)
+    assert len(re.findall(r"M[\d.]+ 0H", strip)) == 60
+    assert len(strip) < 5000

@@ -17,6 +17,9 @@ from wsvad.detection.timeline import Timeline, clock, printable
 CURVE_POINTS = 800
 """A longer curve is drawn by the highest score of each of as many equal spans of time: no peak is ever hidden."""
 
+STRIP_BINS, STRIP_SHADES = 120, 6
+"""How finely the strips under a curve are drawn: parts of the video, and shades."""
+
 Verdict = Literal["alarm", "silent", "found", "elsewhere", "missed", "false", "quiet"]
 WRONG: tuple[Verdict, ...] = ("elsewhere", "missed", "false")
 """Verdicts that contradict the label or the truth."""
@@ -171,7 +174,7 @@ aria-valuemin="{start:.3f}" aria-valuemax="{end:.3f}" aria-valuenow="{start:.3f}
 {_svg(timeline)}
 <i class="cursor" hidden></i><i class="playhead" hidden></i><output class="readout" hidden></output>
 </div>
-{_truth(timeline)}<div class="ticks" aria-hidden="true">{_ticks(start, end)}</div>
+{_truth(timeline)}{_why(timeline)}<div class="ticks" aria-hidden="true">{_ticks(start, end)}</div>
 </div>"""
 
 
@@ -211,6 +214,36 @@ def _truth(timeline: Timeline) -> str:
     return f'<div class="truth" role="img" aria-label="{_truth_words(timeline)}">{"".join(marks)}</div>\n'
 
 
+def _why(timeline: Timeline) -> str:
+    """A strip for each thing that the scores lean on: its share over time, darkest where it is largest in the video."""
+    return "".join(
+        f'<span class="source" aria-hidden="true">{text(name)}</span>{_strip(timeline, name)}\n'
+        for name in timeline.because
+    )
+
+
+def _strip(timeline: Timeline, name: str) -> str:
+    shares = timeline.because[name].astype(np.float64)
+    bins = min(len(shares), STRIP_BINS)
+    edges = np.arange(bins + 1) * len(shares) // bins
+    means = np.add.reduceat(shares, edges[:-1]) / np.diff(edges)
+    low, high = means.min(), means.max()
+    shades = np.rint(STRIP_SHADES * (means - low) / (high - low if high > low else 1.0)).astype(int)
+    x = _share(timeline, timeline.times[edges]) * 1000
+    paths = "".join(
+        f'<path fill-opacity="{shade / STRIP_SHADES:.2f}" d="'
+        + "".join(f"M{x[i]:.1f} 0H{x[i + 1]:.1f}V1H{x[i]:.1f}Z" for i in np.flatnonzero(shades == shade))
+        + '"/>'
+        for shade in range(1, STRIP_SHADES + 1)
+        if (shades == shade).any()
+    )
+    words = f"{text(name)}: {low:.0%} to {high:.0%} of what the score leans on"
+    return (
+        f'<svg class="why" viewBox="0 0 1000 1" preserveAspectRatio="none" role="img" aria-label="{words}">'
+        f"<title>{words}</title>{paths}</svg>"
+    )
+
+
 def _truth_words(timeline: Timeline) -> str:
     intervals = timeline.truth or ()
     ends = ", ".join(span(timeline.seconds(interval.start), timeline.seconds(interval.end)) for interval in intervals)
@@ -235,13 +268,19 @@ def _events(timeline: Timeline, preview: Preview) -> str:
         image = f'<img src="{jpeg(picture)}" alt="" loading="lazy">' if picture else ""
         outside = timeline.truth and not touches(event, timeline.truth)
         wrong = ' · <b class="wrong">outside the truth</b>' if outside else ""
+        told = f"{length(event.end - event.start)}, peak {figure(event.peak)}{wrong}{_leans(timeline, event)}"
         rows.append(
             f'<li><button type="button" data-start="{event.start:.3f}" data-end="{event.end:.3f}">{image}'
             f'<span class="when">{span(event.start, event.end)}</span>'
-            f'<span class="sure">{length(event.end - event.start)}, peak {figure(event.peak)}{wrong}</span>'
-            "</button></li>"
+            f'<span class="sure">{told}</span></button></li>'
         )
     return f'<ol class="events" aria-label="Events">{"".join(rows)}</ol>' if rows else ""
+
+
+def _leans(timeline: Timeline, event: Event) -> str:
+    """The two largest shares of an event, in words."""
+    two = list(timeline.leans_on(event).items())[:2]
+    return " · " + ", ".join(f"{text(name)}\u00a0{share:.0%}" for name, share in two) if two else ""
 
 
 def _data(timeline: Timeline) -> str:

@@ -21,7 +21,7 @@ from wsvad.features.encode import encode_video
 from wsvad.features.store import Passport, StoredFeatures
 from wsvad.files import read_json
 from wsvad.training.run import TrainedMethod, load_method
-from wsvad.training.scoring import score_bags
+from wsvad.training.scoring import reasons, score_bags
 from wsvad.video.clock import snippet_lengths
 
 Mode = Literal["whole", "online"]
@@ -59,6 +59,8 @@ class Detector:
         """
         folder = Path(folder)
         trained = load_method(folder)
+        if hasattr(trained.method, "compact"):
+            trained.method = trained.method.compact()
         needed = {stream: trained.encoders.get(stream) for stream in trained.method.runs_on}
         if missing := [stream for stream, spec in needed.items() if not spec]:
             raise WsvadError(
@@ -98,8 +100,17 @@ class Detector:
         for stream, item in stored.items():
             self._same_making(path, stream, item.passport)
         first = next(iter(stored.values()))
-        scores = self.score_streams({name: torch.from_numpy(item.features) for name, item in stored.items()}, mode)
-        return make_timeline(path.name, first, scores, threshold=self.threshold, rules=self.rules, path=path, mode=mode)
+        streams = {name: torch.from_numpy(item.features) for name, item in stored.items()}
+        return make_timeline(
+            path.name,
+            first,
+            self.score_streams(streams, mode),
+            threshold=self.threshold,
+            rules=self.rules,
+            path=path,
+            mode=mode,
+            because=reasons(self.trained.method, streams, self.trained.normalisation) if mode == "whole" else None,
+        )
 
     def score_streams(self, streams: dict[str, torch.Tensor], mode: Mode = "whole") -> np.ndarray:
         """Score features, each stream `(T, D)` or `(C, T, D)`: `(T,)` in [0, 1]."""
@@ -129,6 +140,7 @@ def make_timeline(
     path: Path | None = None,
     video: LabelledVideo | None = None,
     mode: Mode = "whole",
+    because: dict[str, np.ndarray] | None = None,
 ) -> Timeline:
     """Scores with the clock of the features that they were made from, and the events in them."""
     passport = stored.passport
@@ -152,6 +164,7 @@ def make_timeline(
         label=video.label if video else None,
         category=video.category if video else "",
         mode=mode,
+        because=because or {},
     )
 
 

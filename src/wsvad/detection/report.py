@@ -255,6 +255,8 @@ def _legend(timelines: Sequence[Timeline]) -> str:
         marks["low"] = "an event ends below"
     if any(timeline.truth is not None for timeline in timelines):
         marks["truth"] = "where it really happens"
+    if any(timeline.because for timeline in timelines):
+        marks["why"] = "what the score leans on, darker where it is more than elsewhere in the video"
     items = "".join(f'<li><i class="k-{kind}"></i>{words}</li>' for kind, words in marks.items())
     return f'<ul class="legend">{items}</ul>'
 

@@ -5,7 +5,7 @@ T snippets have T + 1 borders; snippet i lasts from border i to border i + 1.
 
 import csv
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
@@ -46,6 +46,9 @@ class Timeline:
     """The video's weak label, 1 or 0; None where it is not known."""
     category: str = ""
     mode: Literal["whole", "online"] = "whole"
+    because: dict[str, np.ndarray] = field(default_factory=dict)
+    """What the scores lean on: name → `(T,)` share, all shares of a snippet summing to 1; empty where the method does
+    not say."""
 
     def __post_init__(self) -> None:
         if not len(self.scores):
@@ -56,6 +59,9 @@ class Timeline:
                 f"got {len(self.times)} times and {len(self.frame_edges)} frame edges"
             )
 
+        if any(len(shares) != len(self.scores) for shares in self.because.values()):
+            raise ValueError(f"{self.video}: every share needs one number a snippet, {len(self.scores)}")
+
     @property
     def peak(self) -> float:
         """The highest score."""
@@ -65,6 +71,12 @@ class Timeline:
     def duration(self) -> float:
         """Seconds from the first border to the last."""
         return float(self.times[-1] - self.times[0])
+
+    def leans_on(self, event: Event) -> dict[str, float]:
+        """The mean shares of an event's snippets, the largest first; empty where the method does not say."""
+        first, last = np.searchsorted(self.frame_edges, [event.start_frame, event.end_frame])
+        means = {name: float(shares[first:last].mean()) for name, shares in self.because.items()}
+        return dict(sorted(means.items(), key=lambda item: -item[1]))
 
     def seconds(self, frame: int) -> float:
         """The time of a frame, interpolated between snippet borders; frames outside the video are clipped."""
@@ -93,6 +105,7 @@ def as_dict(timeline: Timeline) -> dict[str, Any]:
                 "peak": _rounded(event.peak),
                 "peak_time": _rounded(event.peak_time),
             }
+            | _because(timeline, event)
             for event in timeline.events
         ],
         "snippets": [
@@ -102,11 +115,22 @@ def as_dict(timeline: Timeline) -> dict[str, Any]:
     }
 
 
+def _because(timeline: Timeline, event: Event) -> dict[str, Any]:
+    """What an event leans on, where the method says."""
+    shares = {name: _rounded(share) for name, share in timeline.leans_on(event).items()}
+    return {"because": shares} if shares else {}
+
+
 def write_events_csv(path: Path | str, timelines: Sequence[Timeline]) -> None:
-    """Write one row an event: `video,start_frame,end_frame,start,end,peak,peak_time`."""
-    header = ("video", "start_frame", "end_frame", "start", "end", "peak", "peak_time")
+    """Write one row an event: `video,start_frame,end_frame,start,end,peak,peak_time,because`; the last is in words,
+    "pose 0.41; flow 0.32", and empty where the method does not say."""
+    header = ("video", "start_frame", "end_frame", "start", "end", "peak", "peak_time", "because")
     rows = (
-        (printable(timeline.video), *(event[column] for column in header[1:]))
+        (
+            printable(timeline.video),
+            *(event[column] for column in header[1:-1]),
+            "; ".join(f"{name} {share:.2f}" for name, share in list(event.get("because", {}).items())[:2]),
+        )
         for timeline in timelines
         for event in as_dict(timeline)["events"]
     )

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 
 from wsvad.datasets.dataset import Dataset
@@ -20,6 +21,7 @@ from wsvad.evaluation.protocol import Protocol
 from wsvad.features.store import feature_path, load
 from wsvad.files import write_json
 from wsvad.training.run import save_method
+from wsvad.training.scoring import reasons
 
 
 def train_detector(
@@ -74,14 +76,14 @@ def train_detector(
     )
     save_method(out, fitted.trained)
     threshold = calibration.threshold if calibration else UNCALIBRATED
-    timelines = test_timelines(dataset, features, experiment.streams[0], fitted, threshold, rules)
+    timelines = test_timelines(dataset, features, fitted, threshold, rules)
     eats = ", ".join(f"{passport['encoder']} as {stream}" for stream, passport in fitted.trained.passports.items())
     seeds = "1 seed" if protocol.seeds == 1 else f"{protocol.seeds} seeds"
     summary = ReportSummary(
         model=f"{method} on {eats}, trained on {len(dataset.train)} videos, {seeds}",
         threshold=calibration_sentence(calibration),
         metrics=fitted.metrics["selection"],
-        notes=[f"Left out: {reason}" for reason in failed.values()],
+        notes=[*trust(fitted.metrics["reconstruction"]), *(f"Left out: {reason}" for reason in failed.values())],
     )
     write_report(out / "report.html", timelines, title=f"{dataset.name}: test videos", summary=summary)
     return fitted, failed
@@ -109,18 +111,34 @@ def calibrate_run(
 
 
 def test_timelines(
-    dataset: Dataset, features: Path, stream: str, fitted: Fitted, threshold: float, rules: EventRules
+    dataset: Dataset, features: Path, fitted: Fitted, threshold: float, rules: EventRules
 ) -> list[Timeline]:
     """The test videos as the first seed's detector sees them."""
-    return [
-        make_timeline(
-            video.name,
-            load(feature_path(features, stream, video.name)),
-            fitted.test_scores[video.name],
-            threshold=threshold,
-            rules=rules,
-            path=video.path,
-            video=video,
+    trained, timelines = fitted.trained, []
+    for video in dataset.test:
+        stored = {name: load(feature_path(features, name, video.name)) for name in trained.method.runs_on}
+        streams = {name: torch.from_numpy(item.features) for name, item in stored.items()}
+        timelines.append(
+            make_timeline(
+                video.name,
+                next(iter(stored.values())),
+                fitted.test_scores[video.name],
+                threshold=threshold,
+                rules=rules,
+                path=video.path,
+                video=video,
+                because=reasons(trained.method, streams, trained.normalisation),
+            )
         )
-        for video in dataset.test
+    return timelines
+
+
+def trust(reconstruction: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """How far the streams that a method makes up can be trusted, in a sentence; none where it makes none up."""
+    if not reconstruction:
+        return []
+    errors = ", ".join(f"{name} {error['mean']:.2f}" for name, error in reconstruction.items())
+    return [
+        f"Made up from rgb, with this error on training videos that were kept apart: {errors} "
+        "(0 is perfect, 1 no better than always the mean)."
     ]

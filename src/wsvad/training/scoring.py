@@ -38,6 +38,19 @@ def score_bags(
 
 
 @torch.inference_mode()
+def reasons(method: Any, streams: dict[str, torch.Tensor], normalisation: Normalisation) -> dict[str, np.ndarray]:
+    """What the scores of a video lean on, `(T,)` shares by name; nothing for a method that does not say.
+
+    Args:
+        streams: `(T, D)` or `(C, T, D)` each, as they come from the encoders.
+    """
+    if not hasattr(method, "because"):
+        return {}
+    shares = method.because(normalisation(one_bag({name: streams[name] for name in method.runs_on})))
+    return {name: share_BT[0].float().cpu().numpy() for name, share_BT in shares.items()}
+
+
+@torch.inference_mode()
 def reconstruction_error(
     method: Any, bags: Sequence[Bag], normalisation: Normalisation, device: torch.device | str = "cpu"
 ) -> dict[str, float]:
