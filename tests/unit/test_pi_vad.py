@@ -200,6 +200,18 @@ def test_the_second_step_weighs_align_and_distill_and_never_pmg():
     assert set(alone) == {"cls", "pmg", "align", "distill", "total"}
 
 
+def test_losses_in_half_precision_stay_close():
+    method, given = build(dataclasses.replace(TINY, dropout=0.0, ur_dmu=dataclasses.replace(BASE, dropout=0))), batch()
+    with torch.no_grad():
+        exact = method.l_first(given)
+        with torch.autocast("cpu", torch.bfloat16):
+            rough = method.l_first(given)
+    assert all(part.dtype == torch.float32 for part in rough.values())
+    assert {name: float(part) for name, part in rough.items()} == pytest.approx(
+        {name: float(part) for name, part in exact.items()}, rel=0.01
+    )
+
+
 def test_the_parts_are_sums_over_both_inductors():
     config = dataclasses.replace(TINY, dropout=0.0, ur_dmu=dataclasses.replace(BASE, dropout=0))
     method, given = build(config).eval(), batch()

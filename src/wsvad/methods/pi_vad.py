@@ -310,7 +310,8 @@ def l_infonce(
     Args:
         same_NTT: True where two positions hold the same snippet; they are no negatives of each other.
     """
-    c_NTT = F.normalize(exact(x_NTH), dim=-1) @ F.normalize(exact(e_NTH), dim=-1).transpose(1, 2) / tau
+    with torch.autocast(x_NTH.device.type, enabled=False):  # 8 bits of a cosine are too few once it is divided by τ
+        c_NTT = F.normalize(exact(x_NTH), dim=-1) @ F.normalize(exact(e_NTH), dim=-1).transpose(1, 2) / tau
     own = torch.eye(c_NTT.shape[-1], dtype=torch.bool, device=c_NTT.device)
     others = ~own if same_NTT is None else ~(same_NTT | own)
     # A snippet without any negative keeps its positive, and so a loss of 0.
