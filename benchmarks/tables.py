@@ -1,0 +1,33 @@
+"""The papers' tables on the simulated camera, and the questions that they leave open; written to `results/`.
+
+python benchmarks/tables.py METHOD [TABLE …]      by default all tables that need no second dataset
+
+Five seeds, the `data` budget, bfloat16. Each is one command, printed as it runs; a killed run goes on.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+from wsvad.cli import main
+from wsvad.evaluation.ablations import ABLATIONS
+
+RESULTS = Path(__file__).parent / "results"
+OPTIONS = {"pi-vad": ["--config.profile", "light"]}
+"""What a method needs to finish on two cores."""
+
+
+def run(method: str, *tables: str, out: Path = Path("runs/ablate")) -> None:
+    chosen = tables or [name for name, table in ABLATIONS[method].items() if not table.elsewhere]
+    for table in chosen:
+        command = ["ablate", method, "--table", table, "--data", "toy", "--rgb", "motion", "--seeds", "5"]
+        command += ["--points", "1", "--precision", "bf16", *OPTIONS.get(method, []), "--out", str(out)]
+        print("wsvad", *command, file=sys.stderr)
+        if main(command):
+            sys.exit(1)
+        for suffix in ("csv", "md", "svg"):
+            shutil.copy(out / f"{method}-{table}.{suffix}", RESULTS)
+
+
+if __name__ == "__main__":
+    run(*sys.argv[1:])
