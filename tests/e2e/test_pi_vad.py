@@ -107,7 +107,7 @@ def test_what_a_modality_needs_is_said_in_one_line(videos, tmp_path, capsys):
         ("4", ["UR-DMU (teacher)", "early", "late", "π-VAD"]),
         ("5", ["UR-DMU (teacher)", "π-VAD light", "π-VAD paper"]),
         ("6", ["UR-DMU (teacher)", "text", "flow", "π-VAD"]),
-        ("real", ["UR-DMU (teacher)", "π-VAD", "π-VAD, true modalities at test", "trained and tested with true ones"]),
+        ("real", ["UR-DMU (teacher)", "π-VAD", "π-VAD, true modalities at test", "align + distill, true modalities"]),
         ("silence", ["UR-DMU (teacher)", "π-VAD", "flow silenced", "text silenced"]),
         ("transfer", ["UR-DMU (teacher)", "π-VAD"]),
     ],

@@ -74,7 +74,7 @@ def run_ablation(
 ) -> list[Result]:
     """Train and measure every row; run again, it goes on where it was stopped.
 
-    Rows that differ from one of another table in name only share its runs, if `out` is the same.
+    Tables with the same `out` share the runs of rows that they have in common.
 
     Raises:
         UsageError: the table is about another dataset, and none is given.
@@ -89,7 +89,7 @@ def run_ablation(
             if row.like is None:
                 experiments[row.label] = Experiment(
                     dataset=dataset, features=features, name=row.method, config=row.config, protocol=protocol,
-                    out=out / slug(row.label), progress=progress,
+                    out=out / slug(row.runs or row.label), progress=progress,
                     teacher=experiments[row.teacher].out if row.teacher else None,
                 )  # fmt: skip
             experiment = experiments[row.like or row.label]

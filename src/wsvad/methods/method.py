@@ -53,7 +53,8 @@ class Method(Protocol):
       that `phases` need not train it;
     * `compact()`: itself for scoring alone, cheaper, with the same scores;
     * `because(streams)`: what the scores lean on, name → shares `(B, T)`;
-    * `reconstruction(streams)`: how well it makes up the streams that it does not run on, name → errors `(B, T)`.
+    * `reconstruction(streams)`: how well it makes up the streams that it does not run on, name → squared errors, and
+      those of always saying the mean, `(B, T)` both.
     """
 
     learns_from: ClassVar[tuple[str, ...]]

@@ -51,6 +51,9 @@ class PiVadConfig:
     """Snippets that PMG's encoder sees. Open."""
     decoder_kernel: int = 3
     """Snippets that a decoder sees. Open."""
+    decoder_gain: float = 0.01
+    """Scale of the decoders' first weights. Open; near 0, so that each modality starts as its mean and departs from it
+    only as far as it is learnt. With 1, torch's own, noise comes first."""
     encoder_relu: bool = True
     """ReLU after PMG's encoder. The paper names none; without it a modality is a linear map of F*."""
     wide_depth: int | None = None
@@ -132,6 +135,9 @@ class PseudoModalityGeneration(nn.Module):
         self.encoder = TemporalConv(width, latent, config.encoder_kernel)
         self.linears = nn.ModuleList(nn.Linear(latent, latent) for _ in widths)
         self.decoders = nn.ModuleList(TemporalConv(latent, d, config.decoder_kernel) for d in widths.values())
+        with torch.no_grad():
+            for parameter in self.decoders.parameters():
+                parameter *= config.decoder_gain
 
     def encode(self, x_NTH: Tensor) -> Tensor:
         """F* → latent, `(N, T, L)`."""
@@ -424,18 +430,21 @@ class PiVad(nn.Module):
         shares_BTJ = over_crops(shares, streams["rgb"], *real)
         return dict(zip(self.config.modalities, shares_BTJ.unbind(-1), strict=True))
 
-    def reconstruction(self, streams: dict[str, Tensor]) -> dict[str, Tensor]:
-        """How far off the late inductor's modalities are: mean squared error of the standardised dimensions, `(B, T)`
-        each; 0 is perfect, 1 no better than the modality's mean. Nothing where none are made up."""
+    def reconstruction(self, streams: dict[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
+        """How far off the late inductor's modalities are: for each the mean squared error of its dimensions, and that
+        of always saying their mean, `(B, T)` both. Nothing where none are made up."""
         if self.runs_on != ("rgb",):
             return {}
 
         def errors(x_NTD: Tensor, real_NTS: Tensor) -> Tensor:
-            off_NTS = (self.walk(x_NTD)[1][-1].modalities - real_NTS).square()
-            return torch.stack([off.mean(-1) for off in self.late.split(off_NTS).values()], dim=-1)
+            off_NTS = self.walk(x_NTD)[1][-1].modalities - real_NTS
+            both = zip(self.late.split(off_NTS).values(), self.late.split(real_NTS).values(), strict=True)
+            return torch.stack([torch.stack([off, e], -1).square().mean(-2) for off, e in both], dim=-2)
 
-        errors_BTJ = over_crops(errors, streams["rgb"], self._side_by_side(streams))
-        return dict(zip(self.config.modalities, errors_BTJ.unbind(-1), strict=True))
+        errors_BTJ2 = over_crops(errors, streams["rgb"], self._side_by_side(streams))
+        return {
+            j: (one[..., 0], one[..., 1]) for j, one in zip(self.config.modalities, errors_BTJ2.unbind(-2), strict=True)
+        }
 
     def _side_by_side(self, streams: dict[str, Tensor]) -> Tensor:
         """The true modalities e, `(B, T, S)`."""
