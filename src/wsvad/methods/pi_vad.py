@@ -137,7 +137,7 @@ class PseudoModalityGeneration(nn.Module):
         self.decoders = nn.ModuleList(TemporalConv(latent, d, config.decoder_kernel) for d in widths.values())
         with torch.no_grad():
             for parameter in self.decoders.parameters():
-                parameter *= config.decoder_gain
+                parameter.mul_(config.decoder_gain)
 
     def encode(self, x_NTH: Tensor) -> Tensor:
         """F* → latent, `(N, T, L)`."""
