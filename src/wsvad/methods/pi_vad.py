@@ -146,8 +146,7 @@ class PseudoModalityGeneration(nn.Module):
     def forward(self, x_NTH: Tensor) -> Tensor:
         """F* → the pseudo-modalities ê side by side, `(N, T, S)`."""
         z_NTL = self.encode(x_NTH)
-        both = zip(self.linears, self.decoders, strict=True)
-        return torch.cat([decoder(linear(z_NTL)) for linear, decoder in both], dim=-1)
+        return torch.cat([decoder(linear(z_NTL)) for linear, decoder in self._pairs()], dim=-1)
 
     @torch.no_grad()
     def folded(self) -> tuple[Tensor, Tensor]:
@@ -217,6 +216,8 @@ class PolyModalInductor(nn.Module):
         self.align: nn.ModuleDict | None = None
         if "align" in config.auxiliary:
             project = config.align_projection
+            if not project and set(widths.values()) != {width}:
+                raise UsageError(f"align_projection: without it every modality must be {width} wide, not {widths}")
             self.align = nn.ModuleDict(
                 {j: nn.Linear(d, width) if project else nn.Identity() for j, d in widths.items()}
             )
