@@ -102,7 +102,7 @@ def test_a_configuration_that_cannot_be_is_refused(fields, says):
 
 def test_without_a_projection_widths_must_agree():
     config = dataclasses.replace(TINY, align_projection=False, modalities=("pose",))
-    with pytest.raises(UsageError, match="every modality must be 16 wide, not {'pose': 3}"):
+    with pytest.raises(UsageError, match=r"every modality must be 16 wide, not .'pose': 3."):
         PiVad(WIDTHS, config)
     assert not list(PiVad({"rgb": 10, "pose": 16}, config).late.align.parameters())
 
