@@ -26,6 +26,10 @@ TINY: dict[str, dict[str, Any]] = {
     "ur-dmu": {
         "hidden": 32, "heads": 2, "feed_forward": 32, "abnormal_slots": 17, "normal_slots": 17, "head": 16, "lr": 1e-3,
     },
+    "dakd": {
+        "projection": 16, "hidden": 32, "heads": 2, "head": (16, 8), "g": (16, 8), "dropout": 0.0, "lr": 1e-2,
+        "temporal_lr": 1e-2, "attention_dropout": 0.0,
+    },
 }  # fmt: skip
 TINY["pi-vad"] = {
     "ur_dmu": UrDmuConfig(**TINY["ur-dmu"]), "latent": 16, "heads": 2, "wide_heads": 2, "modalities": ("pose", "text"),

@@ -7,5 +7,6 @@ METHODS = Registry(
     mil="wsvad.methods.mil:Mil",
     ur_dmu="wsvad.methods.ur_dmu:UrDmu",
     pi_vad="wsvad.methods.pi_vad:PiVad",
+    dakd="wsvad.methods.dakd:Dakd",
 )
 """Every method by name. A new one is one file and one line here, or an entry point in another package."""

@@ -1,0 +1,496 @@
+"""DAKD: many backbones teach one (Dalvi et al., WACV 2025).
+
+The teacher reads several frozen backbones: an MLP for each, the Temporal Aggregation Module (TAM), a head. It learns by
+Sultani's ranking loss and is frozen. The student reads one backbone, with the same modules less the cross term, and
+learns from the teacher alone: its refined scores are soft labels (prediction level), and its features are what the
+student's should resemble (feature level).
+
+Shapes: B videos, C crops, N sequences (B·C), T segments (snippets, where scored at native length), D input features, P
+projected width, H width of the temporal module's output, Z width of z, S snippets of a video. A batch holds its normal
+bags first, then as many abnormal ones; `^T` and `^S` of the paper are `_t` and `_s`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wsvad.errors import UsageError
+from wsvad.layers.disentangled import TERMS, DisentangledAttention, Term
+from wsvad.layers.dropout import Dropout
+from wsvad.layers.multiscale import MultiScale
+from wsvad.layers.pieces import over_crops
+from wsvad.layers.temporal import TemporalConv
+from wsvad.methods.method import Batch, Phase
+
+BACKBONES = ("rgb", "flow")
+"""What the teacher reads by default; the paper's three are I3D, S3D and CLIP features, each a stream of its own."""
+KEPT = 2**30
+"""Bytes of the teacher's features that are kept during the student's training; what is beyond is made anew."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DakdConfig:
+    """The paper's settings; what it leaves open says so, and is a choice of ours."""
+
+    backbones: tuple[str, ...] = BACKBONES
+    """Streams that the teacher reads: one or more, of any width."""
+    student: str = "rgb"
+    """The one of them that the student reads."""
+    standardised: tuple[str, ...] = ()
+    """Streams whose dimensions are standardised by the training set. Open; the paper speaks of no normalisation."""
+    projection: int = 512
+    """Hidden and output width P of the MLP of each backbone."""
+    temporal: Literal["tam", "disentangled", "attention", "lstm", "rnn", "gru", "cnn", "mtn", "none"] = "tam"
+    """The teacher's and the student's temporal module (table 1); all but `tam` read the backbones side by side (open).
+    `none` is a layer that sees one segment (table 4, without TAM)."""
+    reading: Literal["wide", "block"] = "wide"
+    """What "one hidden layer of 1024" means (A15): the width of query, key and value, and nothing after; or, `block`,
+    that of DeBERTa's feed-forward layer, after P-wide attention with output layer, residual and LayerNorm."""
+    hidden: int = 1024
+    """That width."""
+    heads: int = 8
+    """Attention heads."""
+    k: int = 25
+    """Maximum relative distance; the table of relative positions has 2k rows."""
+    terms: tuple[Term, ...] = TERMS
+    """Attention terms in use (table 5); the student has those that one backbone has."""
+    p2c_index: Literal["ji", "ij"] = "ji"
+    """Position-to-content by γ(j,i), as eq. 4 is printed, or by γ(i,j), as DeBERTa's code has it (A6)."""
+    learn_table: bool = True
+    """The table of relative positions is learned; "fixed" is read as "the same for all layers and backbones" (A7)."""
+    table_std: float = 0.02
+    """Standard deviation of its first values. Open; DeBERTa's."""
+    attention_dropout: float = 0.1
+    """Dropout of attention weights, in training. Open."""
+    head: tuple[int, int] = (512, 32)
+    """Hidden widths of the head; ReLU after the first. Where it has an activation is open."""
+    dropout: float = 0.6
+    """Dropout after the head's hidden layers, in training. Open; Sultani's."""
+    margin: float = 1.0
+    """By how much an abnormal bag's maximum should exceed a normal bag's."""
+    sparsity: float = 8e-5
+    """Weight of the sum of abnormal scores. Open; Sultani's."""
+    smoothness: float = 8e-5
+    """Weight of the squared differences of neighbouring abnormal scores. Open; Sultani's."""
+    epsilon: int = 2
+    """ε of eq. 6: the moving average is over 2ε + 1 segments; 0 = none (A8). Open; MIST's window of 5."""
+    passes: int = 1
+    """How often the moving average is taken. Open; MIST takes two."""
+    min_max: bool = True
+    """Stretch an abnormal video's averaged scores to [0, 1]."""
+    levels: tuple[Literal["prediction", "feature"], ...] = ("prediction", "feature")
+    """Levels of distillation (table 4). Without `prediction` the student's scores learn by the teacher's own ranking
+    loss, as something must teach them (open)."""
+    alpha: float = 7.5
+    """α, weight of the feature level."""
+    tau: float = 10.0
+    """τ, temperature of L_nce."""
+    tau_squared: bool = True
+    """L_nce is scaled by τ², as eq. 8 has it (A9)."""
+    delta: float = 0.9
+    """δ: a segment is abnormal from this teacher's score on."""
+    delta_on: Literal["refined", "raw"] = "refined"
+    """Which of the teacher's scores δ is for (A16). Open; raw ones rarely reach 0.9."""
+    g: tuple[int, int] = (512, 128)
+    """Widths of g, the MLP before L_nce; one for teacher and student, learned with the student. Open."""
+    test: Literal["segments", "native"] = "segments"
+    """Score as many segments as in training and expand them, the paper's way, or every snippet at native length."""
+    segments: int = 32
+    """Time bins that a bag is averaged to in training."""
+    bags: int = 30
+    """Normal bags in a batch, and as many abnormal ones."""
+    iterations: int = 2700
+    """Iterations of each phase: 100 epochs of UCF-Crime, an epoch being a pass over the fewer class (open)."""
+    lr: float = 1e-3
+    """Learning rate of Adagrad, constant."""
+    temporal_lr: float = 1e-4
+    """That of the temporal modules."""
+    weight_decay: float = 1e-3
+    """L2 penalty of Adagrad (not decoupled)."""
+
+    def __post_init__(self) -> None:
+        if not self.backbones or len(set(self.backbones)) < len(self.backbones):
+            raise UsageError(f"backbones: one or more streams, each once, not '{','.join(self.backbones)}'")
+        if self.student not in self.backbones:
+            known = ", ".join(self.backbones)
+            raise UsageError(f"student: the teacher never sees '{self.student}'; take one of its backbones ({known})")
+        if not self.terms or not set(self.terms) <= set(TERMS):
+            raise UsageError(f"terms: one or more of {', '.join(TERMS)}, not '{','.join(self.terms)}'")
+        if not self.levels:
+            raise UsageError("levels: one or both of prediction, feature; a student of no level learns nothing")
+
+    @property
+    def learns_from(self) -> tuple[str, ...]:
+        return self.backbones
+
+    @property
+    def runs_on(self) -> tuple[str, ...]:
+        return (self.student,)
+
+    @property
+    def width(self) -> int:
+        """H, of the temporal module's output."""
+        attends = self.temporal in ("tam", "disentangled", "attention")
+        return self.projection if attends and self.reading == "block" else self.hidden
+
+
+NETWORK = (
+    "backbones", "projection", "temporal", "reading", "hidden", "heads", "k", "terms", "p2c_index", "head"
+)  # fmt: skip
+"""Fields of a configuration that a teacher's weights go with."""
+
+
+# -------------------------------------------------------------------------------------------------------- the network
+
+
+class Network(nn.Module):
+    """A teacher or a student: an MLP for each backbone, the temporal module, the head (6.2–6.4)."""
+
+    def __init__(self, widths: Mapping[str, int], config: DakdConfig):
+        super().__init__()
+        p, (first, second) = config.projection, config.head
+        self.mlps = nn.ModuleDict(
+            {name: nn.Sequential(nn.Linear(width, p), nn.ReLU(), nn.Linear(p, p)) for name, width in widths.items()}
+        )
+        self.temporal = temporal_module(config, len(widths))
+        self.head = nn.Sequential(
+            nn.Linear(config.width, first), nn.ReLU(), Dropout(config.dropout),
+            nn.Linear(first, second), Dropout(config.dropout), nn.Linear(second, 1),
+        )  # fmt: skip
+        for layer in self.head:
+            if isinstance(layer, nn.Linear):
+                nn.init.xavier_normal_(layer.weight)
+                nn.init.zeros_(layer.bias)
+
+    def features(self, streams: Mapping[str, Tensor]) -> Tensor:
+        """Each backbone's `(N, T, D)` → h, the temporal module's output, `(N, T, H)`."""
+        return self.temporal([mlp(streams[name]) for name, mlp in self.mlps.items()])
+
+    def logits(self, h_NTH: Tensor) -> Tensor:
+        """`(N, T, H)` → scores before σ, `(N, T)` float32."""
+        return self.head(h_NTH).squeeze(-1).float()
+
+    def scores(self, streams: Mapping[str, Tensor]) -> Tensor:
+        """Each backbone's `(N, T, D)` → scores `(N, T)` in [0, 1]."""
+        return self.logits(self.features(streams)).sigmoid()
+
+    def groups(self, config: DakdConfig) -> list[dict[str, Any]]:
+        """Parameters to learn, with their learning rates."""
+        slow = [p for p in self.temporal.parameters() if p.requires_grad]
+        return [
+            {"params": slow, "lr": config.temporal_lr},
+            {"params": [p for module in (self.mlps, self.head) for p in module.parameters()], "lr": config.lr},
+        ]
+
+
+def temporal_module(config: DakdConfig, backbones: int) -> nn.Module:
+    """The temporal module: a list of `(N, T, P)` → `(N, T, H)`."""
+    p, width = config.projection, config.hidden
+    match config.temporal:
+        case "tam":
+            return Attending(config, p, backbones, config.terms)
+        case "disentangled":
+            return SideBySide(Attending(config, backbones * p, 1, config.terms))
+        case "attention":
+            return SideBySide(Attending(config, backbones * p, 1, ("self",)))
+        case "lstm" | "rnn" | "gru":
+            kind = {"lstm": nn.LSTM, "rnn": nn.RNN, "gru": nn.GRU}[config.temporal]
+            return SideBySide(kind(backbones * p, width // 2, batch_first=True, bidirectional=True))
+        case "cnn":
+            return SideBySide(nn.Sequential(TemporalConv(backbones * p, width, 3), nn.ReLU()))
+        case "mtn":
+            return SideBySide(MultiScale(backbones * p, width))
+        case "none":
+            return SideBySide(nn.Sequential(nn.Linear(backbones * p, width), nn.ReLU()))
+
+
+class Attending(nn.Module):
+    """Disentangled attention alone, or as the first half of a block like DeBERTa's (A15)."""
+
+    def __init__(self, config: DakdConfig, width: int, backbones: int, terms: Sequence[Term]):
+        super().__init__()
+        p, block = config.projection, config.reading == "block"
+        self.attention = DisentangledAttention(
+            width, p if block else config.hidden, heads=config.heads, backbones=backbones, k=config.k, terms=terms,
+            p2c_index=config.p2c_index, dropout=config.attention_dropout,
+            learn_table=config.learn_table, table_std=config.table_std,
+        )  # fmt: skip
+        self.out = nn.Sequential(nn.Linear(p, p), Dropout(config.attention_dropout)) if block else None
+        if block:
+            self.residual = nn.Linear(width, p) if width != p else nn.Identity()
+            self.norm, self.fed_norm = nn.LayerNorm(p), nn.LayerNorm(p)
+            self.feed = nn.Sequential(
+                nn.Linear(p, config.hidden), nn.GELU(), nn.Linear(config.hidden, p), Dropout(config.attention_dropout)
+            )
+
+    def forward(self, z: Tensor | Sequence[Tensor]) -> Tensor:
+        """One `(N, T, P)`, or one of each backbone → `(N, T, H)`."""
+        z = [z] if isinstance(z, Tensor) else z
+        h_NTH = self.attention(z)
+        if self.out is None:
+            return h_NTH
+        h_NTH = self.norm(self.residual(torch.stack(list(z)).mean(0)) + self.out(h_NTH))
+        return self.fed_norm(h_NTH + self.feed(h_NTH))
+
+
+class SideBySide(nn.Module):
+    """A temporal network on the backbones' projections side by side."""
+
+    def __init__(self, net: nn.Module):
+        super().__init__()
+        self.net = net
+
+    def forward(self, z: Sequence[Tensor]) -> Tensor:
+        """A list of `(N, T, P)` → `(N, T, H)`."""
+        h = self.net(torch.cat(list(z), dim=-1))
+        return h[0] if isinstance(h, tuple) else h  # a recurrent network gives its last state too
+
+
+# ------------------------------------------------------------------------------------------------------------- losses
+
+
+def l_mil(scores_BT: Tensor, config: DakdConfig) -> dict[str, Tensor]:
+    """Stage 1: Sultani's ranking loss, all pairs of a normal and an abnormal bag, mean over pairs. Weighted parts."""
+    normal_BT, abnormal_BT = scores_BT.chunk(2)
+    gap_BB = config.margin - abnormal_BT.amax(1)[None, :] + normal_BT.amax(1)[:, None]
+    return {
+        "ranking": gap_BB.relu().mean(),
+        "sparsity": config.sparsity * abnormal_BT.sum(),
+        "smoothness": config.smoothness * abnormal_BT.diff(dim=1).square().sum(),
+    }
+
+
+def refine(scores_BT: Tensor, labels_B: Tensor, *, epsilon: int = 2, passes: int = 1, min_max: bool = True) -> Tensor:
+    """Eq. 6: a teacher's scores → soft labels ŷ, `(B, T)` in [0, 1]; 0 throughout in normal videos.
+
+    Moving average over 2ε + 1 segments, the border ones repeated beyond; then min–max of each video. A video whose
+    scores are all alike says nothing about where its event is, and gets 0 too.
+    """
+    y_BT = scores_BT
+    for _ in range(passes if epsilon else 0):
+        y_BT = F.avg_pool1d(F.pad(y_BT[:, None], (epsilon, epsilon), mode="replicate"), 2 * epsilon + 1, 1)[:, 0]
+    if min_max:
+        low, high = y_BT.aminmax(dim=1, keepdim=True)
+        alike = high - low < 1e-6
+        y_BT = torch.where(alike, 0.0, (y_BT - low) / (high - low).masked_fill(alike, 1.0))
+    return y_BT * (labels_B[:, None] > 0)
+
+
+def l_nce(z_t: Tensor, z_s: Tensor, abnormal: Tensor, *, tau: float) -> Tensor:
+    """Eq. 7: a segment's feature of the teacher has to find the student's of the same segment among the student's of
+    the other class, by cosine. Means over abnormal and over normal segments, summed; 0 where a class is empty.
+
+    Args:
+        z_t, z_s: `(B, T, Z)`.
+        abnormal: `(B, T)` bool, the class of each segment.
+    """
+    if abnormal.all() or not abnormal.any():
+        return 0.0 * z_s.sum()
+    with torch.autocast(z_s.device.type, enabled=False):
+        z_t, z_s = F.normalize(z_t.float(), dim=-1), F.normalize(z_s.float(), dim=-1)
+        loss = []
+        for own in (abnormal, ~abnormal):
+            positive = (z_t[own] * z_s[own]).sum(-1, keepdim=True)
+            logits = torch.cat([positive, z_t[own] @ z_s[~own].T], dim=1) / tau
+            loss.append((logits.logsumexp(1) - logits[:, 0]).mean())
+        return loss[0] + loss[1]
+
+
+# ------------------------------------------------------------------------------------------------------------- method
+
+
+class Taught(NamedTuple):
+    """What the frozen teacher says of bags."""
+
+    y: Tensor
+    """Refined scores ŷ, `(B, T)` in [0, 1]."""
+    abnormal: Tensor
+    """Segments whose score is at least δ, `(B, T)` bool."""
+    h: Tensor
+    """Features, `(B, T, H)`; of no width where the feature level is not wanted."""
+
+
+class Dakd(nn.Module):
+    """Teacher, student, and g, which compares their features."""
+
+    learns_from: ClassVar[tuple[str, ...]] = BACKBONES
+    runs_on: ClassVar[tuple[str, ...]] = ("rgb",)
+    normalisation: ClassVar[str] = "none"
+    standardised: ClassVar[tuple[str, ...]] = ()
+    config_class: ClassVar[type] = DakdConfig
+    teacher_method: ClassVar[str] = "dakd"
+
+    def __init__(self, widths: dict[str, int], config: DakdConfig | None = None):
+        super().__init__()
+        self.config = config = config or DakdConfig()
+        self.learns_from, self.runs_on = config.learns_from, config.runs_on  # type: ignore[misc]
+        self.student = Network({config.student: widths[config.student]}, config)
+        self.teacher: Network | None = Network({name: widths[name] for name in config.backbones}, config)
+        self.g: nn.Module | None = None
+        if "feature" in config.levels:
+            first, second = config.g
+            self.g = nn.Sequential(nn.Linear(config.width, first), nn.ReLU(), nn.Linear(first, second))
+        self.bins: Tensor
+        self.register_buffer("bins", torch.tensor(config.segments))  # T in training, which a small dataset may lower
+        self.taught = False
+        self.kept: dict[int, Taught] = {}
+        self.kept_of: object = None
+
+    # ------------------------------------------------------------------------------------------------------- scoring
+
+    def forward(self, streams: dict[str, Tensor]) -> Tensor:
+        """`(B, T, D)` or `(B, C, T, D)` (crops are averaged) → the student's scores `(B, T)` in [0, 1]. Its backbone is
+        all it needs."""
+        return self._expanded(self.student, {self.config.student: streams[self.config.student]})
+
+    def teacher_scores(self, streams: dict[str, Tensor]) -> Tensor:
+        """The same of the teacher, from all of its backbones.
+
+        Raises:
+            UsageError: they differ in length.
+        """
+        assert self.teacher is not None
+        return self._expanded(self.teacher, self._backbones(streams))
+
+    def _expanded(self, network: Network, streams: dict[str, Tensor]) -> Tensor:
+        names = sorted(streams, key=lambda name: -streams[name].ndim)  # one with crops first, if there is one
+
+        def score(*parts: Tensor) -> Tensor:
+            given = dict(zip(names, parts, strict=True))
+            if self.config.test == "native":
+                return network.scores(given)
+            held_TS = segments_of(parts[0].shape[1], int(self.bins)).to(parts[0])
+            pooled = {name: (held_TS / held_TS.sum(1, keepdim=True)) @ x for name, x in given.items()}
+            return network.scores(pooled) @ (held_TS / held_TS.sum(0)).to(torch.float32)
+
+        return over_crops(score, *(streams[name] for name in names)).clamp(0, 1)
+
+    def _backbones(self, streams: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The teacher's streams, which must be of one length."""
+        found = {name: streams[name] for name in self.config.backbones}
+        if len({x.shape[-2] for x in found.values()}) > 1:
+            told = ", ".join(f"{name} {x.shape[-2]}" for name, x in found.items())
+            raise UsageError(f"the backbones differ in length ({told} snippets); extract them together")
+        return found
+
+    def compact(self) -> "Dakd":
+        """Itself for scoring alone: teacher and g gone, the student's table of relative positions multiplied out. The
+        scores stay."""
+        self.teacher = self.g = None
+        self.kept = {}
+        for module in self.student.modules():
+            if isinstance(module, DisentangledAttention):
+                module.fold()
+        return self.eval()
+
+    # ------------------------------------------------------------------------------------------------------ learning
+
+    def teach(self, network: "Dakd") -> None:
+        """Take over the teacher of a trained run, whatever backbone its own student has; `phases` has none to train
+        then.
+
+        Raises:
+            RuntimeError: it does not fit this configuration.
+        """
+        assert self.teacher is not None
+        if network.teacher is None:
+            raise RuntimeError("it was made compact, and has no teacher any more")
+        for name in NETWORK:
+            own, other = getattr(self.config, name), getattr(network.config, name)
+            if own != other:
+                raise RuntimeError(f"{name} is {other}, here {own}")
+        self.teacher.load_state_dict(network.teacher.state_dict())
+        self.taught = True
+
+    def l_teacher(self, batch: Batch) -> dict[str, Tensor]:
+        """Stage 1: the ranking loss of the teacher's scores."""
+        assert self.teacher is not None
+        return self._l_mil(self.teacher.scores(self._backbones(batch.streams)))
+
+    def l_student(self, batch: Batch) -> dict[str, Tensor]:
+        """Eq. 8: BCE(ŷ, y^S) + α·τ²·L_nce. The parts are weighted."""
+        config, taught = self.config, self.taught_of(batch)
+        h_s = self.student.features({config.student: batch.streams[config.student]})
+        logits = self.student.logits(h_s)
+        if "prediction" in config.levels:
+            parts = {"bce": F.binary_cross_entropy_with_logits(logits, taught.y)}
+        else:
+            parts = self._l_mil(logits.sigmoid())
+            parts.pop("total")
+        if self.g is not None:
+            weight = config.alpha * (config.tau**2 if config.tau_squared else 1.0)
+            parts["nce"] = weight * l_nce(self.g(taught.h), self.g(h_s), taught.abnormal, tau=config.tau)
+        self.bins.fill_(logits.shape[1])
+        return parts | {"total": torch.stack(list(parts.values())).sum()}
+
+    def _l_mil(self, scores_BT: Tensor) -> dict[str, Tensor]:
+        self.bins.fill_(scores_BT.shape[1])
+        parts = l_mil(scores_BT, self.config)
+        return parts | {"total": torch.stack(list(parts.values())).sum()}
+
+    def taught_of(self, batch: Batch) -> Taught:
+        """What the teacher says of a batch. It is kept by row number, as the teacher and the rows stay the same for the
+        whole phase, and is made anew once the teacher has changed."""
+        if not batch.rows:
+            return self._ask(batch.streams, batch.labels)
+        assert self.teacher is not None
+        weights = chain(self.teacher.parameters(), self.teacher.buffers())
+        stamp = [(weight.data_ptr(), weight._version) for weight in weights]
+        if stamp != self.kept_of:
+            self.kept, self.kept_of = {}, stamp
+        new = [row for row in dict.fromkeys(batch.rows) if row not in self.kept]
+        fresh: dict[int, Taught] = {}
+        if new:
+            places = [batch.rows.index(row) for row in new]
+            told = self._ask({name: x[places] for name, x in batch.streams.items()}, batch.labels[places])
+            fresh = {row: Taught(*each) for row, each in zip(new, zip(*told, strict=True), strict=True)}
+            room = KEPT // max(1, told.h[0].nbytes) - len(self.kept)
+            self.kept |= dict(list(fresh.items())[: max(0, room)])
+        rows = [self.kept.get(row) or fresh[row] for row in batch.rows]
+        return Taught(*(torch.stack(parts) for parts in zip(*rows, strict=True)))
+
+    @torch.no_grad()
+    def _ask(self, streams: Mapping[str, Tensor], labels_B: Tensor) -> Taught:
+        """Ask the teacher, without dropout and without a gradient."""
+        assert self.teacher is not None
+        config, teacher = self.config, self.teacher.eval()
+        h_BTH = teacher.features(self._backbones(streams))
+        raw_BT = teacher.logits(h_BTH).sigmoid()
+        y_BT = refine(raw_BT, labels_B, epsilon=config.epsilon, passes=config.passes, min_max=config.min_max)
+        judged = y_BT if config.delta_on == "refined" else raw_BT * (labels_B[:, None] > 0)
+        return Taught(y_BT, judged >= config.delta, h_BTH if self.g is not None else h_BTH[..., :0])
+
+    def phases(self) -> list[Phase]:
+        """Teacher (unless there is one), then student with g."""
+        assert self.teacher is not None
+        config = self.config
+        self.kept = {}  # row numbers may mean other bags from here on
+
+        def phase(name: str, loss: Callable[[Batch], dict[str, Tensor]], groups: list[dict[str, Any]]) -> Phase:
+            return Phase(
+                name=name, loss=loss, parameters=groups, iterations=config.iterations,
+                segments=config.segments, bags=config.bags,
+                optimizer=torch.optim.Adagrad, lr=config.lr, weight_decay=config.weight_decay,
+            )  # fmt: skip
+
+        own = [{"params": list(self.g.parameters()), "lr": config.lr}] if self.g is not None else []
+        student = phase("student", self.l_student, [*self.student.groups(config), *own])
+        return [student] if self.taught else [phase("teacher", self.l_teacher, self.teacher.groups(config)), student]
+
+
+def segments_of(length: int, bins: int) -> Tensor:
+    """Which snippets each segment holds, `(bins, length)` of 0 and 1, by the rule of training (2.2): segment i is
+    `⌊i·S/bins⌋ … ⌊(i+1)·S/bins⌋ − 1`, or one snippet where that is empty.
+
+    Pooling is the mean over a row, expansion the mean over a column: a snippet gets the score of the segment that holds
+    it, and one of a short video, which several segments are copies of, the mean of theirs.
+    """
+    edges = torch.arange(bins + 1) * length // bins
+    start, end = edges[:-1, None], torch.maximum(edges[1:], edges[:-1] + 1)[:, None]
+    snippets = torch.arange(length)
+    return ((snippets >= start) & (snippets < end)).float()
