@@ -2,7 +2,7 @@
 
 python benchmarks/tables.py METHOD [TABLE …]      by default all tables that need no second dataset
 
-Three seeds, the `data` budget, bfloat16. Each is one command, printed as it runs; a killed run goes on.
+Five seeds, the `data` budget, bfloat16. Each is one command, printed as it runs; a killed run goes on.
 """
 
 import shutil
@@ -20,7 +20,7 @@ OPTIONS = {"pi-vad": ["--config.profile", "light"]}
 def run(method: str, *tables: str, out: Path = Path("runs/ablate")) -> None:
     chosen = tables or [name for name, table in ABLATIONS[method].items() if not table.elsewhere]
     for table in chosen:
-        command = ["ablate", method, "--table", table, "--data", "toy", "--rgb", "motion", "--seeds", "3"]
+        command = ["ablate", method, "--table", table, "--data", "toy", "--rgb", "motion", "--seeds", "5"]
         command += ["--points", "1", "--precision", "bf16", *OPTIONS.get(method, []), "--out", str(out)]
         print("wsvad", *command, file=sys.stderr)
         if main(command):
