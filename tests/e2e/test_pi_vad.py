@@ -132,7 +132,7 @@ def test_tables_are_commands(table, rows, run, videos, tmp_path, capsys):
 
 def test_a_transfer_without_a_place_and_an_unknown_table_are_told(videos, capsys):
     assert main(["ablate", "pi-vad", "--table", "7", "--data", str(videos), "--rgb", "motion"]) == 2
-    assert "pi-vad has no table '7'; choose one of: 3, 4, 5, 6, real, silence, transfer" in capsys.readouterr().err
+    assert "pi-vad has no table '7'; choose one of: 1, 3, 4, 5, 6, real, silence, transfer" in capsys.readouterr().err
     assert main(["ablate", "mil", "--table", "3", "--data", str(videos), "--rgb", "motion"]) == 2
     assert "there are no tables of 'mil'" in capsys.readouterr().err
 

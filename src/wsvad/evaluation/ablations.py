@@ -127,6 +127,7 @@ def _both(config: PiVadConfig) -> list[Row]:
 
 ABLATIONS: dict[str, dict[str, Ablation]] = {
     "pi-vad": {
+        "1": Ablation(title="Table 1: against its teacher", rows=_both),
         "3": Ablation(title="Table 3: losses", rows=_losses),
         "4": Ablation(title="Table 4: position of the inductors", rows=_positions),
         "5": Ablation(title="Table 5: cost", rows=_profiles, costs=True),
