@@ -463,7 +463,7 @@ class Dakd(nn.Module):
         raw_BT = teacher.logits(h_BTH).sigmoid()
         y_BT = refine(raw_BT, labels_B, epsilon=config.epsilon, passes=config.passes, min_max=config.min_max)
         judged = y_BT if config.delta_on == "refined" else raw_BT * (labels_B[:, None] > 0)
-        return Taught(y_BT, judged >= config.delta, h_BTH if self.g is not None else h_BTH[..., :0])
+        return Taught(y_BT, judged >= config.delta, h_BTH if self.g is not None else h_BTH.new_empty(*y_BT.shape, 0))
 
     def phases(self) -> list[Phase]:
         """Teacher (unless there is one), then student with g."""
@@ -488,7 +488,8 @@ def segments_of(length: int, bins: int) -> Tensor:
     `⌊i·S/bins⌋ … ⌊(i+1)·S/bins⌋ − 1`, or one snippet where that is empty.
 
     Pooling is the mean over a row, expansion the mean over a column: a snippet gets the score of the segment that holds
-    it, and one of a short video, which several segments are copies of, the mean of theirs.
+    it, and one of a short video, which several segments are copies of, the mean of theirs. Sultani's evaluation rounds
+    the edges (3.1), at most one snippet off these; here a score stands where its features came from.
     """
     edges = torch.arange(bins + 1) * length // bins
     start, end = edges[:-1, None], torch.maximum(edges[1:], edges[:-1] + 1)[:, None]
