@@ -111,6 +111,7 @@ def verb_parser(verb: Verb, given: Sequence[str]) -> ArgumentParser:
     if verb.encodes:
         for stream, words in STREAM_OPTIONS.items():
             parser.add_argument(f"--{stream}", default="auto" if stream == "rgb" else None, help=words)
+        parser.add_argument("--stream", action="append", metavar="NAME=ENCODER", help=OTHER_STREAM)
     if verb.learns:
         from wsvad.evaluation.protocol import Protocol
         from wsvad.methods import METHODS
@@ -155,7 +156,9 @@ def collect(verb: Verb, values: dict[str, Any]) -> dict[str, Any]:
     """Parsed values as the function's arguments: encoders become one dictionary, the protocol's fields one protocol."""
     if verb.encodes:
         streams = {name: values[name] for name in STREAM_OPTIONS if values[name]}
-        values = {name: value for name, value in values.items() if name not in STREAM_OPTIONS} | {"streams": streams}
+        streams |= dict(named(given) for given in values["stream"] or ())
+        values = {name: value for name, value in values.items() if name not in (*STREAM_OPTIONS, "stream")}
+        values["streams"] = streams
     if not verb.learns:
         return values
     from wsvad.evaluation.protocol import Protocol
@@ -163,6 +166,14 @@ def collect(verb: Verb, values: dict[str, Any]) -> dict[str, Any]:
     fields = Protocol.__dataclass_fields__
     protocol = Protocol(**{name: value for name, value in values.items() if name in fields})
     return {name: value for name, value in values.items() if name not in fields} | {"protocol": protocol}
+
+
+def named(given: str) -> tuple[str, str]:
+    """`NAME=ENCODER`, as `--stream` takes it."""
+    name, equals, spec = given.partition("=")
+    if not (name and equals and spec) or "/" in name:
+        raise UsageError(f"--stream {given}: write NAME=ENCODER, as in --stream clip=onnx:clip.onnx")
+    return name, spec
 
 
 def print_json(value: Any) -> None:
@@ -186,6 +197,7 @@ STREAM_OPTIONS = {
     "text": "Encoder of the text stream: lsa:captions.jsonl.",
 }
 """What `wsvad train`, `extract` and `bench` ask an encoder for. A method says which streams it learns from."""
+OTHER_STREAM = "Another stream by a name of its own, such as a second backbone; may be given several times."
 
 
 def demo(out: Path = Path("wsvad-demo"), videos: int = 48, seed: int = 0) -> int:

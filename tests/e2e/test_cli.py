@@ -13,7 +13,7 @@ import pytest
 from clips import write_clip
 
 from wsvad.cli import main
-from wsvad.features.store import Passport, StoredFeatures, feature_path, save
+from wsvad.features.store import Passport, StoredFeatures, feature_path, load, save
 
 SMALL = ["--config.hidden", "128", "--config.lr", "0.0003"]
 PARITY = Path(__file__).parents[2].parent / "shared" / "data" / "parity"
@@ -182,6 +182,18 @@ def test_a_detector_refuses_another_encoder(run, videos, tmp_path, capsys):
 # ------------------------------------------------------------------------------------------------------ researcher
 
 
+def test_a_second_backbone_is_a_stream_by_any_name(videos, tmp_path):
+    command = ["extract", str(videos), "--rgb", "motion", "--stream", "grid=flow", "--workers", "0"]
+    assert main([*command, "--out", str(tmp_path)]) == 0
+    assert load(feature_path(tmp_path, "grid", "cam-0.mp4")).features.shape == (6, 192)
+    backbones = ["--method", "dakd", "--config.backbones", "[rgb, grid]", "--config.student", "grid", "--hold-out", "0"]
+    small = ["--config.hidden", "32", "--config.projection", "16", "--iterations", "8", "--points", "2"]
+    out = tmp_path / "run"
+    assert main(["fit", str(videos), "--features", str(tmp_path), *backbones, *small, "--out", str(out)]) == 0
+    told = json.loads((out / "model.json").read_text())
+    assert (told["learns_from"], told["runs_on"]) == (["rgb", "grid"], ["grid"])
+
+
 def test_fit_evaluate_and_bench_agree(features, tmp_path, capsys):
     folder, stored = features
     budget = ["--iterations", "20", "--segments", "6", "--bags", "4"]
@@ -313,9 +325,10 @@ def test_the_verbs_are_those_that_are_documented(capsys):
         (["evaluate", "nowhere.npz"], 1, "nowhere.npz"),
         (["score", "a.mp4", "--model", "nowhere"], 1, "nowhere: not a finished run"),
         (["train", "nowhere"], 1, "nowhere: there is no such folder"),
-        (["train", ".", "--method", "magic"], 2, "no method is called 'magic'; choose one of: mil, pi-vad, ur-dmu"),
+        (["train", ".", "--method", "magic"], 2, "no method is called 'magic'; choose one of: dakd, mil, pi-vad, ur-dmu"),
         (["bench", "--data", ".", "--methods", "mil,magic"], 2, "no method is called 'magic'"),
         (["extract", "nowhere", "--out", "x", "--rgb", "magic"], 2, "no encoder is called 'magic'"),
+        (["extract", ".", "--out", "x", "--stream", "clip"], 2, "--stream clip: write NAME=ENCODER"),
         (["train", "nowhere", "--seeds", "many"], 2, "seeds"),
         (["dance"], 2, "dance"),
         ([], 2, "VERB"),
