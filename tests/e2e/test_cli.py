@@ -194,6 +194,26 @@ def test_a_second_backbone_is_a_stream_by_any_name(videos, tmp_path):
     assert (told["learns_from"], told["runs_on"]) == (["rgb", "grid"], ["grid"])
 
 
+@pytest.mark.parametrize(
+    ("table", "rows"),
+    [
+        ("1", [f"{kind}, {who}" for kind in ("mtn", "attention", "lstm", "rnn", "disentangled", "gru", "cnn", "tam")
+               for who in ("student", "teacher")]),
+        ("4", ["without TAM", "without NCE", "without BCE", "without min–max", "without moving average",
+               "DAKD student", "DAKD teacher"]),
+        ("5", [row for term in ("self", "cross", "c2p", "p2c", "all") for row in (term, f"{term}, teacher")]),
+    ],
+)  # fmt: skip
+def test_tables_of_dakd_are_commands(features, table, rows, tmp_path, capsys):
+    folder, streams = features
+    small = ["--config.hidden", "32", "--config.projection", "16", "--config.backbones", "[rgb]", "--iterations", "3"]
+    command = ["ablate", "dakd", "--table", table, "--data", str(folder), "--features", str(streams), "--points", "1"]
+    assert main([*command, *small, "--out", str(tmp_path / "out")]) == 0
+    lines = capsys.readouterr().out.splitlines()[2:]
+    assert sorted(line.split(" | ")[0].removeprefix("| ") for line in lines) == sorted(rows)
+    assert (tmp_path / "out" / f"dakd-{table}.svg").is_file()
+
+
 def test_fit_evaluate_and_bench_agree(features, tmp_path, capsys):
     folder, stored = features
     budget = ["--iterations", "20", "--segments", "6", "--bags", "4"]
@@ -325,7 +345,7 @@ def test_the_verbs_are_those_that_are_documented(capsys):
         (["evaluate", "nowhere.npz"], 1, "nowhere.npz"),
         (["score", "a.mp4", "--model", "nowhere"], 1, "nowhere: not a finished run"),
         (["train", "nowhere"], 1, "nowhere: there is no such folder"),
-        (["train", ".", "--method", "magic"], 2, "no method is called 'magic'; choose one of: dakd, mil, pi-vad, ur-dmu"),
+        (["train", ".", "--method", "magic"], 2, "no method is called 'magic'; choose one of: dakd, mil, pi-vad"),
         (["bench", "--data", ".", "--methods", "mil,magic"], 2, "no method is called 'magic'"),
         (["extract", "nowhere", "--out", "x", "--rgb", "magic"], 2, "no encoder is called 'magic'"),
         (["extract", ".", "--out", "x", "--stream", "clip"], 2, "--stream clip: write NAME=ENCODER"),

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from torch import Tensor
 
+from wsvad.layers.disentangled import TERMS
+from wsvad.methods.dakd import DakdConfig
 from wsvad.methods.pi_vad import PiVadConfig
 
 Score = Callable[[Any, dict[str, Tensor]], Tensor]
@@ -125,6 +127,48 @@ def _both(config: PiVadConfig) -> list[Row]:
     return [_teacher(config), _pi_vad(config)]
 
 
+# -------------------------------------------------------------------------------------------------------------- DAKD
+
+STUDENT = "DAKD student"
+
+
+def _dakd(config: DakdConfig, label: str = STUDENT, **fields: Any) -> Row:
+    return Row(label=label, method="dakd", config=replace(config, **fields))
+
+
+def _dakd_teacher(row: Row, label: str) -> Row:
+    """The teacher of a row's runs."""
+    return replace(row, label=label, like=row.label, score=lambda method, streams: method.teacher_scores(streams))
+
+
+def _temporal(config: DakdConfig) -> list[Row]:
+    """Table 1, teacher and student of each temporal module."""
+    kinds = ("mtn", "attention", "lstm", "rnn", "disentangled", "gru", "cnn", "tam")
+    students = [_dakd(config, f"{kind}, student", temporal=kind) for kind in kinds]
+    teachers = [_dakd_teacher(row, row.label.replace("student", "teacher")) for row in students]
+    return [row for pair in zip(students, teachers, strict=True) for row in pair]
+
+
+def _components(config: DakdConfig) -> list[Row]:
+    """Table 4."""
+    whole = _dakd(config)
+    return [
+        _dakd(config, "without TAM", temporal="none"),
+        _dakd(config, "without NCE", levels=("prediction",)),
+        _dakd(config, "without BCE", levels=("feature",)),
+        _dakd(config, "without min–max", min_max=False),
+        _dakd(config, "without moving average", epsilon=0),
+        whole,
+        _dakd_teacher(whole, "DAKD teacher"),
+    ]
+
+
+def _terms(config: DakdConfig) -> list[Row]:
+    """Table 5, by the teacher, which alone has a cross term."""
+    rows = [*(_dakd(config, term, terms=(term,)) for term in TERMS), _dakd(config, "all")]
+    return [row for own in rows for row in (own, _dakd_teacher(own, f"{own.label}, teacher"))]
+
+
 ABLATIONS: dict[str, dict[str, Ablation]] = {
     "pi-vad": {
         "1": Ablation(title="Table 1: against its teacher", rows=_both),
@@ -135,6 +179,11 @@ ABLATIONS: dict[str, dict[str, Ablation]] = {
         "real": Ablation(title="True modalities against those made up", rows=_real),
         "silence": Ablation(title="One pseudo-modality silenced in scoring", rows=_silence),
         "transfer": Ablation(title="Trained here, tested elsewhere", rows=_both, elsewhere=True),
-    }
+    },
+    "dakd": {
+        "1": Ablation(title="Table 1: temporal modules", rows=_temporal),
+        "4": Ablation(title="Table 4: components", rows=_components),
+        "5": Ablation(title="Table 5: attention terms", rows=_terms),
+    },
 }
 """Method → table → its rows."""
