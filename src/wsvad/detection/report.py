@@ -256,7 +256,7 @@ def _legend(timelines: Sequence[Timeline]) -> str:
     if any(timeline.truth is not None for timeline in timelines):
         marks["truth"] = "where it really happens"
     if any(timeline.because for timeline in timelines):
-        marks["why"] = "what the score leans on, darker where it is more than elsewhere in the video"
+        marks["why"] = "what the score leans on: stronger where a share is larger than elsewhere in the video"
     items = "".join(f'<li><i class="k-{kind}"></i>{words}</li>' for kind, words in marks.items())
     return f'<ul class="legend">{items}</ul>'
 
