@@ -197,7 +197,7 @@ def plot(path: Path, title: str, results: Sequence[Result]) -> None:
     axes.set(yticks=places, yticklabels=[r.label for r in results], xlim=(max(0, low - 5), 100), xlabel="%")
     axes.set_title(title, loc="left")
     axes.invert_yaxis()
-    axes.legend(loc="lower right", fontsize="small")
+    figure.legend(loc="outside lower right", ncols=2, fontsize="small")
     with atomic(path) as temporary:
         figure.savefig(temporary, format="svg", metadata={"Date": None})
 
