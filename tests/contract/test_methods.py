@@ -20,6 +20,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "mil": {"hidden": (16, 8)},
     "ur-dmu": {"hidden": 16, "heads": 2, "feed_forward": 16, "abnormal_slots": 5, "normal_slots": 5, "head": 8},
     "dakd": {"projection": 8, "hidden": 16, "heads": 2, "head": (8, 4), "g": (8, 4)},
+    "refinevad": {"hidden": 16, "heads": 2, "feed_forward": 16, "head": 8, "categories": ("fighting", "falling")},
 }
 SMALL["pi-vad"] = {"ur_dmu": UrDmuConfig(**SMALL["ur-dmu"]), "latent": 8, "heads": 2, "wide_heads": 2}
 """Configurations that train in no time; a method without a line here is tested with its defaults."""

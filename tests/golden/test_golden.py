@@ -30,6 +30,10 @@ TINY: dict[str, dict[str, Any]] = {
         "projection": 16, "hidden": 32, "heads": 2, "head": (16, 8), "g": (16, 8), "dropout": 0.0, "lr": 1e-2,
         "temporal_lr": 1e-2, "attention_dropout": 0.0,
     },
+    "refinevad": {
+        "hidden": 32, "heads": 2, "feed_forward": 32, "head": 16, "dropout": 0.0, "lr": 1e-3,
+        "categories": ("fighting", "falling"), "sigma_by": "category",
+    },
 }  # fmt: skip
 TINY["pi-vad"] = {
     "ur_dmu": UrDmuConfig(**TINY["ur-dmu"]), "latent": 16, "heads": 2, "wide_heads": 2, "modalities": ("pose", "text"),

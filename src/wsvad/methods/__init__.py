@@ -8,5 +8,6 @@ METHODS = Registry(
     ur_dmu="wsvad.methods.ur_dmu:UrDmu",
     pi_vad="wsvad.methods.pi_vad:PiVad",
     dakd="wsvad.methods.dakd:Dakd",
+    refinevad="wsvad.methods.refinevad:RefineVad",
 )
 """Every method by name. A new one is one file and one line here, or an entry point in another package."""
