@@ -106,6 +106,18 @@ def test_a_saved_state_scores_the_same(name):
     assert torch.equal(method(given), other(given))
 
 
+@pytest.mark.parametrize("name", [name for name in METHODS if hasattr(METHODS[name], "class_scores")])
+@pytest.mark.parametrize("length", [1, 2, 33])
+def test_class_scores_share_out_the_score(name, length):
+    method = build(name).eval()
+    for shape in ((3, length), (2, 5, length)):
+        given = streams(method.runs_on, *shape)
+        shares = method.class_scores(given)
+        assert shares.shape == (shape[0], length, len(method.config.named))
+        assert ((shares >= 0) & (shares <= 1)).all()
+        torch.testing.assert_close(shares.sum(-1), method(given))
+
+
 # ------------------------------------------------------------------------------------------------------- learning
 
 

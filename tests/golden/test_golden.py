@@ -32,7 +32,7 @@ TINY: dict[str, dict[str, Any]] = {
     },
     "refinevad": {
         "hidden": 32, "heads": 2, "feed_forward": 32, "head": 16, "dropout": 0.0, "lr": 1e-3,
-        "categories": ("fighting", "falling"), "sigma_by": "category",
+        "categories": ("fighting", "falling"), "sigma_by": "embedding",
     },
 }  # fmt: skip
 TINY["pi-vad"] = {

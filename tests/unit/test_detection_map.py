@@ -24,7 +24,7 @@ def video(scores, truth=(), lengths=None) -> ClassScores:
     )
 
 
-# ------------------------------------------------------------------------------------------- section 3.5, frame by frame
+# ------------------------------------------------------------------------------------------- 3.5, frame by frame
 
 
 def found_by_frames(p: np.ndarray) -> list[tuple[set[int], float]]:

@@ -38,6 +38,8 @@ class Phase:
     """Normal bags in a batch; as many abnormal ones go with them."""
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adagrad
     lr: float = 1e-3
+    final_lr: float | None = None
+    """Where the learning rate ends after falling along half a cosine; None = it stays."""
     weight_decay: float = 1e-3
     options: dict[str, Any] = field(default_factory=dict)
     """Further arguments of the optimiser."""
@@ -53,6 +55,8 @@ class Method(Protocol):
       that `phases` need not train it;
     * `compact()`: itself for scoring alone, cheaper, with the same scores;
     * `because(streams)`: what the scores lean on, name → shares `(B, T)`;
+    * `class_scores(streams)`: what kind of thing it is, `(B, T, K)` in [0, 1] for the K categories of `config.named`;
+      each snippet's add up to its score, and what is missing to 1 is "normal";
     * `reconstruction(streams)`: how well it makes up the streams that it does not run on, name → squared errors, and
       those of always saying the mean, `(B, T)` both.
     """

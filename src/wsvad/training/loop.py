@@ -1,5 +1,6 @@
 """One loop that runs the phases of any method; it knows nothing of teachers, students or streams."""
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -86,6 +87,7 @@ def run_phases(
         method.train()
         for iteration in range(start, phase.iterations):
             batch = gather(packed, sampler.rows(iteration), normalisation, device)
+            set_rate(optimizer, phase, iteration)
             since.append(step(phase, batch, optimizer, precision))
             at_step(phase, iteration + 1, since[-1]["total"])
             if iteration + 1 in stops:
@@ -100,6 +102,15 @@ def run_phases(
                     save_checkpoint(checkpoint, method, optimizer, now)
     method.eval()
     return history
+
+
+def set_rate(optimizer: torch.optim.Optimizer, phase: Phase, iteration: int) -> None:
+    """The learning rate of an iteration, where the phase wants it to fall."""
+    if phase.final_lr is None:
+        return
+    share = (1 + math.cos(math.pi * iteration / phase.iterations)) / 2
+    for group in optimizer.param_groups:
+        group["lr"] = phase.final_lr + share * (phase.lr - phase.final_lr)
 
 
 def gather(packed: PackedBags, rows: Tensor, normalisation: Normalisation, device: torch.device | str) -> Batch:
