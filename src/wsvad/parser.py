@@ -40,6 +40,8 @@ class Verb:
     """The verb takes a method's configuration and a protocol, with this budget by default."""
     hold_out: float = 0.2
     """Share of the training videos that the selection fit leaves out, by default."""
+    configures: str = ""
+    """Method whose configuration it takes; by default the one that the command line names."""
     encodes: bool = False
     """It takes an encoder for each stream, as one argument `streams`."""
 
@@ -85,7 +87,8 @@ def verb_parser(verb: Verb, given: Sequence[str]) -> ArgumentParser:
         parser.add_argument(f"--{flag}", action="store_true", help=described(verb.function, flag))
     if verb.encodes:
         for stream, words in STREAM_OPTIONS.items():
-            parser.add_argument(f"--{stream}", default="auto" if stream == "rgb" else None, help=words)
+            made = stream == "rgb" and not verb.configures
+            parser.add_argument(f"--{stream}", default="auto" if made else None, help=words)
         parser.add_argument("--stream", action="append", metavar="NAME=ENCODER", help=OTHER_STREAM)
     if verb.learns:
         from wsvad.evaluation.protocol import Protocol
@@ -95,7 +98,8 @@ def verb_parser(verb: Verb, given: Sequence[str]) -> ArgumentParser:
         parser.set_defaults({"budget": verb.learns, "normalise": "standardise" if verb.learns == "data" else None})
         parser.set_defaults({"hold_out": verb.hold_out})
         if "config" in verb.function.__annotations__:
-            parser.add_class_arguments(METHODS[method_named(given, verb.positional)].config_class, "config")
+            method = verb.configures or method_named(given, verb.positional)
+            parser.add_class_arguments(METHODS[method].config_class, "config")
     return parser
 
 

@@ -53,7 +53,7 @@ class Only(dict):
 
 def test_the_published_sizes():
     torch.manual_seed(0)
-    method = Dakd(PUBLISHED, DakdConfig(backbones=("rgb", "i3d", "s3d")))
+    method = Dakd(PUBLISHED, DakdConfig(backbones=("rgb", "i3d", "s3d"), reading="wide"))
     size = {name: sum(p.numel() for p in part.parameters()) for name, part in method.teacher.named_children()}
     assert {name: sum(p.numel() for p in mlp.parameters()) for name, mlp in method.teacher.mlps.items()} == {
         "rgb": 525_312, "i3d": 787_456, "s3d": 787_456,
@@ -98,9 +98,9 @@ def test_every_temporal_module_learns_in_both_stages_and_scores_at_any_length(te
         assert ((scores >= 0) & (scores <= 1)).all()
 
 
-def test_the_block_reading_is_the_alternative_of_512():
+def test_the_block_reading_is_512_wide():
     torch.manual_seed(0)
-    network = Network({"rgb": 512}, DakdConfig(reading="block"))
+    network = Network({"rgb": 512}, DakdConfig())
     (attention,) = (m for m in network.modules() if isinstance(m, DisentangledAttention))
     assert attention.qkv[0].weight.shape == (3 * 512, 512)
     assert network.head[0].in_features == 512
@@ -448,7 +448,7 @@ def test_what_is_kept_is_what_is_computed():
 
 def test_nothing_is_kept_beyond_the_limit(monkeypatch):
     method, direct = build().eval(), build().eval()
-    monkeypatch.setattr(dakd, "KEPT", 3 * 9 * TINY.hidden * 4)
+    monkeypatch.setattr(dakd, "KEPT", 3 * 9 * TINY.width * 4)
     asked = counted(method)
     for rows in ((0, 1, 10, 11), (0, 1, 10, 11), (0, 2, 11, 12)):
         kept, computed = method.taught_of(some(rows)), direct.taught_of(dataclasses.replace(some(rows), rows=()))

@@ -80,7 +80,7 @@ def test_modalities_are_needed_for_training_videos_alone(features):
 
 def test_a_missing_modality_is_named_with_both_ways_out(features):
     feature_path(features, "pose", "v3.mp4").unlink()
-    with pytest.raises(WsvadError, match=r"v3.mp4 has no pose features; make .* --pose .* leave .* \(--modalities\)"):
+    with pytest.raises(WsvadError, match=r"v3.mp4 has no pose features; .* --stream pose=.* leave .* \(--modal"):
         experiment(features, "run").run()
     experiment(features, "narrow", config=dataclasses.replace(PI, modalities=("text",))).run()
 

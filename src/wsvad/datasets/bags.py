@@ -132,8 +132,8 @@ def longest(videos: Sequence[LabelledVideo], features: Path, stream: str) -> int
 def _existing(video: LabelledVideo, features: Path, stream: str) -> Path:
     path = feature_path(features, stream, video.name)
     if not path.is_file():
-        make = f"make them with 'wsvad extract --{stream} …'"
-        leave = "" if stream == "rgb" else ", or leave the stream out (--modalities)"
+        make = f"make them with 'wsvad extract --stream {stream}=ENCODER …'"
+        leave = "" if stream == "rgb" else ", or leave the stream out (--modalities; --config.backbones of dakd)"
         raise WsvadError(f"{path}: {video.name} has no {stream} features; {make}{leave}")
     return path
 

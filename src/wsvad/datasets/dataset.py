@@ -1,6 +1,6 @@
 """A dataset: videos, their weak labels, and the truth where it is known."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -42,6 +42,8 @@ class Dataset:
 
     name: str
     videos: tuple[LabelledVideo, ...]
+    source: dict[str, str] = field(default_factory=dict)
+    """Where it was read from, as the arguments of `open_folder`; empty where it was not."""
 
     @property
     def train(self) -> tuple[LabelledVideo, ...]:

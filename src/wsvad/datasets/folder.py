@@ -62,7 +62,12 @@ def open_folder(
     if not any(video.split == "test" for video in videos):
         videos = _hold_out(videos, TEST_SHARE, seed)
     home = folder.resolve()
-    dataset = Dataset(name=(home.parent if home.name == "videos" else home).name, videos=tuple(videos))
+    given = {"folder": home, "labels": labels, "intervals": intervals}
+    dataset = Dataset(
+        name=(home.parent if home.name == "videos" else home).name,
+        videos=tuple(videos),
+        source={name: str(Path(path).resolve()) for name, path in given.items() if path},
+    )
     _check_training(dataset, tables[0] if tables else root)
     return dataset
 

@@ -1,6 +1,7 @@
 """Make sure that a dataset's streams are on disk, whatever they are made from."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -69,4 +70,4 @@ def prepare(
 
 def without(dataset: Dataset, failed: Mapping[str, str]) -> Dataset:
     """The dataset less the videos that could not be encoded."""
-    return Dataset(name=dataset.name, videos=tuple(video for video in dataset.videos if video.name not in failed))
+    return replace(dataset, videos=tuple(video for video in dataset.videos if video.name not in failed))

@@ -35,7 +35,7 @@ from wsvad.evaluation.protocol import Protocol, under_budget
 from wsvad.evaluation.selection import SELECTIONS, choose, over_seeds
 from wsvad.files import read_json, without_nan, write_json, write_text
 from wsvad.methods import METHODS
-from wsvad.methods.method import Phase, learns_from, runs_on, standardised
+from wsvad.methods.method import Phase, learns_from, runs_on, standardised, teacher_method
 from wsvad.training.loop import run_phases
 from wsvad.training.normalisation import Kind, Normalisation
 from wsvad.training.run import TrainedMethod, load_method, save_method
@@ -114,14 +114,18 @@ class Experiment:
 
     @cached_property
     def normalisation(self) -> Normalisation:
-        """Fitted to the training bags as the last phase sees them."""
+        """Fitted to the training bags as the last phase sees them; that of a given teacher, for the streams that it
+        reads."""
         kind = METHODS[self.name]
         with torch.random.fork_rng():  # asking for the phases builds a network, which must not cost random numbers
             phases = self.phases(kind(self.widths, self.config))
         asked = self.protocol.normalise or kind.normalisation
         fixed = standardised(kind, self.config)
         kinds: dict[str, Kind] = {name: "standardise" if name in fixed else asked for name in self.streams}
-        return Normalisation.fit(kinds, self.packed(phases[-1].segments).streams)
+        fitted = Normalisation.fit(kinds, self.packed(phases[-1].segments).streams)
+        if getattr(self.config, "given", "") and self.teacher:
+            return fitted.like(load_method(self.teacher).normalisation)
+        return fitted
 
     # ------------------------------------------------------------------------------------------ method and budget
 
@@ -142,10 +146,12 @@ class Experiment:
         """
         own = run / f"seed-{seed}"
         trained = load_method(own if own.is_dir() else run)
-        wanted = getattr(METHODS[self.name], "teacher_method", None)
+        wanted = teacher_method(METHODS[self.name], self.config)
         if trained.name != wanted:
             raise UsageError(f"{run}: a run of {trained.name}, but {self.name} learns from {wanted or 'no teacher'}")
         for stream, passport in trained.passports.items():
+            if stream not in self.streams:
+                continue
             here = json.loads(json.dumps(self.check.passports[stream].identity()))
             for name, value in passport.items():
                 if value != here[name]:
@@ -153,7 +159,8 @@ class Experiment:
                         f"{run}: the teacher learned from other {stream} features ({name}: {value} against "
                         f"{here[name]}); train it on these, or name its --features"
                     )
-        if not trained.normalisation.same(self.normalisation):
+        given = getattr(self.config, "given", "")
+        if not given and not trained.normalisation.same(self.normalisation):
             raise WsvadError(
                 f"{run}: the teacher saw its features normalised otherwise ({trained.normalisation.kinds}); train it "
                 "with the same --normalise, on the same videos"
@@ -205,6 +212,7 @@ class Experiment:
         settings = {
             "wsvad": __version__,
             "data": self.dataset.name,
+            "source": self.dataset.source,
             "features": str(self.features),
             "method": self.name,
             "config": dataclasses.asdict(self.config),
@@ -213,9 +221,9 @@ class Experiment:
         } | ({"teacher": str(self.teacher)} if self.teacher else {})
         text = yaml.safe_dump(json.loads(json.dumps(settings)), sort_keys=False, allow_unicode=True)
         path = self.out / "config.yaml"
-        if path.is_file() and path.read_text("utf-8") != text:
-            before, now = yaml.safe_load(path.read_text("utf-8")), yaml.safe_load(text)
-            other = next((key for key in now if before.get(key) != now[key]), "settings")
+        before, now = yaml.safe_load(path.read_text("utf-8")) if path.is_file() else {}, yaml.safe_load(text)
+        other = next((key for key in now if key != "source" and before.get(key) != now[key]), None)
+        if before and other:
             raise WsvadError(f"{path}: the run there has another '{other}'; give another --out, or delete the folder")
         write_text(path, text)
 

@@ -3,7 +3,8 @@
 The teacher reads several frozen backbones: an MLP for each, the Temporal Aggregation Module (TAM), a head. It learns by
 Sultani's ranking loss and is frozen. The student reads one backbone, with the same modules less the cross term, and
 learns from the teacher alone: its refined scores are soft labels (prediction level), and its features are what the
-student's should resemble (feature level).
+student's should resemble (feature level). The paper's idea holds for any teacher that has scores: a finished run of
+another method can be given one student of one backbone (`given`), which then learns at the prediction level.
 
 Shapes: B videos, C crops, N sequences (B·C), T segments (snippets, where scored at native length), D input features, P
 projected width, H width of the temporal module's output, Z width of z, S snippets of a video. A batch holds its normal
@@ -41,6 +42,9 @@ class DakdConfig:
     """Streams that the teacher reads: one or more, of any width."""
     student: str = "rgb"
     """The one of them that the student reads."""
+    given: str = ""
+    """Method of a finished run that is the teacher, as 'wsvad distill' makes it: `backbones` are then the streams that
+    the run needs for its scores, and the student's. Empty: the paper's teacher, which is trained here."""
     standardised: tuple[str, ...] = ()
     """Streams whose dimensions are standardised by the training set. Open; the paper speaks of no normalisation."""
     projection: int = 512
@@ -48,9 +52,11 @@ class DakdConfig:
     temporal: Literal["tam", "disentangled", "attention", "lstm", "rnn", "gru", "cnn", "mtn", "none"] = "tam"
     """The teacher's and the student's temporal module (table 1); all but `tam` read the backbones side by side (open).
     `none` is a layer that sees one segment (table 4, without TAM)."""
-    reading: Literal["wide", "block"] = "wide"
-    """What "one hidden layer of 1024" means (A15): the width of query, key and value, and nothing after; or, `block`,
-    that of DeBERTa's feed-forward layer, after P-wide attention with output layer, residual and LayerNorm."""
+    reading: Literal["block", "wide"] = "block"
+    """What "one hidden layer of 1024" means (A15): a layer as DeBERTa has it, whose feed-forward part is so wide, after
+    P-wide attention with output layer, residual and LayerNorm; or, `wide`, the width of query, key and value, and
+    nothing after. Without the residual all of a short video's segments come out nearly alike: the block knows better
+    *when* (benchmarks/results/dakd.md)."""
     hidden: int = 1024
     """That width."""
     heads: int = 8
@@ -85,7 +91,7 @@ class DakdConfig:
     """Stretch an abnormal video's averaged scores to [0, 1]."""
     levels: tuple[Literal["prediction", "feature"], ...] = ("prediction", "feature")
     """Levels of distillation (table 4). Without `prediction` the student's scores learn by the teacher's own ranking
-    loss, as something must teach them (open)."""
+    loss, as something must teach them (open). A given teacher has no features of this kind: scores only."""
     alpha: float = 7.5
     """α, weight of the feature level."""
     tau: float = 10.0
@@ -123,6 +129,8 @@ class DakdConfig:
             raise UsageError(f"terms: one or more of {', '.join(TERMS)}, not '{','.join(self.terms)}'")
         if not self.levels:
             raise UsageError("levels: one or both of prediction, feature; a student of no level learns nothing")
+        if self.given and "prediction" not in self.levels:
+            raise UsageError("levels: a given teacher has scores, not features; prediction must be among them")
 
     @property
     def learns_from(self) -> tuple[str, ...]:
@@ -131,6 +139,10 @@ class DakdConfig:
     @property
     def runs_on(self) -> tuple[str, ...]:
         return (self.student,)
+
+    @property
+    def teacher_method(self) -> str:
+        return self.given or "dakd"
 
     @property
     def width(self) -> int:
@@ -330,9 +342,12 @@ class Dakd(nn.Module):
         self.config = config = config or DakdConfig()
         self.learns_from, self.runs_on = config.learns_from, config.runs_on  # type: ignore[misc]
         self.student = Network({config.student: widths[config.student]}, config)
-        self.teacher: Network | None = Network({name: widths[name] for name in config.backbones}, config)
+        self.teacher: Network | None = None
+        self.given: tuple[Any, ...] = ()  # not a module of this one: it is not learned, and not saved
+        if not config.given:
+            self.teacher = Network({name: widths[name] for name in config.backbones}, config)
         self.g: nn.Module | None = None
-        if "feature" in config.levels:
+        if "feature" in config.levels and not config.given:
             first, second = config.g
             self.g = nn.Sequential(nn.Linear(config.width, first), nn.ReLU(), nn.Linear(first, second))
         self.bins: Tensor
@@ -382,7 +397,7 @@ class Dakd(nn.Module):
         """Itself for scoring alone: teacher and g gone, the student's table of relative positions multiplied out. The
         scores stay."""
         self.teacher = self.g = None
-        self.kept = {}
+        self.given, self.kept = (), {}
         for module in self.student.modules():
             if isinstance(module, DisentangledAttention):
                 module.fold()
@@ -390,14 +405,17 @@ class Dakd(nn.Module):
 
     # ------------------------------------------------------------------------------------------------------ learning
 
-    def teach(self, network: "Dakd") -> None:
-        """Take over the teacher of a trained run, whatever backbone its own student has; `phases` has none to train
-        then.
+    def teach(self, network: Any) -> None:
+        """Take over the teacher of a trained run, whatever backbone its own student has, or the given run's method;
+        `phases` has none to train then.
 
         Raises:
             RuntimeError: it does not fit this configuration.
         """
-        assert self.teacher is not None
+        self.taught = True
+        if self.teacher is None:
+            self.given = (network.eval().requires_grad_(False),)
+            return
         if network.teacher is None:
             raise RuntimeError("it was made compact, and has no teacher any more")
         for name in NETWORK:
@@ -405,7 +423,6 @@ class Dakd(nn.Module):
             if own != other:
                 raise RuntimeError(f"{name} is {other}, here {own}")
         self.teacher.load_state_dict(network.teacher.state_dict())
-        self.taught = True
 
     def l_teacher(self, batch: Batch) -> dict[str, Tensor]:
         """Stage 1: the ranking loss of the teacher's scores."""
@@ -438,8 +455,7 @@ class Dakd(nn.Module):
         whole phase, and is made anew once the teacher has changed."""
         if not batch.rows:
             return self._ask(batch.streams, batch.labels)
-        assert self.teacher is not None
-        weights = chain(self.teacher.parameters(), self.teacher.buffers())
+        weights = chain(self._teacher.parameters(), self._teacher.buffers())
         stamp = [(weight.data_ptr(), weight._version) for weight in weights]
         if stamp != self.kept_of:
             self.kept, self.kept_of = {}, stamp
@@ -457,17 +473,31 @@ class Dakd(nn.Module):
     @torch.no_grad()
     def _ask(self, streams: Mapping[str, Tensor], labels_B: Tensor) -> Taught:
         """Ask the teacher, without dropout and without a gradient."""
-        assert self.teacher is not None
-        config, teacher = self.config, self.teacher.eval()
-        h_BTH = teacher.features(self._backbones(streams))
-        raw_BT = teacher.logits(h_BTH).sigmoid()
+        config, teacher = self.config, self._teacher.eval()
+        if isinstance(teacher, Network):
+            h_BTH = teacher.features(self._backbones(streams))
+            raw_BT = teacher.logits(h_BTH).sigmoid()
+        else:
+            score, needs = judge(teacher.to(labels_B.device))
+            raw_BT = score({name: streams[name] for name in needs}).float()
+            h_BTH = raw_BT[..., None]
         y_BT = refine(raw_BT, labels_B, epsilon=config.epsilon, passes=config.passes, min_max=config.min_max)
         judged = y_BT if config.delta_on == "refined" else raw_BT * (labels_B[:, None] > 0)
         return Taught(y_BT, judged >= config.delta, h_BTH if self.g is not None else h_BTH.new_empty(*y_BT.shape, 0))
 
+    @property
+    def _teacher(self) -> nn.Module:
+        """Its own, or the given one.
+
+        Raises:
+            UsageError: it was to be given, and was not.
+        """
+        if self.teacher is None and not self.given:
+            raise UsageError(f"this student learns from a run of {self.config.given}; name it, with --teacher RUN")
+        return self.teacher if self.teacher is not None else self.given[0]
+
     def phases(self) -> list[Phase]:
         """Teacher (unless there is one), then student with g."""
-        assert self.teacher is not None
         config = self.config
         self.kept = {}  # row numbers may mean other bags from here on
 
@@ -480,7 +510,17 @@ class Dakd(nn.Module):
 
         own = [{"params": list(self.g.parameters()), "lr": config.lr}] if self.g is not None else []
         student = phase("student", self.l_student, [*self.student.groups(config), *own])
-        return [student] if self.taught else [phase("teacher", self.l_teacher, self.teacher.groups(config)), student]
+        if self.taught or self.teacher is None:
+            return [student]
+        return [phase("teacher", self.l_teacher, self.teacher.groups(config)), student]
+
+
+def judge(method: Any) -> tuple[Callable[[dict[str, Tensor]], Tensor], tuple[str, ...]]:
+    """How a finished run's method scores as a teacher, and the streams that it needs for it: the teacher that it had,
+    where that is kept (DAKD's), goes before itself."""
+    if getattr(method, "teacher", None) is not None and hasattr(method, "teacher_scores"):
+        return method.teacher_scores, method.learns_from
+    return method, method.runs_on
 
 
 def segments_of(length: int, bins: int) -> Tensor:

@@ -52,7 +52,8 @@ class Method(Protocol):
     A method may have more, which is used where it is there:
 
     * `teacher_method`: the name of the method that teaches it, and `teach(network)`, which takes over a trained one, so
-      that `phases` need not train it;
+      that `phases` need not train it; a configuration with a field or property of that name decides otherwise. Where
+      its `given` is not empty, the teacher is not of the method's own kind: its streams are normalised as it learned;
     * `compact()`: itself for scoring alone, cheaper, with the same scores;
     * `because(streams)`: what the scores lean on, name → shares `(B, T)`;
     * `class_scores(streams)`: what kind of thing it is, `(B, T, K)` in [0, 1] for the K categories of `config.named`;
@@ -95,3 +96,8 @@ def runs_on(kind: type[Method], config: Any) -> tuple[str, ...]:
 def standardised(kind: type[Method], config: Any) -> tuple[str, ...]:
     """The streams that are standardised under a configuration, whatever is done to the others."""
     return tuple(getattr(config, "standardised", kind.standardised))
+
+
+def teacher_method(kind: type[Method], config: Any) -> str | None:
+    """The method that teaches it under a configuration; None where it learns by itself."""
+    return getattr(config, "teacher_method", getattr(kind, "teacher_method", None))

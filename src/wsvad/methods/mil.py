@@ -16,6 +16,8 @@ from wsvad.methods.method import Batch, Phase
 class MilConfig:
     """The official code's settings."""
 
+    stream: str = "rgb"
+    """The one stream that it reads; the paper's is rgb."""
     hidden: tuple[int, int] = (512, 32)
     """Widths of the two hidden layers; the second one is linear, as in the official model."""
     dropout: float = 0.6
@@ -39,6 +41,14 @@ class MilConfig:
     bags: int = 30
     """Normal bags in a batch, and as many abnormal ones."""
 
+    @property
+    def learns_from(self) -> tuple[str, ...]:
+        return (self.stream,)
+
+    @property
+    def runs_on(self) -> tuple[str, ...]:
+        return (self.stream,)
+
 
 class Mil(nn.Module):
     """Scores each segment by itself; only the ranking of bag maxima is supervised."""
@@ -52,9 +62,10 @@ class Mil(nn.Module):
     def __init__(self, widths: dict[str, int], config: MilConfig | None = None):
         super().__init__()
         self.config = config = config or MilConfig()
+        self.learns_from = self.runs_on = config.learns_from  # type: ignore[misc]
         first, second = config.hidden
         self.scorer = nn.Sequential(
-            nn.Linear(widths["rgb"], first), nn.ReLU(), nn.Dropout(config.dropout),
+            nn.Linear(widths[config.stream], first), nn.ReLU(), nn.Dropout(config.dropout),
             nn.Linear(first, second), nn.Dropout(config.dropout),
             nn.Linear(second, 1), nn.Sigmoid(),
         )  # fmt: skip
@@ -69,7 +80,7 @@ class Mil(nn.Module):
 
     def forward(self, streams: dict[str, Tensor]) -> Tensor:
         """`(B, T, D)` or `(B, C, T, D)` (crops are averaged) → scores `(B, T)` in [0, 1]."""
-        scores = self.scorer(streams["rgb"]).float().squeeze(-1)
+        scores = self.scorer(streams[self.config.stream]).float().squeeze(-1)
         return scores.mean(1) if scores.ndim == 3 else scores
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:

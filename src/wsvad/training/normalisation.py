@@ -48,6 +48,17 @@ class Normalisation:
         """Streams of any leading shape `(..., D)`, in any float type → float32."""
         return {name: self._one(name, stream.to(torch.float32)) for name, stream in streams.items()}
 
+    def like(self, other: "Normalisation") -> "Normalisation":
+        """The same, but with `other`'s way for the streams that both know."""
+        shared = self.kinds.keys() & other.kinds.keys()
+
+        def merged(own: dict[str, Tensor], theirs: dict[str, Tensor]) -> dict[str, Tensor]:
+            rest = {name: value for name, value in own.items() if name not in shared}
+            return rest | {name: value for name, value in theirs.items() if name in shared}
+
+        kinds = {name: other.kinds.get(name, kind) for name, kind in self.kinds.items()}
+        return Normalisation(kinds=kinds, mean=merged(self.mean, other.mean), std=merged(self.std, other.std))
+
     def same(self, other: "Normalisation") -> bool:
         """Whether it does the same as `other`, up to rounding, to the streams that it knows."""
         return all(other.kinds.get(name) == kind for name, kind in self.kinds.items()) and all(
