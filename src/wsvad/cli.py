@@ -7,7 +7,7 @@ imported, so that `wsvad --help` and mistakes answer at once.
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -111,7 +111,7 @@ def train(
     dataset = open_folder(folder, labels, intervals, seed=protocol.first_seed)
     fitted, failed = train_detector(
         dataset,
-        resolved(streams, console),
+        resolved(learned(streams, [(method, config)]), console),
         method,
         config,
         protocol,
@@ -341,7 +341,8 @@ def bench(
     names = methods.split(",")
     configs = {name: METHODS[name].config_class() for name in names}
     configs = {n: narrowed(c, modalities if hasattr(c, "modalities") else None) for n, c in configs.items()}
-    rows = run_bench(data, configs, protocol, streams=resolved(streams, console), features=features, out=out)
+    streams = resolved(learned(streams, configs.items()), console)
+    rows = run_bench(data, configs, protocol, streams=streams, features=features, out=out)
     if json:
         print_json({"rows": rows})
     else:
@@ -351,24 +352,26 @@ def bench(
 
 def ablate(
     method: str,
-    table: str,
     data: str,
     config: Any,
     protocol: Any,
     streams: dict[str, str],
+    table: str | None = None,
+    figure: str | None = None,
     modalities: str | None = None,
     features: Path | None = None,
     to: str | None = None,
     to_features: Path | None = None,
     out: Path = Path("runs/ablate"),
 ) -> int:
-    """Train and measure the rows of a paper's table on any dataset, over seeds.
+    """Train and measure the rows of a paper's table or figure on any dataset, over seeds.
 
     Tables of one out folder share their runs. Beside the paper's tables there are questions that it leaves open.
 
     Args:
         method: Method whose table it is.
         table: Number of the paper's table, or a question; a wrong one is answered with those that there are.
+        figure: Number of the paper's figure, instead of a table.
         data: Dataset folder, or toy for the simulated camera.
         modalities: Streams that the method learns from beside rgb, joined by commas; by default all that it can.
         features: Feature folder, by default in the out folder (toy has its own); what is missing is extracted.
@@ -383,19 +386,21 @@ def ablate(
     from wsvad.evaluation.bench import open_data
 
     console = Console(stderr=True)
-    chosen = ablation(method, table)
-    dataset, features = open_data(data, resolved(streams, console), features, out, console)
+    if (table is None) == (figure is None):
+        raise UsageError("name a --table or a --figure")
+    name = table or f"figure-{figure}"
+    chosen, config = ablation(method, name), narrowed(config, modalities)
+    streams = resolved(learned(streams, [(row.method, row.config) for row in chosen.rows(config)]), console)
+    dataset, features = open_data(data, streams, features, out, console)
     elsewhere = (
         Elsewhere(dataset=open_folder(to, need_videos=False), features=to_features) if to and to_features else None
     )
-    results = run_ablation(
-        chosen, narrowed(config, modalities), dataset, features, protocol, out, elsewhere=elsewhere, console=console
-    )
+    results = run_ablation(chosen, config, dataset, features, protocol, out, elsewhere=elsewhere, console=console)
     print(as_markdown(results), end="")
     seeds = "one seed" if protocol.seeds == 1 else f"{protocol.seeds} seeds"
     where = f"{dataset.name} → {elsewhere.dataset.name}" if elsewhere else dataset.name
     note = f"{where}; percent, mean ± standard deviation over {seeds}, last iteration."
-    write_results(out, f"{method}-{table}", chosen.title, note, results)
+    write_results(out, f"{method}-{name}", chosen.title, note, results)
     return 0
 
 
@@ -457,6 +462,15 @@ def resolved(streams: dict[str, str], console: Any) -> dict[str, str]:
         if sentence:
             console.print(sentence, highlight=False)
     return specs
+
+
+def learned(streams: dict[str, str], methods: Iterable[tuple[str, Any]]) -> dict[str, str]:
+    """The streams that some of the methods, under their configurations, learn from: no other is worth encoding."""
+    from wsvad.methods import METHODS
+    from wsvad.methods.method import learns_from
+
+    wanted = {stream for name, config in methods for stream in learns_from(METHODS[name], config)}
+    return {stream: spec for stream, spec in streams.items() if stream in wanted}
 
 
 def narrowed(config: Any, modalities: str | None) -> Any:

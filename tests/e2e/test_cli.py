@@ -195,23 +195,39 @@ def test_a_second_backbone_is_a_stream_by_any_name(videos, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("table", "rows"),
+    ("name", "rows"),
     [
-        ("1", [f"{kind}, {who}" for kind in ("mtn", "attention", "lstm", "rnn", "disentangled", "gru", "cnn", "tam")
+        ("table 1", [f"{kind}, {who}" for kind in ("mtn", "attention", "lstm", "rnn", "disentangled", "gru", "cnn", "tam")
                for who in ("student", "teacher")]),
-        ("4", ["without TAM", "without NCE", "without BCE", "without min–max", "without moving average",
+        ("table 4", ["without TAM", "without NCE", "without BCE", "without min–max", "without moving average",
                "DAKD student", "DAKD teacher"]),
-        ("5", [row for term in ("self", "cross", "c2p", "p2c", "all") for row in (term, f"{term}, teacher")]),
+        ("table 5", [row for term in ("self", "cross", "c2p", "p2c", "all") for row in (term, f"{term}, teacher")]),
+        ("table gain", ["mil on rgb", "DAKD student", "DAKD teacher"]),
+        ("figure 4", ["rgb"]),
+        ("figure 5", ["DAKD student", "τ = 1", "τ = 5", "τ = 15", "τ = 20", "α = 1", "α = 2.5", "α = 5", "α = 10",
+                      "k = 1", "k = 5", "k = 10", "k = 32", "δ = 0.5", "δ = 0.7", "δ = 0.8", "δ = 0.95"]),
     ],
 )  # fmt: skip
-def test_tables_of_dakd_are_commands(features, table, rows, tmp_path, capsys):
+def test_tables_and_figures_of_dakd_are_commands(features, name, rows, tmp_path, capsys):
     folder, streams = features
+    kind, number = name.split()
     small = ["--config.hidden", "32", "--config.projection", "16", "--config.backbones", "[rgb]", "--iterations", "3"]
-    command = ["ablate", "dakd", "--table", table, "--data", str(folder), "--features", str(streams), "--points", "1"]
+    command = [
+        "ablate",
+        "dakd",
+        f"--{kind}",
+        number,
+        "--data",
+        str(folder),
+        "--features",
+        str(streams),
+        "--points",
+        "1",
+    ]
     assert main([*command, *small, "--out", str(tmp_path / "out")]) == 0
     lines = capsys.readouterr().out.splitlines()[2:]
     assert sorted(line.split(" | ")[0].removeprefix("| ") for line in lines) == sorted(rows)
-    assert (tmp_path / "out" / f"dakd-{table}.svg").is_file()
+    assert (tmp_path / "out" / f"dakd-{name.replace(' ', '-').removeprefix('table-')}.svg").is_file()
 
 
 def test_fit_evaluate_and_bench_agree(features, tmp_path, capsys):

@@ -104,7 +104,9 @@ def run_ablation(
 
 def slug(label: str) -> str:
     """A label as the name of a folder."""
-    return re.sub(r"[^\w]+", "-", label.lower().replace("π", "pi")).strip("-")
+    for letter, name in zip("πταδλ", ("pi", "tau", "alpha", "delta", "lambda"), strict=True):
+        label = label.replace(letter, name)
+    return re.sub(r"[^\w]+", "-", label.lower()).strip("-")
 
 
 def measured(experiment: Experiment, row: Row, elsewhere: Elsewhere | None) -> dict[str, dict[str, Any]]:

@@ -5,12 +5,14 @@ A new method adds a function here and a line to `ABLATIONS`.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any, Literal
 
 from torch import Tensor
 
 from wsvad.layers.disentangled import TERMS
 from wsvad.methods.dakd import DakdConfig
+from wsvad.methods.mil import MilConfig
 from wsvad.methods.pi_vad import PiVadConfig
 
 Score = Callable[[Any, dict[str, Tensor]], Tensor]
@@ -149,17 +151,22 @@ def _temporal(config: DakdConfig) -> list[Row]:
     return [row for pair in zip(students, teachers, strict=True) for row in pair]
 
 
+def _pupil(config: DakdConfig, label: str, **fields: Any) -> Row:
+    """A student of the same teacher as the whole."""
+    return replace(_dakd(config, label, **fields), teacher=STUDENT)
+
+
 def _components(config: DakdConfig) -> list[Row]:
     """Table 4."""
     whole = _dakd(config)
     return [
-        _dakd(config, "without TAM", temporal="none"),
-        _dakd(config, "without NCE", levels=("prediction",)),
-        _dakd(config, "without BCE", levels=("feature",)),
-        _dakd(config, "without min–max", min_max=False),
-        _dakd(config, "without moving average", epsilon=0),
         whole,
         _dakd_teacher(whole, "DAKD teacher"),
+        _dakd(config, "without TAM", temporal="none"),
+        _pupil(config, "without NCE", levels=("prediction",)),
+        _pupil(config, "without BCE", levels=("feature",)),
+        _pupil(config, "without min–max", min_max=False),
+        _pupil(config, "without moving average", epsilon=0),
     ]
 
 
@@ -167,6 +174,30 @@ def _terms(config: DakdConfig) -> list[Row]:
     """Table 5, by the teacher, which alone has a cross term."""
     rows = [*(_dakd(config, term, terms=(term,)) for term in TERMS), _dakd(config, "all")]
     return [row for own in rows for row in (own, _dakd_teacher(own, f"{own.label}, teacher"))]
+
+
+def _backbones(config: DakdConfig) -> list[Row]:
+    """Figure 4: the teacher of each subset of the backbones."""
+    subsets = [chosen for n in range(1, len(config.backbones) + 1) for chosen in combinations(config.backbones, n)]
+    rows = [_dakd(config, " + ".join(b), backbones=b, student=b[0]) for b in subsets]
+    return [replace(row, score=lambda method, streams: method.teacher_scores(streams)) for row in rows]
+
+
+def _sweeps(config: DakdConfig) -> list[Row]:
+    """Figure 5: one setting at a time; the paper prints curves without their points, so these are ours."""
+    tau = [_pupil(config, f"τ = {value:g}", tau=value) for value in (1.0, 5.0, 15.0, 20.0)]
+    alpha = [_pupil(config, f"α = {value:g}", alpha=value) for value in (1.0, 2.5, 5.0, 10.0)]
+    k = [_dakd(config, f"k = {value}", k=value) for value in (1, 5, 10, 32)]
+    delta = [_pupil(config, f"δ = {value:g}", delta=value) for value in (0.5, 0.7, 0.8, 0.95)]
+    return [_dakd(config), *tau, *alpha, *k, *delta]
+
+
+def _gain(config: DakdConfig) -> list[Row]:
+    """What each backbone gives by itself, what all of them give, and what a student of each keeps of it."""
+    alone = [Row(label=f"mil on {b}", method="mil", config=MilConfig(stream=b)) for b in config.backbones]
+    whole = _dakd(config)
+    others = [_pupil(config, f"student on {b}", student=b) for b in config.backbones if b != config.student]
+    return [*alone, whole, _dakd_teacher(whole, "DAKD teacher"), *others]
 
 
 ABLATIONS: dict[str, dict[str, Ablation]] = {
@@ -184,6 +215,9 @@ ABLATIONS: dict[str, dict[str, Ablation]] = {
         "1": Ablation(title="Table 1: temporal modules", rows=_temporal),
         "4": Ablation(title="Table 4: components", rows=_components),
         "5": Ablation(title="Table 5: attention terms", rows=_terms),
+        "figure-4": Ablation(title="Figure 4: backbones of the teacher", rows=_backbones),
+        "figure-5": Ablation(title="Figure 5: τ, α, k and δ", rows=_sweeps),
+        "gain": Ablation(title="One backbone alone, all together, and what a student keeps", rows=_gain),
     },
 }
 """Method → table → its rows."""
