@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 HERE = Path(__file__).parent
-PARTS = ("video", "loader", "networks", "inductors", "metrics")
+PARTS = ("video", "loader", "networks", "inductors", "motar", "metrics")
 
 
 def main() -> None:
