@@ -285,30 +285,35 @@ def evaluate(
     labels: Path | None = None,
     intervals: Path | None = None,
     features: Path | None = None,
+    compat: Literal["vadclip"] | None = None,
     json: bool = False,
 ) -> int:
     """Measure a run, or a scores file of any system.
 
     Args:
-        what: A scores file (.npz with video, frames, score and optionally label), or a run folder.
+        what: A scores file (.npz with video, frames, score and optionally label, class_score and categories), or a run
+            folder.
         data: Dataset folder to take the truth from; for a run by default the metrics of its own test videos.
         labels: labels.csv, if it is not in the data folder.
         intervals: intervals.csv, if it is not beside the labels.
         features: Feature folder of that dataset, when a run is measured on it.
+        compat: vadclip gives mAP as that paper's evaluator computes it, to compare with numbers that were so made.
         json: Print the metrics as JSON.
     """
     from rich.console import Console
 
     from wsvad.datasets.folder import open_folder
     from wsvad.evaluation.measure import measure
-    from wsvad.evaluation.table import table
+    from wsvad.evaluation.table import categories_table, table
 
     dataset = open_folder(data, labels, intervals, need_videos=False) if data else None
-    metrics, categories = measure(what, dataset, features)
+    found = measure(what, dataset, features, compat)
     if json:
-        print_json(metrics)
+        print_json(found.metrics)
+    elif found.per_category_ap:
+        Console().print(table(found.metrics), categories_table(found.per_category, found.per_category_ap))
     else:
-        Console().print(table(metrics, categories))
+        Console().print(table(found.metrics, found.per_category))
     return 0
 
 

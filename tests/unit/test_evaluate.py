@@ -64,7 +64,7 @@ def test_evaluate_agrees_with_scikit_learn_on_frames(videos):
     abnormal = np.isin(number, number[label == 1])
     means = np.array([score[number == i].astype(np.float64).mean().round(9) for i in range(len(videos))])
     metrics = evaluate([Curve.of(*video) for video in videos])
-    assert set(metrics) == KEYS == set(NAMES)
+    assert set(metrics) == KEYS < set(NAMES)
     assert metrics == pytest.approx(
         {
             "auc": roc_auc_score(label, score),

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from wsvad.datasets.categories import UNNAMED, categories_of, names_of
 from wsvad.datasets.dataset import Dataset, Interval, LabelledVideo
 from wsvad.errors import WsvadError
 
@@ -216,6 +217,7 @@ def _folders_as_labels(root: Path) -> list[LabelledVideo]:
 
 def _with_truth(videos: list[LabelledVideo], table: Path) -> list[LabelledVideo]:
     by_name = {video.name: video for video in videos}
+    known = categories_of(videos)
     intervals: dict[str, list[Interval]] = defaultdict(list)
     for place, row in _rows(table, {"video", "start_frame", "end_frame"}):
         name = row["video"]
@@ -229,6 +231,11 @@ def _with_truth(videos: list[LabelledVideo], table: Path) -> list[LabelledVideo]
             raise WsvadError(f"{place}: frames of {name} must be whole numbers") from None
         if not 0 <= start < end:
             raise WsvadError(f"{place}: interval [{start}, {end}) of {name} is empty or begins before frame 0")
+        if unknown := [one for one in names_of(row.get("category", "")) if known and one not in (*known, UNNAMED)]:
+            raise WsvadError(
+                f"{place}: no video of the labels is of the category '{unknown[0]}'; correct it, or the labels "
+                f"({', '.join(known)})"
+            )
         intervals[name].append(Interval(start=start, end=end, category=row.get("category") or by_name[name].category))
     for video in videos:
         if video.split == "test" and video.label == 1 and video.name not in intervals:

@@ -16,6 +16,7 @@ from wsvad.datasets.bags import load_bags
 from wsvad.datasets.dataset import Bag, Dataset, one_bag
 from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.ablations import ABLATIONS, Ablation, Row, Score
+from wsvad.evaluation.classes import evaluate_classes, score_classes
 from wsvad.evaluation.cost import executed_weights, multiply_adds, snippets_per_second
 from wsvad.evaluation.curves import evaluate
 from wsvad.evaluation.experiment import Experiment, training_progress
@@ -26,7 +27,8 @@ from wsvad.files import atomic, write_text
 from wsvad.training.normalisation import Normalisation
 from wsvad.training.run import TrainedMethod, load_method
 
-METRICS = ("auc", "auc_abnormal", "auc_constant", "ap", "video_auc")
+METRICS = ("auc", "auc_abnormal", "auc_constant", "ap", "video_auc", "map@0.1", "category_accuracy")
+"""Columns, the last two where a method gives class scores."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +122,8 @@ def measured(experiment: Experiment, row: Row, elsewhere: Elsewhere | None) -> d
         trained = load_method(experiment.out / f"seed-{seed}")
         check_widths(trained, bags, features)
         scores = scored(trained.method, bags, trained.normalisation, row.score)
-        each.append(evaluate(Experiment.curves(dataset.test, bags, scores)))
+        classes = score_classes(trained.method, dataset.test, bags, trained.normalisation)
+        each.append(evaluate(Experiment.curves(dataset.test, bags, scores)) | evaluate_classes(classes)[0])
     return over_seeds(each)
 
 
@@ -158,9 +161,14 @@ def costs_of(experiment: Experiment) -> dict[str, float]:
 
 def as_markdown(results: Sequence[Result]) -> str:
     """Percent, mean ± standard deviation over seeds, after the last iteration."""
-    head = ["", *METRICS, *results[0].costs]
+    names = [name for name in METRICS if any(name in r.metrics for r in results)]
+    head = ["", *names, *results[0].costs]
     body = [
-        [r.label, *(with_spread(r.metrics[name]) for name in METRICS), *(f"{v:,.4g}" for v in r.costs.values())]
+        [
+            r.label,
+            *(with_spread(r.metrics[name]) if name in r.metrics else "–" for name in names),
+            *(f"{v:,.4g}" for v in r.costs.values()),
+        ]
         for r in results
     ]
     return "".join(f"| {' | '.join(line)} |\n" for line in [head, ["---"] * len(head), *body])

@@ -24,6 +24,8 @@ TOY_VIDEOS = 96
 """Videos of the dataset `toy`."""
 COLUMNS = ("auc", "auc_abnormal", "auc_constant", "ap", "video_auc", "far")
 """Metrics in the printed table; the files have all."""
+OF_CLASSES = ("map@0.1", "category_accuracy")
+"""Those beside them where a method gives class scores."""
 
 
 def run_bench(
@@ -118,30 +120,39 @@ def rows_of(metrics: dict[str, Any], seconds: float | None = None) -> list[dict[
     ]
 
 
-def cells(row: dict[str, Any]) -> list[str]:
-    """A row as text: percent, mean ± standard deviation over seeds."""
-    values = [row["metrics"][name] for name in COLUMNS]
-    texts = [with_spread(value) for value in values]
-    seeds = len(values[0]["values"])
+def columns(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    """The metrics that the printed table has."""
+    return (*COLUMNS, *(name for name in OF_CLASSES if any(name in row["metrics"] for row in rows)))
+
+
+def cells(row: dict[str, Any], names: Sequence[str]) -> list[str]:
+    """A row as text: percent, mean ± standard deviation over seeds; a dash where the method has no such metric."""
+    values = [row["metrics"].get(name) for name in names]
+    texts = ["–" if value is None else with_spread(value) for value in values]
+    seeds = len(row["metrics"][COLUMNS[0]]["values"])
     seconds = "–" if row["seconds"] is None else f"{row['seconds']:.0f}"
     return [row["data"], row["method"], row["selection"].replace("_", " "), *texts, str(seeds), seconds]
 
 
-HEAD = ("data", "method", "selection", *COLUMNS, "seeds", "seconds")
+def lines(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
+    """Head and body of the table."""
+    names = columns(rows)
+    return [["data", "method", "selection", *names, "seeds", "seconds"], *(cells(row, names) for row in rows)]
 
 
 def as_table(rows: Sequence[dict[str, Any]]) -> Table:
     """For the terminal."""
-    table = Table(*HEAD)
-    for row in rows:
-        table.add_row(*cells(row))
+    head, *body = lines(rows)
+    table = Table(*head)
+    for line in body:
+        table.add_row(*line)
     return table
 
 
 def as_markdown(rows: Sequence[dict[str, Any]]) -> str:
     """For a results page; percent, mean ± standard deviation over seeds."""
-    lines = [HEAD, ["---"] * len(HEAD), *map(cells, rows)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    head, *body = lines(rows)
+    return "".join(f"| {' | '.join(line)} |\n" for line in [head, ["---"] * len(head), *body])
 
 
 def as_csv(rows: Sequence[dict[str, Any]]) -> str:

@@ -12,7 +12,7 @@ is calibrated on. The *fit* learns from all training videos. Its one curve of te
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import isnan
@@ -27,11 +27,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from wsvad import __version__
 from wsvad.datasets.bags import PackedBags, PassportCheck, load_bags, longest, pack
+from wsvad.datasets.categories import with_categories
 from wsvad.datasets.dataset import Bag, Dataset, LabelledVideo
 from wsvad.datasets.folder import hold_out
 from wsvad.errors import UsageError, WsvadError
+from wsvad.evaluation.classes import evaluate_classes, score_classes
 from wsvad.evaluation.curves import Curve, evaluate, per_category
 from wsvad.evaluation.protocol import Protocol, under_budget
+from wsvad.evaluation.scores_file import write_scores
 from wsvad.evaluation.selection import SELECTIONS, choose, over_seeds
 from wsvad.files import read_json, without_nan, write_json, write_text
 from wsvad.methods import METHODS
@@ -39,7 +42,7 @@ from wsvad.methods.method import Phase, learns_from, runs_on, standardised, teac
 from wsvad.training.loop import run_phases
 from wsvad.training.normalisation import Kind, Normalisation
 from wsvad.training.run import TrainedMethod, load_method, save_method
-from wsvad.training.scoring import reconstruction_error, score_bags
+from wsvad.training.scoring import class_score_bags, reconstruction_error, score_bags
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +75,9 @@ class Experiment:
     teacher: Path | None = None
     """Run folder of a trained teacher, for a method that has one; by default the method trains its own."""
     progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        self.config, self.remarks = with_categories(self.config, self.dataset)
 
     # ------------------------------------------------------------------------------------------ data
 
@@ -190,6 +196,9 @@ class Experiment:
             WsvadError: the folder holds a run with other settings.
         """
         self.claim()
+        if self.progress:
+            for remark in self.remarks:
+                self.progress.console.print(f"note: {remark}", highlight=False)
         seeds = self.seeds
         results = [self.one_seed(seed) for seed in seeds]
         first = self.out / f"seed-{seeds[0]}"
@@ -236,15 +245,19 @@ class Experiment:
         selection = self.selection_fit(seed, folder)
         method = self.build(seed)
         kept: dict[str, np.ndarray] = {}
+        by_category: dict[str, dict[str, float]] = {}
 
         def at_point(phase: Phase, iteration: int, loss: dict[str, float]) -> dict[str, Any]:
             scores = score_bags(method, self.test_bags, self.normalisation, self.protocol.device)
             kept.update(zip((bag.video for bag in self.test_bags), scores, strict=True))
-            return {"test": evaluate(self.curves(self.dataset.test, self.test_bags, scores))}
+            metrics, ap = self.measured(method, scores)
+            by_category.update(ap)
+            return {"test": metrics}
 
         history = self.fit(method, seed, folder / "fit.checkpoint", at_point, f"seed {seed}")
         if not kept:  # the run was stopped after its last point
             at_point(self.phases(method)[-1], 0, {})
+        self.keep_class_scores(folder, method, kept)
         trained = TrainedMethod(
             name=self.name,
             method=method.cpu(),
@@ -262,6 +275,7 @@ class Experiment:
             "seed": seed,
             "metrics": choose(history, selection["iteration"]),
             "per_category": per_category(self.curves(self.dataset.test, self.test_bags, last)),
+            "per_category_ap": by_category,
             "selection": selection,
             "test_scores": {name: scores.tolist() for name, scores in kept.items()},
             "parameters": sum(parameter.numel() for parameter in method.parameters()),
@@ -333,6 +347,24 @@ class Experiment:
             device=self.protocol.device,
         )
 
+    def measured(self, method: Any, scores: Sequence[np.ndarray]) -> tuple[dict[str, float], dict[str, Any]]:
+        """Metrics of test scores, and of the class scores of a method that gives them; AP of each category."""
+        videos, bags = self.dataset.test, self.test_bags
+        classes = score_classes(method, videos, bags, self.normalisation, self.protocol.device)
+        metrics, by_category = evaluate_classes(classes)
+        return evaluate(self.curves(videos, bags, scores)) | metrics, by_category
+
+    def keep_class_scores(self, folder: Path, method: Any, scores: Mapping[str, np.ndarray]) -> None:
+        """`test_scores.npz`, a scores file of the test videos, for a method that gives class scores."""
+        if not hasattr(method, "class_scores"):
+            return
+        found = class_score_bags(method, self.test_bags, self.normalisation, self.protocol.device)
+        each = [scores[bag.video] for bag in self.test_bags]
+        curves = self.curves(self.dataset.test, self.test_bags, each)
+        of_frames = {c.video: np.repeat(classes, c.lengths, axis=0) for c, classes in zip(curves, found, strict=True)}
+        frame_scores = {curve.video: curve.frame_scores for curve in curves}
+        write_scores(folder / "test_scores.npz", frame_scores, classes=(method.config.named, of_frames))
+
     @staticmethod
     def curves(videos: Sequence[LabelledVideo], bags: Sequence[Bag], scores: Sequence[np.ndarray]) -> list[Curve]:
         """What `evaluate` takes: each video's scores with the frames that they stand for, and the truth."""
@@ -360,6 +392,11 @@ class Experiment:
             "parameters": results[0]["parameters"],
             "selection": selection,
             "per_category": over_seeds([result["per_category"] for result in results]),
+            "per_category_ap": {
+                name: over_seeds([result["per_category_ap"][name] for result in results])
+                for name in results[0].get("per_category_ap", {})
+            },
+            "remarks": self.remarks,
             "reconstruction": over_seeds([result["selection"]["reconstruction"] for result in results]),
         }
 

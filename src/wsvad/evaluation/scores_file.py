@@ -1,11 +1,12 @@
 """The scores file: frame scores of many videos in one `.npz`, for comparing systems without their features.
 
 `video` holds N names, `frames` N lengths, `score` the frame scores of all videos one after the other, and `label`,
-which may be missing, their truth (0 or 1).
+which may be missing, their truth (0 or 1). A system that tells kinds of anomaly apart adds `class_score`, K numbers a
+frame, and `categories`, K names, of which one may be "normal".
 """
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +14,12 @@ import numpy as np
 
 from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.errors import WsvadError
+from wsvad.evaluation.classes import NORMAL, Classes, Compat, beside_truth
 from wsvad.evaluation.curves import Curve, check_length, truth
 from wsvad.files import atomic
-from wsvad.video.clock import positive_frames
+from wsvad.video.clock import SNIPPET, positive_frames
+
+KEYS = ("video", "frames", "score", "label", "class_score", "categories")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -26,10 +30,17 @@ class VideoScores:
     """`(F,)`."""
     label: np.ndarray | None
     """`(F,)`, 1 where a frame is abnormal; None where the file does not say."""
+    class_score: np.ndarray | None = None
+    """`(F, K)`; None where the file does not say."""
+    categories: tuple[str, ...] = ()
+    """Names of the K columns."""
 
 
 def write_scores(
-    path: Path | str, scores: Mapping[str, np.ndarray], labels: Mapping[str, np.ndarray] | None = None
+    path: Path | str,
+    scores: Mapping[str, np.ndarray],
+    labels: Mapping[str, np.ndarray] | None = None,
+    classes: tuple[Sequence[str], Mapping[str, np.ndarray]] | None = None,
 ) -> None:
     """Write a scores file.
 
@@ -37,6 +48,7 @@ def write_scores(
         path: the `.npz` file.
         scores: each video's `(F,)` frame scores (`Curve.frame_scores`), in the order that they are to be kept in.
         labels: each video's `(F,)` frame labels, 0 or 1.
+        classes: K categories, and each video's `(F, K)` frame scores of them.
 
     Raises:
         WsvadError: the file cannot be written, or would not be read back.
@@ -48,6 +60,9 @@ def write_scores(
     }
     if labels is not None:
         arrays["label"] = np.concatenate([np.zeros(0, np.uint8), *(labels[video] for video in scores)])
+    if classes is not None:
+        arrays["categories"] = np.array(list(classes[0]), dtype=str)
+        arrays["class_score"] = np.concatenate([classes[1][video] for video in scores])
     _split(Path(path), arrays)
     with atomic(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
@@ -62,7 +77,7 @@ def read_scores(path: Path | str) -> dict[str, VideoScores]:
     path = Path(path)
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in ("video", "frames", "score", "label") if key in file}
+            arrays = {key: file[key] for key in KEYS if key in file}
     except FileNotFoundError:
         raise WsvadError(f"{path}: there is no such file") from None
     except (OSError, EOFError, ValueError, TypeError, AttributeError, zipfile.BadZipFile) as error:
@@ -80,11 +95,12 @@ def _split(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, VideoScores]:
     for key in ("video", "frames", "score"):
         insist(key in arrays, f"has no '{key}'")
     video, frames, score, label = arrays["video"], arrays["frames"], arrays["score"], arrays.get("label")
-    for key, kinds in {"video": "U", "frames": "iu", "score": "fiu", "label": "iubf"}.items():
+    kinds = {"video": "U", "frames": "iu", "score": "fiu", "label": "iubf", "class_score": "fiu", "categories": "U"}
+    for key, allowed in kinds.items():
         if key in arrays:
-            found = arrays[key]
-            insist(found.ndim == 1, f"'{key}' has shape {found.shape} instead of one dimension")
-            insist(found.dtype.kind in kinds or not found.size, f"'{key}' cannot be of type {found.dtype}")
+            found, wanted = arrays[key], 2 if key == "class_score" else 1
+            insist(found.ndim == wanted, f"'{key}' has shape {found.shape}, {wanted} dimension(s) are wanted")
+            insist(found.dtype.kind in allowed or not found.size, f"'{key}' cannot be of type {found.dtype}")
     insist(video.size, "holds no videos")
     insist(frames.size == video.size, f"{video.size} videos but {frames.size} lengths")
     names, times = np.unique(video, return_counts=True)
@@ -100,10 +116,33 @@ def _split(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, VideoScores]:
         odd = label[(label != 0) & (label != 1)]
         insist(not odd.size, f"holds a label {odd[0] if odd.size else ''}; only 0 and 1 are allowed")
         label = label.astype(np.uint8)
+    classes, categories = _classes(arrays, insist)
     return {
-        str(name): VideoScores(score=score[end - n : end], label=None if label is None else label[end - n : end])
+        str(name): VideoScores(
+            score=score[end - n : end],
+            label=None if label is None else label[end - n : end],
+            class_score=None if classes is None else classes[end - n : end],
+            categories=categories,
+        )
         for name, n, end in zip(video, frames.astype(np.int64), ends, strict=True)
     }
+
+
+def _classes(
+    arrays: Mapping[str, np.ndarray], insist: Callable[[object, str], None]
+) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Class scores with their names, checked."""
+    if not {"class_score", "categories"} & arrays.keys():
+        return None, ()
+    for key, other in (("class_score", "categories"), ("categories", "class_score")):
+        insist(key in arrays, f"has '{other}' but no '{key}'")
+    scores, names = arrays["class_score"], [str(name) for name in arrays["categories"]]
+    wanted = (arrays["score"].size, len(names))
+    insist(scores.shape == wanted, f"'class_score' has shape {scores.shape} instead of {wanted}, frames and categories")
+    insist(len(set(names)) == len(names), "two of its categories have the same name")
+    insist(not np.isnan(scores).any(), "has class scores that are not numbers (NaN)")
+    insist(set(names) - {NORMAL}, "names no category of anomaly")
+    return scores, tuple(names)
 
 
 def curves_from_scores_file(path: Path | str, dataset: Dataset | None = None) -> list[Curve]:
@@ -118,6 +157,40 @@ def curves_from_scores_file(path: Path | str, dataset: Dataset | None = None) ->
     scores = read_scores(path)
     if dataset is None:
         return [_curve(name, video, None) for name, video in scores.items()]
+    listed = _listed(path, scores, dataset)
+    return [_curve(name, video, listed[name]) for name, video in scores.items()]
+
+
+def classes_from_scores_file(path: Path | str, dataset: Dataset, compat: Compat | None = None) -> Classes | None:
+    """Read the class scores of a scores file beside the dataset's truth; None where it has none.
+
+    Raises:
+        WsvadError: as `curves_from_scores_file`; with `compat`, scores that change within a snippet of 16 frames,
+            which that evaluator cannot see.
+    """
+    scores = read_scores(path)
+    listed = _listed(path, scores, dataset)
+    told, lengths = [], []
+    for name, video in scores.items():
+        if video.class_score is None:
+            return None
+        check_length(listed[name], len(video.score))
+        starts = np.append(0, np.flatnonzero((video.class_score[1:] != video.class_score[:-1]).any(1)) + 1)
+        if compat:
+            if (starts % SNIPPET).any():
+                raise WsvadError(
+                    f"{path}: class scores of '{name}' change within a snippet of {SNIPPET} frames, which VadCLIP's "
+                    "evaluator cannot see; leave --compat out"
+                )
+            starts = np.arange(0, len(video.score), SNIPPET)
+        told.append(video.class_score[starts])
+        lengths.append(np.diff(starts, append=len(video.score)))
+    categories = next(iter(scores.values())).categories
+    return beside_truth(categories, [listed[name] for name in scores], told, lengths)
+
+
+def _listed(path: Path | str, scores: Mapping[str, VideoScores], dataset: Dataset) -> dict[str, LabelledVideo]:
+    """The dataset's test videos by name: the same as the file's."""
     listed = {video.name: video for video in dataset.test}
     if missing := [name for name in listed if name not in scores]:
         raise WsvadError(
@@ -129,7 +202,7 @@ def curves_from_scores_file(path: Path | str, dataset: Dataset | None = None) ->
             f"{path}: '{unknown[0]}' is not a test video of {dataset.name} ({len(unknown)} such); "
             "evaluate it on the dataset that it was scored on"
         )
-    return [_curve(name, video, listed[name]) for name, video in scores.items()]
+    return listed
 
 
 def _curve(name: str, video: VideoScores, listed: LabelledVideo | None) -> Curve:

@@ -5,6 +5,8 @@ from typing import Any
 
 from rich.table import Table
 
+from wsvad.metrics.detection import IOUS
+
 NAMES = {
     "auc": "frame AUC, all videos",
     "auc_abnormal": "frame AUC, abnormal videos only",
@@ -14,6 +16,9 @@ NAMES = {
     "ap_abnormal": "frame average precision, abnormal videos only",
     "video_auc": "video AUC (highest score against label)",
     "far": "frames of normal videos that score 0.5 or more",
+    **{f"map@{iou:g}": f"mean average precision of intervals, IoU {iou:g}" for iou in IOUS},
+    "map": "mean average precision of intervals, mean of these",
+    "category_accuracy": "true intervals whose likeliest category is right",
 }
 """What each key of the metrics file is, in words, in reading order."""
 
@@ -36,6 +41,19 @@ def table(metrics: Mapping[str, float], per_category: Mapping[str, float] | None
     return result
 
 
+def categories_table(per_category: Mapping[str, float], per_category_ap: Mapping[str, Mapping[str, float]]) -> Table:
+    """A row a category: frame AUC of its abnormal videos, and average precision of its intervals at each IoU."""
+    columns = list(dict.fromkeys(name for each in per_category_ap.values() for name in each))
+    result = Table("category, %")
+    for head in ("frame AUC", *(name.replace("ap@", "AP@") for name in columns)):
+        result.add_column(head, justify="right")
+    for category in dict.fromkeys((*per_category, *per_category_ap)):
+        precisions = per_category_ap.get(category, {})
+        values = [per_category.get(category, float("nan")), *(precisions.get(name, float("nan")) for name in columns)]
+        result.add_row(category, *map(_percent, values))
+    return result
+
+
 SELECTIONS = {"last": "last", "held_out": "held out", "best_on_test": "best on test"}
 """Column heads of the selections of `metrics.json`."""
 
@@ -46,8 +64,8 @@ def selections_table(selections: Mapping[str, Mapping[str, Mapping[str, Any]]]) 
     result = Table("metric, %")
     for name in shown:
         result.add_column(SELECTIONS[name], justify="right")
-    for key, words in NAMES.items():
-        result.add_row(words, *(with_spread(selections[name][key]) for name in shown))
+    for key in (key for key in NAMES if any(key in selections[name] for name in shown)):
+        result.add_row(NAMES[key], *(with_spread(selections[name][key]) for name in shown))
     return result
 
 
@@ -57,5 +75,5 @@ def with_spread(value: Mapping[str, Any]) -> str:
     return mean if len(value["values"]) < 2 or mean == "–" else f"{mean} ± {100 * value['std']:.2f}"
 
 
-def _percent(fraction: float) -> str:
-    return "–" if fraction != fraction else f"{100 * fraction:.2f}"
+def _percent(fraction: float | None) -> str:
+    return "–" if fraction is None or fraction != fraction else f"{100 * fraction:.2f}"

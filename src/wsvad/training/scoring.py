@@ -1,7 +1,7 @@
 """Score whole bags with a trained method."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,6 @@ TOGETHER = 4096
 """Snippets (over all crops) that are scored in one forward pass, if videos of the same length allow it."""
 
 
-@torch.inference_mode()
 def score_bags(
     method: Any, bags: Sequence[Bag], normalisation: Normalisation, device: torch.device | str = "cpu"
 ) -> list[np.ndarray]:
@@ -22,6 +21,25 @@ def score_bags(
 
     Videos of the same length share a forward pass; none is padded, because the temporal networks would see it.
     """
+    return _over_bags(method, method, bags, normalisation, device)
+
+
+def class_score_bags(
+    method: Any, bags: Sequence[Bag], normalisation: Normalisation, device: torch.device | str = "cpu"
+) -> list[np.ndarray]:
+    """Class scores of each bag, in order: `(T, K)`, for a method that has `class_scores`."""
+    return _over_bags(method.class_scores, method, bags, normalisation, device)
+
+
+@torch.inference_mode()
+def _over_bags(
+    function: Callable[[dict[str, torch.Tensor]], torch.Tensor],
+    method: Any,
+    bags: Sequence[Bag],
+    normalisation: Normalisation,
+    device: torch.device | str,
+) -> list[np.ndarray]:
+    """What a function of streams says of each bag."""
     method.eval()
     alike: dict[tuple[tuple[int, ...], ...], list[int]] = defaultdict(list)
     for number, bag in enumerate(bags):
@@ -33,7 +51,7 @@ def score_bags(
             chunk = numbers[start : start + together]
             streams = {name: torch.stack([bags[i].streams[name] for i in chunk]) for name in method.runs_on}
             streams = {name: stream.to(device) for name, stream in normalisation(streams).items()}
-            scores |= dict(zip(chunk, method(streams).float().cpu().numpy(), strict=True))
+            scores |= dict(zip(chunk, function(streams).float().cpu().numpy(), strict=True))
     return [scores[number] for number in range(len(bags))]
 
 
