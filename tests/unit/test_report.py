@@ -285,13 +285,19 @@ def test_metrics_table_shows_mean_and_spread_of_each_selection(tmp_path: Path):
     undefined = {"mean": None, "std": None, "values": []}
     metrics = {
         "best_on_test": {"auc": over_seeds(0.99, 0.001)},
-        "last": {"auc": over_seeds(0.986, 0.0042), "auc_constant": over_seeds(0.9, 0), "map@0.1": undefined},
+        "last": {
+            "auc": over_seeds(0.986, 0.0042),
+            "auc_constant": over_seeds(0.9, 0),
+            "map@0.1": undefined,
+            "other": undefined,
+        },
     }
     page = write(tmp_path / "r.html", [timeline()], metrics=metrics)
     assert page.words.index("Last") < page.words.index("Best on test")
     assert "98.6 ± 0.4" in page.words
     assert "99.0 ± 0.1" in page.words
-    assert "map@0.1" in page.words
+    assert "mAP at IoU 0.1" in page.words
+    assert "other" in page.words
     assert "over 3 seeds" in page.words
     assert "no evidence" not in page.words
 

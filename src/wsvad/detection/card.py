@@ -9,8 +9,10 @@ from typing import Literal
 
 import numpy as np
 
+from wsvad.datasets.categories import names_of
 from wsvad.datasets.dataset import Interval
 from wsvad.detection.events import Event
+from wsvad.detection.palette import paint
 from wsvad.detection.preview import Preview
 from wsvad.detection.timeline import Timeline, clock, printable
 
@@ -174,7 +176,7 @@ aria-valuemin="{start:.3f}" aria-valuemax="{end:.3f}" aria-valuenow="{start:.3f}
 {_svg(timeline)}
 <i class="cursor" hidden></i><i class="playhead" hidden></i><output class="readout" hidden></output>
 </div>
-{_truth(timeline)}{_why(timeline)}<div class="ticks" aria-hidden="true">{_ticks(start, end)}</div>
+{_truth(timeline)}{_why(timeline)}{_shift(timeline)}<div class="ticks" aria-hidden="true">{_ticks(start, end)}</div>
 </div>"""
 
 
@@ -185,14 +187,23 @@ def _svg(timeline: Timeline) -> str:
     y = 100 - 100 * np.asarray(scores, dtype=float)
     steps = "".join(f"V{top:.1f}H{right:.1f}" for top, right in zip(y, x[1:], strict=True))
     bands = "".join(f"M{left:.1f} 0H{right:.1f}V100H{left:.1f}Z" for left, right in _spans(timeline, 1000))
-    caps = "".join(f"M{left:.1f} 1.5H{right:.1f}" for left, right in _spans(timeline, 1000))
+    caps = "".join(
+        f'<path {_cap(timeline, event)} d="M{left:.1f} 1.5H{right:.1f}"/>'
+        for event, (left, right) in zip(timeline.events, _spans(timeline, 1000), strict=True)
+    )
     level, low = (f"{100 - 100 * min(value, 1.0):.1f}" for value in (timeline.threshold, timeline.low))
     lower = f'<line class="low" x1="0" x2="1000" y1="{low}" y2="{low}"/>' if low != level else ""
     line = f"M0 {y[0]:.1f}{steps[steps.index('H') :]}" if len(y) else ""
     return f"""<svg viewBox="0 0 1000 100" preserveAspectRatio="none" aria-hidden="true">\
-<path class="band" d="{bands}"/><path class="cap" d="{caps}"/>\
+<path class="band" d="{bands}"/>{caps}\
 <path class="area" d="M0 100{steps}V100Z"/><path class="line" d="{line}"/>{lower}\
 <line class="threshold" x1="0" x2="1000" y1="{level}" y2="{level}"/></svg>"""
+
+
+def _cap(timeline: Timeline, event: Event) -> str:
+    """The line above an event, in the colour of what it is named."""
+    name = next(iter(timeline.categories(event)), "")
+    return paint(timeline.kinds.categories.index(name), "cap") if timeline.kinds and name else 'class="cap"'
 
 
 def _spans(timeline: Timeline, width: float) -> list[tuple[float, float]]:
@@ -244,6 +255,23 @@ def _strip(timeline: Timeline, name: str) -> str:
     )
 
 
+def _shift(timeline: Timeline) -> str:
+    """The shift ratio as a thin curve between its lowest and its highest value, where the method has one."""
+    if timeline.kinds is None or timeline.kinds.shift is None:
+        return ""
+    times, ratio = envelope(timeline.times, timeline.kinds.shift.astype(np.float64))
+    low, high = float(ratio.min()), float(ratio.max())
+    x = _share(timeline, times) * 1000
+    y = 100 - 100 * (ratio - low) / (high - low if high > low else 1.0)
+    steps = "".join(f"V{top:.0f}H{right:.1f}" for top, right in zip(y, x[1:], strict=True))
+    words = f"shift ratio, {low:.2f} to {high:.2f}: how much of a moment comes from the one before and the one after"
+    return (
+        f'<span class="source" aria-hidden="true">shift</span><div class="shift" title="{words}">'
+        f'<svg viewBox="0 -4 1000 108" preserveAspectRatio="none" role="img" aria-label="{words}">'
+        f'<path d="M0 {y[0]:.0f}{steps[steps.index("H") :]}"/></svg><small>{low:.2f}–{high:.2f}</small></div>\n'
+    )
+
+
 def _truth_words(timeline: Timeline) -> str:
     intervals = timeline.truth or ()
     ends = ", ".join(span(timeline.seconds(interval.start), timeline.seconds(interval.end)) for interval in intervals)
@@ -269,12 +297,31 @@ def _events(timeline: Timeline, preview: Preview) -> str:
         outside = timeline.truth and not touches(event, timeline.truth)
         wrong = ' · <b class="wrong">outside the truth</b>' if outside else ""
         told = f"{length(event.end - event.start)}, peak {figure(event.peak)}{wrong}{_leans(timeline, event)}"
+        what = _what(timeline, event)
         rows.append(
             f'<li><button type="button" data-start="{event.start:.3f}" data-end="{event.end:.3f}">{image}'
             f'<span class="when">{span(event.start, event.end)}</span>'
-            f'<span class="sure">{told}</span></button></li>'
+            f'{what}<span class="sure">{told}</span>{_near(timeline, event)}</button></li>'
         )
     return f'<ol class="events" aria-label="Events">{"".join(rows)}</ol>' if rows else ""
+
+
+def _what(timeline: Timeline, event: Event) -> str:
+    """What an event is named and how surely, and what it is in truth if that is something else."""
+    likely = timeline.categories(event)
+    if timeline.kinds is None or not likely:
+        return ""
+    name, share = next(iter(likely.items()))
+    true = {n for one in timeline.truth or () if touches(event, [one]) for n in names_of(one.category)} & set(likely)
+    really = f' · <b class="wrong">truly {text(", ".join(sorted(true)))}</b>' if true and name not in true else ""
+    mark = f"<i {paint(timeline.kinds.categories.index(name), 'kind')}></i>"
+    return f'<span class="what">{mark}<b>{text(name)}</b> {share:.0%}{really}</span>'
+
+
+def _near(timeline: Timeline, event: Event) -> str:
+    """The prototypes that an event is nearest to."""
+    near = ", ".join(f"{text(name)}\u00a0{cosine:.2f}" for name, cosine in timeline.nearest(event).items())
+    return f'<span class="near" title="cosine to the nearest prototypes">near {near}</span>' if near else ""
 
 
 def _leans(timeline: Timeline, event: Event) -> str:

@@ -1,7 +1,7 @@
 """A detector: a trained method with its encoders, its normalisation and its threshold. Video in, events out."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +11,7 @@ import torch
 
 from wsvad.datasets.dataset import Bag, LabelledVideo
 from wsvad.detection.events import EventRules, find_events
+from wsvad.detection.kinds import kinds_of
 from wsvad.detection.online import score_online
 from wsvad.detection.threshold import Calibration, calibrate, usable
 from wsvad.detection.timeline import Timeline
@@ -101,7 +102,7 @@ class Detector:
             self._same_making(path, stream, item.passport)
         first = next(iter(stored.values()))
         streams = {name: torch.from_numpy(item.features) for name, item in stored.items()}
-        return make_timeline(
+        timeline = make_timeline(
             path.name,
             first,
             self.score_streams(streams, mode),
@@ -111,6 +112,7 @@ class Detector:
             mode=mode,
             because=reasons(self.trained.method, streams, self.trained.normalisation) if mode == "whole" else None,
         )
+        return with_kinds(timeline, self.trained, streams)
 
     def score_streams(self, streams: dict[str, torch.Tensor], mode: Mode = "whole") -> np.ndarray:
         """Score features, each stream `(T, D)` or `(C, T, D)`: `(T,)` in [0, 1]."""
@@ -166,6 +168,12 @@ def make_timeline(
         mode=mode,
         because=because or {},
     )
+
+
+def with_kinds(timeline: Timeline, trained: TrainedMethod, streams: dict[str, torch.Tensor]) -> Timeline:
+    """A timeline with the kinds of its events, where the method says."""
+    events = [timeline.snippets(event) for event in timeline.events]
+    return replace(timeline, kinds=kinds_of(trained, streams, events, online=timeline.mode == "online"))
 
 
 def held_out_normal(folder: Path) -> list[tuple[np.ndarray, np.ndarray]]:

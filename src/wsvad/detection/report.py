@@ -18,9 +18,12 @@ from typing import Any
 from urllib.parse import quote
 
 from wsvad.detection.card import WRONG, card, count, figure, length, peak_time, text, verdict
+from wsvad.detection.kind_map import kind_map
+from wsvad.detection.palette import paint
 from wsvad.detection.preview import Preview, make_preview
 from wsvad.detection.timeline import Timeline
 from wsvad.files import write_text
+from wsvad.metrics.detection import IOUS
 
 COPIES_BYTES = 18_000_000
 """All small copies of videos together, as text in the page. With it the page stays below about 25 MB."""
@@ -49,6 +52,15 @@ METRICS = {
     "ap_abnormal": ("Average precision on abnormal videos", "the same inside abnormal videos only"),
     "video_auc": ("Video AUC", "chance that an abnormal video's highest score is above a normal video's"),
     "far": ("False-alarm rate", "share of the frames of normal videos that score 0.5 or more; lower is better"),
+    **{
+        f"map@{iou:g}": (
+            f"mAP at IoU {iou:g}",
+            "precision of intervals of the right kind that overlap at least so much",
+        )
+        for iou in IOUS
+    },
+    "map": ("mAP, mean of these", ""),
+    "category_accuracy": ("Named right", "share of true events whose likeliest kind is right"),
 }
 """Names and explanations (HTML) of the metrics that `metrics.json` holds, in the order of the table."""
 ALWAYS = ("auc", "auc_abnormal", "auc_constant")
@@ -102,6 +114,7 @@ def write_report(
         script=script,
         head=_head(ranked, summary or ReportSummary()),
         toolbar=_toolbar(ranked),
+        map=kind_map(ranked, [f"v{rank}" for rank in range(len(ranked))]),
         videos="\n".join(cards),
         foot=_foot(ranked),
         copies="\n".join(copies),
@@ -257,8 +270,23 @@ def _legend(timelines: Sequence[Timeline]) -> str:
         marks["truth"] = "where it really happens"
     if any(timeline.because for timeline in timelines):
         marks["why"] = "what the score leans on: stronger where a share is larger than elsewhere in the video"
+    if any(timeline.kinds is not None and timeline.kinds.shift is not None for timeline in timelines):
+        marks["shift"] = "shift: how much of a moment comes from its neighbours"
     items = "".join(f'<li><i class="k-{kind}"></i>{words}</li>' for kind, words in marks.items())
-    return f'<ul class="legend">{items}</ul>'
+    return f'<ul class="legend">{items}</ul>{_kinds(timelines)}'
+
+
+def _kinds(timelines: Sequence[Timeline]) -> str:
+    """The colours of the kinds, with how many events are named so."""
+    known = next((t.kinds.categories for t in timelines if t.kinds and t.kinds.categories), ())
+    named = [next(iter(t.categories(event)), "") for t in timelines for event in t.events]
+    items = "".join(
+        f"<li><i {paint(number, 'kind')}></i>{text(name)} <small>{named.count(name)}</small></li>"
+        for number, name in enumerate(known)
+    )
+    return (
+        f'<ul class="legend kinds" aria-label="Kinds, and how many events are named so">{items}</ul>' if items else ""
+    )
 
 
 def _toolbar(timelines: Sequence[Timeline]) -> str:

@@ -77,12 +77,13 @@ def collect(what: Sequence[Path]) -> list[Path]:
 
 def events_table(timelines: Sequence[Timeline]) -> Table:
     """When something abnormal happens, for the terminal."""
-    table = Table("video", "from", "to", "peak score", "at")
+    named = any(timeline.categories(event) for timeline in timelines for event in timeline.events)
+    table = Table("video", "from", "to", "peak score", "at", *(["what"] if named else []))
     for timeline in timelines:
         if not timeline.events:
             table.add_row(timeline.video, "–", "–", f"{timeline.peak:.2f}", "nothing abnormal")
         for event in timeline.events:
-            table.add_row(
-                timeline.video, clock(event.start), clock(event.end), f"{event.peak:.2f}", clock(event.peak_time)
-            )
+            likeliest = [f"{name} {p:.0%}" for name, p in timeline.categories(event).items()][:1]
+            times = clock(event.start), clock(event.end), f"{event.peak:.2f}", clock(event.peak_time)
+            table.add_row(timeline.video, *times, *likeliest)
     return table

@@ -14,6 +14,7 @@ import numpy as np
 
 from wsvad.datasets.dataset import Interval
 from wsvad.detection.events import Event
+from wsvad.detection.kinds import Kinds, cosines, shares
 from wsvad.files import atomic, write_json
 
 
@@ -49,6 +50,8 @@ class Timeline:
     because: dict[str, np.ndarray] = field(default_factory=dict)
     """What the scores lean on: name → `(T,)` share, all shares of a snippet summing to 1; empty where the method does
     not say."""
+    kinds: Kinds | None = None
+    """What kind of thing it is; None where the method does not say."""
 
     def __post_init__(self) -> None:
         if not len(self.scores):
@@ -74,9 +77,30 @@ class Timeline:
 
     def leans_on(self, event: Event) -> dict[str, float]:
         """The mean shares of an event's snippets, the largest first; empty where the method does not say."""
-        first, last = np.searchsorted(self.frame_edges, [event.start_frame, event.end_frame])
-        means = {name: float(shares[first:last].mean()) for name, shares in self.because.items()}
-        return dict(sorted(means.items(), key=lambda item: -item[1]))
+        first, end = self.snippets(event)
+        return _falling({name: float(shares[first:end].mean()) for name, shares in self.because.items()})
+
+    def snippets(self, event: Event) -> tuple[int, int]:
+        """An event's first snippet, and the one after its last."""
+        first, end = np.searchsorted(self.frame_edges, [event.start_frame, event.end_frame])
+        return int(first), int(end)
+
+    def categories(self, event: Event) -> dict[str, float]:
+        """How likely each kind of thing is, given that something happens, the likeliest first; they sum to 1. Empty
+        where the method does not say."""
+        if self.kinds is None or self.kinds.scores is None:
+            return {}
+        first, end = self.snippets(event)
+        likely = shares(self.kinds.scores[first:end])
+        return _falling({name: float(p) for name, p in zip(self.kinds.categories, likely, strict=True)})
+
+    def nearest(self, event: Event, count: int = 3) -> dict[str, float]:
+        """The prototypes nearest to an event with their cosines, nearest first; empty where there are none."""
+        if self.kinds is None or self.kinds.looks is None or self.kinds.prototypes is None:
+            return {}
+        own = self.kinds.looks[[self.events.index(event)]]
+        near = zip(self.kinds.categories, cosines(own, self.kinds.prototypes)[0], strict=True)
+        return dict(list(_falling({name: float(cosine) for name, cosine in near}).items())[:count])
 
     def seconds(self, frame: int) -> float:
         """The time of a frame, interpolated between snippet borders; frames outside the video are clipped."""
@@ -106,6 +130,7 @@ def as_dict(timeline: Timeline) -> dict[str, Any]:
                 "peak_time": _rounded(event.peak_time),
             }
             | _because(timeline, event)
+            | _kinds(timeline, event)
             for event in timeline.events
         ],
         "snippets": [
@@ -121,15 +146,28 @@ def _because(timeline: Timeline, event: Event) -> dict[str, Any]:
     return {"because": shares} if shares else {}
 
 
+def _kinds(timeline: Timeline, event: Event) -> dict[str, Any]:
+    """What kind of thing an event is, where the method says."""
+    likely = {name: _rounded(p) for name, p in timeline.categories(event).items()}
+    near = {name: _rounded(cosine) for name, cosine in timeline.nearest(event).items()}
+    told: dict[str, Any] = {"category": next(iter(likely)), "categories": likely} if likely else {}
+    return told | ({"nearest": near} if near else {})
+
+
+def _falling(values: dict[str, float]) -> dict[str, float]:
+    return dict(sorted(values.items(), key=lambda item: -item[1]))
+
+
 def write_events_csv(path: Path | str, timelines: Sequence[Timeline]) -> None:
-    """Write one row an event: `video,start_frame,end_frame,start,end,peak,peak_time,because`; the last is in words,
-    "pose 0.41; flow 0.32", and empty where the method does not say."""
-    header = ("video", "start_frame", "end_frame", "start", "end", "peak", "peak_time", "because")
+    """Write one row an event: `video,start_frame,end_frame,start,end,peak,peak_time,because,category`; `because` is in
+    words, "pose 0.41; flow 0.32". Both are empty where the method does not say."""
+    header = ("video", "start_frame", "end_frame", "start", "end", "peak", "peak_time", "because", "category")
     rows = (
         (
             printable(timeline.video),
-            *(event[column] for column in header[1:-1]),
+            *(event[column] for column in header[1:-2]),
             "; ".join(f"{name} {share:.2f}" for name, share in list(event.get("because", {}).items())[:2]),
+            event.get("category", ""),
         )
         for timeline in timelines
         for event in as_dict(timeline)["events"]

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from wsvad.datasets.dataset import Dataset
 from wsvad.datasets.prepare import prepare, without
-from wsvad.detection.detector import UNCALIBRATED, calibration_sentence, make_timeline
+from wsvad.detection.detector import UNCALIBRATED, calibration_sentence, make_timeline, with_kinds
 from wsvad.detection.events import EventRules
 from wsvad.detection.report import ReportSummary, write_report
 from wsvad.detection.threshold import Calibration, calibrate, usable
@@ -83,7 +83,11 @@ def train_detector(
         model=f"{method} on {eats}, trained on {len(dataset.train)} videos, {seeds}",
         threshold=calibration_sentence(calibration),
         metrics=fitted.metrics["selection"],
-        notes=[*trust(fitted.metrics["reconstruction"]), *(f"Left out: {reason}" for reason in failed.values())],
+        notes=[
+            *fitted.metrics["remarks"],
+            *trust(fitted.metrics["reconstruction"]),
+            *(f"Left out: {reason}" for reason in failed.values()),
+        ],
     )
     write_report(out / "report.html", timelines, title=f"{dataset.name}: test videos", summary=summary)
     return fitted, failed
@@ -118,18 +122,17 @@ def test_timelines(
     for video in dataset.test:
         stored = {name: load(feature_path(features, name, video.name)) for name in trained.method.runs_on}
         streams = {name: torch.from_numpy(item.features) for name, item in stored.items()}
-        timelines.append(
-            make_timeline(
-                video.name,
-                next(iter(stored.values())),
-                fitted.test_scores[video.name],
-                threshold=threshold,
-                rules=rules,
-                path=video.path,
-                video=video,
-                because=reasons(trained.method, streams, trained.normalisation),
-            )
+        timeline = make_timeline(
+            video.name,
+            next(iter(stored.values())),
+            fitted.test_scores[video.name],
+            threshold=threshold,
+            rules=rules,
+            path=video.path,
+            video=video,
+            because=reasons(trained.method, streams, trained.normalisation),
         )
+        timelines.append(with_kinds(timeline, trained, streams))
     return timelines
 
 
