@@ -280,6 +280,12 @@ def test_normal_and_abnormal_stay_one_category(features):
     assert with_categories(MilConfig(), dataset()) == (MilConfig(), [])
 
 
+def test_without_prototypes_nothing_is_said_of_categories(features):
+    fitted = experiment(features, dataset(), dataclasses.replace(SMALL, core="off")).run()
+    assert not {"map@0.1", "map", "category_accuracy"} & set(fitted.metrics["selection"]["last"])
+    assert fitted.trained.method.config.categories == KINDS
+
+
 def test_what_cannot_be_learnt_is_said_and_nothing_breaks(features):
     data = dataset(v9="fire;fight", v1="riot")
     file = io.StringIO()

@@ -43,8 +43,11 @@ def score_classes(
     normalisation: Normalisation,
     device: torch.device | str = "cpu",
 ) -> Classes | None:
-    """Class scores of bags beside the truth; None for a method that gives none."""
+    """Class scores of bags beside the truth; None for a method that gives none, or whose configuration keeps it from
+    telling apart the categories that it was trained with (its mAP would be of other categories than theirs)."""
     if not hasattr(method, "class_scores"):
+        return None
+    if len(method.config.named) < len(method.config.categories):
         return None
     scores = class_score_bags(method, bags, normalisation, device)
     lengths = [snippet_lengths(bag.frames, len(s), bag.stride) for bag, s in zip(bags, scores, strict=True)]

@@ -124,8 +124,8 @@ class RefineVadConfig:
 
     @property
     def named(self) -> tuple[str, ...]:
-        """The K categories."""
-        return self.categories or ("abnormal",)
+        """The K categories that are told apart: without CORE there is one."""
+        return (self.categories if self.core != "off" else ()) or ("abnormal",)
 
 
 # -------------------------------------------------------------------------------------------------------------- MoTAR
