@@ -22,6 +22,9 @@ CURVE_POINTS = 800
 STRIP_BINS, STRIP_SHADES = 120, 6
 """How finely the strips under a curve are drawn: parts of the video, and shades."""
 
+SHIFT_SPAN = 0.05
+"""A shift ratio that varies less is drawn flat: what is left is noise."""
+
 Verdict = Literal["alarm", "silent", "found", "elsewhere", "missed", "false", "quiet"]
 WRONG: tuple[Verdict, ...] = ("elsewhere", "missed", "false")
 """Verdicts that contradict the label or the truth."""
@@ -129,6 +132,7 @@ def _meta(timeline: Timeline) -> str:
         f"{float(timeline.rate):.5g} fps" if timeline.rate else "",
         "scored online, without looking ahead" if timeline.mode == "online" else "",
         f"labelled {text(timeline.category)}" if timeline.category else "",
+        _shift_range(timeline),
     ]
     return " · ".join(part for part in parts if part)
 
@@ -256,20 +260,25 @@ def _strip(timeline: Timeline, name: str) -> str:
 
 
 def _shift(timeline: Timeline) -> str:
-    """The shift ratio as a thin curve between its lowest and its highest value, where the method has one."""
+    """The shift ratio as a thin curve from its lowest to its highest value, where the method has one."""
     if timeline.kinds is None or timeline.kinds.shift is None:
         return ""
     times, ratio = envelope(timeline.times, timeline.kinds.shift.astype(np.float64))
-    low, high = float(ratio.min()), float(ratio.max())
     x = _share(timeline, times) * 1000
-    y = 100 - 100 * (ratio - low) / (high - low if high > low else 1.0)
+    y = 100 - 100 * (ratio - ratio.min()) / max(ratio.max() - ratio.min(), SHIFT_SPAN)
     steps = "".join(f"V{top:.0f}H{right:.1f}" for top, right in zip(y, x[1:], strict=True))
-    words = f"shift ratio, {low:.2f} to {high:.2f}: how much of a moment comes from the one before and the one after"
+    words = f"{_shift_range(timeline)}: how much of a moment comes from the one before and the one after"
     return (
-        f'<span class="source" aria-hidden="true">shift</span><div class="shift" title="{words}">'
-        f'<svg viewBox="0 -4 1000 108" preserveAspectRatio="none" role="img" aria-label="{words}">'
-        f'<path d="M0 {y[0]:.0f}{steps[steps.index("H") :]}"/></svg><small>{low:.2f}–{high:.2f}</small></div>\n'
+        f'<span class="source" aria-hidden="true">shift</span>'
+        f'<svg class="shift" viewBox="0 -4 1000 108" preserveAspectRatio="none" role="img" aria-label="{words}">'
+        f'<title>{words}</title><path d="M0 {y[0]:.0f}{steps[steps.index("H") :]}"/></svg>\n'
     )
+
+
+def _shift_range(timeline: Timeline) -> str:
+    if timeline.kinds is None or timeline.kinds.shift is None:
+        return ""
+    return f"shift {timeline.kinds.shift.min():.2f} to {timeline.kinds.shift.max():.2f}"
 
 
 def _truth_words(timeline: Timeline) -> str:
@@ -320,8 +329,12 @@ def _what(timeline: Timeline, event: Event) -> str:
 
 def _near(timeline: Timeline, event: Event) -> str:
     """The prototypes that an event is nearest to."""
-    near = ", ".join(f"{text(name)}\u00a0{cosine:.2f}" for name, cosine in timeline.nearest(event).items())
+    near = ", ".join(f"{text(name)}\u00a0{_signed(cosine)}" for name, cosine in timeline.nearest(event).items())
     return f'<span class="near" title="cosine to the nearest prototypes">near {near}</span>' if near else ""
+
+
+def _signed(cosine: float) -> str:
+    return f"{cosine:.2f}".replace("-", "−")
 
 
 def _leans(timeline: Timeline, event: Event) -> str:

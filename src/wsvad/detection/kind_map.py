@@ -31,9 +31,10 @@ def kind_map(timelines: Sequence[Timeline], ids: Sequence[str]) -> str:
         for number, (event, look) in enumerate(zip(timeline.events, timeline.kinds.looks, strict=True))
     ]
     events = sorted(events, key=lambda one: -one[0])[:MAPPED]
-    points = directions(np.stack([*told.prototypes, *(look for _, look, *_ in events)]))
-    if len(points) < 4:
+    if len(told.prototypes) + len(events) < 4:
         return ""
+    looks = np.array([look for _, look, *_ in events]).reshape(-1, told.prototypes.shape[1])
+    points = np.concatenate([apart(told.prototypes), apart(looks)])
     try:
         places = placed(points)
     except ImportError:
@@ -50,8 +51,15 @@ def kind_map(timelines: Sequence[Timeline], ids: Sequence[str]) -> str:
 <svg viewBox="0 0 {WIDTH} {HEIGHT}" role="group" aria-label="Prototypes and events, like beside like">\
 {"".join(marks)}</svg>
 <p class="muted">Diamonds are the kinds as the model remembers them, dots are events in the colour of the kind that \
-they are named. Like lies beside like; directions and long distances mean nothing (t-SNE of cosine distances).</p>
+they are named. Like lies beside like; directions and long distances mean nothing (t-SNE of cosine distances, without \
+what all dots, or all diamonds, have in common).</p>
 </details>"""
+
+
+def apart(x_NH: np.ndarray) -> np.ndarray:
+    """Directions without what all of them have in common, which says nothing of kinds, from three on; at length 1."""
+    each = directions(x_NH)
+    return directions(each - each.mean(0)) if len(each) > 2 else each
 
 
 def placed(points_NH: np.ndarray) -> np.ndarray:
@@ -93,7 +101,7 @@ def _event(x: float, y: float, timeline: Timeline, number: int, rank: str) -> st
 
 
 def _prototype(x: float, y: float, number: int, name: str) -> str:
-    side = "end" if x > 0.8 * WIDTH else "start"
+    side = "end" if x > 0.55 * WIDTH else "start"
     aside = -15 if side == "end" else 15
     return (
         f'<path d="M{x:.1f} {y - 11:.1f}l11 11l-11 11l-11-11z" {paint(number)}/>'

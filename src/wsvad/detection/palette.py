@@ -1,6 +1,6 @@
 """Colours of categories on the report page. A name always stands beside a colour."""
 
-COLOURS = ("#005aff", "#ff5a1e", "#4ba569", "#b42db4", "#0096ff", "#a54b69", "#7896b4", "#d20f00")
+COLOURS = ("#005aff", "#f5541a", "#459c61", "#b42db4", "#008ff5", "#a54b69", "#7290ae", "#d20f00")
 """Each stands out from white and from black paper (3:1), and from the others for colour-blind eyes too."""
 
 

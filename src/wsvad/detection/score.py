@@ -81,7 +81,8 @@ def events_table(timelines: Sequence[Timeline]) -> Table:
     table = Table("video", "from", "to", "peak score", "at", *(["what"] if named else []))
     for timeline in timelines:
         if not timeline.events:
-            table.add_row(timeline.video, "–", "–", f"{timeline.peak:.2f}", "nothing abnormal")
+            at = ["–", "nothing abnormal"] if named else ["nothing abnormal"]
+            table.add_row(timeline.video, "–", "–", f"{timeline.peak:.2f}", *at)
         for event in timeline.events:
             likeliest = [f"{name} {p:.0%}" for name, p in timeline.categories(event).items()][:1]
             times = clock(event.start), clock(event.end), f"{event.peak:.2f}", clock(event.peak_time)

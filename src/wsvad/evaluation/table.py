@@ -16,9 +16,9 @@ NAMES = {
     "ap_abnormal": "frame average precision, abnormal videos only",
     "video_auc": "video AUC (highest score against label)",
     "far": "frames of normal videos that score 0.5 or more",
-    **{f"map@{iou:g}": f"mean average precision of intervals, IoU {iou:g}" for iou in IOUS},
-    "map": "mean average precision of intervals, mean of these",
-    "category_accuracy": "true intervals whose likeliest category is right",
+    **{f"map@{iou:g}": f"mAP of intervals, IoU {iou:g}" for iou in IOUS},
+    "map": "mAP of intervals, mean of these",
+    "category_accuracy": "true events that are named right",
 }
 """What each key of the metrics file is, in words, in reading order."""
 
