@@ -118,6 +118,21 @@ def test_class_scores_share_out_the_score(name, length):
         torch.testing.assert_close(shares.sum(-1), method(given))
 
 
+@pytest.mark.parametrize("name", [name for name in METHODS if hasattr(METHODS[name], "class_scores")])
+def test_what_explains_a_category_has_its_shape(name):
+    method = build(name, **({"categories": ("a", "b", "c")} if name not in SMALL else {})).eval()
+    categories = method.config.named
+    assert set(method.config.categories) <= set(categories) and len(set(categories)) == len(categories)
+    for shape in ((3, 7), (2, 5, 7)):
+        given = streams(method.runs_on, *shape)
+        if hasattr(method, "embeddings"):
+            assert method.embeddings(given).shape == (shape[0], 7, method.prototypes.shape[1])
+            assert len(method.prototypes) == len(categories)
+        if hasattr(method, "shift"):
+            ratio = method.shift(given)
+            assert ratio.shape == (shape[0], 7) and ((ratio >= 0) & (ratio <= 1)).all()
+
+
 # ------------------------------------------------------------------------------------------------------- learning
 
 

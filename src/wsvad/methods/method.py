@@ -57,7 +57,11 @@ class Method(Protocol):
     * `compact()`: itself for scoring alone, cheaper, with the same scores;
     * `because(streams)`: what the scores lean on, name → shares `(B, T)`;
     * `class_scores(streams)`: what kind of thing it is, `(B, T, K)` in [0, 1] for the K categories of `config.named`;
-      each snippet's add up to its score, and what is missing to 1 is "normal";
+      each snippet's add up to its score, and what is missing to 1 is "normal". Its configuration has `categories`,
+      which the training videos' labels fill where they are empty;
+    * `shift(streams)`: how much of each snippet comes from its neighbours, `(B, T)` in [0, 1]; `embeddings(streams)`,
+      `(B, T, H)`, and `prototypes`, `(K, H)`, which are compared with them by cosine; `add_category(name, embeddings)`,
+      itself with one category more;
     * `reconstruction(streams)`: how well it makes up the streams that it does not run on, name → squared errors, and
       those of always saying the mean, `(B, T)` both.
     """
