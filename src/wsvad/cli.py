@@ -16,6 +16,7 @@ from jsonargparse import set_parsing_settings
 
 from wsvad.errors import UsageError, WsvadError
 from wsvad.parser import DEFAULT_METHOD, Verb, build_parser, collect, underscored
+from wsvad.verbs import add_category, transfer
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -526,6 +527,14 @@ VERBS = {
     "ablate": Verb(
         function=ablate, positional="method", learns="data", hold_out=0.0, encodes=True,
         example="wsvad ablate pi-vad --table 3 --data toy --seeds 5",
+    ),
+    "transfer": Verb(
+        function=transfer, positional="run", learns="data", hold_out=0.0,
+        example="wsvad transfer runs/street --to square --seeds 3 --out runs/street-to-square",
+    ),
+    "add-category": Verb(
+        function=add_category, positional="run name videos", many=True,
+        example="wsvad add-category runs/gate climbing fence-1.mp4 fence-2.mp4 --out runs/gate-2",
     ),
     "methods": Verb(function=methods, example="wsvad methods"),
     "encoders": Verb(function=encoders, example="wsvad encoders"),

@@ -31,9 +31,9 @@ class Verb:
     function: Callable[..., int]
     example: str
     positional: str = ""
-    """The parameter that is given without a name."""
+    """The parameter that is given without a name; several, in order, with spaces between them."""
     many: bool = False
-    """It takes one or more values."""
+    """The last of them takes one or more values."""
     flags: tuple[str, ...] = ()
     """Parameters that are switches."""
     learns: Literal["", "paper", "data"] = ""
@@ -75,14 +75,13 @@ def build_parser(given: Sequence[str], verbs_by_name: Mapping[str, Verb]) -> Arg
 def verb_parser(verb: Verb, given: Sequence[str]) -> ArgumentParser:
     """The parser of one verb: its function's parameters, and what learning needs."""
     parser = ArgumentParser(description=f"{verb.help}\n\nexample: {verb.example}", formatter_class=formatter())
-    skip: set[str | int] = {*verb.flags, verb.positional, "protocol", "config", "streams"}
-    parser.add_function_arguments(verb.function, as_positional=False, skip=skip - {""}, fail_untyped=True)
-    if verb.positional:
-        many: dict[str, Any] = {"nargs": "+"} if verb.many else {}
-        kind = verb.function.__annotations__[verb.positional]
-        parser.add_argument(
-            verb.positional, type=str if kind is str else Path, help=described(verb.function, verb.positional), **many
-        )
+    places = verb.positional.split()
+    skip: set[str | int] = {*verb.flags, *places, "protocol", "config", "streams"}
+    parser.add_function_arguments(verb.function, as_positional=False, skip=skip, fail_untyped=True)
+    for place in places:
+        many: dict[str, Any] = {"nargs": "+"} if verb.many and place == places[-1] else {}
+        kind = verb.function.__annotations__[place]
+        parser.add_argument(place, type=str if kind is str else Path, help=described(verb.function, place), **many)
     for flag in verb.flags:
         parser.add_argument(f"--{flag}", action="store_true", help=described(verb.function, flag))
     if verb.encodes:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from clips import write_clip
+from safetensors.torch import load_file
 
 from wsvad.cli import main
 from wsvad.features.store import feature_path, load
@@ -127,3 +128,145 @@ def test_the_training_report_says_what_cannot_be_named(videos, tmp_path, capsys)
     assert main([*command, *options, "--out", str(tmp_path / "other")]) == 1
     told = capsys.readouterr().err.strip()
     assert "intervals.csv line 2: no video of the labels is of the category 'bang'" in told and "\n" not in told
+
+
+# -------------------------------------------------------------------------------------------------------- carried on
+
+
+QUICK = ["--seeds", "2", "--iterations", "3", "--points", "1"]
+
+
+@pytest.mark.parametrize(
+    ("table", "rows"),
+    [
+        (
+            "components",
+            ["base (MLP + MIL)", "+ MoTAR", "+ category injection", "+ category injection + soft classification",
+             "RefineVAD"],
+        ),
+        ("lambda1", ["λ1 = 0", "RefineVAD"]),
+        ("attention", ["pooled query", "segment query"]),
+    ],
+)  # fmt: skip
+def test_tables_are_commands(table, rows, run, videos, tmp_path, capsys):
+    command = ["ablate", "refinevad", "--table", table, "--data", str(videos), "--features", str(run / "features")]
+    assert main([*command, "--rgb", "motion", *QUICK, *TINY, "--out", str(tmp_path)]) == 0
+    with (tmp_path / f"refinevad-{table}.csv").open(encoding="utf-8", newline="") as file:
+        written = list(csv.DictReader(file))
+    assert list(dict.fromkeys(line["row"] for line in written)) == rows
+    named = {line["row"] for line in written if line["metric"] == "category_accuracy" and line["value"]}
+    assert named == {row for row in rows if row not in ("base (MLP + MIL)", "+ MoTAR")}
+    head, _, *body = capsys.readouterr().out.splitlines()
+    cells = [cell.strip() for cell in head.split("|")[1:-1]]
+    assert cells[-2:] == ["map@0.1", "category_accuracy"]
+    assert [line.split("|")[1].strip() for line in body] == rows
+    configs = [json.loads(path.read_text())["config"] for path in tmp_path.glob("*/model.json")]
+    assert len({json.dumps(config) for config in configs}) == len(rows)
+
+
+@pytest.fixture(scope="module")
+def elsewhere(videos, run, tmp_path_factory) -> Path:
+    """The same videos, where what drops is called otherwise."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    for name in ("labels.csv", "intervals.csv"):
+        (folder / name).write_text((videos / name).read_text().replace(",drop,", ",plunge,"))
+    return folder
+
+
+def test_a_run_is_measured_elsewhere_and_keeps_its_core(run, videos, elsewhere, tmp_path, capsys):
+    command = ["transfer", str(run), "--to-features", str(run / "features"), *QUICK, "--out", str(tmp_path / "out")]
+    assert main([*command, "--to", str(videos)]) == 0
+    printed = capsys.readouterr().out
+    rows = ["zero-shot", "CORE kept, the rest trained there", "trained there"]
+    assert [line.split("|")[1].strip() for line in printed.splitlines()[2:]] == rows
+    assert printed in (tmp_path / "out" / "transfer.md").read_text()
+    with (tmp_path / "out" / "transfer.csv").open(encoding="utf-8", newline="") as file:
+        shot = {row["metric"]: float(row["value"]) for row in csv.DictReader(file) if row["row"] == "zero-shot"}
+    at_home = json.loads((run / "metrics.json").read_text())["selection"]["last"]
+    assert shot == pytest.approx({name: value["mean"] for name, value in at_home.items()}, rel=1e-5)
+    kept, before = (load_method(path).method for path in (tmp_path / "out" / "core-kept", run))
+    names = [name for name, _ in before.core.named_parameters()]
+    assert all(torch.equal(kept.core.get_parameter(name), before.core.get_parameter(name)) for name in names)
+    assert not torch.equal(kept.motar.embedding.weight, before.motar.embedding.weight)
+    assert kept.config.lambda2 == before.config.lambda2
+    # Where a category has another name, the CORE is kept all the same, and its own names with it.
+    assert main([*command[:-1], str(tmp_path / "b"), "--to", str(elsewhere)]) == 0
+    config = load_method(tmp_path / "b" / "core-kept").method.config
+    assert (config.categories, config.lambda2, config.add_truth) == (KINDS, 0, False)
+    assert load_method(tmp_path / "b" / "trained-there").method.config.categories == ("dash", "plunge")
+
+
+def test_a_method_without_core_has_one_line(videos, run, tmp_path, capsys):
+    command = ["fit", str(videos), "--features", str(run / "features"), "--method", "mil", "--iterations", "2"]
+    assert main([*command, "--points", "1", "--out", str(tmp_path / "mil")]) == 0
+    capsys.readouterr()
+    command = ["transfer", str(tmp_path / "mil"), "--to", str(videos), "--to-features", str(run / "features")]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 0
+    told = capsys.readouterr()
+    assert len(told.out.splitlines()) == 3
+    assert "mil has no CORE to keep, so there is only the zero-shot line" in " ".join(told.err.split())
+
+
+def test_other_features_are_refused(run, videos, tmp_path, capsys):
+    assert main(["extract", str(videos), "--rgb", "motion+flow", "--out", str(tmp_path / "f"), "--workers", "0"]) == 0
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for name in ("model.json", "model.safetensors"):
+        (bare / name).write_bytes((run / name).read_bytes())
+    told = json.loads((bare / "model.json").read_text())
+    (bare / "model.json").write_text(json.dumps(told | {"encoders": {}}))
+    capsys.readouterr()
+    command = ["transfer", str(bare), "--to", str(videos), "--to-features", str(tmp_path / "f")]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 1
+    told = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "its rgb features are not like those of" in told and "extract them in the same way" in told
+
+
+def test_a_run_learns_one_more_category(run, videos, tmp_path, capsys):
+    shown = [clip(tmp_path / f"shake-{seed}.mp4", 100 + seed, "shake") for seed in range(3)]
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    out = tmp_path / "grown"
+    assert main(["add-category", str(run), "shake", *map(str, shown), "--out", str(out)]) == 0
+    printed = capsys.readouterr()
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    old, new = (load_file(folder / "model.safetensors") for folder in (run, out))
+    assert old.keys() == new.keys()
+    for name, value in old.items():
+        rows = new[name][: len(value)] if new[name].shape != value.shape else new[name]
+        assert rows.numpy().tobytes() == value.numpy().tobytes(), name
+    assert {name for name in old if new[name].shape != old[name].shape} == {
+        "method.core.prototypes", "method.core.bias", "method.core.seen",
+    }  # fmt: skip
+    assert json.loads((out / "model.json").read_text())["config"]["categories"] == [*KINDS, "shake"]
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed.out.splitlines() if "│" in line]
+    shares = {row[0]: row[1:] for row in rows}
+    assert shares["shake"][0] == "–" and float(shares["shake"][1]) > 50
+    assert sum(float(shares[name][0]) for name in KINDS) == pytest.approx(100, abs=0.11)
+    assert sum(float(shares[name][1]) for name in (*KINDS, "shake")) == pytest.approx(100, abs=0.16)
+    assert all(shares[path.name][1].startswith("shake ") for path in shown)
+    assert "'shake' is now the likeliest category in 3 of 3 video(s)" in printed.err
+    # A new video of the kind is named so, and those of the old kinds keep their names.
+    later = clip(tmp_path / "later.mp4", 200, "shake")
+    known = [videos / "cam-09.mp4", videos / "cam-11.mp4"]
+    options = ["--model", str(out), "--out", str(tmp_path / "scores"), "--json"]
+    assert main(["score", *map(str, [later, *known]), *options]) == 0
+    told = json.loads(capsys.readouterr().out)["videos"]
+    named = {video["video"]: {event["category"] for event in video["events"]} for video in told}
+    assert named["cam-09.mp4"] == {"dash"} and named["cam-11.mp4"] == {"drop"} and named["later.mp4"] <= {"shake"}
+
+
+def test_growing_overwrites_nothing_and_says_what_is_wrong(run, videos, tmp_path, capsys):
+    shown = str(videos / "cam-09.mp4")
+
+    def told(*arguments: str) -> str:
+        capsys.readouterr()
+        assert main(["add-category", *arguments]) == 2
+        return capsys.readouterr().err.strip()
+
+    assert told(str(run), "shake", shown, "--out", str(run)).endswith("name another folder with --out")
+    assert "there is a category of that name" in told(str(run), "dash", shown, "--out", str(tmp_path / "a"))
+    assert "is no name of a category" in told(str(run), "a;b", shown, "--out", str(tmp_path / "a"))
+    assert not (tmp_path / "a").exists()
+    assert main(["add-category", str(run), "shake", shown]) == 0
+    assert (run.parent / "run-shake" / "model.json").is_file()
+    assert "is there already" in told(str(run), "shake", shown)

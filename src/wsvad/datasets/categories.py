@@ -48,7 +48,9 @@ def with_categories(config: Any, dataset: Dataset) -> tuple[Any, list[str]]:
 
 
 def remarks(categories: tuple[str, ...], dataset: Dataset) -> list[str]:
-    """Categories that can be learnt badly or not at all."""
+    """Categories that can be learnt badly or not at all; of a single one nothing is said."""
+    if len(categories) == 1:
+        return []
     shown = Counter(name for video in dataset.train if video.label for name in names_of(video.category))
     unseen = [name for name in categories_of(dataset.test) if name not in categories]
     rare = [name for name in categories if shown[name] == 1]

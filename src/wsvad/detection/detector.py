@@ -97,9 +97,7 @@ class Detector:
             WsvadError: the video cannot be read, or would be encoded otherwise than the training videos were.
         """
         path = Path(path)
-        stored = encode_video(path, self.encoders, on_frames)
-        for stream, item in stored.items():
-            self._same_making(path, stream, item.passport)
+        stored = self._encode(path, on_frames)
         first = next(iter(stored.values()))
         streams = {name: torch.from_numpy(item.features) for name, item in stored.items()}
         timeline = make_timeline(
@@ -113,6 +111,20 @@ class Detector:
             because=reasons(self.trained.method, streams, self.trained.normalisation) if mode == "whole" else None,
         )
         return with_kinds(timeline, self.trained, streams)
+
+    def encoded(self, path: Path | str) -> dict[str, torch.Tensor]:
+        """The streams of a video file as the method reads them, before normalisation, `(T, D)` or `(C, T, D)` each.
+
+        Raises:
+            WsvadError: as `score`.
+        """
+        return {name: torch.from_numpy(item.features) for name, item in self._encode(Path(path)).items()}
+
+    def _encode(self, path: Path, on_frames: Callable[[int], None] | None = None) -> dict[str, StoredFeatures]:
+        stored = encode_video(path, self.encoders, on_frames)
+        for stream, item in stored.items():
+            self._same_making(path, stream, item.passport)
+        return stored
 
     def score_streams(self, streams: dict[str, torch.Tensor], mode: Mode = "whole") -> np.ndarray:
         """Score features, each stream `(T, D)` or `(C, T, D)`: `(T,)` in [0, 1]."""

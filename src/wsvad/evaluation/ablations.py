@@ -14,6 +14,7 @@ from wsvad.layers.disentangled import TERMS
 from wsvad.methods.dakd import DakdConfig
 from wsvad.methods.mil import MilConfig
 from wsvad.methods.pi_vad import PiVadConfig
+from wsvad.methods.refinevad import RefineVadConfig
 
 Score = Callable[[Any, dict[str, Tensor]], Tensor]
 """A method and streams `(B, T, D)` → scores `(B, T)`."""
@@ -200,6 +201,39 @@ def _gain(config: DakdConfig) -> list[Row]:
     return [*alone, whole, _dakd_teacher(whole, "DAKD teacher"), *others]
 
 
+# --------------------------------------------------------------------------------------------------------- RefineVAD
+
+REFINED = "RefineVAD"
+
+
+def _refinevad(config: RefineVadConfig, label: str = REFINED, **fields: Any) -> Row:
+    return Row(label=label, method="refinevad", config=replace(config, **fields))
+
+
+def _modules(config: RefineVadConfig) -> list[Row]:
+    """The paper's ablation, whose table has no number to us. Its categories without soft classification are hard."""
+    return [
+        _refinevad(config, "base (MLP + MIL)", motar=False, core="off"),
+        _refinevad(config, "+ MoTAR", core="off"),
+        _refinevad(config, "+ category injection", motar=False, core="hard"),
+        _refinevad(config, "+ category injection + soft classification", motar=False, core="soft"),
+        _refinevad(config),
+    ]
+
+
+def _smoothing(config: RefineVadConfig) -> list[Row]:
+    """What L_GMM, whose definition is open, is worth."""
+    return [_refinevad(config, "λ1 = 0", lambda1=0.0), _refinevad(config)]
+
+
+def _readings(config: RefineVadConfig) -> list[Row]:
+    """Both readings of the cross-attention (A12)."""
+    readings: tuple[Literal["pooled", "segment"], ...] = ("pooled", "segment")
+    rows = {reading: _refinevad(config, f"{reading} query", attention=reading) for reading in readings}
+    rows[config.attention] = replace(rows[config.attention], runs=REFINED)
+    return list(rows.values())
+
+
 ABLATIONS: dict[str, dict[str, Ablation]] = {
     "pi-vad": {
         "1": Ablation(title="Table 1: against its teacher", rows=_both),
@@ -218,6 +252,11 @@ ABLATIONS: dict[str, dict[str, Ablation]] = {
         "figure-4": Ablation(title="Figure 4: backbones of the teacher", rows=_backbones),
         "figure-5": Ablation(title="Figure 5: τ, α, k and δ", rows=_sweeps),
         "gain": Ablation(title="One backbone alone, all together, and what a student keeps", rows=_gain),
+    },
+    "refinevad": {
+        "components": Ablation(title="Components", rows=_modules),
+        "lambda1": Ablation(title="Without the smoothing loss", rows=_smoothing),
+        "attention": Ablation(title="Cross-attention: pooled or segment query", rows=_readings),
     },
 }
 """Method → table → its rows."""

@@ -74,6 +74,8 @@ class Experiment:
     """Stream → encoder, for the detector; empty where only features are there."""
     teacher: Path | None = None
     """Run folder of a trained teacher, for a method that has one; by default the method trains its own."""
+    core: Path | None = None
+    """Run folder whose CORE is taken over and stays as it is, for a method that has one."""
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
@@ -141,6 +143,10 @@ class Experiment:
         method = METHODS[self.name](self.widths, self.config)
         if self.teacher:
             self.teach(method, self.teacher, seed)
+        if self.core:
+            own = self.core / f"seed-{seed}"
+            method.core.load_state_dict(load_method(own if own.is_dir() else self.core).method.core.state_dict())
+            method.core.requires_grad_(False)
         return method.to(self.protocol.device)
 
     def teach(self, method: Any, run: Path, seed: int) -> None:
@@ -228,6 +234,7 @@ class Experiment:
             "protocol": dataclasses.asdict(self.protocol),
             "encoders": self.encoders,
         } | ({"teacher": str(self.teacher)} if self.teacher else {})
+        settings |= {"core": str(self.core)} if self.core else {}
         text = yaml.safe_dump(json.loads(json.dumps(settings)), sort_keys=False, allow_unicode=True)
         path = self.out / "config.yaml"
         before, now = yaml.safe_load(path.read_text("utf-8")) if path.is_file() else {}, yaml.safe_load(text)

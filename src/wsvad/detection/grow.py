@@ -1,0 +1,113 @@
+"""One more category for a finished run, from a handful of videos; nothing is trained again."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from wsvad.datasets.dataset import one_bag
+from wsvad.detection.detector import Detector
+from wsvad.detection.kinds import shares
+from wsvad.detection.score import collect
+from wsvad.errors import UsageError
+from wsvad.evaluation.ablate import slug
+from wsvad.files import write_text
+from wsvad.training.run import TrainedMethod, save_method
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grown:
+    """A run with one more category, and how the videos were seen without and with it."""
+
+    out: Path
+    name: str
+    videos: tuple[str, ...]
+    before: tuple[dict[str, float], ...]
+    """Of each video: category → share, summing to 1."""
+    after: tuple[dict[str, float], ...]
+
+    @property
+    def sentence(self) -> str:
+        """What has become of the videos."""
+        named = sum(max(each, key=lambda one: each[one]) == self.name for each in self.after)
+        return f"'{self.name}' is now the likeliest category in {named} of {len(self.videos)} video(s)"
+
+
+def grow(run: Path, name: str, what: Sequence[Path], out: Path | None = None, console: Console | None = None) -> Grown:
+    """Write a run that knows one more category.
+
+    Its weights are the run's, with rows added for the category. Thresholds are kept, and the scores that a new budget
+    is calibrated on; there are no metrics, because nothing was measured anew.
+
+    Args:
+        what: videos that show the category, or folders of them.
+        out: by default beside the run.
+
+    Raises:
+        UsageError: the run's method has no categories, the name is taken, or `out` is there already.
+        WsvadError: a video cannot be read.
+    """
+    out = out or run.parent / f"{run.resolve().name}-{slug(name)}"
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out}: is there already and would be overwritten; name another folder with --out")
+    detector = Detector.load(run)
+    trained = detector.trained
+    if not hasattr(trained.method, "add_category"):
+        raise UsageError(f"{run}: {trained.name} tells no categories apart, so it cannot learn one more")
+    paths = collect(what)
+    streams = [detector.encoded(path) for path in track(paths, "encode", console=console or Console(stderr=True))]
+    given = [trained.normalisation(one_bag(each)) for each in streams]
+    with torch.inference_mode():
+        embeddings = [trained.method.embeddings(each)[0] for each in given]
+    grown = trained.method.add_category(name, embeddings)
+    before, after = ([_shares(method, each) for each in given] for method in (trained.method, grown))
+    _write(run, out, name, paths, trained, grown)
+    return Grown(
+        out=out, name=name, videos=tuple(path.name for path in paths), before=tuple(before), after=tuple(after)
+    )
+
+
+@torch.inference_mode()
+def _shares(method: Any, streams: dict[str, torch.Tensor]) -> dict[str, float]:
+    """How likely each category is in a video as a whole."""
+    mean_K = shares(method.class_scores(streams)[0].float().numpy())
+    return dict(zip(method.config.named, mean_K.tolist(), strict=True))
+
+
+def _write(run: Path, out: Path, name: str, paths: Sequence[Path], trained: TrainedMethod, grown: Any) -> None:
+    """The run folder; `model.json` last, so that a folder with it is whole."""
+    if (run / "held_out.json").is_file():
+        write_text(out / "held_out.json", (run / "held_out.json").read_text(encoding="utf-8"))
+    told = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8")) if (run / "config.yaml").is_file() else {}
+    told.setdefault("config", {})["categories"] = list(grown.config.named)
+    told.setdefault("grown", []).append({"from": str(run.resolve()), "category": name, "videos": list(map(str, paths))})
+    write_text(out / "config.yaml", yaml.safe_dump(told, sort_keys=False, allow_unicode=True))
+    trained.method = grown
+    save_method(out, trained)
+
+
+def shares_table(grown: Grown) -> Table:
+    """A row a category: its mean share over the videos, before and after; then each video's likeliest category."""
+    table = Table("share of, %", "before", "after", title=f"{len(grown.videos)} video(s) of '{grown.name}'")
+    for name in grown.after[0]:
+        cells = [
+            "–" if name not in each[0] else f"{100 * np.mean([one[name] for one in each]):.1f}"
+            for each in (grown.before, grown.after)
+        ]
+        table.add_row(name, *cells)
+    table.add_section()
+    for video, before, after in zip(grown.videos, grown.before, grown.after, strict=True):
+        table.add_row(video, _likeliest(before), _likeliest(after))
+    return table
+
+
+def _likeliest(each: Mapping[str, float]) -> str:
+    name = max(each, key=lambda one: each[one])
+    return f"{name} {100 * each[name]:.1f}"
