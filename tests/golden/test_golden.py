@@ -23,6 +23,7 @@ from wsvad.training.normalisation import Normalisation
 STEPS, BAGS, SEGMENTS, WIDTH = 30, 4, 32, 16
 TINY: dict[str, dict[str, Any]] = {
     "mil": {"hidden": (16, 8), "dropout": 0.0},  # torch's own dropout draws differently in other builds
+    "rtfm": {"head": (32, 16), "dropout": 0.0},
     "ur-dmu": {
         "hidden": 32, "heads": 2, "feed_forward": 32, "abnormal_slots": 17, "normal_slots": 17, "head": 16, "lr": 1e-3,
     },

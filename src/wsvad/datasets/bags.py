@@ -1,6 +1,7 @@
 """Bags from feature files: whole for scoring, pooled and packed once for training."""
 
 import tempfile
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +86,21 @@ class PackedBags:
     """N."""
     videos: tuple[str, ...]
     """N names."""
+
+    @property
+    def crops(self) -> int:
+        """C, the samples of each video, which lie side by side.
+
+        Raises:
+            WsvadError: videos have different numbers of crops.
+        """
+        counts = Counter(self.videos)
+        (most, many), (least, few) = counts.most_common()[0], counts.most_common()[-1]
+        if many != few:
+            raise WsvadError(
+                f"{most} has {many} crops, {least} has {few}; this method needs the same number of each video"
+            )
+        return many
 
     def rows(self, label: int, without: Collection[str] = ()) -> Tensor:
         """Indices of the samples with that label, less those of the videos named in `without`."""

@@ -5,6 +5,7 @@ from wsvad.registry import Registry
 METHODS = Registry(
     "method",
     mil="wsvad.methods.mil:Mil",
+    rtfm="wsvad.methods.rtfm:Rtfm",
     ur_dmu="wsvad.methods.ur_dmu:UrDmu",
     pi_vad="wsvad.methods.pi_vad:PiVad",
     dakd="wsvad.methods.dakd:Dakd",

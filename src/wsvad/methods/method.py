@@ -13,7 +13,7 @@ class Batch:
     """Training bags, pooled to the same number of segments. The normal ones come first, then as many abnormal ones."""
 
     streams: dict[str, Tensor]
-    """Each `(B, T, D)`; crops are samples of their own."""
+    """Each `(B, T, D)`, crops being bags of their own; or `(B, C, T, D)`, where the phase wants them together."""
     labels: Tensor
     """`(B,)`, 0 then 1, float32."""
     categories: tuple[str, ...] = ()
@@ -36,6 +36,8 @@ class Phase:
     """T in training: each bag is averaged to so many time bins (2.2)."""
     bags: int = 30
     """Normal bags in a batch; as many abnormal ones go with them."""
+    crops: bool = False
+    """A bag is a video with all its crops; otherwise each crop is a bag of its own."""
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adagrad
     lr: float = 1e-3
     final_lr: float | None = None

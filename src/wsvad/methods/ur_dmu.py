@@ -4,7 +4,6 @@ Shapes: B videos, C crops, N sequences (B·C), T snippets, D input features, H h
 batch holds its normal bags first, then as many abnormal ones; `_n` and `_a` are the two halves.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -13,13 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wsvad.errors import WsvadError
 from wsvad.layers.attention import fold_attention
 from wsvad.layers.block import Block
 from wsvad.layers.memory import Memory
 from wsvad.layers.pieces import ROWS, over_crops
 from wsvad.layers.temporal import TemporalConv, convolve
 from wsvad.methods.method import Batch, Phase
+from wsvad.methods.official import Names, from_official, to_official
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,34 +209,14 @@ class UrDmu(nn.Module):
         Raises:
             WsvadError: keys are missing or unexpected, or shapes do not fit the configuration.
         """
-        given = {key.removeprefix("module."): tensor for key, tensor in state_dict.items()}
-        embedding = given.get("embedding.conv_1.0.weight")
-        width = embedding.shape[1] if embedding is not None and embedding.ndim == 3 else 1
-        method = cls({"rgb": width}, config)
-        own = method.state_dict()
-        names = {official_name(name): name for name in own}
-        missing, unexpected = sorted(names.keys() - given.keys()), sorted(given.keys() - names.keys())
-        if missing or unexpected:
-            raise WsvadError(
-                "not a UR-DMU checkpoint of this configuration; "
-                f"missing: {', '.join(missing) or 'none'}; unexpected: {', '.join(unexpected) or 'none'}"
-            )
-        wrong = [
-            f"{official} is {tuple(given[official].shape)}, expected {tuple(own[name].shape)}"
-            for official, name in names.items()
-            if given[official].shape != own[name].shape
-        ]
-        if wrong:
-            raise WsvadError(f"the UR-DMU checkpoint does not fit the configuration: {'; '.join(wrong)}")
-        method.load_state_dict({name: given[official] for official, name in names.items()})
-        return method
+        return from_official(cls, state_dict, OFFICIAL_NAMES, "embedding.conv_1.0.weight", config)
 
     def to_official(self) -> dict[str, Tensor]:
         """The state dictionary under the public checkpoint's names."""
-        return {official_name(name): tensor for name, tensor in self.state_dict().items()}
+        return to_official(self, OFFICIAL_NAMES)
 
 
-OFFICIAL_NAMES = (
+OFFICIAL_NAMES: Names = (
     (r"^embedding\.", "embedding.conv_1.0."),
     (r"^blocks\.(\d+)\.attention_norm\.", r"selfatt.layers.\1.0.norm."),
     (r"^blocks\.(\d+)\.attention\.qkvt\.", r"selfatt.layers.\1.0.fn.to_qkv."),
@@ -252,15 +231,6 @@ OFFICIAL_NAMES = (
     (r"^head_score\.", "cls_head.mlp.2."),
 )
 """Our names of parameters, and what the public checkpoints call them."""
-
-
-def official_name(name: str) -> str:
-    """What the public checkpoints call our parameter `name`."""
-    for ours, theirs in OFFICIAL_NAMES:
-        name, found = re.subn(ours, theirs, name)
-        if found:
-            return name
-    raise KeyError(name)
 
 
 def top_indices(att_NT: Tensor, k: int) -> Tensor:

@@ -75,7 +75,9 @@ def run_phases(
     for number in range(place["phase"], len(phases)):
         phase = phases[number]
         packed = bags(phase.segments)
-        sampler = Sampler(packed.rows(0, without), packed.rows(1, without), phase.bags, (seed, number))
+        crops = packed.crops if phase.crops else 1
+        normal, abnormal = (packed.rows(label, without)[::crops] for label in (0, 1))
+        sampler = Sampler(normal, abnormal, phase.bags, (seed, number))
         optimizer = phase.optimizer(phase.parameters, lr=phase.lr, weight_decay=phase.weight_decay, **phase.options)
         start = 0
         if number == place["phase"] and place["iteration"]:
@@ -86,7 +88,7 @@ def run_phases(
         since: list[dict[str, float]] = []
         method.train()
         for iteration in range(start, phase.iterations):
-            batch = gather(packed, sampler.rows(iteration), normalisation, device)
+            batch = gather(packed, sampler.rows(iteration), normalisation, device, crops)
             set_rate(optimizer, phase, iteration)
             since.append(step(phase, batch, optimizer, precision))
             at_step(phase, iteration + 1, since[-1]["total"])
@@ -113,9 +115,12 @@ def set_rate(optimizer: torch.optim.Optimizer, phase: Phase, iteration: int) -> 
         group["lr"] = phase.final_lr + share * (phase.lr - phase.final_lr)
 
 
-def gather(packed: PackedBags, rows: Tensor, normalisation: Normalisation, device: torch.device | str) -> Batch:
-    """A batch of packed bags, normalised, on the device."""
-    streams = normalisation({name: stream[rows] for name, stream in packed.streams.items()})
+def gather(
+    packed: PackedBags, rows: Tensor, normalisation: Normalisation, device: torch.device | str, crops: int = 1
+) -> Batch:
+    """A batch of packed bags, normalised, on the device; with more than one crop, those of a video follow its row."""
+    each = rows[:, None] + torch.arange(crops) if crops > 1 else rows
+    streams = normalisation({name: stream[each] for name, stream in packed.streams.items()})
     return Batch(
         streams={name: stream.to(device) for name, stream in streams.items()},
         labels=packed.labels[rows].to(device, torch.float32),
