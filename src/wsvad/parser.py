@@ -98,7 +98,10 @@ def verb_parser(verb: Verb, given: Sequence[str]) -> ArgumentParser:
         parser.set_defaults({"hold_out": verb.hold_out})
         if "config" in verb.function.__annotations__:
             method = verb.configures or method_named(given, verb.positional)
-            parser.add_class_arguments(METHODS[method].config_class, "config")
+            kind = METHODS[method].config_class
+            parser.add_class_arguments(kind, "config")
+            if verb.learns == "data":
+                parser.set_defaults({f"config.{n}": v for n, v in getattr(kind, "data_budget", {}).items()})
     return parser
 
 

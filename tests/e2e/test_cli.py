@@ -197,8 +197,8 @@ def test_a_second_backbone_is_a_stream_by_any_name(videos, tmp_path):
 @pytest.mark.parametrize(
     ("name", "rows"),
     [
-        ("table 1", [f"{kind}, {who}" for kind in ("mtn", "attention", "lstm", "rnn", "disentangled", "gru", "cnn", "tam")
-               for who in ("student", "teacher")]),
+        ("table 1", [f"{kind}, {who}" for who in ("student", "teacher")
+                     for kind in ("mtn", "attention", "lstm", "rnn", "disentangled", "gru", "cnn", "tam")]),
         ("table 4", ["without TAM", "without NCE", "without BCE", "without min–max", "without moving average",
                "DAKD student", "DAKD teacher"]),
         ("table 5", [row for term in ("self", "cross", "c2p", "p2c", "all") for row in (term, f"{term}, teacher")]),

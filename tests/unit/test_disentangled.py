@@ -107,11 +107,12 @@ def test_one_backbone_has_no_cross_term():
 
 
 @pytest.mark.parametrize("p2c_index", ["ji", "ij"])
-def test_a_long_video_goes_a_piece_at_a_time(monkeypatch, p2c_index):
-    layer, z = build(2, k=3, p2c_index=p2c_index), given(2, 11)
-    whole = layer(z)
-    monkeypatch.setattr(disentangled, "ROOM", 2 * HEADS * 11 * 4)
-    torch.testing.assert_close(layer(z), whole)
+@pytest.mark.parametrize("terms", [TERMS, ("self", "c2p"), ("p2c",)])
+@pytest.mark.parametrize(("name", "value"), [("ROOM", 2 * HEADS * 17 * 4), ("PIECE", 1), ("PIECE", 5)])
+def test_a_long_video_goes_a_piece_at_a_time(monkeypatch, p2c_index, terms, name, value):
+    layer, z = build(2, k=3, p2c_index=p2c_index, terms=terms), given(2, 17)
+    monkeypatch.setattr(disentangled, name, value)
+    torch.testing.assert_close(layer(z), explicit(layer, z, p2c=p2c_index), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("terms", [TERMS, ("c2p",), ("self",)])

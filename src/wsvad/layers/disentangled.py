@@ -20,6 +20,8 @@ Term = Literal["self", "cross", "c2p", "p2c"]
 TERMS: tuple[Term, ...] = ("self", "cross", "c2p", "p2c")
 ROOM = 2**24
 """Scores held at a time, over all videos and heads; a long video's queries go a piece at a time."""
+PIECE = 128
+"""Queries in a piece at most: seen from a few neighbours, all that is beyond their neighbourhood is equally far."""
 
 
 def gamma(i: Tensor, j: Tensor, k: int) -> Tensor:
@@ -90,29 +92,48 @@ class DisentangledAttention(nn.Module):
 
     def _attend(self, part: dict[str, Tensor], key: Tensor | None, position: dict[str, Tensor]) -> Tensor:
         """H_t, `(B, T, r)`."""
-        value = part["v"]
+        value = part["v"].contiguous()  # read once for each piece
         query, key = (part["q"], key) if key is not None else (torch.zeros_like(value), torch.zeros_like(value))
-        length, everywhere = value.shape[2], torch.arange(value.shape[2], device=value.device)
+        length, dropped = value.shape[2], self.dropout if self.training else 0.0
+        by_query = with_table(part["q"], position["k"]) if "k" in position else None
         by_key = with_table(part["k"], position["q"]) if "q" in position else None
-        size = max(1, ROOM // (value.shape[0] * self.heads * length))
+        size = min(PIECE, max(1, ROOM // (value.shape[0] * self.heads * length)))
+        key = key.contiguous()
 
         def piece(start: int) -> Tensor:
-            rows = slice(start, start + size)
-            i, bias = everywhere[rows], None
-            if "k" in position:
-                by_query = with_table(part["q"][:, :, rows], position["k"])
-                bias = pick(by_query, gamma(i, everywhere, self.k))
-            if by_key is not None:
-                index = gamma(everywhere, i, self.k) if self.p2c_index == "ji" else gamma(i, everywhere, self.k).T
-                by_position = pick(by_key, index).transpose(2, 3)
-                bias = by_position if bias is None else bias + by_position
-            dropped = self.dropout if self.training else 0.0
+            rows = slice(start, min(start + size, length))
             h = F.scaled_dot_product_attention(
-                query[:, :, rows], key, value, attn_mask=bias, dropout_p=dropped, scale=self.scale
-            )
+                query[:, :, rows], key, value,
+                attn_mask=self._bias(by_query, by_key, rows), dropout_p=dropped, scale=self.scale,
+            )  # fmt: skip
             return h.transpose(1, 2).flatten(2)
 
         return pieces.joined(map(piece, range(0, length, size)), length)
+
+    def _bias(self, by_query: Tensor | None, by_key: Tensor | None, rows: slice) -> Tensor | None:
+        """The last two terms for a piece of queries, `(B, h, I, T)`, from all snippets' products with the table.
+
+        As γ is limited, there is nothing to pick but in a band about the piece: on either side, all are equally far.
+        """
+        given = by_query if by_query is not None else by_key
+        if given is None:
+            return None
+        length, k = given.shape[2], self.k
+        low, high = max(0, rows.start - k + 1), min(length, rows.stop - 1 + k)
+        i, j = (torch.arange(*ends, device=given.device) for ends in ((rows.start, rows.stop), (low, high)))
+        parts = []
+        for keys, end in ((slice(0, low), -1), (slice(low, high), None), (slice(high, length), 0)):
+            terms = []
+            if by_query is not None:
+                own = by_query[:, :, rows]
+                terms.append(pick(own, gamma(i, j, k)) if end is None else own[..., end, None])
+            if by_key is not None:
+                its, printed = by_key[:, :, keys], self.p2c_index == "ji"
+                index = gamma(j, i, k) if printed else gamma(i, j, k).T
+                far = end if end is None or not printed else -1 - end
+                terms.append(pick(its, index).transpose(2, 3) if far is None else its[:, :, None, :, far])
+            parts.append(sum(terms[1:], terms[0]).expand(*given.shape[:2], len(i), keys.stop - keys.start))
+        return torch.cat([part for part in parts if part.shape[-1]], dim=-1)
 
     def _position(self) -> Sequence[Tensor]:
         """Eq. 3: `K^r` and `Q^r`, those that are needed, divided by √(n·d), `(h, 2k, d)` each."""

@@ -118,6 +118,8 @@ class DakdConfig:
     """That of the temporal modules."""
     weight_decay: float = 1e-3
     """L2 penalty of Adagrad (not decoupled)."""
+    data_budget: ClassVar[dict[str, Any]] = {"test": "native"}
+    """Other defaults where the budget is the data's: of an hour of video, 32 segments know little of *when*."""
 
     def __post_init__(self) -> None:
         if not self.backbones or len(set(self.backbones)) < len(self.backbones):

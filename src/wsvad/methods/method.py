@@ -77,7 +77,8 @@ class Method(Protocol):
     standardised: ClassVar[tuple[str, ...]]
     """Streams that are standardised whatever is done to the others; as above."""
     config_class: ClassVar[type]
-    """Its configuration, a frozen keyword-only dataclass that can be built without arguments."""
+    """Its configuration, a frozen keyword-only dataclass that can be built without arguments. A class variable
+    `data_budget` names defaults that verbs of that budget have instead."""
     config: Any
 
     def __call__(self, streams: dict[str, Tensor]) -> Tensor:
