@@ -13,15 +13,22 @@ from wsvad.cli import main
 from wsvad.evaluation.ablations import ABLATIONS
 
 RESULTS = Path(__file__).parent / "results"
-OPTIONS = {"pi-vad": ["--config.profile", "light"]}
-"""What a method needs to finish on two cores."""
+MOBILENET = Path("../shared/models/mobilenet_v1_1.0_224_quant_embedding_extractor.tflite")
+OPTIONS = {
+    "pi-vad": ["--rgb", "motion", "--config.profile", "light"],
+    "dakd": [
+        "--stream", f"mobilenet=tflite:{MOBILENET}", "--stream", "motion=motion",
+        "--config.backbones", "[mobilenet,motion,pose]", "--config.student", "motion",
+    ],
+}  # fmt: skip
+"""Streams, and what a method needs to finish on two cores."""
 
 
 def run(method: str, *tables: str, out: Path = Path("runs/ablate")) -> None:
     chosen = tables or [name for name, table in ABLATIONS[method].items() if not table.elsewhere]
     for table in chosen:
-        command = ["ablate", method, "--table", table, "--data", "toy", "--rgb", "motion", "--seeds", "5"]
-        command += ["--points", "1", "--precision", "bf16", *OPTIONS.get(method, []), "--out", str(out)]
+        command = ["ablate", method, "--table", table, "--data", "toy", "--seeds", "5"]
+        command += ["--points", "1", "--precision", "bf16", *OPTIONS.get(method, ["--rgb", "motion"]), "--out", str(out)]
         print("wsvad", *command, file=sys.stderr)
         if main(command):
             sys.exit(1)

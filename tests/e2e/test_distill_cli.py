@@ -126,6 +126,35 @@ def test_what_is_missing_is_named(run, videos, tmp_path, capsys):
     assert "its videos are no longer where it found them; name their folder with --data" in capsys.readouterr().err
 
 
+def test_many_backbones_learn_and_one_runs(videos, tmp_path):
+    """`wsvad train --method dakd`, then the student's encoder alone: the teacher's is taken away."""
+    import wsvad.encoders.motion
+
+    out = tmp_path / "run"
+    command = [
+        "train",
+        str(videos),
+        "--method",
+        "dakd",
+        "--stream",
+        "motion=motion",
+        "--flow",
+        "flow",
+        "--workers",
+        "0",
+    ]
+    backbones = ["--config.backbones", "[motion,flow]", "--config.student", "flow", "--out", str(out)]
+    assert main([*command, *backbones, *STUDENT]) == 0
+    assert sorted(path.name for path in (out / "features").iterdir()) == ["flow", "motion"]  # no rgb, which none reads
+    shutil.rmtree(out / "features")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr(wsvad.encoders.motion, "Motion")
+        assert main(["score", str(videos / "cam-9.mp4"), "--model", str(out), "--out", str(tmp_path / "s")]) == 0
+    (abnormal,) = json.loads((tmp_path / "s" / "scores.json").read_text())["videos"]
+    scores = [snippet["score"] for snippet in abnormal["snippets"]]
+    assert min(scores[2:4]) > max(scores[0], scores[-1])
+
+
 # ------------------------------------------------------------------------------------------- features, and the levels
 
 

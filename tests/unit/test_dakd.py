@@ -15,7 +15,7 @@ from wsvad.errors import UsageError
 from wsvad.features.segments import bin_average
 from wsvad.layers.disentangled import DisentangledAttention
 from wsvad.methods import dakd
-from wsvad.methods.dakd import Dakd, DakdConfig, Network, l_mil, l_nce, refine, segments_of
+from wsvad.methods.dakd import Dakd, DakdConfig, Network, judge, l_mil, l_nce, refine, segments_of
 from wsvad.methods.method import Batch
 
 TINY = DakdConfig(
@@ -514,3 +514,68 @@ def test_one_backbone_and_many():
         method = build(backbones=backbones)
         assert method.teacher_scores(streams(2, 9)).shape == (2, 9)
         assert method.l_student(batch())["total"].isfinite()
+
+
+# --------------------------------------------------------------------------------------------------- given teachers
+
+
+class Loud(torch.nn.Module):
+    """A trained method of another kind: snippet t scores by its flow's first dimension."""
+
+    runs_on = ("flow",)
+    learns_from = ("flow", "text")
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, streams):
+        return (self.scale * Only(flow=streams["flow"])["flow"][..., 0]).sigmoid()
+
+
+def taught(**fields: Any) -> tuple[Dakd, Loud]:
+    method, teacher = build(given="loud", levels=("prediction",), backbones=("flow", "rgb"), **fields), Loud().train()
+    method.teach(teacher)
+    return method, teacher
+
+
+def test_a_given_teacher_teaches_by_its_refined_scores():
+    method, teacher = taught()
+    given = batch()
+    y = refine(teacher(given.streams), given.labels)
+    bce = F.binary_cross_entropy(method.eval().student.scores({"rgb": given.streams["rgb"]}), y)
+    parts = method.l_student(given)
+    assert set(parts) == {"bce", "total"}
+    torch.testing.assert_close(parts["total"], bce.detach(), check_stride=False)
+    parts["total"].backward()
+    assert teacher.scale.grad is None
+    assert not teacher.training
+
+
+def test_a_given_teacher_is_not_learned_not_saved_and_asked_once_a_row():
+    method, teacher = taught()
+    assert [phase.name for phase in method.phases()] == ["student"]
+    owned = {id(p) for phase in method.phases() for group in phase.parameters for p in group["params"]}
+    assert owned == {id(p) for p in method.student.parameters()}
+    assert all(name == "bins" or name.startswith("student.") for name in method.state_dict())
+    asked = []
+    teacher.register_forward_hook(lambda module, inputs, output: asked.append(len(output)))
+    for rows in ((0, 1, 2, 3, 4, 5), (0, 1, 2, 3, 4, 5), (0, 1, 2, 3, 4, 6)):
+        method.taught_of(batch(rows=rows))
+    assert asked == [6, 1]
+
+
+def test_without_its_teacher_a_student_of_a_given_one_learns_nothing():
+    method = build(given="loud", levels=("prediction",), backbones=("flow", "rgb"))
+    with pytest.raises(UsageError, match="learns from a run of loud; name it, with --teacher RUN"):
+        method.l_student(batch())
+    with pytest.raises(UsageError, match="levels: a given teacher has scores, not features"):
+        DakdConfig(given="loud", levels=("feature",))
+
+
+def test_a_run_judges_by_its_own_teacher_where_it_has_one():
+    method = build()
+    assert judge(method) == (method.teacher_scores, ("rgb", "flow", "pose"))
+    assert judge(method.compact()) == (method, ("rgb",))
+    assert judge(taught()[0])[1] == ("rgb",)
+    assert judge(Loud())[1] == ("flow",)
