@@ -28,7 +28,8 @@ def run(method: str, *tables: str, out: Path = Path("runs/ablate")) -> None:
     chosen = tables or [name for name, table in ABLATIONS[method].items() if not table.elsewhere]
     for table in chosen:
         command = ["ablate", method, "--table", table, "--data", "toy", "--seeds", "5"]
-        command += ["--points", "1", "--precision", "bf16", *OPTIONS.get(method, ["--rgb", "motion"]), "--out", str(out)]
+        command += ["--points", "1", "--precision", "bf16", "--out", str(out)]
+        command += OPTIONS.get(method, ["--rgb", "motion"])
         print("wsvad", *command, file=sys.stderr)
         if main(command):
             sys.exit(1)
