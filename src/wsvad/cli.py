@@ -15,6 +15,7 @@ from typing import Any, Literal
 from jsonargparse import set_parsing_settings
 
 from wsvad.errors import UsageError, WsvadError
+from wsvad.exchange import import_checkpoint
 from wsvad.parser import DEFAULT_METHOD, Verb, build_parser, collect, underscored
 from wsvad.verbs import add_category, transfer
 
@@ -535,6 +536,10 @@ VERBS = {
     "add-category": Verb(
         function=add_category, positional="run name videos", many=True,
         example="wsvad add-category runs/gate climbing fence-1.mp4 fence-2.mp4 --out runs/gate-2",
+    ),
+    "import": Verb(
+        function=import_checkpoint, positional="checkpoint",
+        example="wsvad import ucf_trans_2022.pkl --method ur-dmu --out runs/official",
     ),
     "methods": Verb(function=methods, example="wsvad methods"),
     "encoders": Verb(function=encoders, example="wsvad encoders"),

@@ -37,7 +37,7 @@ class Verb:
     flags: tuple[str, ...] = ()
     """Parameters that are switches."""
     learns: Literal["", "paper", "data"] = ""
-    """The verb takes a method's configuration and a protocol, with this budget by default."""
+    """The verb takes a protocol, with this budget by default."""
     hold_out: float = 0.2
     """Share of the training videos that the selection fit leaves out, by default."""
     configures: str = ""
@@ -91,17 +91,17 @@ def verb_parser(verb: Verb, given: Sequence[str]) -> ArgumentParser:
         parser.add_argument("--stream", action="append", metavar="NAME=ENCODER", help=OTHER_STREAM)
     if verb.learns:
         from wsvad.evaluation.protocol import Protocol
-        from wsvad.methods import METHODS
 
         parser.add_class_arguments(Protocol)
         parser.set_defaults({"budget": verb.learns, "normalise": "standardise" if verb.learns == "data" else None})
         parser.set_defaults({"hold_out": verb.hold_out})
-        if "config" in verb.function.__annotations__:
-            method = verb.configures or method_named(given, verb.positional)
-            kind = METHODS[method].config_class
-            parser.add_class_arguments(kind, "config")
-            if verb.learns == "data":
-                parser.set_defaults({f"config.{n}": v for n, v in getattr(kind, "data_budget", {}).items()})
+    if "config" in verb.function.__annotations__:
+        from wsvad.methods import METHODS
+
+        kind = METHODS[verb.configures or method_named(given, verb.positional)].config_class
+        parser.add_class_arguments(kind, "config")
+        if verb.learns == "data":
+            parser.set_defaults({f"config.{n}": v for n, v in getattr(kind, "data_budget", {}).items()})
     return parser
 
 

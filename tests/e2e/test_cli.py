@@ -333,7 +333,20 @@ def test_importing_the_package_loads_no_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-VERBS = ["demo", "train", "score", "extract", "fit", "evaluate", "bench", "ablate", "methods", "encoders", "toy"]
+VERBS = [
+    "demo",
+    "train",
+    "score",
+    "extract",
+    "fit",
+    "evaluate",
+    "bench",
+    "ablate",
+    "import",
+    "methods",
+    "encoders",
+    "toy",
+]
 
 
 @pytest.mark.parametrize("verb", VERBS)

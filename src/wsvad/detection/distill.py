@@ -87,9 +87,11 @@ def lesson_of(
     source: dict[str, Any] = {"folder": data, "labels": labels, "intervals": intervals} if data else told["source"]
     if not source or not Path(source["folder"]).is_dir():
         raise UsageError(f"{run}: its videos are no longer where it found them; name their folder with --data")
-    dataset = open_folder(**source, seed=told["protocol"]["first_seed"], need_videos=False)
+    dataset = open_folder(**source, seed=told.get("protocol", {}).get("first_seed", 0), need_videos=False)
     config = taught_by(trained, to, config)
-    features = features or Path(told["features"])
+    features = features or (Path(told["features"]) if told["features"] else None)
+    if features is None:
+        raise UsageError(f"{run}: an imported run has no features of its own; name them with --features")
     known = dict(streams) | trained.encoders
     encoders = {name: known[name] for name in config.backbones if name in known}
     for name in config.backbones:

@@ -43,6 +43,8 @@ def measure(what: Path, dataset: Dataset | None, features: Path | None, compat: 
         classes = classes_from_scores_file(what, dataset, compat) if dataset else None
         return _measured(what, curves_from_scores_file(what, dataset), classes, compat)
     if dataset is None:
+        if (what / "model.json").is_file() and not (what / "metrics.json").is_file():
+            raise UsageError(f"{what}: an imported run has no metrics of its own; name --data and --features")
         told = read_json(what / "metrics.json")
         return Measured(
             metrics={name: value["mean"] for name, value in told["selection"]["last"].items()},
@@ -56,6 +58,7 @@ def measure(what: Path, dataset: Dataset | None, features: Path | None, compat: 
         raise UsageError(f"{what}: to measure a run on a dataset, name that dataset's --features")
     trained = load_method(what)
     bags = list(load_bags(dataset.test, features, trained.method.runs_on))
+    trained.check(bags[0])
     scores = score_bags(trained.method, bags, trained.normalisation)
     curves = [Curve.of(v, s, b.frames, b.stride) for v, b, s in zip(dataset.test, bags, scores, strict=True)]
     return _measured(what, curves, score_classes(trained.method, dataset.test, bags, trained.normalisation), compat)

@@ -56,6 +56,7 @@ class Method(Protocol):
     * `teacher_method`: the name of the method that teaches it, and `teach(network)`, which takes over a trained one, so
       that `phases` need not train it; a configuration with a field or property of that name decides otherwise. Where
       its `given` is not empty, the teacher is not of the method's own kind: its streams are normalised as it learned;
+    * `from_official(state_dict, config)`: itself from a public checkpoint, with the `widths` that it found there;
     * `compact()`: itself for scoring alone, cheaper, with the same scores;
     * `because(streams)`: what the scores lean on, name → shares `(B, T)`;
     * `class_scores(streams)`: what kind of thing it is, `(B, T, K)` in [0, 1] for the K categories of `config.named`;

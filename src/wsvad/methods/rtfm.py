@@ -64,6 +64,7 @@ class Rtfm(nn.Module):
     def __init__(self, widths: dict[str, int], config: RtfmConfig | None = None):
         super().__init__()
         self.config = config = config or RtfmConfig()
+        self.widths = dict(widths)
         width = widths["rgb"]
         hidden, (first, second) = config.hidden or -(-width // 8) * 8, config.head
         self.mtn = MultiScale(width, hidden)
@@ -156,7 +157,8 @@ OFFICIAL_NAMES: Names = (
     (r"^mtn\.residual\.", "Aggregate.residual."),
     (r"^head_(\d)\.", r"fc\1."),
 )
-"""Our names of parameters, and what the public checkpoints call them. The official network has no `residual`."""
+"""Our names of parameters, and what the public checkpoints call them (from the official code, which has no
+`residual`)."""
 
 
 def mean_at(f_BCTH: Tensor, indices_Bk: Tensor) -> Tensor:

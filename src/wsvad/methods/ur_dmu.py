@@ -87,6 +87,7 @@ class UrDmu(nn.Module):
     def __init__(self, widths: dict[str, int], config: UrDmuConfig | None = None):
         super().__init__()
         self.config = config = config or UrDmuConfig()
+        self.widths = dict(widths)
         width = config.hidden
         self.embedding = TemporalConv(widths["rgb"], width, kernel=3)
         self.blocks = nn.Sequential(
@@ -230,7 +231,7 @@ OFFICIAL_NAMES: Names = (
     (r"^head_hidden\.", "cls_head.mlp.0."),
     (r"^head_score\.", "cls_head.mlp.2."),
 )
-"""Our names of parameters, and what the public checkpoints call them."""
+"""Our names of parameters, and what the public checkpoints call them (from the official code)."""
 
 
 def top_indices(att_NT: Tensor, k: int) -> Tensor:

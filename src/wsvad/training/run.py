@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from wsvad import __version__
+from wsvad.datasets.dataset import Bag
 from wsvad.errors import WsvadError
 from wsvad.files import atomic, read_json, write_json
 from wsvad.methods import METHODS
@@ -39,6 +40,20 @@ class TrainedMethod:
     """The calibration: `value`, the budget it was made for, and what it can promise."""
     window: int = 64
     """W, the snippets that online scoring looks back on."""
+
+    def check(self, bag: Bag) -> None:
+        """Make sure that a bag's streams are as wide as those that were learned from.
+
+        Raises:
+            WsvadError: one is not.
+        """
+        for stream in self.method.runs_on:
+            found = bag.streams[stream].shape[-1]
+            if found != self.widths[stream]:
+                raise WsvadError(
+                    f"{bag.video}: {stream} features of width {found}, but this run of {self.name} reads "
+                    f"{self.widths[stream]}; name the features of the encoder that it learned from"
+                )
 
 
 def save_method(folder: Path, trained: TrainedMethod) -> None:

@@ -1,0 +1,253 @@
+"""Public checkpoints as runs: what is read, what is refused, and that scores are those of the network in the file."""
+
+import json
+import pickle
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from sklearn.metrics import roc_auc_score
+from torch import nn
+
+from wsvad.cli import main
+from wsvad.detection.distill import lesson_of
+from wsvad.errors import UsageError, WsvadError
+from wsvad.features.store import Passport, StoredFeatures, feature_path, save
+from wsvad.methods.dakd import DakdConfig
+from wsvad.methods.mil import MilConfig
+from wsvad.methods.rtfm import Rtfm, RtfmConfig
+from wsvad.methods.ur_dmu import UrDmu, UrDmuConfig
+from wsvad.training.importing import import_checkpoint, read_weights
+from wsvad.training.run import load_method
+
+WIDTH = 16
+SMALL = {
+    "ur-dmu": (UrDmu, UrDmuConfig(hidden=16, heads=2, feed_forward=16, abnormal_slots=5, normal_slots=5, head=8)),
+    "rtfm": (Rtfm, RtfmConfig(head=(8, 4))),
+}
+OPTIONS = {
+    "ur-dmu": "--config.hidden=16 --config.heads=2 --config.feed-forward=16 --config.abnormal-slots=5 "
+    "--config.normal-slots=5 --config.head=8",
+    "rtfm": "--config.head=[8,4]",
+}
+
+
+def network(name: str):
+    torch.manual_seed(0)
+    kind, config = SMALL[name]
+    return kind({"rgb": WIDTH}, config).eval()
+
+
+@pytest.fixture
+def checkpoint(tmp_path) -> Path:
+    path = tmp_path / "ucf_trans.pkl"
+    torch.save(network("ur-dmu").to_official(), path)
+    return path
+
+
+def told(path: Path, name: str = "ur-dmu", out: Path | None = None) -> str:
+    """The error of an import, which is one line and names the file."""
+    with pytest.raises(WsvadError) as error:
+        import_checkpoint(path, name, SMALL[name][1], out or path.parent / "run")
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+# ------------------------------------------------------------------------------------------------------ what is read
+
+
+@pytest.mark.parametrize("name", list(SMALL))
+@pytest.mark.parametrize("form", ["zip", "legacy", "safetensors", "wrapped", "parallel", "parameters"])
+def test_the_run_is_the_network_in_the_file(name, form, tmp_path):
+    method = network(name)
+    weights = method.to_official()
+    path = tmp_path / ("weights.safetensors" if form == "safetensors" else "weights.pkl")
+    match form:
+        case "safetensors":
+            save_file(weights, path)
+        case "wrapped":
+            torch.save({"epoch": 3, "optimizer": {"lr": 0.1}, "state_dict": weights}, path)
+        case "parallel":
+            torch.save({f"module.{key}": value for key, value in weights.items()}, path)
+        case "parameters":
+            torch.save({key: nn.Parameter(value, value.is_floating_point()) for key, value in weights.items()}, path)
+        case _:
+            torch.save(weights, path, _use_new_zipfile_serialization=form == "zip")
+    import_checkpoint(path, name, SMALL[name][1], tmp_path / "run")
+    trained, x = load_method(tmp_path / "run"), torch.randn(1, 2, 40, WIDTH)
+    assert torch.equal(trained.method({"rgb": x}), method({"rgb": x}))
+    assert (trained.name, trained.widths, trained.normalisation.kinds) == (name, {"rgb": WIDTH}, {"rgb": "none"})
+
+
+@pytest.fixture
+def dataset(tmp_path) -> tuple[Path, Path]:
+    """Two training and six test videos, three of these abnormal in their middle, with two crops of random features."""
+    data, features, rng = tmp_path / "data", tmp_path / "features", np.random.default_rng(0)
+    data.mkdir()
+    lines, truth = ["video,label,split,frames"], ["video,category,start_frame,end_frame"]
+    for i in range(8):
+        frames = 100 + 37 * i
+        lines.append(f"v{i},{i % 2},{'train' if i < 2 else 'test'},{frames}")
+        if i % 2:
+            truth.append(f"v{i},fight,{frames // 3},{frames // 2}")
+        rows = rng.normal(size=(2, -(-frames // 16), WIDTH)).astype(np.float32)
+        save(
+            feature_path(features, "rgb", f"v{i}"),
+            StoredFeatures(features=rows, passport=Passport(encoder="i3d", width=WIDTH, frames=frames)),
+        )
+    (data / "labels.csv").write_text("\n".join(lines))
+    (data / "intervals.csv").write_text("\n".join(truth))
+    return data, features
+
+
+@pytest.mark.parametrize("name", list(SMALL))
+def test_import_then_evaluate_is_the_networks_own_auc(name, dataset, tmp_path, capsys):
+    data, features = dataset
+    method = network(name)
+    torch.save(method.to_official(), tmp_path / "official.pth")
+    given = ["import", str(tmp_path / "official.pth"), "--method", name, "--out", str(tmp_path / "run")]
+    assert main([*given, *OPTIONS[name].split()]) == 0
+    assert f"rgb features of width {WIDTH}" in capsys.readouterr().err
+    assert main(["evaluate", str(tmp_path / "run"), "--data", str(data), "--features", str(features), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["auc"]
+    scores, labels = [], []
+    for i in range(2, 8):
+        frames = 100 + 37 * i
+        x = load_file(feature_path(features, "rgb", f"v{i}"))["features"][None]
+        scores.append(method({"rgb": x})[0].detach().numpy().repeat(16)[:frames])
+        labels.append([int(i % 2 and frames // 3 <= f < frames // 2) for f in range(frames)])
+    assert found == pytest.approx(roc_auc_score(np.concatenate(labels), np.concatenate(scores)), abs=1e-6)
+
+
+def test_features_of_another_width_are_told(dataset, tmp_path, capsys):
+    data, features = dataset
+    torch.manual_seed(0)
+    torch.save(Rtfm({"rgb": 24}, SMALL["rtfm"][1]).to_official(), tmp_path / "wide.pkl")
+    import_checkpoint(tmp_path / "wide.pkl", "rtfm", SMALL["rtfm"][1], tmp_path / "run")
+    assert main(["evaluate", str(tmp_path / "run"), "--data", str(data), "--features", str(features)]) == 1
+    assert "v2: rgb features of width 16, but this run of rtfm reads 24" in capsys.readouterr().err
+    assert main(["evaluate", str(tmp_path / "run")]) == 2
+    assert "no metrics of its own; name --data and --features" in capsys.readouterr().err
+
+
+def test_an_imported_run_can_teach_a_student(dataset, checkpoint, tmp_path):
+    data, features = dataset
+    run = tmp_path / "run"
+    import_checkpoint(checkpoint, "ur-dmu", SMALL["ur-dmu"][1], run)
+    lesson = lesson_of(run, "rgb", DakdConfig(), {}, data=data, features=features)
+    assert (lesson.config.given, lesson.config.learns_from, len(lesson.dataset.train)) == ("ur-dmu", ("rgb",), 2)
+    with pytest.raises(UsageError, match="name their folder with --data"):
+        lesson_of(run, "rgb", DakdConfig(), {})
+    with pytest.raises(UsageError, match="name them with --features"):
+        lesson_of(run, "rgb", DakdConfig(), {}, data=data)
+
+
+# --------------------------------------------------------------------------------------------------- what is refused
+
+
+class Payload:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self):
+        return (Path.write_text, (self.path, "run"))
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("place", ["alone", "beside", "key", "legacy", "pickle"])
+def test_nothing_in_a_file_is_run(place, tmp_path):
+    marker, path = tmp_path / "marker", tmp_path / "evil.pkl"
+    weights = network("ur-dmu").to_official()
+    match place:
+        case "alone":
+            torch.save(Payload(marker), path)
+        case "beside":
+            torch.save({"state_dict": weights, "epoch": Payload(marker)}, path)
+        case "key" | "legacy":
+            torch.save(weights | {"extra": Payload(marker)}, path, _use_new_zipfile_serialization=place == "key")
+        case "pickle":
+            path.write_bytes(pickle.dumps(Payload(marker)))
+    refused = (
+        r"not a checkpoint of weights alone" if place == "pickle" else r"refused, .* would call \S*(getattr|pathlib)"
+    )
+    assert re.search(refused + r"\S*; .*state_dict", told(path))
+    assert not marker.exists()
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_whole_pickled_network_is_refused_by_name(tmp_path):
+    torch.save(network("ur-dmu"), tmp_path / "model.pkl")
+    assert "would call wsvad.methods.ur_dmu.UrDmu" in told(tmp_path / "model.pkl")
+
+
+@pytest.mark.parametrize("name", list(SMALL))
+def test_a_wrong_key_or_shape_is_named(name, tmp_path):
+    weights = network(name).to_official()
+    key = sorted(weights)[0]
+    for change, says in (
+        ({"extra.weight": torch.zeros(1)}, r"missing: none; unexpected: extra\.weight$"),
+        ({key: None}, rf"missing: {re.escape(key)}; unexpected: none$"),
+        ({key: torch.zeros(3, 2)}, rf"{re.escape(key)} is \(3, 2\), expected \("),
+        ({key: torch.full_like(weights[key], torch.nan)}, rf"'{re.escape(key)}' holds numbers that are not finite"),
+    ):
+        torch.save({k: v for k, v in (weights | change).items() if v is not None}, tmp_path / "changed.pkl")
+        assert re.search(says, told(tmp_path / "changed.pkl", name))
+
+
+def test_a_checkpoint_of_another_method_or_configuration_is_told(checkpoint, tmp_path):
+    assert "not a checkpoint of Rtfm in this configuration; missing: Aggregate.conv_1.0.bias" in told(
+        checkpoint, "rtfm"
+    )
+    with pytest.raises(WsvadError, match=r"Amemory\.memory_block is \(5, 16\), expected \(60, 16\)"):
+        import_checkpoint(checkpoint, "ur-dmu", replace(SMALL["ur-dmu"][1], abnormal_slots=60), tmp_path / "run")
+    with pytest.raises(UsageError, match=r"mil has no public checkpoint format .*rtfm, ur-dmu"):
+        import_checkpoint(checkpoint, "mil", MilConfig(), tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", ["weights.pkl", "weights.safetensors"])
+def test_what_is_no_checkpoint_is_told(name, tmp_path):
+    path = tmp_path / name
+    assert "there is no such file" in told(path)
+    for content in (b"", b"hello", bytes(range(256)) * 8):
+        path.write_bytes(content)
+        assert "not a checkpoint" in told(path)
+
+
+def test_a_cut_file_is_told(checkpoint):
+    whole = checkpoint.read_bytes()
+    for length in (10, len(whole) // 2, len(whole) - 10):
+        checkpoint.write_bytes(whole[:length])
+        assert "not a checkpoint" in told(checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("held", "says"),
+    [([torch.zeros(1)], "holds a list and no weights"), ({}, "holds a dict and no weights"),
+     (torch.zeros(2), "holds a Tensor and no weights"), ({"a": 1.5}, "'a' is a float, not a tensor"),
+     ({"state_dict": {"a": [1]}}, "'a' is a list, not a tensor")],
+)  # fmt: skip
+def test_what_holds_no_weights_is_told(held, says, tmp_path):
+    torch.save(held, tmp_path / "held.pkl")
+    with pytest.raises(WsvadError, match=re.escape(says)):
+        read_weights(tmp_path / "held.pkl")
+
+
+def test_a_run_is_never_overwritten_by_another(checkpoint, tmp_path):
+    out = tmp_path / "run"
+    import_checkpoint(checkpoint, "ur-dmu", SMALL["ur-dmu"][1], out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    import_checkpoint(checkpoint, "ur-dmu", SMALL["ur-dmu"][1], out)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    torch.save(network("rtfm").to_official(), tmp_path / "other.pkl")
+    with pytest.raises(WsvadError, match="another run is there"):
+        import_checkpoint(tmp_path / "other.pkl", "rtfm", SMALL["rtfm"][1], out)
+    (out / "config.yaml").unlink()
+    with pytest.raises(WsvadError, match="another run is there"):
+        import_checkpoint(checkpoint, "ur-dmu", SMALL["ur-dmu"][1], out)
