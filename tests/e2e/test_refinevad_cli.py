@@ -164,6 +164,21 @@ def test_tables_are_commands(table, rows, run, videos, tmp_path, capsys):
     assert len({json.dumps(config) for config in configs}) == len(rows)
 
 
+def test_a_bench_has_class_metrics_where_a_method_has(run, videos, tmp_path, capsys):
+    command = ["bench", "--data", str(videos), "--methods", "mil,refinevad", "--features", str(run / "features")]
+    options = ["--rgb", "motion", *QUICK, "--hold-out", "0", "--out", str(tmp_path)]
+    assert main([*command, *options, "--json"]) == 0
+    rows = {(r["method"], r["selection"]): r["metrics"] for r in json.loads(capsys.readouterr().out)["rows"]}
+    assert "map@0.1" not in rows["mil", "last"]
+    lines = (tmp_path / "bench.md").read_text().splitlines()
+    head, _, *body = ([cell.strip() for cell in line.split("|")[1:-1]] for line in lines)
+    place = head.index("map@0.1")
+    assert head[place + 1] == "category_accuracy"
+    printed = {line[1]: line[place] for line in body if line[2] == "last"}
+    value = rows["refinevad", "last"]["map@0.1"]
+    assert printed == {"mil": "–", "refinevad": f"{100 * value['mean']:.2f} ± {100 * value['std']:.2f}"}
+
+
 @pytest.fixture(scope="module")
 def elsewhere(videos, run, tmp_path_factory) -> Path:
     """The same videos, where what drops is called otherwise."""
