@@ -4,7 +4,6 @@ Exit status: 0 done, 1 something failed (one line says what and where), 2 wrong 
 imported, so that `wsvad --help` and mistakes answer at once.
 """
 
-import json
 import logging
 import sys
 from collections.abc import Iterable, Sequence
@@ -17,7 +16,17 @@ from jsonargparse import set_parsing_settings
 from wsvad.errors import UsageError, WsvadError
 from wsvad.exchange import import_checkpoint
 from wsvad.parser import DEFAULT_METHOD, Verb, build_parser, collect, underscored
-from wsvad.verbs import add_category, transfer
+from wsvad.verbs import (
+    add_category,
+    compare_features,
+    datasets,
+    doctor,
+    encoders,
+    methods,
+    print_json,
+    tell,
+    transfer,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,13 +57,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"wsvad: internal error: {type(error).__name__}: {error} (--debug shows where)", file=sys.stderr)
         return 1
-
-
-def print_json(value: Any) -> None:
-    """To stdout, NaN as null."""
-    from wsvad.files import without_nan
-
-    print(json.dumps(without_nan(value), indent=2, ensure_ascii=False))
 
 
 # --------------------------------------------------------------------------------------------------- practitioner
@@ -255,8 +257,9 @@ def fit(
     """Fit a method to features under its published protocol (--budget paper).
 
     Args:
-        folder: Dataset folder with labels.csv (or train.csv and test.csv); the videos need not be there.
-        features: Feature folder, as 'wsvad extract' writes it.
+        folder: Dataset: a folder with labels.csv (or train.csv and test.csv), or NAME:FOLDER with the official files
+            of a published one, see 'wsvad datasets'; the videos need not be there.
+        features: Feature folder, as 'wsvad extract' writes it; or released .npy files, also as rgb=DIR,audio=DIR.
         labels: labels.csv, if it is not in the folder.
         intervals: intervals.csv, if it is not beside the labels.
         method: Method to fit, see 'wsvad methods'.
@@ -266,11 +269,13 @@ def fit(
     """
     from rich.console import Console
 
-    from wsvad.datasets.folder import open_folder
+    from wsvad.datasets.open import open_dataset
     from wsvad.evaluation.experiment import Experiment, training_progress
     from wsvad.evaluation.table import selections_table
+    from wsvad.evaluation.totals import introduce
 
-    dataset = open_folder(folder, labels, intervals, seed=protocol.first_seed, need_videos=False)
+    dataset = open_dataset(folder, labels, intervals, seed=protocol.first_seed)
+    tell(introduce(dataset))
     with training_progress(Console(stderr=True)) as progress:
         experiment = Experiment(
             dataset=dataset, features=features, name=method, config=narrowed(config, modalities), protocol=protocol,
@@ -295,7 +300,7 @@ def evaluate(
     Args:
         what: A scores file (.npz with video, frames, score and optionally label, class_score and categories), or a run
             folder.
-        data: Dataset folder to take the truth from; for a run by default the metrics of its own test videos.
+        data: Dataset (folder, or NAME:FOLDER) to take the truth from; for a run by default its own test videos.
         labels: labels.csv, if it is not in the data folder.
         intervals: intervals.csv, if it is not beside the labels.
         features: Feature folder of that dataset, when a run is measured on it.
@@ -304,18 +309,21 @@ def evaluate(
     """
     from rich.console import Console
 
-    from wsvad.datasets.folder import open_folder
+    from wsvad.datasets.open import open_dataset
     from wsvad.evaluation.measure import measure
     from wsvad.evaluation.table import categories_table, table
+    from wsvad.evaluation.totals import headline
 
-    dataset = open_folder(data, labels, intervals, need_videos=False) if data else None
-    found = measure(what, dataset, features, compat)
+    dataset = open_dataset(data, labels, intervals, need_training=False) if data else None
+    found, marked = measure(what, dataset, features, compat), headline(dataset)
+    tell(found.notes)
     if json:
         print_json(found.metrics)
     elif found.per_category_ap:
-        Console().print(table(found.metrics), categories_table(found.per_category, found.per_category_ap))
+        tables = table(found.metrics, headline=marked), categories_table(found.per_category, found.per_category_ap)
+        Console().print(*tables)
     else:
-        Console().print(table(found.metrics, found.per_category))
+        Console().print(table(found.metrics, found.per_category, marked))
     return 0
 
 
@@ -332,7 +340,7 @@ def bench(
     """Compare methods on one dataset over seeds, with every selection side by side.
 
     Args:
-        data: Dataset folder, or toy for the simulated camera (made once, in the user's cache).
+        data: Dataset folder, NAME:FOLDER, or toy for the simulated camera (made once, in the user's cache).
         methods: Names joined by commas, see 'wsvad methods'.
         modalities: Streams that methods learn from beside rgb, joined by commas; by default all that each can.
         features: Feature folder, by default in the out folder (toy has its own); what is missing is extracted.
@@ -379,7 +387,7 @@ def ablate(
         method: Method whose table it is.
         table: Number of the paper's table, or a question; a wrong one is answered with those that there are.
         figure: Number of the paper's figure, instead of a table.
-        data: Dataset folder, or toy for the simulated camera.
+        data: Dataset folder, NAME:FOLDER, or toy for the simulated camera.
         modalities: Streams that the method learns from beside rgb, joined by commas; by default all that it can.
         features: Feature folder, by default in the out folder (toy has its own); what is missing is extracted.
         to: Dataset folder to test on, where the table is about another dataset.
@@ -388,7 +396,7 @@ def ablate(
     """
     from rich.console import Console
 
-    from wsvad.datasets.folder import open_folder
+    from wsvad.datasets.open import open_dataset
     from wsvad.evaluation.ablate import Elsewhere, ablation, as_markdown, run_ablation, write_results
     from wsvad.evaluation.bench import open_data
 
@@ -399,46 +407,13 @@ def ablate(
     chosen, config = ablation(method, name), narrowed(config, modalities)
     streams = resolved(learned(streams, [(row.method, row.config) for row in chosen.rows(config)]), console)
     dataset, features = open_data(data, streams, features, out, console)
-    elsewhere = (
-        Elsewhere(dataset=open_folder(to, need_videos=False), features=to_features) if to and to_features else None
-    )
+    elsewhere = Elsewhere(dataset=open_dataset(to), features=to_features) if to and to_features else None
     results = run_ablation(chosen, config, dataset, features, protocol, out, elsewhere=elsewhere, console=console)
     print(as_markdown(results), end="")
     seeds = "one seed" if protocol.seeds == 1 else f"{protocol.seeds} seeds"
     where = f"{dataset.name} → {elsewhere.dataset.name}" if elsewhere else dataset.name
     note = f"{where}; percent, mean ± standard deviation over {seeds}, last iteration."
     write_results(out, f"{method}-{name}", chosen.title, note, results)
-    return 0
-
-
-def methods() -> int:
-    """List the methods: what each learns from and what it needs to run."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from wsvad.methods import METHODS
-
-    table = Table("method", "learns from", "runs on", "what it is")
-    for name in METHODS:
-        kind = METHODS[name]
-        module = import_module(kind.__module__).__doc__ or ""
-        table.add_row(name, ", ".join(kind.learns_from), ", ".join(kind.runs_on), module.splitlines()[0])
-    Console().print(table)
-    return 0
-
-
-def encoders() -> int:
-    """List the encoders: what each eats, and whether it runs on this machine."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from wsvad.encoders import auto, list_encoders
-
-    table = Table("encoder", "makes features from", "width", "runs here")
-    for one in list_encoders():
-        table.add_row(one.name, one.eats, str(one.width or "its file's"), "yes" if one.available else one.install)
-    Console().print(table)
-    Console(stderr=True).print(f"auto: {auto()[1]}", highlight=False)
     return 0
 
 
@@ -542,6 +517,15 @@ VERBS = {
         example="wsvad import ucf_trans_2022.pkl --method ur-dmu --out runs/official",
     ),
     "methods": Verb(function=methods, example="wsvad methods"),
+    "doctor": Verb(
+        function=doctor, positional="features", flags=("json",),
+        example="wsvad doctor data/i3d --data ucf-crime:data/ucf --repair data/i3d-mended",
+    ),
+    "compare-features": Verb(
+        function=compare_features, positional="sets", many=True, flags=("json",),
+        example="wsvad compare-features data/i3d data/ours",
+    ),
+    "datasets": Verb(function=datasets, example="wsvad datasets"),
     "encoders": Verb(function=encoders, example="wsvad encoders"),
     "toy": Verb(function=toy, positional="out", example="wsvad toy camera --videos 48 --seed 0"),
 }  # fmt: skip

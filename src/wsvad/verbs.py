@@ -1,8 +1,32 @@
-"""Verbs that take a finished run further: to another dataset, to one more category. As in `cli`, what a verb needs is
-imported when it is called."""
+"""Verbs that take a finished run further, verbs about what there is (features, datasets, methods, encoders), and how
+verbs talk. As in `cli`: machine output on stdout, messages on stderr; what a verb needs is imported when it is called.
+"""
 
+import json as to_json
+import sys
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
+from textwrap import indent
 from typing import Any
+
+from wsvad.errors import UsageError
+
+
+def print_json(value: Any) -> None:
+    """To stdout, NaN as null."""
+    from wsvad.files import without_nan
+
+    print(to_json.dumps(without_nan(value), indent=2, ensure_ascii=False))
+
+
+def tell(sentences: Sequence[str]) -> None:
+    """To stderr, a line each."""
+    for sentence in sentences:
+        print(sentence, file=sys.stderr)
+
+
+# ------------------------------------------------------------------------------------------------ from a finished run
 
 
 def transfer(
@@ -53,4 +77,92 @@ def add_category(run: Path, name: str, videos: list[Path], out: Path | None = No
     grown = grow(run, name, videos, out, console)
     Console().print(shares_table(grown))
     console.print(f"{grown.sentence}\ngrown run in {grown.out}", highlight=False)
+    return 0
+
+
+# ----------------------------------------------------------------------------------------------------- what there is
+
+
+def doctor(
+    features: Path, data: Path, against: Path | None = None, repair: Path | None = None, json: bool = False
+) -> int:
+    """Explain what is wrong with features, and which convention they follow; 1 if something is to be mended.
+
+    Args:
+        features: Feature folder, released .npy files, or rgb=DIR,audio=DIR.
+        data: Dataset (folder, or NAME:FOLDER) whose videos and lengths they should have.
+        against: Another set that is right, to compare numbers with.
+        repair: New folder for a repaired copy, in the layout that the files have.
+        json: Print the findings as JSON.
+    """
+    from wsvad.datasets.open import open_dataset
+    from wsvad.evaluation.examine import as_json, examine_features, sentences
+
+    found = examine_features(features, open_dataset(data, need_training=False), against, repair)
+    if json:
+        print_json(as_json({stream: one.findings for stream, one in found.items()}))
+    else:
+        print("\n".join(line for stream, one in found.items() for line in sentences(stream, one.findings, str(one))))
+    return int(any(finding.level == "wrong" for one in found.values() for finding in one.findings))
+
+
+def compare_features(sets: list[Path], json: bool = False) -> int:
+    """Say where two sets of features part: lengths, crops and their order, scale, shift, pixels; 1 if they do.
+
+    Args:
+        sets: Two feature folders, the first one taken as it should be.
+        json: Print the findings as JSON.
+    """
+    from wsvad.evaluation.examine import as_json, compare_sets, sentences
+
+    if len(sets) != 2:
+        raise UsageError(f"compare-features: {len(sets)} sets; name two")
+    found = compare_sets(*sets)
+    if json:
+        print_json(as_json(found))
+    else:
+        print("\n".join(line for stream, findings in found.items() for line in sentences(stream, findings)))
+    return int(any(finding.level == "wrong" for findings in found.values() for finding in findings))
+
+
+def methods() -> int:
+    """List the methods: what each learns from and what it needs to run."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from wsvad.methods import METHODS
+
+    table = Table("method", "learns from", "runs on", "what it is")
+    for name in METHODS:
+        kind = METHODS[name]
+        module = import_module(kind.__module__).__doc__ or ""
+        table.add_row(name, ", ".join(kind.learns_from), ", ".join(kind.runs_on), module.splitlines()[0])
+    Console().print(table)
+    return 0
+
+
+def datasets() -> int:
+    """List the published datasets that are read in their official files: splits, headline metric, what is needed."""
+    from wsvad.datasets.benchmark import DATASETS
+
+    for name in DATASETS:
+        one = DATASETS[name]
+        (train, test), about = (one.split["train"], one.split["test"]), import_module(one.read.__module__).__doc__ or ""
+        sizes = f"train {train[0]:,} abnormal + {train[1]:,} normal, test {test[0]:,} + {test[1]:,}"
+        print(f"{name}: {sizes}, headline {one.headline}\n\n{indent(about.strip(), '    ')}\n")
+    return 0
+
+
+def encoders() -> int:
+    """List the encoders: what each eats, and whether it runs on this machine."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from wsvad.encoders import auto, list_encoders
+
+    table = Table("encoder", "makes features from", "width", "runs here")
+    for one in list_encoders():
+        table.add_row(one.name, one.eats, str(one.width or "its file's"), "yes" if one.available else one.install)
+    Console().print(table)
+    Console(stderr=True).print(f"auto: {auto()[1]}", highlight=False)
     return 0

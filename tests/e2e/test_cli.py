@@ -334,19 +334,9 @@ def test_importing_the_package_loads_no_torch():
 
 
 VERBS = [
-    "demo",
-    "train",
-    "score",
-    "extract",
-    "fit",
-    "evaluate",
-    "bench",
-    "ablate",
-    "import",
-    "methods",
-    "encoders",
-    "toy",
-]
+    "demo", "train", "score", "extract", "fit", "evaluate", "bench", "ablate", "doctor", "compare-features", "methods",
+    "datasets", "encoders", "toy", "import",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("verb", VERBS)

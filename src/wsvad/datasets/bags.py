@@ -3,7 +3,7 @@
 import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,26 +12,36 @@ from torch import Tensor
 
 from wsvad.datasets.dataset import Bag, LabelledVideo
 from wsvad.errors import WsvadError
+from wsvad.features.official import UNKNOWN_TAIL
 from wsvad.features.segments import bin_average
-from wsvad.features.store import Passport, StoredFeatures, feature_path, load, stored_shape
+from wsvad.features.source import FeatureSource, open_features
+from wsvad.features.store import Passport, StoredFeatures
 
 IN_MEMORY = 4 * 2**30
 """Packed training features larger than this many bytes go to a memory map in half precision."""
 
 
-def load_bag(video: LabelledVideo, features: Path, streams: Sequence[str]) -> tuple[Bag, dict[str, StoredFeatures]]:
+def load_bag(
+    video: LabelledVideo, features: Path | FeatureSource, streams: Sequence[str]
+) -> tuple[Bag, dict[str, StoredFeatures]]:
     """Read one video's streams.
+
+    A stream of a public release may be a snippet longer or shorter than the first one: its last snippet is dropped or
+    repeated (8.5).
 
     Raises:
         WsvadError: a stream is missing or broken, or two streams differ in length.
     """
-    stored = {name: load(_existing(video, features, name)) for name in streams}
+    source = open_features(features)
+    stored = {name: _existing(video, source, name).load(video.name, name) for name in streams}
+    snippets = stored[streams[0]].features.shape[-2]
+    stored = {name: _fitted(item, snippets) for name, item in stored.items()}
     lengths = {name: item.features.shape[-2] for name, item in stored.items()}
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{name} {length}" for name, length in lengths.items())
         raise WsvadError(
-            f"{features}: the streams of {video.name} differ in length ({told} snippets); extract them together, with "
-            "one tail policy"
+            f"{source.folder}: the streams of {video.name} differ in length ({told} snippets); extract them together, "
+            "with one tail policy"
         )
     passport = stored[streams[0]].passport
     bag = Bag(
@@ -48,8 +58,8 @@ def load_bag(video: LabelledVideo, features: Path, streams: Sequence[str]) -> tu
 class PassportCheck:
     """Remembers the first passport of each stream and refuses to mix it with features that were made differently."""
 
-    def __init__(self, features: Path):
-        self.features = features
+    def __init__(self, features: Path | FeatureSource):
+        self.source = open_features(features)
         self.passports: dict[str, Passport] = {}
         self._first: dict[str, str] = {}
 
@@ -59,19 +69,23 @@ class PassportCheck:
             name = self._first.setdefault(stream, bag.video)
             if difference := first.difference(item.passport):
                 raise WsvadError(
-                    f"{feature_path(self.features, stream, bag.video)}: made differently from those of {name} "
+                    f"{self.source.path(bag.video, stream)}: made differently from those of {name} "
                     f"({difference}); extract both in the same way"
                 )
         return bag
 
 
 def load_bags(
-    videos: Sequence[LabelledVideo], features: Path, streams: Sequence[str], check: PassportCheck | None = None
+    videos: Sequence[LabelledVideo],
+    features: Path | FeatureSource,
+    streams: Sequence[str],
+    check: PassportCheck | None = None,
 ) -> Iterator[Bag]:
     """Read the bags of several videos, one after the other, at native length and in the precision of their files."""
-    check = check or PassportCheck(features)
+    source = open_features(features)
+    check = check or PassportCheck(source)
     for video in videos:
-        yield check(*load_bag(video, features, streams))
+        yield check(*load_bag(video, source, streams))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +125,7 @@ class PackedBags:
 
 def pack(
     videos: Sequence[LabelledVideo],
-    features: Path,
+    features: Path | FeatureSource,
     streams: Sequence[str],
     segments: int,
     check: PassportCheck | None = None,
@@ -120,13 +134,14 @@ def pack(
 
     Bags are read one at a time: memory holds the packed tensors (or their memory map) and a single bag.
     """
-    shapes = [[stored_shape(_existing(video, features, name)) for name in streams] for video in videos]
+    source = open_features(features)
+    shapes = [[_existing(video, source, name).shape(video.name, name) for name in streams] for video in videos]
     crops = [max(shape[0] if len(shape) == 3 else 1 for shape in each) for each in shapes]
     count, widths = sum(crops), [shape[-1] for shape in shapes[0]]
     on_disk = count * segments * sum(widths) * 4 > IN_MEMORY
     packed = {name: _allocate((count, segments, width), on_disk) for name, width in zip(streams, widths, strict=True)}
     row = 0
-    for bag, copies in zip(load_bags(videos, features, streams, check), crops, strict=True):
+    for bag, copies in zip(load_bags(videos, source, streams, check), crops, strict=True):
         for name, stream in bag.streams.items():
             # A stream without crops is shared by all the crops of the others.
             packed[name][row : row + copies] = bin_average(stream.numpy(), segments)
@@ -140,18 +155,28 @@ def pack(
     )
 
 
-def longest(videos: Sequence[LabelledVideo], features: Path, stream: str) -> int:
+def longest(videos: Sequence[LabelledVideo], features: Path | FeatureSource, stream: str) -> int:
     """The number of snippets of the longest of the videos."""
-    return max(stored_shape(_existing(video, features, stream))[-2] for video in videos)
+    source = open_features(features)
+    return max(_existing(video, source, stream).shape(video.name, stream)[-2] for video in videos)
 
 
-def _existing(video: LabelledVideo, features: Path, stream: str) -> Path:
-    path = feature_path(features, stream, video.name)
-    if not path.is_file():
+def _existing(video: LabelledVideo, source: FeatureSource, stream: str) -> FeatureSource:
+    """The source, if a stream of a video is there."""
+    if not source.has(video.name, stream):
         make = f"make them with 'wsvad extract --stream {stream}=ENCODER …'"
         leave = "" if stream == "rgb" else ", or leave the stream out (--modalities; --config.backbones of dakd)"
-        raise WsvadError(f"{path}: {video.name} has no {stream} features; {make}{leave}")
-    return path
+        raise WsvadError(f"{source.path(video.name, stream)}: {video.name} has no {stream} features; {make}{leave}")
+    return source
+
+
+def _fitted(item: StoredFeatures, snippets: int) -> StoredFeatures:
+    """A released stream that is a snippet off, with its last snippet dropped or repeated."""
+    found = item.features.shape[-2]
+    if item.passport.tail != UNKNOWN_TAIL or abs(found - snippets) != 1:
+        return item
+    rows = np.minimum(np.arange(snippets), found - 1)
+    return replace(item, features=item.features[..., rows, :])
 
 
 def _allocate(shape: tuple[int, ...], on_disk: bool) -> np.ndarray:

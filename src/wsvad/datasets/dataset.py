@@ -43,7 +43,9 @@ class Dataset:
     name: str
     videos: tuple[LabelledVideo, ...]
     source: dict[str, str] = field(default_factory=dict)
-    """Where it was read from, as the arguments of `open_folder`; empty where it was not."""
+    """Where it was read from, as the arguments of `open_dataset`; empty where it was not."""
+    benchmark: str | None = None
+    """The published dataset that it is, by name, whose totals and headline metric apply."""
 
     @property
     def train(self) -> tuple[LabelledVideo, ...]:

@@ -69,7 +69,7 @@ def open_folder(
         videos=tuple(videos),
         source={name: str(Path(path).resolve()) for name, path in given.items() if path},
     )
-    _check_training(dataset, tables[0] if tables else root)
+    check_training(dataset, tables[0] if tables else root)
     return dataset
 
 
@@ -104,6 +104,11 @@ def unlabelled_videos(folder: Path) -> list[tuple[str, Path]]:
     if not folder.is_dir() or _find_labels(folder):
         return []
     return [(path.relative_to(folder).as_posix(), path) for path in video_files(folder)]
+
+
+def has_labels(folder: Path) -> bool:
+    """Whether labels.csv, or train.csv and test.csv, are in a folder."""
+    return bool(_find_labels(folder))
 
 
 # ------------------------------------------------------------------------------------------------- labels
@@ -253,7 +258,12 @@ def _hold_out(videos: list[LabelledVideo], share: float, seed: int) -> list[Labe
     return [replace(video, split="test" if video.name in held_out else "train") for video in videos]
 
 
-def _check_training(dataset: Dataset, place: Path) -> None:
+def check_training(dataset: Dataset, place: Path) -> None:
+    """A method can learn from the training videos.
+
+    Raises:
+        WsvadError: normal or abnormal ones are missing.
+    """
     labels = [video.label for video in dataset.train]
     if len(labels) < 2:
         raise WsvadError(f"{place}: {len(labels)} training videos; at least one normal and one abnormal are needed")

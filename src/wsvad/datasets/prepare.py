@@ -11,7 +11,7 @@ from wsvad.datasets.dataset import Dataset
 from wsvad.encoders.build import ENCODERS, auto, split
 from wsvad.errors import UsageError, WsvadError
 from wsvad.features.extract import extract
-from wsvad.features.store import feature_path
+from wsvad.features.source import open_features
 
 
 def resolve(spec: str) -> tuple[str, str | None]:
@@ -57,11 +57,12 @@ def prepare(
     if not from_video:
         return {}
     found = [(video.name, video.path) for video in dataset.videos if video.path is not None]
+    source = open_features(out)
     lacking = [
-        feature_path(out, stream, video.name)
+        source.path(video.name, stream)
         for video in dataset.videos
         for stream in from_video
-        if video.path is None and not feature_path(out, stream, video.name).is_file()
+        if video.path is None and not source.has(video.name, stream)
     ]
     if lacking:
         raise WsvadError(f"{lacking[0]}: neither these features nor the video to make them from are there; add one")

@@ -9,12 +9,12 @@ import yaml
 from rich.console import Console
 
 from wsvad.datasets.dataset import Dataset
-from wsvad.datasets.folder import open_folder
+from wsvad.datasets.open import folder_of, open_dataset
 from wsvad.detection.train import train_detector
 from wsvad.errors import UsageError
 from wsvad.evaluation.experiment import Experiment, Fitted, training_progress
 from wsvad.evaluation.protocol import Protocol
-from wsvad.features.store import feature_path
+from wsvad.features.source import open_features
 from wsvad.methods.dakd import DakdConfig, judge
 from wsvad.training.run import TrainedMethod, load_method
 
@@ -85,9 +85,9 @@ def lesson_of(
     """
     trained, told = load_method(run), yaml.safe_load((run / "config.yaml").read_text("utf-8"))
     source: dict[str, Any] = {"folder": data, "labels": labels, "intervals": intervals} if data else told["source"]
-    if not source or not Path(source["folder"]).is_dir():
+    if not source or not folder_of(source["folder"]).is_dir():
         raise UsageError(f"{run}: its videos are no longer where it found them; name their folder with --data")
-    dataset = open_folder(**source, seed=told.get("protocol", {}).get("first_seed", 0), need_videos=False)
+    dataset = open_dataset(**source, seed=told.get("protocol", {}).get("first_seed", 0))
     config = taught_by(trained, to, config)
     features = features or (Path(told["features"]) if told["features"] else None)
     if features is None:
@@ -95,7 +95,7 @@ def lesson_of(
     known = dict(streams) | trained.encoders
     encoders = {name: known[name] for name in config.backbones if name in known}
     for name in config.backbones:
-        if name not in encoders and not feature_path(features, name, dataset.train[0].name).is_file():
+        if name not in encoders and not open_features(features).has(dataset.train[0].name, name):
             raise UsageError(
                 f"{run}: knows no encoder of '{name}', and {features} has no such features; "
                 f"name one with --stream {name}=ENCODER, or the features with --features"

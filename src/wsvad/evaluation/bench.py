@@ -11,13 +11,15 @@ from rich.console import Console
 from rich.table import Table
 
 from wsvad.datasets.dataset import Dataset
-from wsvad.datasets.folder import open_folder
+from wsvad.datasets.open import open_dataset
 from wsvad.datasets.prepare import prepare, without
 from wsvad.datasets.toy import make_toy
 from wsvad.errors import WsvadError
 from wsvad.evaluation.experiment import Experiment, training_progress
 from wsvad.evaluation.protocol import Protocol
 from wsvad.evaluation.table import with_spread
+from wsvad.evaluation.totals import introduce
+from wsvad.features.source import released
 from wsvad.files import write_json, write_text
 
 TOY_VIDEOS = 96
@@ -43,7 +45,7 @@ def run_bench(
     Run again, it goes on where it was stopped.
 
     Args:
-        data: dataset folder, or `toy`.
+        data: a dataset (`open_dataset`), or `toy`.
         methods: name → configuration.
         streams: stream → resolved encoder, for what the features folder lacks.
         features: by default in `out`; for `toy` in its own folder, where the exact streams are.
@@ -53,6 +55,7 @@ def run_bench(
     """
     console = console or Console(stderr=True)
     dataset, features = open_data(data, streams, features, out, console)
+    encoders = {stream: encoder for stream, encoder in streams.items() if stream not in released(features)}
     rows: list[dict[str, Any]] = []
     for name, config in methods.items():
         with training_progress(console) as progress:
@@ -63,7 +66,7 @@ def run_bench(
                 config=config,
                 protocol=protocol,
                 out=out / name,
-                encoders=dict(streams),
+                encoders=encoders,
                 progress=progress,
             )
             rows += rows_of(experiment.run().metrics, seconds=experiment.seconds())
@@ -76,11 +79,14 @@ def run_bench(
 def open_data(
     data: str, streams: Mapping[str, str], features: Path | None, out: Path, console: Console
 ) -> tuple[Dataset, Path]:
-    """A dataset folder, or `toy`, with its streams on disk; and where they are: by default in `out`, or for `toy` in
-    its own folder, where the exact streams are."""
-    folder = toy_folder(console) if data == "toy" else Path(data)
-    features = features or (folder if data == "toy" else out) / "features"
-    return complete(open_folder(folder, need_videos=False), streams, features, console), features
+    """A dataset (`open_dataset`), or `toy`, with its streams on disk; and where they are: by default in `out`, or for
+    `toy` in its own folder, where the exact streams are."""
+    folder = toy_folder(console) if data == "toy" else None
+    features = features or (folder or out) / "features"
+    dataset = open_dataset(folder or data)
+    for sentence in introduce(dataset):
+        console.print(sentence, highlight=False)
+    return complete(dataset, streams, features, console), features
 
 
 def complete(dataset: Dataset, streams: Mapping[str, str], features: Path, console: Console) -> Dataset:

@@ -36,6 +36,7 @@ from wsvad.evaluation.curves import Curve, evaluate, per_category
 from wsvad.evaluation.protocol import Protocol, under_budget
 from wsvad.evaluation.scores_file import write_scores
 from wsvad.evaluation.selection import SELECTIONS, choose, over_seeds
+from wsvad.features.source import FeatureSource, open_features
 from wsvad.files import read_json, without_nan, write_json, write_text
 from wsvad.methods import METHODS
 from wsvad.methods.method import Phase, learns_from, runs_on, standardised, teacher_method
@@ -98,18 +99,23 @@ class Experiment:
         return runs_on(METHODS[self.name], self.config)
 
     @cached_property
+    def source(self) -> FeatureSource:
+        """Where the streams come from."""
+        return open_features(self.features)
+
+    @cached_property
     def check(self) -> PassportCheck:
-        return PassportCheck(self.features)
+        return PassportCheck(self.source)
 
     @cached_property
     def widths(self) -> dict[str, int]:
         """D of each stream, as the first training video has it."""
-        list(load_bags(self.dataset.train[:1], self.features, self.streams, self.check))
+        list(load_bags(self.dataset.train[:1], self.source, self.streams, self.check))
         return {stream: passport.width for stream, passport in self.check.passports.items()}
 
     @cached_property
     def test_bags(self) -> list[Bag]:
-        return list(load_bags(self.dataset.test, self.features, self.scored, self.check))
+        return list(load_bags(self.dataset.test, self.source, self.scored, self.check))
 
     @cached_property
     def _packs(self) -> dict[int, PackedBags]:
@@ -117,7 +123,7 @@ class Experiment:
 
     def packed(self, segments: int) -> PackedBags:
         if segments not in self._packs:
-            self._packs[segments] = pack(self.dataset.train, self.features, self.streams, segments, self.check)
+            self._packs[segments] = pack(self.dataset.train, self.source, self.streams, segments, self.check)
         return self._packs[segments]
 
     @cached_property
@@ -191,7 +197,7 @@ class Experiment:
 
     @cached_property
     def longest(self) -> int:
-        return longest(self.dataset.train, self.features, self.streams[0])
+        return longest(self.dataset.train, self.source, self.streams[0])
 
     # ------------------------------------------------------------------------------------------ fits
 
@@ -302,7 +308,7 @@ class Experiment:
         videos = [video for video in self.dataset.train if video.name in out]
         if not videos:
             return {"iteration": None, "history": [], "scores": {}, "reconstruction": {}}
-        bags = list(load_bags(videos, self.features, self.streams, self.check))
+        bags = list(load_bags(videos, self.source, self.streams, self.check))
         method = self.build(seed)
         kept: dict[str, list[float]] = {}
 

@@ -1,6 +1,6 @@
 """Metrics of a scores file, of a run, or of a run on another dataset."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from wsvad.datasets.bags import load_bags
@@ -9,6 +9,7 @@ from wsvad.errors import UsageError
 from wsvad.evaluation.classes import Classes, Compat, evaluate_classes, score_classes
 from wsvad.evaluation.curves import Curve, evaluate, per_category
 from wsvad.evaluation.scores_file import classes_from_scores_file, curves_from_scores_file
+from wsvad.evaluation.totals import check_totals, explain_labels, introduce
 from wsvad.files import read_json
 from wsvad.training.run import load_method
 from wsvad.training.scoring import score_bags
@@ -23,6 +24,8 @@ class Measured:
     """Frame AUC of each category's abnormal videos."""
     per_category_ap: dict[str, dict[str, float]] = field(default_factory=dict)
     """Average precision of each category's intervals, `ap@0.1` …; empty without class scores."""
+    notes: list[str] = field(default_factory=list)
+    """On what it was measured, beside published totals; and how truths differ. Sentences for the terminal."""
 
 
 def measure(what: Path, dataset: Dataset | None, features: Path | None, compat: Compat | None = None) -> Measured:
@@ -41,7 +44,8 @@ def measure(what: Path, dataset: Dataset | None, features: Path | None, compat: 
         raise UsageError(f"{what}: --compat {compat} needs the truth; name the dataset with --data")
     if what.suffix == ".npz":
         classes = classes_from_scores_file(what, dataset, compat) if dataset else None
-        return _measured(what, curves_from_scores_file(what, dataset), classes, compat)
+        found = _measured(what, curves_from_scores_file(what, dataset), classes, compat, dataset)
+        return replace(found, notes=[*found.notes, *explain_labels(what, dataset)]) if dataset else found
     if dataset is None:
         if (what / "model.json").is_file() and not (what / "metrics.json").is_file():
             raise UsageError(f"{what}: an imported run has no metrics of its own; name --data and --features")
@@ -61,11 +65,19 @@ def measure(what: Path, dataset: Dataset | None, features: Path | None, compat: 
     trained.check(bags[0])
     scores = score_bags(trained.method, bags, trained.normalisation)
     curves = [Curve.of(v, s, b.frames, b.stride) for v, b, s in zip(dataset.test, bags, scores, strict=True)]
-    return _measured(what, curves, score_classes(trained.method, dataset.test, bags, trained.normalisation), compat)
+    classes = score_classes(trained.method, dataset.test, bags, trained.normalisation)
+    return _measured(what, curves, classes, compat, dataset)
 
 
-def _measured(what: Path, curves: list[Curve], classes: Classes | None, compat: Compat | None) -> Measured:
+def _measured(
+    what: Path, curves: list[Curve], classes: Classes | None, compat: Compat | None, dataset: Dataset | None
+) -> Measured:
     if compat and classes is None:
         raise UsageError(f"{what}: --compat {compat} is about mAP, which needs class scores, and there are none")
     metrics, by_category = evaluate_classes(classes, compat)
-    return Measured(metrics=evaluate(curves) | metrics, per_category=per_category(curves), per_category_ap=by_category)
+    return Measured(
+        metrics=evaluate(curves) | metrics,
+        per_category=per_category(curves),
+        per_category_ap=by_category,
+        notes=[*introduce(dataset), *check_totals(dataset, curves)] if dataset else [],
+    )

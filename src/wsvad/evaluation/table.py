@@ -23,17 +23,21 @@ NAMES = {
 """What each key of the metrics file is, in words, in reading order."""
 
 
-def table(metrics: Mapping[str, float], per_category: Mapping[str, float] | None = None) -> Table:
+def table(
+    metrics: Mapping[str, float], per_category: Mapping[str, float] | None = None, headline: str | None = None
+) -> Table:
     """A table of metrics in percent with two decimals, a dash where one is undefined.
 
     Args:
         metrics: fractions by their key in the metrics file; a key that has no plain name stands for itself.
         per_category: frame AUC of each category's abnormal videos, as fractions.
+        headline: key of the metric that papers print for this dataset, which is marked.
     """
     result = Table("metric", "key")
     result.add_column("%", justify="right")
     for key in sorted(metrics, key=lambda key: list(NAMES).index(key) if key in NAMES else len(NAMES)):
-        result.add_row(NAMES.get(key, key), key, _percent(metrics[key]))
+        marked = " (headline)" if key == headline else ""
+        result.add_row(NAMES.get(key, key) + marked, key, _percent(metrics[key]))
     if per_category:
         result.add_section()
         for category, value in per_category.items():

@@ -102,7 +102,7 @@ def same_making(run: Path, trained: TrainedMethod, check: PassportCheck) -> None
         for name, value in trained.passports[stream].items():
             if name != "decoder" and value != here[name]:  # another decoder changes pixels by a rounding at most
                 raise WsvadError(
-                    f"{check.features}: its {stream} features are not like those of {run} ({name}: {here[name]}, not "
+                    f"{check.source.folder}: its {stream} features are not like those of {run} ({name}: {here[name]}, not "
                     f"{value}); extract them in the same way"
                 )
 

@@ -6,12 +6,27 @@ or dropped. So every video of at least one frame has at least one snippet, and s
 F values.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 SNIPPET = 16
 """Frames in a snippet."""
+
+
+TAILS: dict[str, Callable[[int], int]] = {
+    "⌊F/16⌋": lambda frames: frames // SNIPPET,
+    "⌈F/16⌉": lambda frames: -(-frames // SNIPPET),
+    "⌊F/16⌋+1": lambda frames: frames // SNIPPET + 1,
+    "⌊(F−1)/16⌋": lambda frames: (frames - 1) // SNIPPET,
+}
+"""How many snippets public extractors make of F frames (1.1, 2.1):
+
+⌊F/16⌋        the frames that remain are dropped (I3D-ResNet, and the truth of UR-DMU)
+⌈F/16⌉        the last snippet is shorter (`keep`) or padded (the extractor of UR-DMU)
+⌊F/16⌋+1      a clip more at the end, whether frames remain or not (RTFM)
+⌊(F−1)/16⌋    one frame is lost to the alignment with optical flow (XD-Violence)
+"""
 
 
 def snippet_count(frames: int, stride: int = SNIPPET) -> int:

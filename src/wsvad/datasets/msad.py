@@ -1,0 +1,95 @@
+"""MSAD (Zhu et al., NeurIPS 2024), protocol ii: 720 videos of 14 scenarios.
+
+    anomaly_annotation.csv                  name, scenario, total frames, starting frame …, ending frame … of anomaly
+    MSAD_I3D_WS_Train.list, msad-i3d.list             files of training features
+    MSAD_I3D_WS_Test.list, msad-i3d-test.list         files of test features
+    frames.csv                              video,frames (optional: for normal videos, which are not annotated)
+
+A name begins with what happens (`Traffic_accident_12`) or says that nothing does (`MSAD_normal_testing_3`).
+"""
+
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import Literal
+
+from wsvad.datasets.benchmark import Benchmark, Totals
+from wsvad.datasets.dataset import Interval, LabelledVideo
+from wsvad.datasets.official import (
+    agree,
+    check_lists,
+    find,
+    frame_counts,
+    intervals_of,
+    read_list,
+    require,
+    rows,
+    video_name,
+)
+from wsvad.errors import WsvadError
+
+ANNOTATION = ("anomaly_annotation.csv", "*msad*annotation*.csv")
+TRAIN = ("MSAD_I3D_WS_Train.list", "msad-i3d.list", "*msad*train*.list", "*msad*train*.txt")
+TEST = ("MSAD_I3D_WS_Test.list", "msad-i3d-test.list", "*msad*test*.list", "*msad*test*.txt")
+
+
+def read(folder: Path) -> list[LabelledVideo]:
+    """Videos of a folder with the official files; without a training list, the test videos alone."""
+    annotation = require(folder, "annotation", *ANNOTATION)
+    truth, annotated = read_annotation(annotation)
+    frames = frame_counts(folder)
+    agree(folder / "frames.csv", frames, annotated, annotation.name)
+    frames |= annotated
+
+    def video(name: str, split: Literal["train", "test"]) -> LabelledVideo:
+        label = int("normal" not in name.lower())
+        return LabelledVideo(
+            name=name,
+            label=label,
+            category=category_of(name),
+            split=split,
+            frames=frames.get(name),
+            intervals=truth.get(name, ()) if label == 0 or name in truth or split == "test" else None,
+        )
+
+    train = find(folder, *TRAIN)
+    videos = [video(name, "train") for name in (read_list(train) if train else ())]
+    videos += [video(name, "test") for name in read_list(require(folder, "list of the test videos", *TEST))]
+    check_lists(folder, videos)
+    return videos
+
+
+def read_annotation(path: Path) -> tuple[dict[str, tuple[Interval, ...]], dict[str, int]]:
+    """Intervals and frame counts of the abnormal videos; one with several events has several rows."""
+    truth: dict[str, tuple[Interval, ...]] = defaultdict(tuple)
+    frames: dict[str, int] = {}
+    for place, row in rows(path):
+        columns = {word: next((c for c in row if word in c), "") for word in ("name", "total", "start", "end")}
+        if missing := [word for word, column in columns.items() if not column]:
+            raise WsvadError(
+                f"{path}: no column for '{missing[0]}'; the head is name, scenario, total frames, starting …"
+            )
+        name = video_name(row[columns["name"]])
+        try:
+            total, start, end = (int(row[columns[word]]) for word in ("total", "start", "end"))
+        except (ValueError, KeyError):
+            raise WsvadError(f"{place}: the frames of {name} must be whole numbers") from None
+        truth[name] += intervals_of(place, name, [start, end], category_of(name))
+        frames[name] = total
+    return dict(truth), frames
+
+
+def category_of(name: str) -> str:
+    """`Traffic_accident_12` is traffic accident."""
+    if "normal" in name.lower():
+        return "normal"
+    return re.sub(r"_?\d+$", "", name).replace("_", " ").lower()
+
+
+MSAD = Benchmark(
+    name="msad",
+    marks=("anomaly_annotation.csv", "MSAD_I3D_WS_Test.list", "msad-i3d-test.list"),
+    read=read,
+    split={"train": (120, 360), "test": (120, 120)},
+    totals=(Totals(name="gt-MSAD-WS", frames=143_920, abnormal=33_160),),
+)

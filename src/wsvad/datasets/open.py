@@ -1,0 +1,88 @@
+"""`--data`: a folder with labels.csv, or a published dataset in its official files."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from wsvad.datasets.benchmark import DATASETS, Benchmark
+from wsvad.datasets.dataset import Dataset
+from wsvad.datasets.folder import check_training, has_labels, open_folder
+from wsvad.datasets.official import find
+from wsvad.errors import UsageError, WsvadError
+
+
+def open_dataset(
+    folder: Path | str,
+    labels: Path | str | None = None,
+    intervals: Path | str | None = None,
+    *,
+    seed: int = 0,
+    need_training: bool = True,
+) -> Dataset:
+    """Read a dataset, whose videos need not be there.
+
+    Args:
+        folder: a folder, or NAME:FOLDER where NAME is a published dataset (`ucf-crime`, with - or _). A folder without
+            labels of ours is recognised by the official files in it.
+        labels: labels.csv, if it is not in the folder.
+        intervals: intervals.csv, if it is not beside the labels.
+        seed: decides the hold-out where no split is given.
+        need_training: False for an evaluation: then there may be test videos alone.
+
+    Raises:
+        UsageError: there is no dataset of that name.
+        WsvadError: a file is missing, or says something that cannot be right.
+    """
+    benchmark, folder = _named(str(folder))
+    if not folder.is_dir():
+        raise WsvadError(f"{folder}: there is no such folder")
+    ours = labels is not None or has_labels(folder)
+    if benchmark is None and not ours:
+        benchmark = recognise(folder)
+    if benchmark is None or ours:
+        dataset = open_folder(folder, labels, intervals, seed=seed, need_videos=False)
+        if benchmark is None:
+            return dataset
+        source = dataset.source | {"folder": f"{benchmark.name}:{folder.resolve()}"}
+        return replace(dataset, name=benchmark.name, benchmark=benchmark.name, source=source)
+    dataset = Dataset(
+        name=benchmark.name,
+        videos=tuple(benchmark.read(folder)),
+        source={"folder": f"{benchmark.name}:{folder.resolve()}"},
+        benchmark=benchmark.name,
+    )
+    if need_training:
+        if not dataset.train:
+            raise WsvadError(
+                f"{folder}: no list of the training videos of {benchmark.name}; copy the official one here"
+            )
+        check_training(dataset, folder)
+    return dataset
+
+
+def folder_of(data: Path | str) -> Path:
+    """The folder in NAME:FOLDER, or the folder itself."""
+    return _named(str(data))[1]
+
+
+def recognise(folder: Path) -> Benchmark | None:
+    """The published dataset whose official files are in a folder."""
+    for name in DATASETS:
+        benchmark = DATASETS[name]
+        if find(folder, *benchmark.marks):
+            return benchmark
+    return None
+
+
+def benchmark_of(dataset: Dataset) -> Benchmark | None:
+    """The published dataset that a dataset is."""
+    return DATASETS[dataset.benchmark] if dataset.benchmark else None
+
+
+def _named(data: str) -> tuple[Benchmark | None, Path]:
+    """NAME:FOLDER as its parts; a plain folder has no name (nor has `C:\\videos`)."""
+    name, colon, folder = data.partition(":")
+    if not colon or len(name) < 2 or "/" in name or Path(data).exists():
+        if not Path(data).exists() and name.replace("_", "-") in DATASETS:
+            raise UsageError(f"'{data}': name its folder as well, {data}:FOLDER with the official lists and annotation")
+        return None, Path(data)
+    return DATASETS[name.replace("_", "-")], Path(folder)

@@ -1,0 +1,105 @@
+"""ShanghaiTech Campus in the weakly-supervised split of Zhong et al. (CVPR 2019): 437 videos of 13 cameras.
+
+    SHANGHAI_train.txt, shanghai-i3d-train-10crop.list …     training videos: a name or a feature file a line
+    SHANGHAI_test.txt, shanghai-i3d-test-10crop.list …       test videos
+    test_frame_mask/, testframemask/ or label/               01_0014.npy …, one value a frame, not 0 where abnormal
+    frames.csv                                               video,frames (optional: for videos without a mask)
+
+Names with four digits behind the camera's are of the abnormal videos, those with three of the normal ones.
+
+**Lengths.** Four truths are in use. Each follows the snippets of its own features: `rtfm` and `tevad` repeat a mask's
+last value where the snippets reach beyond it, `pel4vad` ends with them, `masks` has every frame of the masks. So the
+features decide which one is met, and the totals tell its name. Here a mask's last value is repeated for a snippet.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from wsvad.datasets.benchmark import Benchmark, Totals
+from wsvad.datasets.dataset import Interval, LabelledVideo
+from wsvad.datasets.official import agree, check_lists, find, frame_counts, lines, require, runs, video_name
+from wsvad.errors import WsvadError
+from wsvad.video.clock import SNIPPET
+
+TRAIN = ("SHANGHAI_train.txt", "*sh*train*.list", "*sh*train*.txt", "train.list")
+TEST = ("SHANGHAI_test.txt", "*sh*test*.list", "*sh*test*.txt", "test.list")
+MASKS = ("test_frame_mask", "testframemask", "test_frame_masks", "frame_masks", "masks", "label", "labels")
+NAME = re.compile(r"\d\d_\d{3,4}(?=\D|$)")
+
+
+def read(folder: Path) -> list[LabelledVideo]:
+    """Videos of a folder with the official files; without a training list, the test videos alone."""
+    masks, frames = read_masks(folder), frame_counts(folder)
+    truth = {name: runs(mask) for name, mask in masks.items()}
+    agree(folder / "frames.csv", frames, {name: len(mask) for name, mask in masks.items()}, "its mask")
+    frames |= {name: len(mask) for name, mask in masks.items()}
+    videos = []
+    for split, listed in (("train", find(folder, *TRAIN)), ("test", require(folder, "list of the test videos", *TEST))):
+        for name, counted in read_names(listed).items() if listed else ():
+            label = int(bool(truth[name]) if name in truth else len(name) == len("01_0014"))
+            videos.append(
+                LabelledVideo(
+                    name=name,
+                    label=label,
+                    category="abnormal" if label else "normal",
+                    split="test" if split == "test" else "train",
+                    frames=frames.get(name, counted),
+                    intervals=lasting(truth.get(name, []), frames.get(name)) if label == 0 or name in truth else None,
+                )
+            )
+    check_lists(folder, videos)
+    return videos
+
+
+def read_names(path: Path) -> dict[str, int | None]:
+    """Videos of a list with their frames where it tells them: `name frames label …`, or a path of a feature file."""
+    names: dict[str, int | None] = {}
+    for place, line in lines(path):
+        words = re.split(r"[\s,]+", line)
+        found = NAME.match(video_name(words[0]))
+        if found is None:
+            raise WsvadError(f"{place}: '{words[0]}' is not a video such as 01_0014; copy the official list")
+        told = len(words) >= 3 and words[1].isdigit() and int(words[1]) > 1
+        names.setdefault(found[0], int(words[1]) if told else None)
+    return names
+
+
+def read_masks(folder: Path) -> dict[str, np.ndarray]:
+    """Frame labels of the videos that have a mask.
+
+    Raises:
+        WsvadError: there is no folder of masks, or a mask is not an array of numbers.
+    """
+    place = require(folder, "folder of frame masks", *MASKS)
+    masks = {}
+    for path in sorted(place.glob("*.npy")):
+        try:
+            mask = np.load(path, allow_pickle=False)
+        except (ValueError, OSError, EOFError) as error:
+            raise WsvadError(f"{path}: not an array of frame labels ({error}); copy the official file") from None
+        if mask.dtype.kind not in "biuf" or mask.ndim > 2 or not mask.size or (mask.ndim == 2 and 1 not in mask.shape):
+            raise WsvadError(f"{path}: labels of shape {mask.shape}, {mask.dtype}; expected one number a frame")
+        masks[path.stem] = mask.ravel()
+    return masks
+
+
+def lasting(found: list[tuple[int, int]], frames: int | None) -> tuple[Interval, ...]:
+    """Runs of a mask; one that reaches the last frame lasts a snippet longer, for features that do."""
+    return tuple(
+        Interval(start=start, end=end + SNIPPET if end == frames else end, category="abnormal") for start, end in found
+    )
+
+
+SHANGHAITECH = Benchmark(
+    name="shanghaitech",
+    marks=("SHANGHAI_test.txt", "shanghai*test*.list"),
+    read=read,
+    split={"train": (63, 175), "test": (44, 155)},
+    totals=(
+        Totals(name="rtfm (gt-sh)", frames=142_912, abnormal=8_028),
+        Totals(name="tevad (gt-sh2, also MGFN)", frames=143_888, abnormal=8_028),
+        Totals(name="pel4vad", frames=140_112, abnormal=7_874),
+    ),
+)

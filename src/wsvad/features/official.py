@@ -1,0 +1,223 @@
+"""Feature files of public releases, read in place: `.npy` arrays whose names and shapes say what they are.
+
+    name__0.npy … name__9.npy     one file a crop, each (T, D)             I3D-1024 and CLIP of UCF-Crime, XD-Violence
+    name_0.npy … name_9.npy       the same                                 I3D-1024 of ShanghaiTech
+    name_i3d.npy                  (T, C, D), ten or five crops             I3D-2048 of RTFM, TEVAD, MSAD
+    name__vggish.npy              (T, D), shared by all crops              VGGish of XD-Violence
+    name_emb.npy                  (T, D)                                   captions of TEVAD
+    name.npy                      any of these                             S3D, Video-Swin, …
+
+They may lie in folders below (`train/`, `Abuse/`), or be named by lists (`path,label` of VadCLIP, one path a line of
+the others) whose paths are looked for as they stand, and then below the list's folder. Nothing is unpickled.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from wsvad.errors import WsvadError
+from wsvad.features.store import Passport, StoredFeatures
+from wsvad.video.clock import SNIPPET
+
+CROPS = (5, 10)
+"""How many crops releases have."""
+ENDINGS = ("", "_i3d", "__vggish", "_vggish", "_emb", "_clip", "_s3d", "_c3d", "_swin")
+"""What stands between a video's name and `.npy`."""
+LISTS = (".csv", ".list", ".txt")
+UNKNOWN_TAIL = "unknown"
+"""Passport entry: whether the extractor kept, padded or dropped a video's last frames cannot be read from the file."""
+
+
+def holds_arrays(folder: Path) -> bool:
+    """Whether a folder has `.npy` files in it or below, or a list of some, and none of our own feature files."""
+    first = next((path for path in folder.rglob("*") if path.suffix in (".npy", ".safetensors")), None)
+    return first.suffix == ".npy" if first else any(listed_arrays(folder))
+
+
+def listed_arrays(folder: Path) -> Iterator[str]:
+    """Paths of `.npy` files as the lists in a folder (or the list that is given) have them."""
+    lists = [folder] if folder.is_file() else [path for path in sorted(folder.iterdir()) if path.suffix in LISTS]
+    for path in lists:
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except (UnicodeDecodeError, OSError) as error:
+            raise WsvadError(f"{path}: not a list of feature files ({error})") from None
+        for line in text.splitlines():
+            if found := re.match(r"\s*\"?(.+?\.npy)\b", line):
+                yield found[1]
+
+
+def read_array(path: Path) -> np.ndarray:
+    """An array from a `.npy` file, mapped into memory, not read.
+
+    Raises:
+        WsvadError: it is missing, cut off, or holds objects (which would have to be unpickled).
+    """
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise WsvadError(f"{path}: there is no such feature file") from None
+    except (ValueError, OSError, EOFError, TypeError) as error:
+        reason = "it holds pickled objects, not numbers" if "Python objects" in str(error) else str(error)
+        raise WsvadError(f"{path}: not a feature array ({reason}); download or extract it again") from None
+
+
+class OfficialStream:
+    """One stream of a public release."""
+
+    def __init__(self, place: Path, stream: str):
+        """`place` is a folder, or a list of feature files."""
+        self.place = place
+        self.stream = stream
+
+    @cached_property
+    def files(self) -> dict[str, list[Path]]:
+        """Every `.npy` file by its name without ending; more than one path where a name is there twice."""
+        found: dict[str, list[Path]] = defaultdict(list)
+        root = self.place.parent if self.place.is_file() else self.place
+        if self.place.is_dir():
+            for path in sorted(self.place.rglob("*.npy")):
+                found[path.stem].append(path)
+        for text in listed_arrays(self.place):
+            if Path(text).stem in found and self.place.is_dir():
+                continue
+            listed = next((p for p in (Path(text), root / text, *_below(root, text)) if p.is_file()), None)
+            if listed and listed not in found[listed.stem]:
+                found[listed.stem].append(listed)
+            elif listed is None and self.place.is_file():
+                raise WsvadError(f"{self.place}: {text} is listed but not there, nor below {root}; mend its path")
+        return {stem: paths for stem, paths in found.items() if paths}
+
+    def paths(self, video: str) -> list[Path]:
+        """The files of a video in the order of its crops; empty where there are none.
+
+        Raises:
+            WsvadError: a file is there twice.
+        """
+        return [self._only(stem) for stem in self.stems(video)]
+
+    def stems(self, video: str) -> list[str]:
+        """The names of a video's files, without ending, in the order of its crops."""
+        bare = re.sub(r"\.(mp4|avi|mkv|mov)$", "", video)
+        for name in dict.fromkeys((video, bare, Path(bare).name)):
+            for stem in (f"{name}{ending}" for ending in ENDINGS):
+                if stem in self.files:
+                    return [stem]
+            for joint in ("__", "_"):
+                crops = {int(c): f"{name}{joint}{c}" for c in range(max(CROPS)) if f"{name}{joint}{c}" in self.files}
+                if crops and joint == "_" and set(crops) not in ({*range(n)} for n in (1, *CROPS)):
+                    continue  # `Assault_1` to `Assault_3` are videos, not crops of a video `Assault`
+                if crops:
+                    return [stem for _, stem in sorted(crops.items())]
+        return []
+
+    def names(self) -> list[str]:
+        """The videos that have files, as far as file names tell: without crop, backbone and ending."""
+        bare: dict[str, set[str]] = defaultdict(set)
+        for stem in self.files:
+            name = re.sub(r"__\d$", "", stem)
+            ending = next((e for e in sorted(ENDINGS, key=len, reverse=True) if e and name.endswith(e)), "")
+            bare[name.removesuffix(ending)].add(stem)
+        complete = [{str(crop) for crop in range(count)} for count in CROPS]
+        single: dict[str, set[str]] = defaultdict(set)
+        for name in bare:
+            if found := re.fullmatch(r"(.+)_(\d)", name):
+                single[found[1]].add(found[2])
+        return list(dict.fromkeys(n[:-2] if single.get(n[:-2]) in complete else n for n in bare))
+
+    def path(self, video: str) -> Path:
+        """The first file of a video, or where one would be looked for."""
+        return next(iter(self.paths(video)), self.place / f"{video}.npy")
+
+    def has(self, video: str) -> bool:
+        return bool(self.stems(video))
+
+    def arrays(self, video: str) -> list[np.ndarray]:
+        """A video's arrays as they are, `(T, D)` a crop or one `(C, T, D)`; on disk.
+
+        Raises:
+            WsvadError: there are none, or they have no shape that a release has.
+        """
+        paths = self.paths(video)
+        if not paths:
+            raise WsvadError(
+                f"{self.place}: no {self.stream} features of {video} ({video}.npy, {video}__0.npy, {video}_i3d.npy …); "
+                "'wsvad doctor' lists what is missing"
+            )
+        return [self._layout(path, read_array(path)) for path in paths]
+
+    def shape(self, video: str) -> tuple[int, ...]:
+        """`(T, D)` or `(C, T, D)`."""
+        arrays = self.arrays(video)
+        return arrays[0].shape if len(arrays) == 1 else (len(arrays), *arrays[0].shape)
+
+    def load(self, video: str) -> StoredFeatures:
+        """All crops of a video, with a passport that says what can be seen.
+
+        Raises:
+            WsvadError: crops of several lengths, NaN, or as `arrays`.
+        """
+        arrays, paths = self.arrays(video), self.paths(video)
+        for path, array in zip(paths, arrays, strict=True):
+            if array.shape != arrays[0].shape:
+                raise WsvadError(
+                    f"{path}: {array.shape} where {paths[0].name} is {arrays[0].shape}; the crops of a video have one "
+                    "length; 'wsvad doctor' lists all such files"
+                )
+        features = np.stack(arrays) if len(arrays) > 1 else np.array(arrays[0])
+        features = features.astype(np.float32 if features.dtype != np.float16 else np.float16, copy=False)
+        if not np.isfinite(features).all():
+            bad = int(np.argwhere(~np.isfinite(features))[0][-2])
+            raise WsvadError(
+                f"{paths[0]}: NaN or infinity in snippet {bad}; 'wsvad doctor … --repair OUT' mends a copy"
+            )
+        return StoredFeatures(features=features, passport=self._passport(features))
+
+    @cached_property
+    def crops_first(self) -> bool:
+        """Whether three-dimensional files are `(C, T, D)`, as the first one that is unmistakable says."""
+        for paths in self.files.values():
+            shape = read_array(paths[0]).shape
+            if len(shape) == 3 and (shape[0] in (1, *CROPS)) != (shape[1] in (1, *CROPS)):
+                return shape[0] in (1, *CROPS)
+        return False
+
+    def _layout(self, path: Path, array: np.ndarray) -> np.ndarray:
+        """`(T, D)` or `(C, T, D)`, whatever the file has."""
+        if array.ndim not in (2, 3) or 0 in array.shape or array.dtype.kind != "f":
+            raise WsvadError(
+                f"{path}: an array of shape {array.shape}, {array.dtype}; features are (T, D) or (T, C, D) of floating "
+                "point numbers"
+            )
+        if array.ndim == 2:
+            return array
+        if not self.crops_first:
+            array = array.transpose(1, 0, 2)
+        return array[0] if len(array) == 1 else array
+
+    def _only(self, stem: str) -> Path:
+        paths = self.files[stem]
+        if len(paths) > 1:
+            raise WsvadError(f"{paths[0]}: the same name is at {paths[1]} as well; keep one of the two")
+        return paths[0]
+
+    def _passport(self, features: np.ndarray) -> Passport:
+        """The length rule (1.1): the truth takes the length of the features, 16 frames a snippet."""
+        return Passport(
+            encoder="release",
+            width=features.shape[-1],
+            settings={"crops": len(features) if features.ndim == 3 else 1},
+            tail=UNKNOWN_TAIL,
+            frames=SNIPPET * features.shape[-2],
+        )
+
+
+def _below(root: Path, text: str) -> Iterator[Path]:
+    """A listed path from another machine, looked for below a folder by ever fewer of its parts."""
+    parts = Path(text).parts
+    for start in range(1, len(parts)):
+        yield root.joinpath(*parts[start:])

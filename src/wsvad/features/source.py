@@ -1,0 +1,129 @@
+"""Where streams come from: our own store of safetensors files, or the feature files of a public release, read in place.
+
+A place for features is written
+
+    FOLDER                     one folder a stream in it (`rgb/`, `audio/`), or files of the stream rgb themselves
+    rgb=PLACE,audio=PLACE      each stream in a place of its own: a folder, or a list of feature files
+"""
+
+from pathlib import Path
+from typing import Protocol
+
+from wsvad.errors import WsvadError
+from wsvad.features.official import OfficialStream, holds_arrays
+from wsvad.features.store import StoredFeatures, feature_path, load, stored_shape
+
+
+class FeatureSource(Protocol):
+    """Streams of videos, by the videos' names."""
+
+    folder: Path
+    """For messages."""
+
+    def path(self, video: str, stream: str) -> Path:
+        """The file (or the first of several) that holds, or would hold, a stream."""
+
+    def has(self, video: str, stream: str) -> bool:
+        """Whether a stream of a video is there."""
+
+    def load(self, video: str, stream: str) -> StoredFeatures:
+        """Read a stream.
+
+        Raises:
+            WsvadError: it is missing or broken.
+        """
+
+    def shape(self, video: str, stream: str) -> tuple[int, ...]:
+        """`(T, D)` or `(C, T, D)` of a stream, which stays on disk."""
+
+
+class Store:
+    """A folder that `wsvad extract` wrote."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def path(self, video: str, stream: str) -> Path:
+        return feature_path(self.folder, stream, video)
+
+    def has(self, video: str, stream: str) -> bool:
+        return self.path(video, stream).is_file()
+
+    def load(self, video: str, stream: str) -> StoredFeatures:
+        return load(self.path(video, stream))
+
+    def shape(self, video: str, stream: str) -> tuple[int, ...]:
+        return stored_shape(self.path(video, stream))
+
+
+class Released:
+    """Streams some of which are files of a public release; the others are a store's."""
+
+    def __init__(self, folder: Path, streams: dict[str, OfficialStream]):
+        self.folder = folder
+        self.streams = streams
+        self.store = Store(folder)
+
+    def path(self, video: str, stream: str) -> Path:
+        found = self.streams.get(stream)
+        return found.path(video) if found else self.store.path(video, stream)
+
+    def has(self, video: str, stream: str) -> bool:
+        found = self.streams.get(stream)
+        return found.has(video) if found else self.store.has(video, stream)
+
+    def load(self, video: str, stream: str) -> StoredFeatures:
+        found = self.streams.get(stream)
+        return found.load(video) if found else self.store.load(video, stream)
+
+    def shape(self, video: str, stream: str) -> tuple[int, ...]:
+        found = self.streams.get(stream)
+        return found.shape(video) if found else self.store.shape(video, stream)
+
+
+def open_features(features: Path | FeatureSource) -> FeatureSource:
+    """The source that a place for features stands for; a source is given back as it is.
+
+    Raises:
+        WsvadError: a place that is named for a stream is not there.
+    """
+    if not isinstance(features, Path):
+        return features
+    places = named_places(features)
+    if places:
+        return Released(features, {stream: OfficialStream(place, stream) for stream, place in places.items()})
+    if not features.is_dir():
+        return Store(features)
+    streams = {
+        folder.name: OfficialStream(folder, folder.name)
+        for folder in sorted(features.iterdir())
+        if folder.is_dir() and not folder.name.startswith(".") and holds_arrays(folder)
+    }
+    if "rgb" not in streams and not (features / "rgb").is_dir() and holds_arrays(features):
+        return Released(features, {"rgb": OfficialStream(features, "rgb")})
+    return Released(features, streams) if streams else Store(features)
+
+
+def released(features: Path) -> set[str]:
+    """The streams that are files of a public release, and so were made by no encoder of ours."""
+    source = open_features(features)
+    return set(source.streams) if isinstance(source, Released) else set()
+
+
+def named_places(features: Path) -> dict[str, Path]:
+    """`rgb=/data/i3d,audio=/data/vggish` as streams and places; empty for a plain folder.
+
+    Raises:
+        WsvadError: a place is not there.
+    """
+    if features.exists() or "=" not in str(features):
+        return {}
+    places = {}
+    for part in str(features).split(","):
+        stream, equals, place = part.partition("=")
+        if not (stream and equals and place) or "/" in stream:
+            raise WsvadError(f"{features}: write STREAM=PLACE,STREAM=PLACE, as in rgb=i3d,audio=vggish")
+        places[stream] = Path(place)
+        if not places[stream].exists():
+            raise WsvadError(f"{place}: there is no such folder or list of {stream} features")
+    return places

@@ -1,0 +1,330 @@
+"""The doctor: broken feature trees and their diagnoses, repairs, and two sets side by side.
+
+Features come from a small random network that looks at simulated frames, so that exchanged colours or another range of
+pixels change them as they would change a real network's.
+"""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wsvad.cli import main
+from wsvad.features.doctor import examine
+from wsvad.features.lengths import check_lengths
+from wsvad.features.official import OfficialStream
+from wsvad.features.store import Passport, StoredFeatures, feature_path, save
+
+WIDTH, CROPS = 24, 5
+FRAMES = {f"clip{n:02d}": 16 * (6 + n * 3 % 11) + 1 + n * 5 % 15 for n in range(12)}
+"""Video → F, no multiple of 16, so that every convention can be told from the others but `flow` from `floor`."""
+
+
+def network(pixels: np.ndarray) -> np.ndarray:
+    """`(…, 8)`: red, green, blue, and five of texture, in [0, 1] → `(…, WIDTH)`."""
+    rng = np.random.default_rng(1)
+    first, second = rng.normal(size=(8, 32)), rng.normal(size=(32, WIDTH))
+    return (np.maximum(pixels @ first, 0) @ second).astype(np.float32)
+
+
+def frames_of(number: int, snippets: int) -> np.ndarray:
+    """`(C, T, 8)`: a scene that changes slowly, seen by crops that differ a little."""
+    rng = np.random.default_rng(number)
+    walk = 0.5 + 0.12 * np.cumsum(rng.normal(size=(1, snippets, 8)), axis=1)
+    return np.clip(walk + 0.08 * rng.normal(size=(CROPS, 1, 8)) + 0.02 * rng.normal(size=(CROPS, snippets, 8)), 0, 1)
+
+
+def make(
+    folder: Path,
+    rule: Callable[[int], int] = lambda frames: frames // 16,
+    see: Callable[[np.ndarray], np.ndarray] = lambda pixels: pixels,
+    after: Callable[[np.ndarray], np.ndarray] = lambda features: features,
+) -> Path:
+    """A released tree, a file a crop."""
+    folder.mkdir(parents=True)
+    for number, (video, frames) in enumerate(FRAMES.items()):
+        features = after(network(see(frames_of(number, 20)[:, : max(rule(frames), 1)])))
+        for crop, array in enumerate(features):
+            np.save(folder / f"{video}__{crop}.npy", array)
+    return folder
+
+
+def change(folder: Path, how: Callable[[np.ndarray], np.ndarray], videos=tuple(FRAMES), crops=range(CROPS)) -> None:
+    for video in videos:
+        for crop in crops:
+            path = folder / f"{video}__{crop}.npy"
+            np.save(path, how(np.load(path)))
+
+
+def diagnosis(folder: Path) -> dict[str, str]:
+    """Kind → sentence, of what is not as it should be."""
+    found = examine(OfficialStream(folder, "rgb"), "rgb", FRAMES).findings
+    return {finding.kind: f"{finding.told} | {finding.remedy}" for finding in found if finding.level != "fine"}
+
+
+def test_a_whole_tree_has_nothing_wrong_and_its_convention_is_named(tmp_path):
+    folder = make(tmp_path / "a")
+    assert diagnosis(folder) == {}
+    (fine,) = examine(OfficialStream(folder, "rgb"), "rgb", FRAMES).findings
+    assert (fine.kind, fine.level) == ("tail dropped", "fine")
+    assert "⌊F/16⌋ in 12 of 12 videos (⌊(F−1)/16⌋ fits as well)" in fine.told
+
+
+def nan(array):
+    array = array.copy()
+    array[3, 7] = np.nan
+    return array
+
+
+def pickled(folder):
+    np.save(folder / "clip03__0.npy", np.array([{}], dtype=object), allow_pickle=True)
+
+
+def copied(folder):
+    for crop in range(CROPS):
+        shutil.copy(folder / f"clip02__{crop}.npy", folder / f"clip04__{crop}.npy")
+
+
+def twice(folder):
+    (folder / "again").mkdir()
+    shutil.copy(folder / "clip05__2.npy", folder / "again" / "clip05__2.npy")
+
+
+BROKEN = {
+    "tail padded": ({"rule": lambda f: -(-f // 16)}, None, "⌈F/16⌉ in 12 of 12 videos (⌊F/16⌋+1 fits as well)"),
+    "frame rate": ({"rule": lambda f: round(f * 0.8 / 16)}, None, "as if 30 frames a second had been read at 2"),
+    "off by one": ({}, lambda d: change(d, lambda a: a[:-1], ["clip07"]), "clip07: 15 snippets for 262 frames, where"),
+    "length": ({}, lambda d: change(d, lambda a: a[:-4], ["clip07", "clip09"]), "clip07 (and 1 more of 12)"),
+    "crop count": ({}, lambda d: (d / "clip03__4.npy").unlink(), "4 crops, most videos have 5; clip03"),
+    "crop length": ({}, lambda d: change(d, lambda a: a[:-1], ["clip03"], [2]), "clip03__2.npy is (14, 24), clip03__0"),
+    "transposed axes": ({}, lambda d: change(d, lambda a: a.T), "clip00__0.npy is (24, 6): features, 24 of them, are"),
+    "dtype": ({}, lambda d: change(d, lambda a: (a * 9).astype(np.int16)), "int16, which are no floating point"),
+    "NaN": ({}, lambda d: change(d, nan, ["clip06"], [1]), "clip06__1.npy: NaN or infinity at [3, 7]; clip06"),
+    "missing videos": (
+        {},
+        lambda d: [p.unlink() for p in d.glob("clip1*")],
+        "no features of clip10 (and 1 more of 12)",
+    ),
+    "duplicate videos": ({}, twice, "clip05 is at"),
+    "copied videos": ({}, copied, "clip04 has the very numbers of clip02"),
+    "unreadable": ({}, pickled, "it holds pickled objects, not numbers"),
+    "width": ({}, lambda d: change(d, lambda a: a[:, :20], ["clip08"]), "clip08__0.npy is 20 wide, most are 24"),
+    "files of no video": ({}, lambda d: np.save(d / "extra.npy", np.ones((3, WIDTH), np.float32)), "extra.npy belongs"),
+}
+BESIDES = {"copied videos": {"length"}}
+"""What else such a tree has: clip02 is longer than clip04."""
+
+
+@pytest.mark.parametrize("kind", list(BROKEN))
+def test_every_kind_of_broken_tree_has_its_diagnosis_and_no_other(tmp_path, kind):
+    made, spoil, says = BROKEN[kind]
+    folder = make(tmp_path / "a", **made)
+    if spoil:
+        spoil(folder)
+    found = diagnosis(folder)
+    assert set(found) - BESIDES.get(kind, set()) == {kind}
+    assert says in found[kind]
+    assert "\n" not in found[kind]
+    assert not found[kind].endswith("| ")  # every one of them says what to do
+
+
+def test_an_extra_clip_is_told_from_a_padded_tail():
+    """The two part where F is a multiple of 16 (1056 frames → 67 clips)."""
+    frames = {"01_047": 1056, "a": 100, "b": 37}
+    for rule, kind in (
+        (lambda f: f // 16 + 1, "extra clip"),
+        (lambda f: -(-f // 16), "tail padded"),
+        (lambda f: (f - 1) // 16, "frame lost"),
+        (lambda f: f // 16, "tail dropped"),
+    ):
+        (finding,) = check_lengths({video: rule(n) for video, n in frames.items()}, frames)
+        assert finding.kind == kind
+    assert check_lengths({"a": 5}, {"a": None})[0].kind == "lengths unknown"
+    mixed = check_lengths({f"v{i}": 3 * (i % 5 + 2) for i in range(9)}, {f"v{i}": 800 * (i % 2 + 1) for i in range(9)})
+    assert mixed[0].kind == "length" and "follow no known convention" in mixed[0].told
+
+
+@pytest.mark.parametrize("ratio", [0.5, 24 / 30, 25 / 30, 2.0])
+def test_another_frame_rate_is_told_with_its_factor(ratio):
+    frames = {f"v{i}": 700 + 97 * i for i in range(20)}
+    (finding,) = check_lengths({video: int(n * ratio / 16) for video, n in frames.items()}, frames)
+    assert finding.kind == "frame rate"
+    told = float(finding.told.split("all lengths are ")[1].split(" times")[0])
+    assert told == pytest.approx(ratio, abs=0.011)
+
+
+@pytest.mark.parametrize("shape", ["TCD", "CTD", "TDC", "DT"])
+def test_axes_are_understood_in_one_array_a_video(tmp_path, shape):
+    order = {"TCD": (1, 0, 2), "CTD": (0, 1, 2), "TDC": (1, 2, 0)}.get(shape)
+    for number, (video, frames) in enumerate(FRAMES.items()):
+        features = network(frames_of(number, frames // 16))
+        np.save(tmp_path / f"{video}_i3d.npy", features.transpose(order) if order else features[0].T)
+    found = diagnosis(tmp_path)
+    assert set(found) == (set() if shape in ("TCD", "CTD") else {"transposed axes"})
+
+
+# ----------------------------------------------------------------------------------------------------------- two sets
+
+
+def swap(pixels: np.ndarray) -> np.ndarray:
+    return pixels[..., [2, 1, 0, 3, 4, 5, 6, 7]]
+
+
+PARTED = {
+    "scale": ({"after": lambda f: f * 16}, "the numbers are 16 times the other set's"),
+    "crop order": ({"after": lambda f: f[[1, 2, 0, 3, 4]]}, "crops 0, 1, 2 … of the other set are 2, 0, 1, 3, 4 here"),
+    "colour order": ({"see": swap}, "the same network on the same frames, but not the same pixels"),
+    "pixel range": ({"see": lambda p: 2.2 * p - 0.8}, "pixels of another range"),
+    "shift": ({"after": lambda f: np.roll(f, 1, axis=1)}, "snippet t of the other set is snippet t+1 here"),
+    "normalised": ({"after": lambda f: f / np.linalg.norm(f, axis=-1, keepdims=True)}, "here have unit length"),
+    "standardised": ({"after": lambda f: (f - 3) / np.linspace(1, 9, WIDTH, dtype=np.float32)}, "was standardised"),
+    "unrelated": ({"see": lambda p: np.random.default_rng(p.shape[1]).random(p.shape)}, "not of the same network"),
+    "crop count": ({"after": lambda f: f[:3]}, "3 crops, the other set has 5"),
+    "lengths": (
+        {"rule": lambda f: f // 16 - 1},
+        "clip00: 5 snippets, in the other set 6; 12 of 12 videos are 1 shorter",
+    ),
+    "another network": ({"after": lambda f: f[..., :20]}, "20 wide, the other set 24"),
+}
+
+
+@pytest.mark.parametrize("kind", list(PARTED))
+def test_two_sets_part_in_one_way_and_it_is_found(tmp_path, kind, capsys):
+    made, says = PARTED[kind]
+    a, b = make(tmp_path / "a"), make(tmp_path / "b", **made)
+    assert main(["compare-features", str(a), str(b), "--json"]) == 1
+    (finding,) = json.loads(capsys.readouterr().out)["rgb"]
+    assert finding["kind"] == kind
+    assert says in finding["told"]
+
+
+def test_equal_sets_are_the_same_also_in_half_precision_and_another_layout(tmp_path, capsys):
+    a, b = make(tmp_path / "a"), make(tmp_path / "b", after=lambda f: f.astype(np.float16))
+    (tmp_path / "c").mkdir()
+    for video in FRAMES:
+        crops = [np.load(a / f"{video}__{crop}.npy") for crop in range(CROPS)]
+        np.save(tmp_path / "c" / f"{video}_i3d.npy", np.stack(crops, axis=1))
+    for other, says in ((b, "equal, within"), (tmp_path / "c", "equal, to the last digit")):
+        assert main(["compare-features", str(a), str(other)]) == 0
+        assert says in capsys.readouterr().out
+
+
+def test_released_files_beside_our_own_and_some_videos_of_another_release(tmp_path, capsys):
+    a = make(tmp_path / "a")
+    for video, frames in FRAMES.items():
+        stack = np.stack([np.load(a / f"{video}__{crop}.npy") for crop in range(CROPS)])
+        passport = Passport(encoder="test", width=WIDTH, frames=frames)
+        save(feature_path(tmp_path / "ours", "rgb", video), StoredFeatures(features=stack, passport=passport))
+    assert main(["compare-features", str(a), str(tmp_path / "ours")]) == 0
+    change(a, lambda x: x + 1, ["clip11"])
+    (a / "clip00__0.npy").rename(a / "clip99__0.npy")
+    for crop in range(1, CROPS):
+        (a / f"clip00__{crop}.npy").unlink()
+    capsys.readouterr()
+    assert main(["compare-features", str(tmp_path / "ours"), str(a)]) == 1
+    told = capsys.readouterr().out
+    assert "some videos: the numbers of clip11 differ" in told
+    assert "clip00 is in one of the sets alone (2 such, 11 in both)" in told
+
+
+# ------------------------------------------------------------------------------------------------ repair, command line
+
+
+def listed(folder: Path) -> Path:
+    """The dataset of the simulated videos."""
+    rows = [f"{v},{n % 2},{f},{'test' if n > 7 else 'train'}" for n, (v, f) in enumerate(FRAMES.items())]
+    folder.mkdir()
+    (folder / "labels.csv").write_text("video,label,frames,split\n" + "\n".join(rows))
+    return folder
+
+
+def spoilt(kind: str, folder: Path) -> Path:
+    made, spoil = (BROKEN | {k: (v[0], None) for k, v in PARTED.items()})[kind][:2]
+    make(folder, **made)
+    if spoil:
+        spoil(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "kind", ["tail padded", "off by one", "transposed axes", "NaN", "crop order", "scale", "dtype"]
+)
+def test_a_repaired_copy_is_whole_and_the_original_untouched(tmp_path, kind, capsys):
+    good, bad, data = make(tmp_path / "good"), spoilt(kind, tmp_path / "bad"), listed(tmp_path / "data")
+    before = {path: path.read_bytes() for path in bad.iterdir()}
+    command = ["doctor", str(bad), "--data", str(data), "--repair", str(tmp_path / "mended")]
+    against = ["--against", str(good)] if kind in PARTED else []
+    assert main([*command, *against]) == (0 if kind == "tail padded" else 1)
+    assert {path: path.read_bytes() for path in bad.iterdir()} == before
+    assert f"{kind}: " in capsys.readouterr().out
+    mended = tmp_path / "mended" / "rgb"
+    assert diagnosis(mended) == {}
+    for path in good.iterdir():
+        found, wanted = np.load(mended / path.name), np.load(path)
+        if kind == "dtype":
+            assert found.dtype == np.float32
+        elif kind == "off by one" and path.name.startswith("clip07"):
+            np.testing.assert_array_equal(found, wanted[[*range(15), 14]])
+        elif kind == "NaN" and path.name == "clip06__1.npy":
+            np.testing.assert_array_equal(found, wanted[[0, 1, 2, 2, *range(4, len(wanted))]])
+        else:
+            np.testing.assert_allclose(found, wanted, rtol=1e-5)
+
+
+def test_the_command_tells_it_in_lines_and_as_json(tmp_path, capsys):
+    bad, data = spoilt("off by one", tmp_path / "bad"), listed(tmp_path / "data")
+    assert main(["doctor", str(bad), "--data", str(data)]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "rgb: 12 videos, 5 crops, 24 wide, float32"
+    assert lines[1].startswith("  wrong  off by one: clip07")
+    assert lines[2].startswith("         → --repair drops or repeats")
+    assert main(["doctor", str(bad), "--data", str(data), "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)["rgb"]
+    assert [(f["kind"], f["level"], f["videos"]) for f in told] == [
+        ("tail dropped", "fine", []), ("off by one", "wrong", ["clip07"]),
+    ]  # fmt: skip
+    for path in bad.glob("clip0*"):
+        path.unlink()
+    assert main(["doctor", str(bad), "--data", str(data)]) == 1
+    assert "missing videos" in capsys.readouterr().out
+    for video in list(FRAMES)[8:10]:
+        for crop in range(CROPS):
+            np.save(bad / f"{video}__{crop}.npy", np.ones((FRAMES[video] // 16, WIDTH), np.float32) * FRAMES[video])
+    assert main(["doctor", str(bad), "--data", str(data)]) == 0
+    assert "features of all training videos are missing; only the test videos are looked at" in capsys.readouterr().out
+
+
+def test_what_cannot_be_done_is_one_line(tmp_path, capsys):
+    good, data = make(tmp_path / "good"), listed(tmp_path / "data")
+
+    def says(*command: str) -> str:
+        assert main(list(command)) in (1, 2)
+        return capsys.readouterr().err
+
+    doctor = ("doctor", str(good), "--data", str(data), "--repair")
+    assert "is in the folder of the features themselves" in says(*doctor, str(good / "mended"))
+    (tmp_path / "full" / "rgb").mkdir(parents=True)
+    (tmp_path / "full" / "rgb" / "x").touch()
+    assert "there is something in it already; name a new folder" in says(*doctor, str(tmp_path / "full"))
+    assert "no features here, neither our own nor .npy files" in says("doctor", str(data), "--data", str(data))
+    assert "compare-features: 1 sets; name two" in says("compare-features", str(good))
+    passport = Passport(encoder="test", width=2, frames=96)
+    save(feature_path(tmp_path / "ours", "pose", "clip00"), StoredFeatures(features=np.ones((6, 2)), passport=passport))
+    assert "streams pose, but" in says("compare-features", str(good), str(tmp_path / "ours"))
+    assert "its files are extracted again" in says("doctor", str(tmp_path / "ours"), *doctor[2:], str(tmp_path / "m"))
+    assert main(["compare-features", str(good), str(make(tmp_path / "x" / "rgb").parent)]) == 0
+    for path in (tmp_path / "x" / "rgb").iterdir():
+        path.rename(path.with_name(f"other-{path.name}"))
+    assert main(["compare-features", str(good), str(tmp_path / "x")]) == 1
+    assert "the two sets have no video in common" in capsys.readouterr().out
+
+
+def test_a_cut_video_is_not_made_longer_by_a_repair(tmp_path):
+    bad, data = spoilt("tail padded", tmp_path / "bad"), listed(tmp_path / "data")
+    change(bad, lambda a: a[:-5], ["clip09"])
+    assert main(["doctor", str(bad), "--data", str(data), "--repair", str(tmp_path / "mended")]) == 1
+    assert set(diagnosis(tmp_path / "mended" / "rgb")) == {"length"}
+    assert len(np.load(tmp_path / "mended" / "rgb" / "clip09__0.npy")) == len(np.load(bad / "clip09__0.npy"))

@@ -1,0 +1,227 @@
+"""Feature files of public releases, read in place: names, shapes, lists, and what is refused."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wsvad.cli import main
+from wsvad.datasets.bags import PassportCheck, load_bags, longest, pack
+from wsvad.datasets.dataset import LabelledVideo
+from wsvad.errors import WsvadError
+from wsvad.features.official import OfficialStream
+from wsvad.features.segments import bin_average
+from wsvad.features.source import Store, named_places, open_features, released
+from wsvad.features.store import Passport, StoredFeatures, feature_path, save
+
+
+def random(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def put(path: Path, array: np.ndarray) -> np.ndarray:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, array)
+    return array
+
+
+def videos(*names: str) -> list[LabelledVideo]:
+    return [LabelledVideo(name=n, label=i % 2, category=n, split="train") for i, n in enumerate(names)]
+
+
+def loaded(folder: Path, *names: str, streams=("rgb",)):
+    return [{k: v.numpy() for k, v in bag.streams.items()} for bag in load_bags(videos(*names), folder, streams)]
+
+
+@pytest.mark.parametrize("joint", ["__", "_"])
+def test_crop_files_are_stacked_in_the_order_of_their_numbers(tmp_path, joint):
+    crops = [put(tmp_path / "RGB" / f"Abuse001_x264{joint}{c}.npy", random(7, 3, seed=c)) for c in range(10)]
+    (bag,) = load_bags(videos("Abuse001_x264"), tmp_path, ["rgb"])
+    np.testing.assert_array_equal(bag.streams["rgb"].numpy(), np.stack(crops))
+    assert (bag.frames, bag.stride, bag.snippets) == (112, 16, 7)
+    assert open_features(tmp_path).shape("Abuse001_x264", "rgb") == (10, 7, 3)
+    assert longest(videos("Abuse001_x264"), tmp_path, "rgb") == 7
+
+
+@pytest.mark.parametrize("crops", [5, 10])
+def test_one_array_with_crops_in_the_middle_or_in_front(tmp_path, crops):
+    """A video as long as there are crops is read as the others are."""
+    for place, axes in (("middle", (1, 0, 2)), ("front", (0, 1, 2))):
+        first = random(crops, 7, 3)
+        put(tmp_path / place / "b_i3d.npy", first.transpose(axes))
+        square = random(crops, crops, 3, seed=1)
+        put(tmp_path / place / "a_i3d.npy", square.transpose(axes))
+        (one,), (two,) = loaded(tmp_path / place, "b"), loaded(tmp_path / place, "a")
+        np.testing.assert_array_equal(one["rgb"], first)
+        np.testing.assert_array_equal(two["rgb"], square)
+
+
+def test_a_single_crop_is_no_crop_and_numbers_of_videos_are_not_crops(tmp_path):
+    put(tmp_path / "Assault_1_i3d.npy", random(4, 1, 3))
+    for number in (2, 3, 4):
+        put(tmp_path / f"Assault_{number}.npy", random(4, 3, seed=number))
+    source = open_features(tmp_path)
+    assert source.shape("Assault_1", "rgb") == (4, 3)
+    assert source.shape("Assault_3", "rgb") == (4, 3)
+    assert not source.has("Assault", "rgb")
+
+
+def test_audio_is_shared_by_five_crops_and_may_be_a_snippet_off(tmp_path):
+    """XD-Violence: five crops of I3D beside one file of VGGish; a snippet too many or too few is mended (8.5)."""
+    names = [f"v=x{n}__#1_label_A" for n in range(3)]
+    for name, snippets in zip(names, (9, 8, 10), strict=True):
+        for crop in range(5):
+            put(tmp_path / "i3d" / f"{name}__{crop}.npy", random(9, 4, seed=crop))
+        put(
+            tmp_path / "vggish" / f"{name}__vggish.npy",
+            np.arange(2.0 * snippets, dtype=np.float32).reshape(snippets, 2),
+        )
+    place = Path(f"rgb={tmp_path / 'i3d'},audio={tmp_path / 'vggish'}")
+    bags = loaded(place, *names, streams=("rgb", "audio"))
+    assert [bag["audio"][:, 0].tolist()[-2:] for bag in bags] == [[14, 16], [14, 14], [14, 16]]
+    packed = pack(videos(*names), place, ["rgb", "audio"], 4)
+    assert packed.streams["rgb"].shape == (15, 4, 4)
+    np.testing.assert_array_equal(packed.streams["audio"][4].numpy(), bin_average(bags[0]["audio"], 4))
+    put(tmp_path / "vggish" / f"{names[0]}__vggish.npy", random(7, 2))
+    with pytest.raises(
+        WsvadError, match=r"the streams of v=x0__#1_label_A differ in length \(rgb 9, audio 7 snippets\)"
+    ):
+        loaded(place, *names, streams=("rgb", "audio"))
+
+
+def test_text_of_tevad_lies_beside_our_own_store(tmp_path):
+    put(tmp_path / "text" / "a_emb.npy", random(6, 5))
+    passport = Passport(encoder="test", width=3, frames=90)
+    save(feature_path(tmp_path, "rgb", "a"), StoredFeatures(features=random(6, 3), passport=passport))
+    (bag,) = loaded(tmp_path, "a", streams=("rgb", "text"))
+    assert (bag["rgb"].shape, bag["text"].shape) == ((6, 3), (6, 5))
+    assert released(tmp_path) == {"text"}
+    assert isinstance(open_features(tmp_path / "rgb" / "none"), Store)
+
+
+@pytest.mark.parametrize("given", ["folder", "list"])
+def test_lists_of_vadclip_are_followed_from_another_machine(tmp_path, given):
+    put(tmp_path / "UCFClip" / "Abuse" / "Abuse001_x264__0.npy", random(4, 3))
+    put(tmp_path / "UCFClip" / "Abuse" / "Abuse001_x264__1.npy", random(4, 3, seed=1))
+    text = "path,label\n" + "".join(f"/home/x/UCFClip/Abuse/Abuse001_x264__{c}.npy,Abuse\n" for c in range(2))
+    (tmp_path / "ucf_CLIP_rgb.csv").write_text(text)
+    place = tmp_path if given == "folder" else Path(f"rgb={tmp_path / 'ucf_CLIP_rgb.csv'}")
+    assert loaded(place, "Abuse001_x264")[0]["rgb"].shape == (2, 4, 3)
+    (tmp_path / "ucf_CLIP_rgb.csv").write_text(text + "/home/x/Gone__0.npy,Abuse\n")
+    if given == "list":
+        with pytest.raises(WsvadError, match=r"/home/x/Gone__0.npy is listed but not there, nor below"):
+            loaded(place, "Abuse001_x264")
+
+
+def test_names_with_an_ending_or_a_folder_find_their_features(tmp_path):
+    put(tmp_path / "a.npy", random(4, 3))
+    assert loaded(tmp_path, "fight/a.mp4")[0]["rgb"].shape == (4, 3)
+
+
+def test_precision_is_kept_at_16_bits_and_brought_down_to_32(tmp_path):
+    put(tmp_path / "a.npy", random(4, 3).astype(np.float16))
+    put(tmp_path / "b.npy", random(4, 3).astype(np.float64))
+    assert [bag["rgb"].dtype for bag in loaded(tmp_path, "a", "b")] == [np.float16, np.float32]
+
+
+# --------------------------------------------------------------------------------------------------------- bad input
+
+
+def test_nothing_is_unpickled(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "exploded",))
+
+    np.save(tmp_path / "a.npy", np.array([Bomb()], dtype=object), allow_pickle=True)
+    with pytest.raises(WsvadError, match=r"a.npy: not a feature array \(it holds pickled objects, not numbers\)"):
+        loaded(tmp_path, "a")
+    assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize(
+    ("array", "says"),
+    [
+        (random(4), r"an array of shape \(4,\)"),
+        (random(2, 3, 4, 5), r"an array of shape \(2, 3, 4, 5\)"),
+        (random(0, 3), r"an array of shape \(0, 3\)"),
+        (np.zeros((4, 3), np.int64), "int64; features are"),
+        (np.array([[1.0, np.nan]], np.float32).T, "NaN or infinity in snippet 1"),
+    ],
+)
+def test_arrays_that_are_no_features(tmp_path, array, says):
+    put(tmp_path / "a.npy", array)
+    with pytest.raises(WsvadError, match=says):
+        loaded(tmp_path, "a")
+
+
+def test_a_cut_file_a_missing_one_and_a_name_that_is_there_twice(tmp_path):
+    put(tmp_path / "a.npy", random(4, 3))
+    (tmp_path / "a.npy").write_bytes((tmp_path / "a.npy").read_bytes()[:-9])
+    with pytest.raises(WsvadError, match=r"a.npy: not a feature array .*download or extract it again"):
+        loaded(tmp_path, "a")
+    with pytest.raises(WsvadError, match=r"b.npy: b has no rgb features"):
+        loaded(tmp_path, "b")
+    put(tmp_path / "x" / "c.npy", random(4, 3))
+    put(tmp_path / "y" / "c.npy", random(4, 3))
+    with pytest.raises(WsvadError, match=r"x/c.npy: the same name is at .*y/c.npy as well; keep one"):
+        loaded(tmp_path, "c")
+
+
+def test_crops_of_several_lengths_and_videos_with_other_crops_are_not_mixed(tmp_path):
+    put(tmp_path / "a__0.npy", random(4, 3))
+    put(tmp_path / "a__1.npy", random(5, 3))
+    with pytest.raises(WsvadError, match=r"a__1.npy: \(5, 3\) where a__0.npy is \(4, 3\)"):
+        loaded(tmp_path, "a")
+    put(tmp_path / "a__1.npy", random(4, 3))
+    put(tmp_path / "b__0.npy", random(4, 3))
+    check = PassportCheck(tmp_path)
+    with pytest.raises(WsvadError, match=r"b__0.npy: made differently from those of a \(settings: .*2.* against .*1"):
+        list(load_bags(videos("a", "b"), tmp_path, ["rgb"], check))
+
+
+def test_places_that_are_not_there(tmp_path):
+    assert named_places(tmp_path) == {}
+    with pytest.raises(WsvadError, match="there is no such folder or list of audio features"):
+        open_features(Path(f"rgb={tmp_path},audio={tmp_path / 'x'}"))
+    with pytest.raises(WsvadError, match="write STREAM=PLACE,STREAM=PLACE"):
+        open_features(Path(f"rgb={tmp_path},audio"))
+    (tmp_path / "list.csv").write_bytes(b"\xff\xfe")
+    with pytest.raises(WsvadError, match="not a list of feature files"):
+        OfficialStream(tmp_path / "list.csv", "rgb").has("a")
+
+
+# ---------------------------------------------------------------------------------------------------------- one command
+
+
+def test_fit_bench_and_evaluate_on_official_files_alone(tmp_path, capsys):
+    """MSAD in miniature: lists, annotation, `(T, C, D)` features; whatever stands out in them is found."""
+    rng = np.random.default_rng(0)
+    names = {"train": [], "test": []}
+    rows = ["name,scenario,total frames,starting frame of anomaly,ending frame of anomaly"]
+    for number in range(24):
+        name = f"Fire_{number}" if number % 2 else f"MSAD_normal_{number}"
+        features = rng.normal(size=(8, 10, 6)).astype(np.float32)
+        if number % 2:
+            features[2:5] += 3
+            rows.append(f"{name},shop,{8 * 16 + number % 16},32,80")
+        put(tmp_path / "i3d" / f"{name}_i3d.npy", features)
+        names["train" if number < 16 else "test"].append(name)
+    (tmp_path / "anomaly_annotation.csv").write_text("\n".join(rows))
+    for split, listed in names.items():
+        (tmp_path / f"MSAD_I3D_WS_{split.title()}.list").write_text("".join(f"x/{name}_i3d.npy\n" for name in listed))
+    small = ["--iterations", "40", "--segments", "8", "--bags", "4", "--points", "1", "--normalise", "none"]
+    data, out = f"msad:{tmp_path}", tmp_path / "out"
+    features = ["--features", f"rgb={tmp_path / 'i3d'}"]
+    assert main(["fit", data, *features, "--method", "mil", "--out", str(out / "fit"), *small]) == 0
+    assert "not the official split" in capsys.readouterr().err
+    assert main(["evaluate", str(out / "fit"), "--data", data, *features, "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again["auc"] > 0.95
+    command = ["bench", "--data", data, *features, "--methods", "mil", "--out", str(out / "bench"), "--json"]
+    assert main([*command, "--budget", "paper", *small]) == 0
+    (last, *_) = json.loads(capsys.readouterr().out)["rows"]
+    assert last["metrics"]["auc"]["mean"] == pytest.approx(again["auc"])
+    told = json.loads((out / "bench" / "mil" / "model.json").read_text())
+    assert told["encoders"] == {}  # no encoder of ours made these features
+    assert told["passports"]["rgb"]["settings"] == {"crops": 10}
