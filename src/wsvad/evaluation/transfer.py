@@ -102,8 +102,8 @@ def same_making(run: Path, trained: TrainedMethod, check: PassportCheck) -> None
         for name, value in trained.passports[stream].items():
             if name != "decoder" and value != here[name]:  # another decoder changes pixels by a rounding at most
                 raise WsvadError(
-                    f"{check.source.folder}: its {stream} features are not like those of {run} ({name}: {here[name]}, not "
-                    f"{value}); extract them in the same way"
+                    f"{check.source.folder}: its {stream} features are not like those of {run} ({name}: {here[name]}, "
+                    f"not {value}); extract them in the same way"
                 )
 
 
