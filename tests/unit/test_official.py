@@ -95,6 +95,10 @@ def test_text_of_tevad_lies_beside_our_own_store(tmp_path):
     passport = Passport(encoder="test", width=3, frames=90)
     save(feature_path(tmp_path, "rgb", "a"), StoredFeatures(features=random(6, 3), passport=passport))
     (bag,) = loaded(tmp_path, "a", streams=("rgb", "text"))
+    put(tmp_path / "text" / "a_emb.npy", random(5, 5))  # the tail dropped, where our store keeps it
+    assert [
+        loaded(tmp_path, "a", streams=order)[0]["rgb"].shape[0] for order in (("rgb", "text"), ("text", "rgb"))
+    ] == [6, 5]
     assert (bag["rgb"].shape, bag["text"].shape) == ((6, 3), (6, 5))
     assert released(tmp_path) == {"text"}
     assert isinstance(open_features(tmp_path / "rgb" / "none"), Store)

@@ -26,16 +26,16 @@ def load_bag(
 ) -> tuple[Bag, dict[str, StoredFeatures]]:
     """Read one video's streams.
 
-    A stream of a public release may be a snippet longer or shorter than the first one: its last snippet is dropped or
-    repeated (8.5).
+    A stream may be a snippet longer or shorter than the first one where one of the two is of a public release: its last
+    snippet is dropped or repeated (8.5).
 
     Raises:
         WsvadError: a stream is missing or broken, or two streams differ in length.
     """
     source = open_features(features)
     stored = {name: _existing(video, source, name).load(video.name, name) for name in streams}
-    snippets = stored[streams[0]].features.shape[-2]
-    stored = {name: _fitted(item, snippets) for name, item in stored.items()}
+    first = stored[streams[0]]
+    stored = {name: _fitted(item, first) for name, item in stored.items()}
     lengths = {name: item.features.shape[-2] for name, item in stored.items()}
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{name} {length}" for name, length in lengths.items())
@@ -170,10 +170,10 @@ def _existing(video: LabelledVideo, source: FeatureSource, stream: str) -> Featu
     return source
 
 
-def _fitted(item: StoredFeatures, snippets: int) -> StoredFeatures:
-    """A released stream that is a snippet off, with its last snippet dropped or repeated."""
-    found = item.features.shape[-2]
-    if item.passport.tail != UNKNOWN_TAIL or abs(found - snippets) != 1:
+def _fitted(item: StoredFeatures, first: StoredFeatures) -> StoredFeatures:
+    """A stream that is a snippet off where one of the two is released, with its last snippet dropped or repeated."""
+    found, snippets = item.features.shape[-2], first.features.shape[-2]
+    if UNKNOWN_TAIL not in (item.passport.tail, first.passport.tail) or abs(found - snippets) != 1:
         return item
     rows = np.minimum(np.arange(snippets), found - 1)
     return replace(item, features=item.features[..., rows, :])
