@@ -83,15 +83,16 @@ def lesson_of(
     Raises:
         WsvadError: they are no longer there, or nobody knows how to make the student's stream.
     """
-    trained, told = load_method(run), yaml.safe_load((run / "config.yaml").read_text("utf-8"))
-    source: dict[str, Any] = {"folder": data, "labels": labels, "intervals": intervals} if data else told["source"]
+    trained, path = load_method(run), run / "config.yaml"
+    told: dict[str, Any] = yaml.safe_load(path.read_text("utf-8")) if path.is_file() else {}
+    source = {"folder": data, "labels": labels, "intervals": intervals} if data else told.get("source")
     if not source or not folder_of(source["folder"]).is_dir():
         raise UsageError(f"{run}: its videos are no longer where it found them; name their folder with --data")
     dataset = open_dataset(**source, seed=told.get("protocol", {}).get("first_seed", 0))
     config = taught_by(trained, to, config)
-    features = features or (Path(told["features"]) if told["features"] else None)
+    features = features or (Path(told["features"]) if told.get("features") else None)
     if features is None:
-        raise UsageError(f"{run}: an imported run has no features of its own; name them with --features")
+        raise UsageError(f"{run}: does not say where its features are; name them with --features")
     known = dict(streams) | trained.encoders
     encoders = {name: known[name] for name in config.backbones if name in known}
     for name in config.backbones:
