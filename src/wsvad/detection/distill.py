@@ -85,7 +85,8 @@ def lesson_of(
     """
     trained, path = load_method(run), run / "config.yaml"
     told: dict[str, Any] = yaml.safe_load(path.read_text("utf-8")) if path.is_file() else {}
-    source = {"folder": data, "labels": labels, "intervals": intervals} if data else told.get("source")
+    asked: dict[str, Any] = {"folder": data, "labels": labels, "intervals": intervals}
+    source: dict[str, Any] = asked if data else told.get("source", {})
     if not source or not folder_of(source["folder"]).is_dir():
         raise UsageError(f"{run}: its videos are no longer where it found them; name their folder with --data")
     dataset = open_dataset(**source, seed=told.get("protocol", {}).get("first_seed", 0))
