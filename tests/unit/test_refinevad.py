@@ -210,16 +210,19 @@ def test_the_true_category_is_added_in_training_alone():
     truth = method.truth(given)
     expected = [[0, 0, 0]] * 3 + [[1, 0, 0], [0, 1, 0], [0.5, 0, 0.5]]
     torch.testing.assert_close(truth, torch.tensor(expected, dtype=torch.float32))
-    _, logits, v_train = method._losses(given)
+    for one, added in ((method, truth), (build(add_truth=False), 0)):
+        logits, _ = injected(one, given, added)
+        torch.testing.assert_close(one.loss(given)["mil"], l_mil(logits.sigmoid(), 2))
+        without, _ = injected(one, given, 0)
+        torch.testing.assert_close(one.eval()(given.streams), without.sigmoid())
+    assert not torch.allclose(l_mil(without.sigmoid(), 2), build().loss(given)["mil"], atol=1e-6)
+
+
+def injected(method: RefineVad, given: Batch, truth: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """The score logits and v, with these categories added to the soft ones."""
     x = method.motar(given.streams["rgb"])
-    w = method.core.weights(method.core.logits(method.core.pooled(x)))
-    torch.testing.assert_close(v_train, (w + truth) @ method.core.prototypes)
-    _, without, v = build(add_truth=False)._losses(given)
-    torch.testing.assert_close(v, w @ method.core.prototypes)
-    # Scoring adds nothing: it is what training without e_y sees.
-    torch.testing.assert_close(method.eval()(given.streams), without.sigmoid())
-    torch.testing.assert_close(logits[:3], without[:3])
-    assert not torch.allclose(logits[3:], without[3:], atol=1e-6)
+    w = method.core.weights(method.core.logits(method.core.pooled(x))) + truth
+    return method._score_logits(x, w), w @ method.core.prototypes
 
 
 # ------------------------------------------------------------------------------------------------------- losses (7.4)
@@ -302,7 +305,7 @@ def test_sigma_is_conditioned_on_the_category_embedding():
     with torch.no_grad():
         method.widen.bias.fill_(0.3)
         method.widen.weight.normal_(std=5.0)
-    _, logits, v = method._losses(given)
+    logits, v = injected(method, given, method.truth(given))
     sigma = 0.1 * (v @ method.widen.weight[0] + method.widen.bias).tanh().exp()
     assert sigma[3:].std() > 0
     torch.testing.assert_close(method.loss(given)["gmm"], 0.1 * l_gmm(logits, sigma[3:]))
@@ -315,7 +318,7 @@ def test_sigma_is_conditioned_on_the_category_embedding():
 
 def test_the_warm_up_lacks_only_gmm_and_lambdas_weigh():
     given = batch()
-    whole, warm_up = build().loss(given), build().l_warm_up(given)
+    whole, warm_up = build().loss(given), build().loss(given, smooth=False)
     assert whole.keys() - warm_up.keys() == {"gmm"}
     assert warm_up["cat"] == whole["cat"]
     other = build(lambda1=0.0, lambda2=0.4).loss(given)
@@ -399,7 +402,82 @@ def test_streams_that_do_not_fit_are_refused():
     method = build(streams=("rgb", "text")).eval()
     given = {"rgb": randn(1, 6, WIDTH), "text": randn(1, 6, 5)}
     assert method(given).shape == (1, 6)
-    with pytest.raises(WsvadError, match="'text' has 5 snippets, 'rgb' 6"):
+    with pytest.raises(WsvadError, match="'text' is 5 snippets × 5, and should be 6 × 5"):
         method(given | {"text": randn(1, 5, 5)})
-    with pytest.raises(WsvadError, match="'text' is 4 wide, and 5 in training"):
+    with pytest.raises(WsvadError, match="'text' is 6 snippets × 4, and should be 6 × 5"):
         method.loss(Batch(streams=given | {"text": randn(1, 6, 4)}, labels=torch.zeros(1)))
+
+
+# ------------------------------------------------------------------------------------------------- prototypes that grow
+
+
+def shown(categories: tuple[str, ...], seed: int) -> torch.Tensor:
+    """Twelve snippets of each video, noise; from the fifth to the eighth, what its category looks like."""
+    looks = {"fight": 0, "fall": 1, "theft": 2}
+    x = 0.3 * randn(len(categories), 12, WIDTH, seed=seed)
+    for row, name in enumerate(categories):
+        if name in looks:
+            x[row, 4:8, 4 * looks[name] : 4 * looks[name] + 4] += 1.5
+    return x
+
+
+@pytest.fixture(scope="module")
+def learned() -> RefineVad:
+    """A method that knows two categories."""
+    method = build(categories=("fight", "fall"))
+    optimizer = torch.optim.AdamW(method.parameters(), lr=5e-3)
+    categories = ("normal",) * 8 + ("fight", "fall") * 4
+    labels = torch.tensor([float(name != "normal") for name in categories])
+    for seed in range(80):
+        given = Batch(streams={"rgb": shown(categories, seed)}, labels=labels, categories=categories)
+        optimizer.zero_grad()
+        method.loss(given)["total"].backward()
+        optimizer.step()
+    return method.eval()
+
+
+def test_a_category_is_added_from_a_handful_of_videos(learned):
+    old = {key: tensor.clone() for key, tensor in learned.state_dict().items()}
+    with torch.no_grad():
+        few = learned.embeddings({"rgb": shown(("theft",) * 4, seed=1000)})[:, 4:8]
+        grown = learned.add_category("theft", list(few))
+        names = ("fight", "fall", "theft") * 8
+        found = grown.class_scores({"rgb": shown(names, seed=2000)})[:, 4:8].mean(1).argmax(1)
+    assert grown.config.named == ("fight", "fall", "theft")
+    assert [grown.config.named[i] == name for i, name in zip(found, names, strict=True)].count(True) >= 22
+    # Neither the method itself nor what it knew has changed.
+    assert learned.config.named == ("fight", "fall")
+    for key, tensor in learned.state_dict().items():
+        assert torch.equal(tensor, old[key])
+        assert torch.equal(grown.state_dict()[key][: len(tensor)] if tensor.ndim else grown.state_dict()[key], tensor)
+    again = RefineVad(grown.widths, grown.config)
+    again.load_state_dict(grown.state_dict())
+    x = {"rgb": shown(names, seed=3)}
+    torch.testing.assert_close(again.eval().class_scores(x), grown.class_scores(x))
+
+
+def test_what_cannot_be_added_is_refused(learned):
+    good = [randn(3, 16)]
+    for name, embeddings, says in (
+        ("fall", good, "there is a category of that name"),
+        ("normal", good, "'normal' is no name"),
+        ("theft", [], r"one or more videos' embeddings, \(T, 16\)"),
+        ("theft", [randn(3, 15)], "embeddings"),
+    ):
+        with pytest.raises(UsageError, match=says):
+            learned.add_category(name, embeddings)
+    with pytest.raises(UsageError, match="core: off"):
+        build(core="off").add_category("arson", good)
+
+
+def test_what_was_seen_is_remembered_as_a_mean_direction():
+    one, pooled = core(), randn(4, 16)
+    truth = torch.tensor([[0, 0, 0], [0, 0, 0], [1, 0, 0], [0.5, 0, 0.5]])
+    one.remember(pooled, truth)
+    unit = F.normalize(pooled, dim=-1)
+    torch.testing.assert_close(one.seen[0], unit[:2].mean(0))
+    torch.testing.assert_close(one.seen[1], (unit[2] + 0.5 * unit[3]) / 1.5)
+    assert not one.seen[2].any()
+    torch.testing.assert_close(one.seen[3], unit[3])
+    one.remember(-pooled, truth)
+    torch.testing.assert_close(one.seen[3], 0.9 * unit[3])

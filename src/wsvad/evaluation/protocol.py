@@ -12,9 +12,6 @@ from wsvad.training.normalisation import Kind
 
 UCF_CRIME = 810
 """Videos of the larger class in the training split of UCF-Crime, by which `data` budgets are scaled."""
-SHARE = 1 / 5
-"""Share of the paper's passes over UCF-Crime that a `data` budget makes. Small sets are soon learnt by heart: then the
-scores of a whole video run together, and *when* is lost before *which* (benchmarks/results/budget.md)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,9 +23,9 @@ class Protocol:
     first_seed: int = 0
     """Seed of the first run; the others count up from it."""
     budget: Literal["paper", "data"] = "paper"
-    """`paper`: iterations, batch and segments as published. `data`: a fifth of the passes over the videos that the
-    paper makes over UCF-Crime, no more bags than there are videos, no more segments than the longest video has
-    snippets; never more than `paper`."""
+    """`paper`: iterations, batch and segments as published. `data`: a share (`Phase.share`, mostly a fifth) of the
+    passes over the videos that the paper makes over UCF-Crime, no more bags than there are videos, no more segments
+    than the longest video has snippets; never more than `paper`."""
     iterations: int | None = None
     """Iterations of the longest phase (the others in proportion), instead of the budget's."""
     segments: int | None = None
@@ -75,7 +72,7 @@ def scale_to_data(phase: Phase, videos: Sequence[LabelledVideo], snippets: int) 
     abnormal = sum(video.label for video in videos)
     larger = max(abnormal, len(videos) - abnormal)
     bags = min(phase.bags, larger)
-    passes = SHARE * phase.iterations * phase.bags / UCF_CRIME
+    passes = phase.share * phase.iterations * phase.bags / UCF_CRIME
     return replace(
         phase,
         bags=bags,

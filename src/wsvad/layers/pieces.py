@@ -29,6 +29,19 @@ def joined(pieces: Iterable[Tensor], length: int) -> Tensor:
     return whole
 
 
+def with_neighbours(function: Callable[[Tensor], Tensor], *streams: Tensor) -> Tensor:
+    """Apply a function of `(N, T, D)`, whose result `(N, T, ·)` at a snippet sees no farther than the snippets beside
+    it, to streams `(N, T, ·)` side by side, a piece of a long video at a time."""
+    length = streams[0].shape[1]
+
+    def piece(start: int) -> Tensor:
+        low, stop = max(start - 1, 0), min(start + PIECE, length)
+        parts = [stream[:, low : stop + 1] for stream in streams]
+        return function(torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0])[:, start - low : stop - low]
+
+    return joined(map(piece, range(0, length, PIECE)), length)
+
+
 def over_crops(function: Callable[..., Tensor], x: Tensor, *more: Tensor) -> Tensor:
     """Apply a function of `(N, T, D)` tensors to `(B, T, D)` or `(B, C, T, D)`, some sequences at a time, and average
     its results `(N, T, ...)` over crops: `(B, T, ...)`. What has no crops is shared by the crops of `x`."""

@@ -45,6 +45,10 @@ class Phase:
     weight_decay: float = 1e-3
     options: dict[str, Any] = field(default_factory=dict)
     """Further arguments of the optimiser."""
+    share: float = 1 / 5
+    """Share of the paper's passes over the data that is enough for a small set (budget `data`). Small sets are soon
+    learnt by heart: then the scores of a whole video run together, and *when* is lost before *which*
+    (benchmarks/results/budget.md)."""
 
 
 class Method(Protocol):

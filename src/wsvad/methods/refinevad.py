@@ -14,6 +14,7 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
@@ -24,7 +25,7 @@ from wsvad.errors import UsageError, WsvadError
 from wsvad.layers import pieces
 from wsvad.layers.block import Block
 from wsvad.layers.dropout import Dropout
-from wsvad.layers.pieces import over_crops
+from wsvad.layers.pieces import over_crops, with_neighbours
 from wsvad.methods.method import Batch, Phase
 
 NORMAL = "normal"
@@ -67,9 +68,10 @@ class RefineVadConfig:
     attention: Literal["pooled", "segment"] = "pooled"
     """Cross-attention (A12): `pooled`, the soft embedding v asks all snippets, as printed; `segment`, each snippet asks
     the weighted prototypes, as the abstract has it."""
-    tau: float = 0.1
+    tau: float = 0.03
     """The soft classifier, open, is the cosine of the video to each prototype over this temperature, plus a bias: L_cat
-    keeps the prototypes apart, and a category can be added later."""
+    keeps the prototypes apart, and a category can be added later. A linear layer beside them knew fewer held-out
+    categories."""
     w_temp: float = 1.0
     """What p is divided by before the softmax that gives w. With the paper's 1, w is nearly the same for all."""
     add_truth: bool = True
@@ -96,7 +98,7 @@ class RefineVadConfig:
     """Time bins that a bag is averaged to in training. Open."""
     bags: int = 32
     """Normal bags in a batch of 64, and as many abnormal ones."""
-    lr: float = 1e-4
+    lr: float = 5e-4
     """Learning rate of AdamW at the start. Open."""
     final_lr: float = 1e-6
     """Where its cosine ends, after the warm-up. Open."""
@@ -176,53 +178,35 @@ class Motar(nn.Module):
         self.mode, self.kind, self.reach = config.shift, config.motion, width / config.fold
         self.embedding = nn.Linear(width, config.hidden)
         self.gate: nn.Module | None = None
-        blocks = []
         if config.motar:
             self.gate = nn.Sequential(
                 nn.Linear(1, config.gate), nn.GELU(), nn.Linear(config.gate, config.gate), nn.GELU(),
                 nn.Linear(config.gate, 1),
             )  # fmt: skip
-            blocks = [
+        self.blocks = nn.Sequential(
+            *(
                 Block(
                     config.hidden, heads=config.heads, feed_forward=config.feed_forward, dropout=config.dropout,
                     local_norm="column",
                 )
-                for _ in range(config.depth)
-            ]  # fmt: skip
-        self.blocks = nn.Sequential(*blocks)
+                for _ in range(config.depth if config.motar else 0)
+            )
+        )  # fmt: skip
 
     def forward(self, *streams: Tensor) -> Tensor:
         """Streams `(N, T, ·)` → `x^tc` `(N, T, H)`."""
-        return self.blocks(by_pieces(self.embed, *streams))
-
-    def ratio(self, *streams: Tensor) -> Tensor:
-        """r_t `(N, T)`, see `shift_ratio`, a piece at a time."""
-        return by_pieces(lambda x_NTD: self.shift_ratio(x_NTD)[..., None], *streams).squeeze(-1)
+        return self.blocks(with_neighbours(self.embed, *streams))
 
     def embed(self, x_NTD: Tensor) -> Tensor:
         """Shift and embedding → `(N, T, H)`."""
         if self.gate is not None:
-            x_NTD = shifted(x_NTD, self.shift_ratio(x_NTD) * self.reach, self.reach, self.mode)
+            x_NTD = shifted(x_NTD, self.reach * self.ratio(x_NTD).squeeze(-1), self.reach, self.mode)
         return self.embedding(x_NTD)
 
-    def shift_ratio(self, x_NTD: Tensor) -> Tensor:
-        """r_t `(N, T)` in [0, 1], the share of D/K channels that come from each side; 0 where nothing is shifted."""
-        if self.gate is None:
-            return x_NTD.new_zeros(x_NTD.shape[:2])
-        return self.gate(motion(x_NTD, self.kind)[..., None]).squeeze(-1).float().sigmoid()
-
-
-def by_pieces(function: Callable[[Tensor], Tensor], *streams: Tensor) -> Tensor:
-    """Apply what sees no farther than one snippet to streams side by side, a piece of a long video at a time."""
-    length, size = streams[0].shape[1], pieces.PIECE
-
-    def piece(start: int) -> Tensor:
-        low, stop = max(start - 1, 0), min(start + size, length)
-        parts = [stream[:, low : stop + 1] for stream in streams]
-        x_NTD = torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
-        return function(x_NTD)[:, start - low : stop - low]
-
-    return pieces.joined(map(piece, range(0, length, size)), length)
+    def ratio(self, x_NTD: Tensor) -> Tensor:
+        """r_t `(N, T, 1)` in [0, 1], the share of D/K channels that come from each side; 0 where nothing is shifted."""
+        v_NT1 = motion(x_NTD, self.kind)[..., None]
+        return self.gate(v_NT1).float().sigmoid() if self.gate is not None else torch.zeros_like(v_NT1)
 
 
 # --------------------------------------------------------------------------------------------------------------- CORE
@@ -373,7 +357,7 @@ class RefineVad(nn.Module):
         Raises:
             WsvadError: a stream has another width than in training, or other snippets than the first stream.
         """
-        return self._over_crops(lambda *x: self._class_scores(self.motar(*x))[0], streams)
+        return over_crops(lambda *x: self._class_scores(self.motar(*x))[0], *self._given(streams))
 
     def class_scores(self, streams: dict[str, Tensor]) -> Tensor:
         """Class scores `(B, T, K)` in [0, 1], in the order of `config.named`: P_tc = s_t · p_c / Σ p (7.6).
@@ -385,15 +369,15 @@ class RefineVad(nn.Module):
             s_NT, share_NK = self._class_scores(self.motar(*x))
             return s_NT[..., None] * share_NK[:, None]
 
-        return self._over_crops(scores, streams)
+        return over_crops(scores, *self._given(streams))
 
     def shift(self, streams: dict[str, Tensor]) -> Tensor:
         """MoTAR's ratio r_t, `(B, T)` in [0, 1]: how much of a snippet comes from its neighbours, by motion alone."""
-        return self._over_crops(self.motar.ratio, streams)
+        return over_crops(lambda *x: with_neighbours(self.motar.ratio, *x), *self._given(streams)).squeeze(-1)
 
     def embeddings(self, streams: dict[str, Tensor]) -> Tensor:
         """`x^tc`, `(B, T, H)`: the space that the prototypes live in, to be compared by cosine."""
-        return self._over_crops(self.motar, streams)
+        return over_crops(self.motar, *self._given(streams))
 
     @property
     def prototypes(self) -> Tensor:
@@ -416,7 +400,7 @@ class RefineVad(nn.Module):
         if name in self.config.named:
             raise UsageError(f"cannot add '{name}': there is a category of that name; take another one")
         if not embeddings or any(one.ndim != 2 or one.shape[1] != self.config.hidden for one in embeddings):
-            raise UsageError(f"cannot add '{name}': it takes one or more videos' embeddings (T, {self.config.hidden})")
+            raise UsageError(f"cannot add '{name}': it takes one or more videos' embeddings, (T, {self.config.hidden})")
         config = replace(self.config, categories=(*self.config.named, name))
         grown = copy.deepcopy(self)
         assert grown.core is not None
@@ -425,34 +409,25 @@ class RefineVad(nn.Module):
             grown.core.grow(torch.cat([self.core.pooled(one[None].to(self.core.prototypes)) for one in embeddings]))
         return grown
 
-    def _over_crops(self, function: Callable[..., Tensor], streams: dict[str, Tensor]) -> Tensor:
-        return over_crops(function, *self._given(streams))
-
     def _given(self, streams: dict[str, Tensor]) -> list[Tensor]:
         """The configuration's streams in order, all of one length and as wide as in training."""
-        given = [streams[name] for name in self.config.streams]
-        for (name, width), x in zip(self.widths.items(), given, strict=True):
-            if x.shape[-1] != width:
+        length = streams[self.config.streams[0]].shape[-2]
+        for name, width in self.widths.items():
+            found = streams[name].shape[-2:]
+            if found != (length, width):
                 raise WsvadError(
-                    f"the stream '{name}' is {x.shape[-1]} wide, and {width} in training; extract it with the same "
-                    "encoder"
+                    f"the stream '{name}' is {found[0]} snippets × {found[1]}, and should be {length} × {width}; "
+                    "extract all streams from the same video, with the encoders of training"
                 )
-            if x.shape[-2] != given[0].shape[-2]:
-                raise WsvadError(
-                    f"the stream '{name}' has {x.shape[-2]} snippets, '{self.config.streams[0]}' {given[0].shape[-2]}; "
-                    "extract them from the same video"
-                )
-        return given
+        return [streams[name] for name in self.config.streams]
 
     def _class_scores(self, x_NTH: Tensor) -> tuple[Tensor, Tensor]:
         """`x^tc` → s `(N, T)`, and each category's share p_c / Σ p, `(N, K)`."""
-        if self.core is None:
-            alike_NK = x_NTH.new_full((len(x_NTH), len(self.config.named)), 1 / len(self.config.named))
-            return self._score_logits(x_NTH, None).sigmoid(), alike_NK
-        logits_NK = self.core.logits(self.core.pooled(x_NTH))
-        p_NK = logits_NK.sigmoid().clamp(min=1e-12)
-        s_NT = self._score_logits(x_NTH, self.core.weights(logits_NK)).sigmoid()
-        return s_NT, p_NK / p_NK.sum(-1, keepdim=True)
+        p_NK, w_NK = x_NTH.new_ones(len(x_NTH), len(self.config.named)), None
+        if self.core is not None:
+            logits_NK = self.core.logits(self.core.pooled(x_NTH))
+            p_NK, w_NK = logits_NK.sigmoid().clamp(min=1e-12), self.core.weights(logits_NK)
+        return self._score_logits(x_NTH, w_NK).sigmoid(), p_NK / p_NK.sum(-1, keepdim=True)
 
     def _score_logits(self, x_NTH: Tensor, w_NK: Tensor | None) -> Tensor:
         """`x^tc` → `(N, T)`, whose logistic is s, with categories of these weights injected."""
@@ -479,33 +454,26 @@ class RefineVad(nn.Module):
                 truth_BK[row, known[name]] = 1 / len(names)
         return truth_BK.to(batch.labels)
 
-    def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """L_MIL + λ1·L_GMM + λ2·L_cat. The parts are weighted."""
-        parts, logits_BT, v_BH = self._losses(batch)
-        sigma_B = torch.full((len(logits_BT),), self.config.sigma, device=logits_BT.device)
-        if self.widen is not None and v_BH is not None:
-            sigma_B = sigma_B * self.widen(v_BH).squeeze(-1).float().tanh().exp()
-        return summed(parts | {"gmm": self.config.lambda1 * l_gmm(logits_BT, sigma_B.chunk(2)[1], self.config.near)})
-
-    def l_warm_up(self, batch: Batch) -> dict[str, Tensor]:
-        """L_MIL + λ2·L_cat, the loss while peaks mean nothing."""
-        return summed(self._losses(batch)[0])
-
-    def _losses(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor, Tensor | None]:
-        """L_MIL and λ2·L_cat, the score logits `(B, T)`, and v_train `(B, H)`."""
+    def loss(self, batch: Batch, smooth: bool = True) -> dict[str, Tensor]:
+        """L_MIL + λ2·L_cat, and λ1·L_GMM where peaks already mean something. The parts are weighted."""
         config, core = self.config, self.core
         x_BTH = self.motar(*self._given(batch.streams))
-        w_BK, v_BH, parts = None, None, {}
+        w_BK, parts = None, {}
         if core is not None:
             pooled_BH, truth_BK = core.pooled(x_BTH), self.truth(batch)
             logits_BK = core.logits(pooled_BH)
-            core.remember(pooled_BH, truth_BK)
-            w_BK = core.weights(logits_BK) + (truth_BK if config.add_truth else 0)
-            v_BH = core.embedding(w_BK)
             parts["cat"] = config.lambda2 * l_cat(logits_BK, truth_BK)
+            w_BK = core.weights(logits_BK) + (truth_BK if config.add_truth else 0)
+            core.remember(pooled_BH, truth_BK)
         logits_BT = self._score_logits(x_BTH, w_BK)
         k = logits_BT.shape[1] // config.top_every + 1
-        return {"mil": l_mil(logits_BT.sigmoid(), k, config.margin)} | parts, logits_BT, v_BH
+        parts["mil"] = l_mil(logits_BT.sigmoid(), k, config.margin)
+        if smooth:
+            sigma_B = torch.full((len(logits_BT),), config.sigma, device=logits_BT.device)
+            if self.widen is not None and core is not None and w_BK is not None:
+                sigma_B = sigma_B * self.widen(core.embedding(w_BK)).squeeze(-1).float().tanh().exp()
+            parts["gmm"] = config.lambda1 * l_gmm(logits_BT, sigma_B.chunk(2)[1], config.near)
+        return parts | {"total": torch.stack(list(parts.values())).sum()}
 
     def phases(self) -> list[Phase]:
         """A warm-up without L_GMM at a constant rate, then everything, the rate falling along a cosine."""
@@ -514,14 +482,10 @@ class RefineVad(nn.Module):
             name="main", loss=self.loss, parameters=list(self.parameters()), iterations=config.iterations,
             segments=config.segments, bags=config.bags, optimizer=torch.optim.AdamW, lr=config.lr,
             final_lr=config.final_lr, weight_decay=config.weight_decay, options={"fused": True},
+            share=1.0,  # thirty passes are few
         )  # fmt: skip
         warm_up = replace(
-            main, name="warm-up", loss=self.l_warm_up, iterations=config.warm_up_iterations, final_lr=None,
-            parameters=[p for key, p in self.named_parameters() if not key.startswith("widen.")],
+            main, name="warm-up", loss=partial(self.loss, smooth=False), iterations=config.warm_up_iterations,
+            final_lr=None,
         )  # fmt: skip
         return [warm_up, main] if config.warm_up_iterations else [main]
-
-
-def summed(parts: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The parts, and their sum as `total`."""
-    return parts | {"total": torch.stack(list(parts.values())).sum()}
