@@ -10,7 +10,9 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wsvad.datasets.dataset import LabelledVideo
 from wsvad.errors import UsageError, WsvadError
+from wsvad.evaluation.protocol import Protocol, under_budget
 from wsvad.layers import pieces
 from wsvad.methods.method import Batch
 from wsvad.methods.refinevad import (
@@ -327,6 +329,17 @@ def test_the_warm_up_lacks_only_gmm_and_lambdas_weigh():
     first, main = build().phases()
     assert (first.final_lr, main.final_lr) == (None, 1e-6)
     assert [phase.name for phase in build(warm_up_iterations=0).phases()] == ["main"]
+
+
+def test_a_small_set_gets_all_thirty_passes():
+    """Batches of 32 + 32: as many iterations as there are passes over a set with 32 videos of each class."""
+    videos = [
+        LabelledVideo(name=f"{i}.mp4", label=i % 2, category="fight" if i % 2 else "normal", split="train")
+        for i in range(64)
+    ]
+    warm_up, main = under_budget(RefineVad({"rgb": 4}).phases(), Protocol(budget="data"), videos, snippets=22)
+    assert warm_up.iterations + main.iterations == 30
+    assert main.segments == 22
 
 
 # --------------------------------------------------------------------------------------------------------- categories

@@ -13,7 +13,7 @@ from wsvad.datasets.dataset import Bag
 from wsvad.errors import WsvadError
 from wsvad.methods.mil import Mil, MilConfig
 from wsvad.methods.ur_dmu import UrDmu, UrDmuConfig
-from wsvad.training.loop import Sampler, run_phases
+from wsvad.training.loop import Sampler, run_phases, set_rate
 from wsvad.training.normalisation import Normalisation
 from wsvad.training.run import TrainedMethod, load_method, save_method
 from wsvad.training.scoring import score_bags
@@ -39,7 +39,7 @@ def train(checkpoint: Path | None = None, stop_after: int | None = None, seed: i
     torch.manual_seed(seed)
     method = UrDmu({"rgb": 6}, replace(TINY, dropout=dropout))
     first = replace(method.phases()[0], name="first", iterations=6)
-    second = replace(method.phases()[0], name="second", iterations=10, lr=1e-2)
+    second = replace(method.phases()[0], name="second", iterations=10, lr=1e-2, final_lr=1e-3)
     steps = 0
 
     def at_step(phase, iteration, loss):
@@ -71,6 +71,19 @@ def test_phases_run_in_order_and_stop_at_their_points():
     assert [(row["phase"], row["iteration"]) for row in history] == [
         ("first", 2), ("first", 4), ("first", 6), ("second", 3), ("second", 7), ("second", 10),
     ]  # fmt: skip
+
+
+def test_the_rate_falls_along_half_a_cosine_where_a_phase_says_so():
+    (phase,) = Mil({"rgb": 4}).phases()
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
+    set_rate(optimizer, phase, 3)
+    assert optimizer.param_groups[0]["lr"] == 0.5
+    falling = replace(phase, lr=0.3, final_lr=0.1, iterations=8)
+    found = []
+    for iteration in (0, 2, 4, 8):
+        set_rate(optimizer, falling, iteration)
+        found.append(optimizer.param_groups[0]["lr"])
+    np.testing.assert_allclose(found, [0.3, 0.2 + 0.1 * np.sqrt(0.5), 0.2, 0.1])
 
 
 def test_seeds_differ_and_repeat():
