@@ -98,7 +98,7 @@ class RefineVadConfig:
     """Time bins that a bag is averaged to in training. Open."""
     bags: int = 32
     """Normal bags in a batch of 64, and as many abnormal ones."""
-    lr: float = 5e-4
+    lr: float = 1e-4
     """Learning rate of AdamW at the start. Open."""
     final_lr: float = 1e-6
     """Where its cosine ends, after the warm-up. Open."""
