@@ -52,14 +52,12 @@ METRICS = {
     "ap_abnormal": ("Average precision on abnormal videos", "the same inside abnormal videos only"),
     "video_auc": ("Video AUC", "chance that an abnormal video's highest score is above a normal video's"),
     "far": ("False-alarm rate", "share of the frames of normal videos that score 0.5 or more; lower is better"),
-    **{
-        f"map@{iou:g}": (
-            f"mAP at IoU {iou:g}",
-            "precision of intervals of the right kind that overlap at least so much",
-        )
-        for iou in IOUS
-    },
-    "map": ("mAP, mean of these", ""),
+    **{f"map@{iou:g}": (f"mAP at IoU {iou:g}", "") for iou in IOUS},
+    "map": (
+        "mAP, mean of these",
+        "how clean the list of intervals of each kind is, highest score first; one is right if "
+        "it overlaps a true one of its kind at least so much",
+    ),
     "category_accuracy": ("Named right", "share of true events whose likeliest kind is right"),
 }
 """Names and explanations (HTML) of the metrics that `metrics.json` holds, in the order of the table."""
