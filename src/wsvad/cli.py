@@ -272,7 +272,7 @@ def fit(
     from wsvad.datasets.open import open_dataset
     from wsvad.evaluation.experiment import Experiment, training_progress
     from wsvad.evaluation.table import selections_table
-    from wsvad.evaluation.totals import introduce
+    from wsvad.evaluation.totals import check_bags, introduce
 
     dataset = open_dataset(folder, labels, intervals, seed=protocol.first_seed)
     tell(introduce(dataset))
@@ -281,6 +281,7 @@ def fit(
             dataset=dataset, features=features, name=method, config=narrowed(config, modalities), protocol=protocol,
             out=out, teacher=teacher, progress=progress,
         )  # fmt: skip
+        tell(check_bags(dataset, experiment.test_bags) if dataset.benchmark else ())
         fitted = experiment.run()
     Console().print(selections_table(fitted.metrics["selection"]))
     return 0

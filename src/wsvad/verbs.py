@@ -89,21 +89,22 @@ def doctor(
     """Explain what is wrong with features, and which convention they follow; 1 if something is to be mended.
 
     Args:
-        features: Feature folder, released .npy files, or rgb=DIR,audio=DIR.
+        features: Feature folder, released .npy files, or rgb=DIR,audio=DIR; or an array of frame labels (gt.npy).
         data: Dataset (folder, or NAME:FOLDER) whose videos and lengths they should have.
         against: Another set that is right, to compare numbers with.
         repair: New folder for a repaired copy, in the layout that the files have.
         json: Print the findings as JSON.
     """
     from wsvad.datasets.open import open_dataset
-    from wsvad.evaluation.examine import as_json, examine_features, sentences
+    from wsvad.evaluation.examine import as_json, diagnose, sentences
 
-    found = examine_features(features, open_dataset(data, need_training=False), against, repair)
+    found = diagnose(features, open_dataset(data, need_training=False), against, repair)
     if json:
-        print_json(as_json({stream: one.findings for stream, one in found.items()}))
+        print_json(as_json({stream: findings for stream, (_, findings) in found.items()}))
     else:
-        print("\n".join(line for stream, one in found.items() for line in sentences(stream, one.findings, str(one))))
-    return int(any(finding.level == "wrong" for one in found.values() for finding in one.findings))
+        told = [line for stream, (head, findings) in found.items() for line in sentences(stream, findings, head)]
+        print("\n".join(told))
+    return int(any(finding.level == "wrong" for _, findings in found.values() for finding in findings))
 
 
 def compare_features(sets: list[Path], json: bool = False) -> int:

@@ -319,3 +319,60 @@ def test_an_evaluation_needs_no_training_list_but_a_fit_does(tree, tmp_path):
     assert len(open_dataset(tmp_path, need_training=False).videos) == 240
     with pytest.raises(WsvadError, match="no list of the training videos of msad"):
         open_dataset(tmp_path)
+
+
+# ------------------------------------------------------------------------------------------------- a shipped gt.npy
+
+
+def shipped(truth: trees.Truth, rule=lambda frames: frames // 16 * 16, before: int = 0, after: int = 0) -> np.ndarray:
+    parts = []
+    for frames, intervals in truth.values():
+        label = np.zeros(frames, np.float64)
+        for start, end in intervals:
+            label[max(start + before, 0) : end + after] = 1
+        parts.append(label[: rule(frames)])
+    return np.concatenate(parts)
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "says"),
+    [
+        (lambda t, g: g, 0, "1,109,824 frames, 84,160 abnormal: lengths are ⌊F/16⌋·16, intervals are read as [s, e)\n"),
+        (lambda t, g: shipped(t, lambda f: f, -1), 0, "lengths are every frame, intervals are read as [s−1, e)\n"),
+        (lambda t, g: shipped(t, lambda f: f, 0, 1), 0, "lengths are every frame, intervals are read as [s, e]\n"),
+        (lambda t, g: g[1:], 1, "-1 frames beside ⌊F/16⌋·16; first video that differs: Abuse001_x264, "),
+    ],
+)
+def test_a_shipped_array_of_labels_is_checked_to_the_first_video_that_differs(
+    tree, tmp_path, capsys, change, status, says
+):
+    folder, truth = tree("ucf-crime")
+    np.save(tmp_path / "gt.npy", change(truth, shipped(truth)))
+    assert main(["doctor", str(tmp_path / "gt.npy"), "--data", f"ucf-crime:{folder / 'data'}"]) == status
+    assert says in capsys.readouterr().out
+
+
+def test_labels_that_are_lost_from_a_class_on_are_found(tree, tmp_path, capsys):
+    """A released array once had no label from RoadAccidents to Vandalism."""
+    folder, truth = tree("ucf-crime")
+    labels = shipped(truth)
+    before = [name for name in truth if name < "RoadAccidents"]
+    labels[sum(truth[name][0] // 16 * 16 for name in before if "Normal" not in name) :] = 0
+    np.save(tmp_path / "gt.npy", labels)
+    assert main(["doctor", str(tmp_path / "gt.npy"), "--data", f"ucf-crime:{folder / 'data'}"]) == 1
+    lost = sum(bool(intervals) for name, (_, intervals) in truth.items() if name >= "RoadAccidents")
+    said = capsys.readouterr().out
+    assert "first video that differs: RoadAccidents001_x264, 0 abnormal frames where" in said
+    assert f"RoadAccidents001_x264 (and {lost - 1} more of 290)" in said
+
+
+def test_an_array_that_is_no_labels_or_a_dataset_without_lengths(tree, tmp_path, capsys):
+    folder, truth = tree("ucf-crime")
+    np.save(tmp_path / "gt.npy", np.array([0, 1, 2]))
+    assert main(["doctor", str(tmp_path / "gt.npy"), "--data", f"ucf-crime:{folder / 'data'}"]) == 1
+    assert "gt.npy: not an array of frame labels, 0 or 1" in capsys.readouterr().err
+    np.save(tmp_path / "gt.npy", shipped(truth))
+    for path in (folder / "data").glob("*.txt"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    assert main(["doctor", str(tmp_path / "gt.npy"), "--data", f"ucf-crime:{tmp_path}"]) == 1
+    assert "the length or the truth of Abuse001_x264 is not annotated (290 such)" in capsys.readouterr().err

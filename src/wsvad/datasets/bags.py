@@ -26,8 +26,8 @@ def load_bag(
 ) -> tuple[Bag, dict[str, StoredFeatures]]:
     """Read one video's streams.
 
-    A stream may be a snippet longer or shorter than the first one where one of the two is of a public release: its last
-    snippet is dropped or repeated (8.5).
+    Where one stream has crops, a stream without is shared by all of them. Where one stream is of a public release,
+    another may be a snippet longer or shorter than the first: its last snippet is dropped or repeated (8.5).
 
     Raises:
         WsvadError: a stream is missing or broken, or two streams differ in length.
@@ -43,9 +43,11 @@ def load_bag(
             f"{source.folder}: the streams of {video.name} differ in length ({told} snippets); extract them together, "
             "with one tail policy"
         )
-    passport = stored[streams[0]].passport
+    passport = first.passport
+    tensors = {name: torch.from_numpy(item.features) for name, item in stored.items()}
+    crops = max(len(tensor) if tensor.ndim == 3 else 0 for tensor in tensors.values())
     bag = Bag(
-        streams={name: torch.from_numpy(item.features) for name, item in stored.items()},
+        streams={name: x if x.ndim == 3 or not crops else x.expand(crops, *x.shape) for name, x in tensors.items()},
         label=video.label,
         category=video.category,
         frames=passport.frames,
@@ -143,8 +145,8 @@ def pack(
     row = 0
     for bag, copies in zip(load_bags(videos, source, streams, check), crops, strict=True):
         for name, stream in bag.streams.items():
-            # A stream without crops is shared by all the crops of the others.
-            packed[name][row : row + copies] = bin_average(stream.numpy(), segments)
+            for crop in range(copies):  # one at a time: averaging makes a copy in double precision
+                packed[name][row + crop] = bin_average((stream[crop] if stream.ndim == 3 else stream).numpy(), segments)
         row += copies
     each = [video for video, copies in zip(videos, crops, strict=True) for _ in range(copies)]
     return PackedBags(

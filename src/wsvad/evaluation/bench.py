@@ -18,7 +18,7 @@ from wsvad.errors import WsvadError
 from wsvad.evaluation.experiment import Experiment, training_progress
 from wsvad.evaluation.protocol import Protocol
 from wsvad.evaluation.table import with_spread
-from wsvad.evaluation.totals import introduce
+from wsvad.evaluation.totals import check_bags, introduce
 from wsvad.features.source import released
 from wsvad.files import write_json, write_text
 
@@ -69,6 +69,9 @@ def run_bench(
                 encoders=encoders,
                 progress=progress,
             )
+            if dataset.benchmark and not rows:
+                for sentence in check_bags(dataset, experiment.test_bags):
+                    console.print(sentence, highlight=False)
             rows += rows_of(experiment.run().metrics, seconds=experiment.seconds())
     write_json(out / "bench.json", {"rows": rows})
     write_text(out / "bench.csv", as_csv(rows))

@@ -7,6 +7,7 @@ from typing import Any
 
 from wsvad.datasets.dataset import Dataset
 from wsvad.errors import UsageError, WsvadError
+from wsvad.evaluation.ground_truth import examine_truth
 from wsvad.features.compare import compare
 from wsvad.features.doctor import Examination, as_crops, crops_shape, examine
 from wsvad.features.finding import Finding
@@ -55,6 +56,20 @@ def examine_features(
                 place = files.place if files.place.is_dir() else files.place.parent
                 repair(examination.looks, examination.layout, examination.findings, place, out / name)
     return found
+
+
+def diagnose(
+    features: Path, dataset: Dataset, against: Path | None, out: Path | None
+) -> dict[str, tuple[str, list[Finding]]]:
+    """What `wsvad doctor` says: stream → a heading and findings; of an array of frame labels, `truth` alone.
+
+    Raises:
+        WsvadError: as `examine_features` and `examine_truth`.
+    """
+    if features.is_file() and features.suffix == ".npy":
+        return {"truth": (str(features), examine_truth(features, dataset))}
+    found = examine_features(features, dataset, against, out)
+    return {stream: (str(one), one.findings) for stream, one in found.items()}
 
 
 def compare_sets(first: Path, second: Path) -> dict[str, list[Finding]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from wsvad.datasets.benchmark import Benchmark, Totals
-from wsvad.datasets.dataset import Dataset, LabelledVideo
+from wsvad.datasets.dataset import Bag, Dataset, LabelledVideo
 from wsvad.datasets.open import benchmark_of
 from wsvad.evaluation.curves import Curve, evaluate, truth
 from wsvad.evaluation.scores_file import VideoScores, curves_from_scores_file, read_scores
@@ -77,6 +77,16 @@ def check_totals(dataset: Dataset, curves: Sequence[Curve]) -> list[str]:
     elif rule:
         told += f"; every video follows {rule}"
     return [told]
+
+
+def check_bags(dataset: Dataset, bags: Sequence[Bag]) -> list[str]:
+    """As `check_totals`, of the test bags before anything is scored."""
+    if benchmark_of(dataset) is None:
+        return []
+    scores = [np.zeros(bag.snippets) for bag in bags]
+    return check_totals(
+        dataset, [Curve.of(v, s, b.frames, b.stride) for v, s, b in zip(dataset.test, scores, bags, strict=True)]
+    )
 
 
 def departing(videos: Sequence[LabelledVideo], lengths: Mapping[str, int]) -> tuple[str | None, list[tuple[str, int]]]:
