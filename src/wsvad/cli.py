@@ -14,7 +14,7 @@ from typing import Any, Literal
 from jsonargparse import set_parsing_settings
 
 from wsvad.errors import UsageError, WsvadError
-from wsvad.exchange import import_checkpoint
+from wsvad.exchange import convert, import_checkpoint
 from wsvad.parser import DEFAULT_METHOD, Verb, build_parser, collect, underscored
 from wsvad.verbs import (
     add_category,
@@ -516,6 +516,9 @@ VERBS = {
     "import": Verb(
         function=import_checkpoint, positional="checkpoint",
         example="wsvad import ucf_trans_2022.pkl --method ur-dmu --out runs/official",
+    ),
+    "convert": Verb(
+        function=convert, positional="what", example="wsvad convert annotations.xml --out intervals.csv",
     ),
     "methods": Verb(function=methods, example="wsvad methods"),
     "doctor": Verb(

@@ -2,7 +2,7 @@
 it is called."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from wsvad.parser import DEFAULT_METHOD
 
@@ -28,4 +28,39 @@ def import_checkpoint(
     Console(stderr=True).print(
         f"run in {out}, which reads {width}: wsvad evaluate {out} --data FOLDER --features FOLDER", highlight=False
     )
+    return 0
+
+
+def convert(
+    what: Path,
+    out: Path,
+    to: Literal["csv", "cvat", "label-studio", "via"] | None = None,
+    listing: Path | None = None,
+    stride: int = 1,
+    frame_rate: str | None = None,
+    videos: Path | None = None,
+) -> int:
+    """Turn frame scores, or annotations of intervals, into another form.
+
+    Scores are .npz, .csv, one .npy of all videos, or a folder with one .npy a video. Annotations are intervals.csv,
+    CVAT's XML (a file a video), Label Studio's JSON, or a project of VIA.
+
+    Args:
+        what: File or folder.
+        out: File to write; for CVAT and for arrays of each video a folder.
+        to: Form of annotations, where the ending of the file leaves it open.
+        listing: CSV (video,frames) of the videos in .npy, in order, if it is not beside it as NAME-videos.csv.
+        stride: Frames that each number in .npy stands for, 16 for snippets.
+        frame_rate: Frames a second of all videos, 25 or 30000/1001, for VIA, which counts seconds.
+        videos: Folder of the videos, whose own frame rates are then taken.
+    """
+    import sys
+
+    from wsvad.evaluation import convert
+
+    if convert.is_scores(what):
+        told = [convert.convert_scores(what, out, listing, stride)]
+    else:
+        told = convert.convert_annotations(what, out, to, frame_rate, videos)
+    print("\n".join(told), file=sys.stderr)
     return 0

@@ -248,13 +248,14 @@ def test_scores_file_that_contradicts_itself_is_refused(tmp_path, change, messag
 def test_what_is_no_scores_file_is_refused(tmp_path):
     with pytest.raises(WsvadError, match="there is no such file"):
         read_scores(tmp_path / "none.npz")
-    np.save(tmp_path / "array.npy", np.zeros(3))
+    with (tmp_path / "array.npz").open("wb") as file:
+        np.save(file, np.zeros(3))
     (tmp_path / "text.npz").write_text("PK? no")
     (tmp_path / "empty.npz").touch()
     (tmp_path / "pickle.npz").write_bytes(pickle.dumps({"video": ["a"]}))
     np.savez(tmp_path / "cut.npz", **GOOD)
     (tmp_path / "cut.npz").write_bytes((tmp_path / "cut.npz").read_bytes()[:-100])
-    for name in ("array.npy", "text.npz", "empty.npz", "pickle.npz", "cut.npz"):
+    for name in ("array.npz", "text.npz", "empty.npz", "pickle.npz", "cut.npz"):
         with pytest.raises(WsvadError, match="not a scores file"):
             read_scores(tmp_path / name)
 

@@ -127,7 +127,7 @@ def _find_labels(folder: Path) -> list[Path]:
     return []
 
 
-def _rows(table: Path, required: set[str]) -> Iterable[tuple[str, dict[str, str]]]:
+def table_rows(table: Path, required: set[str]) -> Iterable[tuple[str, dict[str, str]]]:
     """Each row of a CSV file with its place, `labels.csv line 7`."""
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
@@ -146,7 +146,7 @@ def _rows(table: Path, required: set[str]) -> Iterable[tuple[str, dict[str, str]
 def _read_labels(table: Path) -> list[LabelledVideo]:
     default = table.stem if table.stem in ("train", "test") else None
     videos = []
-    for place, row in _rows(table, {"video", "label"}):
+    for place, row in table_rows(table, {"video", "label"}):
         if not row["video"]:
             raise WsvadError(f"{place}: the video's name is missing")
         if row["label"].lower() not in LABELS:
@@ -224,7 +224,7 @@ def _with_truth(videos: list[LabelledVideo], table: Path) -> list[LabelledVideo]
     by_name = {video.name: video for video in videos}
     known = categories_of(videos)
     intervals: dict[str, list[Interval]] = defaultdict(list)
-    for place, row in _rows(table, {"video", "start_frame", "end_frame"}):
+    for place, row in table_rows(table, {"video", "start_frame", "end_frame"}):
         name = row["video"]
         if name not in by_name:
             raise WsvadError(f"{place}: no video is called '{name}' in the labels")

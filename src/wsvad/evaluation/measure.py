@@ -8,6 +8,7 @@ from wsvad.datasets.dataset import Dataset
 from wsvad.errors import UsageError
 from wsvad.evaluation.classes import Classes, Compat, evaluate_classes, score_classes
 from wsvad.evaluation.curves import Curve, evaluate, per_category
+from wsvad.evaluation.score_forms import holds_scores
 from wsvad.evaluation.scores_file import classes_from_scores_file, curves_from_scores_file
 from wsvad.evaluation.totals import check_totals, explain_labels, introduce
 from wsvad.files import read_json
@@ -42,7 +43,7 @@ def measure(what: Path, dataset: Dataset | None, features: Path | None, compat: 
     """
     if compat and dataset is None:
         raise UsageError(f"{what}: --compat {compat} needs the truth; name the dataset with --data")
-    if what.suffix == ".npz":
+    if holds_scores(what):
         classes = classes_from_scores_file(what, dataset, compat) if dataset else None
         found = _measured(what, curves_from_scores_file(what, dataset), classes, compat, dataset)
         return replace(found, notes=[*found.notes, *explain_labels(what, dataset)]) if dataset else found

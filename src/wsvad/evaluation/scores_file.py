@@ -1,11 +1,11 @@
-"""The scores file: frame scores of many videos in one `.npz`, for comparing systems without their features.
+"""The scores file: frame scores of many videos, for comparing systems without their features.
 
-`video` holds N names, `frames` N lengths, `score` the frame scores of all videos one after the other, and `label`,
-which may be missing, their truth (0 or 1). A system that tells kinds of anomaly apart adds `class_score`, K numbers a
-frame, and `categories`, K names, of which one may be "normal".
+In `.npz`, the form in which we write it (`score_forms` has the others), `video` holds N names, `frames` N lengths,
+`score` the frame scores of all videos one after the other, and `label`, which may be missing, their truth (0 or 1). A
+system that tells kinds of anomaly apart adds `class_score`, K numbers a frame, and `categories`, K names, of which one
+may be "normal".
 """
 
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +16,8 @@ from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.errors import WsvadError
 from wsvad.evaluation.classes import NORMAL, Classes, Compat, beside_truth
 from wsvad.evaluation.curves import Curve, check_length, truth
-from wsvad.files import atomic
+from wsvad.evaluation.score_forms import load_arrays, save_arrays
 from wsvad.video.clock import SNIPPET, positive_frames
-
-KEYS = ("video", "frames", "score", "label", "class_score", "categories")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,7 +43,7 @@ def write_scores(
     """Write a scores file.
 
     Args:
-        path: the `.npz` file.
+        path: the file; its ending says in which form (`score_forms`).
         scores: each video's `(F,)` frame scores (`Curve.frame_scores`), in the order that they are to be kept in.
         labels: each video's `(F,)` frame labels, 0 or 1.
         classes: K categories, and each video's `(F, K)` frame scores of them.
@@ -63,29 +61,20 @@ def write_scores(
     if classes is not None:
         arrays["categories"] = np.array(list(classes[0]), dtype=str)
         arrays["class_score"] = np.concatenate([classes[1][video] for video in scores])
-    _split(Path(path), arrays)
-    with atomic(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+    split(Path(path), arrays)
+    save_arrays(Path(path), arrays)
 
 
 def read_scores(path: Path | str) -> dict[str, VideoScores]:
-    """Read a scores file: each video's frame scores by its name, in the file's order.
+    """Read a scores file of any form: each video's frame scores by its name, in the file's order.
 
     Raises:
         WsvadError: the file is missing, is not a scores file, or contradicts itself.
     """
-    path = Path(path)
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in KEYS if key in file}
-    except FileNotFoundError:
-        raise WsvadError(f"{path}: there is no such file") from None
-    except (OSError, EOFError, ValueError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise WsvadError(f"{path}: not a scores file (.npz with 'video', 'frames' and 'score'): {error}") from None
-    return _split(path, arrays)
+    return split(Path(path), load_arrays(Path(path)))
 
 
-def _split(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, VideoScores]:
+def split(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, VideoScores]:
     """Check what a scores file holds and cut it into videos."""
 
     def insist(holds: object, problem: str) -> None:

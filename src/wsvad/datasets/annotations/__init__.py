@@ -1,0 +1,98 @@
+"""Intervals of videos from and to annotation tools: our intervals.csv, CVAT, Label Studio, VIA.
+
+CVAT and Label Studio count frames; VIA counts seconds, so that it takes a frame rate. Frames are `[start, end)` here.
+"""
+
+import csv
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal, get_args
+
+from wsvad.datasets.annotations import cvat, label_studio, via
+from wsvad.datasets.annotations.truth import Truth, checked
+from wsvad.datasets.dataset import Interval
+from wsvad.datasets.folder import table_rows
+from wsvad.errors import UsageError, WsvadError
+from wsvad.files import atomic, read_json
+
+Form = Literal["csv", "cvat", "label-studio", "via"]
+FORMS: tuple[Form, ...] = get_args(Form)
+Rate = Callable[[str], float]
+"""A video's frames a second, by its name."""
+
+
+def holds_annotations(path: Path) -> bool:
+    """Whether a path is annotations by its ending, or a folder of CVAT's files."""
+    return path.suffix in (".csv", ".xml", ".json") or (path.is_dir() and next(path.rglob("*.xml"), None) is not None)
+
+
+def read_annotations(path: Path, rate: Rate) -> tuple[Truth, list[str]]:
+    """Read intervals, in whichever form the file is in.
+
+    Args:
+        path: intervals.csv; a CVAT file, or a folder of them, one a video; a project of Label Studio or VIA.
+        rate: frames a second, where the file counts seconds.
+
+    Returns:
+        Video → its intervals, in order; and sentences on what was left out.
+
+    Raises:
+        WsvadError: not of these forms, or something in it cannot be right.
+    """
+    if path.is_dir() or path.suffix == ".xml":
+        return checked(path, cvat.read(path)), []
+    if path.suffix == ".csv":
+        return checked(path, _read_csv(path)), []
+    project = read_json(path)
+    if isinstance(project, dict) and {"file", "view", "metadata"} <= project.keys():
+        return checked(path, via.read(path, project, rate)), []
+    if isinstance(project, list | dict):
+        found, ignored = label_studio.read(path, project)
+        return checked(path, found), ignored
+    raise WsvadError(f"{path}: neither a project of VIA nor an export of Label Studio")
+
+
+def write_annotations(path: Path, truth: Truth, form: Form | None, rate: Rate, frames: Mapping[str, int]) -> None:
+    """Write intervals in a form.
+
+    Args:
+        path: the file; for CVAT a folder, or a file if there is one video alone.
+        truth: video → intervals.
+        form: by default what the ending says; `.json` says nothing.
+        rate: frames a second, where the form counts seconds.
+        frames: how many frames each video has, as far as is known.
+
+    Raises:
+        UsageError: the form is not clear.
+    """
+    form = form or {".csv": "csv", ".xml": "cvat", "": "cvat"}.get(path.suffix)  # type: ignore[assignment]
+    match form:
+        case "csv":
+            _write_csv(path, truth)
+        case "cvat":
+            cvat.write(path, truth, frames)
+        case "label-studio":
+            label_studio.write(path, truth)
+        case "via":
+            via.write(path, truth, rate)
+        case _:
+            raise UsageError(f"{path}: in which form? name it with --to, one of: {', '.join(FORMS)}")
+
+
+def _read_csv(path: Path) -> Truth:
+    truth: dict[str, list[Interval]] = {}
+    for place, row in table_rows(path, {"video", "start_frame", "end_frame"}):
+        try:
+            start, end = int(row["start_frame"]), int(row["end_frame"])
+        except ValueError:
+            raise WsvadError(f"{place}: frames of {row['video']} must be whole numbers") from None
+        interval = Interval(start=start, end=end, category=row.get("category") or "abnormal")
+        truth.setdefault(row["video"], []).append(interval)
+    return {video: tuple(intervals) for video, intervals in truth.items()}
+
+
+def _write_csv(path: Path, truth: Truth) -> None:
+    with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("video", "category", "start_frame", "end_frame"))
+        writer.writerows((v, i.category, i.start, i.end) for v, intervals in truth.items() for i in intervals)

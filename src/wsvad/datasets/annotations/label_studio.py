@@ -1,0 +1,100 @@
+"""Label Studio's JSON: a list of tasks, one a video, with `timelinelabels`, which count frames from 1 and name the last
+one (as Label Studio's own code for video does)."""
+
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from wsvad.datasets.annotations.truth import Truth
+from wsvad.datasets.dataset import Interval
+from wsvad.errors import WsvadError
+from wsvad.files import write_json
+
+UPLOADED = re.compile(r"^(?:/data/)?upload/(?:\d+/)?[0-9a-f]{8}-(.+)$")
+"""What Label Studio makes of a file's name when it is uploaded."""
+
+
+def read(path: Path, project: Any) -> tuple[Truth, list[str]]:
+    """Read an export ("JSON").
+
+    Returns:
+        Video → its intervals; and a sentence if there were annotations of another kind.
+
+    Raises:
+        WsvadError: it is not an export, or a video was annotated by several people.
+    """
+    truth: dict[str, tuple[Interval, ...]] = {}
+    other: Counter[str] = Counter()
+    for number, task in enumerate(project if isinstance(project, list) else [project]):
+        place = f"{path} task {number + 1}"
+        try:
+            name = video_name(task["data"])
+            results = _results(place, task.get("annotations") or [])
+            other.update(str(result["type"]) for result in results if result["type"] != "timelinelabels")
+            intervals = [one for r in results if r["type"] == "timelinelabels" for one in _intervals(r["value"])]
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            raise WsvadError(
+                f"{place}: not as Label Studio's JSON export has it ({type(error).__name__}: {error}); export it again"
+            ) from None
+        if name in truth:
+            raise WsvadError(f"{place}: {name} has two tasks; keep one")
+        truth[name] = tuple(intervals)
+    told = ", ".join(f"{count} of type {kind}" for kind, count in other.items())
+    return truth, [f"{path}: left out what are no time spans (timelinelabels): {told}"] if other else []
+
+
+def video_name(data: dict[str, Any]) -> str:
+    """A task's video. Of an address or an upload, the file's name as it was; a path is kept."""
+    value = data.get("video") or next((value for value in data.values() if isinstance(value, str)), "")
+    if not value:
+        raise KeyError("video")
+    if "/data/local-files/" in value and "?d=" in value:
+        return unquote(value.partition("?d=")[2])
+    if "://" in value:
+        value = unquote(urlsplit(value).path)
+        value = value if UPLOADED.match(value) else Path(value).name
+    found = UPLOADED.match(value)
+    return unquote(found[1]) if found else value
+
+
+def _results(place: str, annotations: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The one annotation of a task; where there are several, the one that is marked as ground truth."""
+    valid = [one for one in annotations if not one.get("was_cancelled")]
+    chosen = [one for one in valid if one.get("ground_truth")] if len(valid) > 1 else valid
+    if len(chosen) > 1 or (valid and not chosen):
+        raise WsvadError(
+            f"{place}: annotated {len(valid)} times; mark one annotation as ground truth, or delete others"
+        )
+    return list(chosen[0]["result"]) if chosen else []
+
+
+def _intervals(value: dict[str, Any]) -> list[Interval]:
+    category = ";".join(value["timelinelabels"])
+    spans = [(span["start"], span["end"]) for span in value["ranges"]]
+    if any(int(edge) != edge for span in spans for edge in span):
+        raise ValueError(f"frames {spans} are not whole numbers")
+    return [Interval(start=int(start) - 1, end=int(end), category=category) for start, end in spans]
+
+
+def write(path: Path, truth: Truth) -> None:
+    """Write tasks that can be imported, for a labelling interface with `<Video name="video" value="$video"/>` and
+    `<TimelineLabels name="category" toName="video">`."""
+    tasks = []
+    for video, intervals in truth.items():
+        results = [
+            {
+                "id": f"{number}",
+                "type": "timelinelabels",
+                "from_name": "category",
+                "to_name": "video",
+                "value": {
+                    "ranges": [{"start": interval.start + 1, "end": interval.end}],
+                    "timelinelabels": interval.category.split(";"),
+                },
+            }
+            for number, interval in enumerate(intervals)
+        ]
+        tasks.append({"data": {"video": video}, "annotations": [{"result": results}]})
+    write_json(path, tasks)

@@ -1,0 +1,101 @@
+"""Projects of the VGG Image Annotator for video (VIA 3): temporal segments, in seconds.
+
+A segment's category is the value of the first attribute of temporal segments. Seconds become frames by the video's
+average rate, to the nearest one; a video whose rate varies is off by as much as it varies.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from wsvad.datasets.annotations.truth import Truth
+from wsvad.datasets.dataset import Interval
+from wsvad.errors import WsvadError
+from wsvad.files import write_json
+
+TEXT, SELECT, VIDEO, LOCAL, DELETED = 1, 4, 4, 1, 1
+"""VIA's numbers: attributes that are typed or chosen, a video, a file that the browser is shown, a segment's flag."""
+SEGMENT = "FILE1_Z2_XY0"
+"""VIA's word for attributes of temporal segments."""
+
+
+def read(path: Path, project: dict[str, Any], rate: Callable[[str], float]) -> Truth:
+    """Read a project.
+
+    Raises:
+        WsvadError: it is not one of VIA 3, or a segment cannot be right.
+    """
+    truth: dict[str, list[Interval]] = {}
+    place = str(path)
+    try:
+        names = {vid: project["file"][str(view["fid_list"][0])]["fname"] for vid, view in project["view"].items()}
+        for name in names.values():
+            if name in truth:
+                raise WsvadError(f"{path}: {name} is there twice; keep one")
+            truth[name] = []
+        for key, segment in project["metadata"].items():
+            place = f"{path} segment {key}"
+            if len(segment["z"]) != 2 or segment["xy"] or int(segment.get("flg", 0)) & DELETED:
+                continue  # a region in a picture, a marker, or nothing any more
+            name = names[str(segment["vid"])]
+            start, end = (round(float(second) * rate(name)) for second in segment["z"])
+            category = _category(project["attribute"], segment["av"])
+            truth[name].append(Interval(start=start, end=max(end, start + 1), category=category))
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+        raise WsvadError(
+            f"{place}: not as a project of VIA 3 has it ({type(error).__name__}: {error}); save the project again"
+        ) from None
+    return {name: tuple(intervals) for name, intervals in truth.items()}
+
+
+def _category(attributes: dict[str, Any], values: dict[str, str]) -> str:
+    """What the first attribute of temporal segments says; its options are numbered."""
+    for aid, attribute in attributes.items():
+        if attribute.get("anchor_id") == SEGMENT and values.get(aid):
+            options = attribute.get("options") or {}
+            if attribute["type"] == TEXT:
+                return values[aid]
+            return ";".join(options[one] for one in values[aid].split(","))
+    return "abnormal"
+
+
+def write(path: Path, truth: Truth, rate: Callable[[str], float]) -> None:
+    """Write a project. VIA asks for the videos when it is opened."""
+    categories = list(dict.fromkeys(interval.category for intervals in truth.values() for interval in intervals))
+    options = {str(number): category for number, category in enumerate(categories)}
+    number = {category: key for key, category in options.items()}
+    ids = {video: str(n + 1) for n, video in enumerate(truth)}
+    write_json(
+        path,
+        {
+            "project": {
+                "pid": "__VIA_PROJECT_ID__", "rev": "__VIA_PROJECT_REV_ID__",
+                "rev_timestamp": "__VIA_PROJECT_REV_TIMESTAMP__", "pname": path.stem, "creator": "wsvad", "created": 0,
+                "data_format_version": "3.1.1", "vid_list": list(ids.values()),
+            },
+            "config": {
+                "file": {"loc_prefix": {"1": "", "2": "", "3": "", "4": ""}},
+                "ui": {"file_content_align": "center"},
+            },
+            "attribute": {
+                "1": {
+                    "aname": "category", "anchor_id": SEGMENT, "type": SELECT, "desc": "What happens",
+                    "options": options, "default_option_id": "",
+                }
+            },
+            "file": {i: {"fid": i, "fname": v, "type": VIDEO, "loc": LOCAL, "src": ""} for v, i in ids.items()},
+            "view": {i: {"fid_list": [i]} for i in ids.values()},
+            "metadata": {
+                f"{ids[video]}_{n:06d}": {
+                    "vid": ids[video], "flg": 0, "z": [_seconds(i.start, rate(video)), _seconds(i.end, rate(video))],
+                    "xy": [], "av": {"1": number[i.category]},
+                }
+                for video, intervals in truth.items()
+                for n, i in enumerate(intervals)
+            },
+        },
+    )  # fmt: skip
+
+
+def _seconds(frame: int, rate: float) -> float:
+    return round(frame / rate, 6)

@@ -1,0 +1,312 @@
+"""The forms that frame scores of many videos are kept in: ours, and those of public code and of spreadsheets.
+
+    NAME.npz    video, frames, score[, label]: see scores_file
+    NAME.csv    video,start_frame,end_frame,score[,label], frames [start, end), as 'wsvad score' writes it; or
+                video,frame,score[,label], a row a frame. Rows of a video follow each other from frame 0 on.
+    NAME/       VIDEO.npy for each video, (F,)
+    NAME.npy    all videos one after the other, (ΣF,)
+
+To the two last belong `NAME-videos.csv` (`video,frames`, in order; NAME/ can do without) and, if there are any, frame
+labels, `NAME-label/VIDEO.npy` or `NAME-label.npy`. Arrays may be of snippets instead: each score then stands for
+`stride` frames.
+"""
+
+import csv
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from wsvad.errors import UsageError, WsvadError
+from wsvad.files import atomic
+
+KEYS = ("video", "frames", "score", "label", "class_score", "categories")
+Arrays = dict[str, np.ndarray]
+"""By the keys of the scores file."""
+
+
+def holds_scores(path: Path) -> bool:
+    """Whether a path is frame scores by its ending, or a folder of arrays; the file itself may be missing."""
+    if path.is_dir():
+        return not (path / "model.json").exists() and next(path.rglob("*.npy"), None) is not None
+    return path.suffix in (".npz", ".csv", ".npy")
+
+
+def csv_header(path: Path) -> list[str]:
+    """The names in the first line of a CSV file.
+
+    Raises:
+        WsvadError: it is not one.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            return [column.strip() for column in next(csv.reader(file), [])]
+    except FileNotFoundError:
+        raise WsvadError(f"{path}: there is no such file") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise WsvadError(f"{path}: not a UTF-8 CSV file ({error})") from None
+
+
+def load_arrays(path: Path, listing: Path | None = None, stride: int = 1) -> Arrays:
+    """Read scores in any of the forms.
+
+    Args:
+        path: the file or folder.
+        listing: the list of videos of arrays, if it is not `NAME-videos.csv`.
+        stride: frames that each score of arrays stands for; 16 for snippets.
+
+    Raises:
+        WsvadError: something is missing, is not of its form, or contradicts itself.
+        UsageError: the stride is below 1.
+    """
+    if stride < 1:
+        raise UsageError(f"--stride {stride}: a score stands for one frame at least")
+    try:
+        if path.is_dir():
+            return _from_folder(path, listing, stride)
+        match path.suffix:
+            case ".csv":
+                return _from_csv(path)
+            case ".npy":
+                return _from_array(path, listing, stride)
+            case _:
+                with np.load(path, allow_pickle=False) as file:
+                    return {key: file[key] for key in KEYS if key in file}
+    except FileNotFoundError as error:
+        raise WsvadError(f"{error.filename or path}: there is no such file") from None
+    except (OSError, EOFError, ValueError, TypeError, AttributeError, csv.Error, zipfile.BadZipFile) as error:
+        what = "(.npz with 'video', 'frames' and 'score')" if path.suffix == ".npz" else f"({path.suffix})"
+        raise WsvadError(f"{path}: not a scores file {what}: {error}") from None
+
+
+def save_arrays(path: Path, arrays: Arrays) -> None:
+    """Write scores in the form that the ending says; without an ending, a folder of arrays.
+
+    Raises:
+        UsageError: no form has that ending, or the form has no place for what there is.
+        WsvadError: a video's name cannot be a file's.
+    """
+    if path.suffix == ".npz":
+        with atomic(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+        return
+    if "class_score" in arrays:
+        raise UsageError(f"{path}: scores of categories are kept in .npz alone")
+    match path.suffix:
+        case ".csv":
+            _to_csv(path, arrays)
+        case ".npy":
+            for kind, place in (("score", path), ("label", beside(path, "label"))):
+                if kind in arrays:
+                    _save(place, arrays[kind])
+            _save_list(path, arrays)
+        case "":
+            for name, parts in _videos(arrays):
+                if Path(name).is_absolute() or ".." in Path(name).parts:
+                    raise WsvadError(f"{path}: the name '{name}' leads out of the folder; write .npz or .csv instead")
+                for kind, array in parts.items():
+                    _save((path if kind == "score" else beside(path, kind)) / f"{name}.npy", array)
+            _save_list(path, arrays)
+        case _:
+            raise UsageError(f"{path}: scores are written as .npz, .npy, .csv, or into a folder of arrays")
+
+
+def beside(path: Path, what: str, suffix: str | None = None) -> Path:
+    """`NAME-what` beside NAME, with its ending or another."""
+    name, own = (path.stem, ".npy") if path.suffix == ".npy" else (path.name, "")
+    return path.with_name(f"{name}-{what}{own if suffix is None else suffix}")
+
+
+# ------------------------------------------------------------------------------------------------------------ arrays
+
+
+def _from_folder(path: Path, listing: Path | None, stride: int) -> Arrays:
+    own = beside(path, "videos", ".csv")
+    if listing or own.is_file():
+        listed: dict[str, int | None] = dict(_read_list(listing or own))
+    else:
+        found = sorted(file.relative_to(path) for file in path.rglob("*.npy"))
+        listed = {file.as_posix().removesuffix(".npy"): None for file in found}
+    scores = [_to_frames(path / f"{name}.npy", stride, frames) for name, frames in listed.items()]
+    arrays = {
+        "video": np.array(list(listed), dtype=str),
+        "frames": np.array([len(score) for score in scores], dtype=np.int64),
+        "score": np.concatenate([np.zeros(0, np.float32), *scores]),
+    }
+    labels = beside(path, "label")
+    if labels.is_dir():
+        arrays["label"] = np.concatenate([_load(labels / f"{name}.npy") for name in listed])
+    return arrays
+
+
+def _from_array(path: Path, listing: Path | None, stride: int) -> Arrays:
+    score, own = _load(path), beside(path, "videos", ".csv")
+    if not listing and not own.is_file():
+        raise WsvadError(
+            f"{path}: which videos are in it? write them to {own} (video,frames, in order), or name it as --listing"
+        )
+    listed = _read_list(listing or own)
+    frames = np.array(list(listed.values()), dtype=np.int64)
+    for snippets in (-(-frames // stride), frames // stride):  # with a short last snippet, or without it
+        if snippets.sum() == len(score):
+            break
+    else:
+        words = f"{-(-frames // stride).sum()} of {stride} frames ({frames.sum()})" if stride > 1 else f"{frames.sum()}"
+        raise WsvadError(
+            f"{path}: has {len(score)} scores, but the videos of {listing or own} have {words}; is the list of these "
+            "scores, and --stride right?"
+        )
+    ends = np.cumsum(snippets)
+    each = [_stretched(score[e - n : e], f, stride) for n, e, f in zip(snippets, ends, frames, strict=True)]
+    arrays = {"video": np.array(list(listed), dtype=str), "frames": frames, "score": np.concatenate(each)}
+    if beside(path, "label").is_file():
+        arrays["label"] = _load(beside(path, "label"))
+    return arrays
+
+
+def _to_frames(path: Path, stride: int, frames: int | None) -> np.ndarray:
+    """A video's scores, one a frame."""
+    score = _load(path)
+    frames = len(score) * stride if frames is None else frames
+    if abs(len(score) * stride - frames) > (stride if stride > 1 else 0):
+        raise WsvadError(
+            f"{path}: has {len(score)} scores of {stride} frame{'s'[: stride > 1]}, but the list says {frames} frames; "
+            "is --stride right?"
+        )
+    return _stretched(score, frames, stride)
+
+
+def _stretched(score: np.ndarray, frames: int, stride: int) -> np.ndarray:
+    """Each score `stride` times, the last one as often as frames are left."""
+    if not len(score):
+        return score
+    return score[np.minimum(np.arange(frames) // stride, len(score) - 1)]
+
+
+def _load(path: Path) -> np.ndarray:
+    """An array of one dimension; others of size 1 are dropped."""
+    try:
+        array = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise WsvadError(f"{path}: there is no such file") from None
+    except (OSError, EOFError, ValueError) as error:
+        raise WsvadError(f"{path}: not an array of numbers (.npy): {error}") from None
+    shape = getattr(array, "shape", None)
+    if shape is None or max(shape, default=1) != array.size or array.dtype.kind not in "fiub":
+        raise WsvadError(f"{path}: expected one number a frame, found shape {shape} of {getattr(array, 'dtype', '?')}")
+    return array.reshape(-1)
+
+
+def _save(path: Path, array: np.ndarray) -> None:
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+
+
+def _read_list(path: Path) -> dict[str, int]:
+    """`video,frames` in order."""
+    listed: dict[str, int] = {}
+    for line, (name, frames) in _rows(path, "video", "frames"):
+        if name in listed:
+            raise WsvadError(f"{path} line {line}: {name} is there twice; keep one")
+        listed[name] = _whole(path, line, frames)
+    if not listed:
+        raise WsvadError(f"{path}: lists no videos; write a line video,frames for each")
+    return listed
+
+
+def _save_list(path: Path, arrays: Arrays) -> None:
+    rows = zip(arrays["video"].tolist(), arrays["frames"].tolist(), strict=True)
+    _write_rows(beside(path, "videos", ".csv"), ("video", "frames"), rows)
+
+
+# --------------------------------------------------------------------------------------------------------------- CSV
+
+
+def _from_csv(path: Path) -> Arrays:
+    header = csv_header(path)
+    spans = "frame" not in header
+    columns = ("start_frame", "end_frame") if spans else ("frame", "frame")
+    labelled = ("label",) if "label" in header else ()
+    frames: dict[str, int] = {}
+    name: str | None = None
+    lengths: list[int] = []
+    scores: list[float] = []
+    labels: list[int] = []
+    for line, (video, start, end, score, *label) in _rows(path, "video", *columns, "score", *labelled):
+        if video != name:
+            if video in frames:
+                raise WsvadError(f"{path} line {line}: {video} goes on here; put all rows of a video together")
+            name, frames[video] = video, 0
+        first, last = _whole(path, line, start), _whole(path, line, end) + (not spans)
+        if first != frames[video] or last <= first:
+            raise WsvadError(
+                f"{path} line {line}: frames [{first}, {last}) of {video}, expected to go on at {frames[video]}"
+            )
+        frames[video] = last
+        lengths.append(last - first)
+        try:
+            scores.append(float(score))
+            labels.extend(int(value) for value in label)
+        except ValueError:
+            raise WsvadError(f"{path} line {line}: score and label of {video} must be numbers") from None
+    arrays = {
+        "video": np.array(list(frames), dtype=str),
+        "frames": np.array(list(frames.values()), dtype=np.int64),
+        "score": np.repeat(np.array(scores, dtype=np.float64), lengths),
+    }
+    return arrays | ({"label": np.repeat(np.array(labels, dtype=np.int64), lengths)} if labelled else {})
+
+
+def _to_csv(path: Path, arrays: Arrays) -> None:
+    """A row for each run of frames with the same score and label; scores in as many digits as they have."""
+
+    def rows() -> Iterator[tuple[object, ...]]:
+        for name, parts in _videos(arrays):
+            edges = [np.flatnonzero(array[1:] != array[:-1]) + 1 for array in parts.values()]
+            starts = np.unique(np.concatenate([[0], *edges])).astype(np.int64)
+            ends = np.append(starts[1:], len(parts["score"]))
+            for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+                label = [int(parts["label"][start])] if "label" in parts else []
+                yield name, start, end, repr(float(parts["score"][start])), *label
+
+    header = ["video", "start_frame", "end_frame", "score", *(["label"] if "label" in arrays else [])]
+    _write_rows(path, header, rows())
+
+
+def _videos(arrays: Arrays) -> Iterator[tuple[str, Mapping[str, np.ndarray]]]:
+    """Each video's name, and its score and label."""
+    ends = np.cumsum(arrays["frames"])
+    for name, length, end in zip(arrays["video"].tolist(), arrays["frames"], ends, strict=True):
+        yield name, {kind: arrays[kind][end - length : end] for kind in ("score", "label") if kind in arrays}
+
+
+def _rows(path: Path, *columns: str) -> Iterator[tuple[int, list[str]]]:
+    """The number of each line of a CSV file, and its columns of these names."""
+    header = csv_header(path)
+    if missing := [column for column in columns if column not in header]:
+        raise WsvadError(
+            f"{path}: no column '{missing[0]}'; the first line must name {', '.join(dict.fromkeys(columns))}"
+        )
+    places = [header.index(column) for column in columns]
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.reader(file)
+        next(reader)
+        for row in reader:
+            if row and len(row) <= max(places):
+                raise WsvadError(f"{path} line {reader.line_num}: {len(row)} columns, expected {len(header)}")
+            if row:
+                yield reader.line_num, [row[place].strip() for place in places]
+
+
+def _whole(path: Path, line: int, value: str) -> int:
+    if not value.isdecimal():
+        raise WsvadError(f"{path} line {line}: '{value}' is not a whole number of frames")
+    return int(value)
+
+
+def _write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)

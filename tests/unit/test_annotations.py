@@ -1,0 +1,333 @@
+"""Annotations from and to other tools: nothing lost on the way, files as the tools write them, wrong ones told."""
+
+import json
+import re
+import tempfile
+from pathlib import Path
+
+import pytest
+from clips import write_clip
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wsvad.cli import main
+from wsvad.datasets.annotations import read_annotations, write_annotations
+from wsvad.datasets.annotations.label_studio import video_name
+from wsvad.datasets.dataset import Interval
+from wsvad.errors import UsageError, WsvadError
+from wsvad.evaluation.convert import convert_annotations, parsed_rate
+
+OUT = {"csv": "out.csv", "cvat": "out", "label-studio": "out.json", "via": "out.json"}
+
+
+def at(frame_rate: float):
+    return lambda video: frame_rate
+
+
+def spans(truth) -> dict[str, list[tuple[int, int, str]]]:
+    return {video: [(i.start, i.end, i.category) for i in intervals] for video, intervals in truth.items()}
+
+
+def intervals(*given: tuple[int, int, str]) -> tuple[Interval, ...]:
+    return tuple(Interval(start=s, end=e, category=c) for s, e, c in given)
+
+
+# --------------------------------------------------------------------------------------------------------- properties
+
+words = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S"), exclude_characters=";/\\"), min_size=1)
+files = st.builds("{}.mp4".format, st.from_regex(r"[A-Za-z0-9À-ž&<>' _-]{0,8}[A-Za-z0-9]", fullmatch=True)).map(
+    str.strip
+)
+
+
+@st.composite
+def truths(draw):
+    """One to three videos with at least one interval each, which may overlap, and how many frames each has."""
+    truth, frames = {}, {}
+    for video in draw(st.lists(files, min_size=1, max_size=3, unique_by=str.casefold)):
+        frames[video] = draw(st.integers(1, 10**6))
+        starts = draw(st.lists(st.integers(0, frames[video] - 1), min_size=1, max_size=4))
+        truth[video] = tuple(
+            sorted(
+                (Interval(start=s, end=draw(st.integers(s + 1, frames[video])), category=draw(words)) for s in starts),
+                key=lambda i: (i.start, i.end, i.category),
+            )
+        )
+    return truth, frames
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    content=truths(), forms=st.permutations(list(OUT)), frame_rate=st.sampled_from([25, 30, 30000 / 1001, 12.5, 240]),
+    known=st.booleans(),
+)  # fmt: skip
+def test_the_round_through_all_tools_changes_nothing(content, forms, frame_rate, known):
+    truth, frames = content
+    with tempfile.TemporaryDirectory() as folder:
+        now = truth
+        for number, form in enumerate(forms):
+            path = Path(folder, str(number), OUT[form])
+            write_annotations(path, now, form, at(frame_rate), frames if known else {})
+            now, notes = read_annotations(path, at(frame_rate))
+            assert notes == []
+        assert spans(now) == spans(truth)
+
+
+# ------------------------------------------------------------------------------------------- as the tools write them
+
+CVAT = """<?xml version="1.0" encoding="utf-8"?>
+<annotations>
+  <version>1.1</version>
+  <meta>
+    <task><id>7</id><name>gate</name><size>100</size><mode>interpolation</mode>
+      <start_frame>0</start_frame><stop_frame>99</stop_frame><frame_filter></frame_filter>
+      <labels><label><name>fight</name><attributes></attributes></label></labels>
+      <original_size><width>320</width><height>240</height></original_size>
+      <source>gate.mp4</source>
+    </task>
+    <dumped>2024-01-01</dumped>
+  </meta>
+  <track id="0" label="fight" source="manual">
+    <box frame="10" outside="0" occluded="0" keyframe="1" xtl="1" ytl="1" xbr="9" ybr="9" z_order="0"></box>
+    <box frame="11" outside="0" occluded="0" keyframe="0" xtl="1" ytl="1" xbr="9" ybr="9" z_order="0"></box>
+    <box frame="12" outside="1" occluded="0" keyframe="1" xtl="1" ytl="1" xbr="9" ybr="9" z_order="0"></box>
+    <box frame="40" outside="0" occluded="0" keyframe="1" xtl="1" ytl="1" xbr="9" ybr="9" z_order="0"></box>
+    <box frame="50" outside="1" occluded="0" keyframe="1" xtl="1" ytl="1" xbr="9" ybr="9" z_order="0"></box>
+  </track>
+  <track id="1" label="robbery" source="manual">
+    <polygon frame="80" outside="0" occluded="0" points="1,1;2,2"><attribute name="a">b</attribute></polygon>
+  </track>
+</annotations>
+"""
+IMAGES = """<annotations><version>1.1</version><meta><task><name>yard.mp4</name></task></meta>
+  <image id="3" name="frame_000003" width="4" height="4"><tag label="fight" source="manual"></tag></image>
+  <image id="4" name="frame_000004"><tag label="fight"/><box label="theft" xtl="0" ytl="0" xbr="1" ybr="1"/></image>
+  <image id="5" name="frame_000005"></image>
+  <image id="6" name="frame_000006"><tag label="fight"/></image>
+</annotations>"""
+
+
+def test_tracks_of_cvat_are_seen_until_they_leave_or_the_video_ends(tmp_path):
+    (tmp_path / "a.xml").write_text(CVAT)
+    truth, _ = read_annotations(tmp_path / "a.xml", at(25))
+    assert spans(truth) == {"gate.mp4": [(10, 12, "fight"), (40, 50, "fight"), (80, 100, "robbery")]}
+
+
+def test_frames_of_cvat_with_a_tag_are_runs(tmp_path):
+    (tmp_path / "a.xml").write_text(IMAGES)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "b.xml").write_text(CVAT)
+    truth, _ = read_annotations(tmp_path, at(25))
+    assert spans(truth)["yard.mp4"] == [(3, 5, "fight"), (4, 5, "theft"), (6, 7, "fight")]
+    assert len(truth["gate.mp4"]) == 3
+
+
+def test_what_we_write_for_cvat_is_a_track_of_keyframes(tmp_path):
+    truth = {"a/gate.mp4": intervals((0, 1, "fight"), (5, 20, "a & b"))}
+    write_annotations(tmp_path / "out", truth, None, at(25), {"a/gate.mp4": 20})
+    text = (tmp_path / "out" / "a" / "gate.mp4.xml").read_text()
+    boxes = re.findall(r'<box frame="(\d+)" outside="(\d)" occluded="0" keyframe="1" xtl=', text)
+    assert boxes == [("0", "0"), ("1", "1"), ("5", "0"), ("19", "0")]
+    assert "<stop_frame>19</stop_frame>" in text
+    assert "<name>a &amp; b</name>" in text
+
+
+def task(name: str, *results: dict, **more) -> dict:
+    return {"id": 1, "data": {"video": name}, "annotations": [{"id": 2, "result": list(results), **more}]}
+
+
+def timeline(start: int, end: int, *labels: str) -> dict:
+    value = {"ranges": [{"start": start, "end": end}], "timelinelabels": list(labels)}
+    return {
+        "id": "x",
+        "type": "timelinelabels",
+        "from_name": "l",
+        "to_name": "video",
+        "origin": "manual",
+        "value": value,
+    }
+
+
+def test_label_studio_counts_from_one_and_names_the_last_frame(tmp_path):
+    project = [
+        task("/data/upload/3/0a1b2c3d-gate%20one.mp4", timeline(1, 1, "fight"), timeline(11, 20, "fight", "theft")),
+        task("/data/local-files/?d=cams/yard.mp4", {"type": "choices", "value": {"choices": ["night"]}}),
+        {"data": {"video": "plain.mp4"}, "annotations": []},
+    ]
+    (tmp_path / "export.json").write_text(json.dumps(project))
+    truth, notes = read_annotations(tmp_path / "export.json", at(25))
+    assert spans(truth) == {"gate one.mp4": [(0, 1, "fight"), (10, 20, "fight;theft")], "cams/yard.mp4": [],
+                            "plain.mp4": []}  # fmt: skip
+    assert notes[0].endswith("left out what are no time spans (timelinelabels): 1 of type choices")
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [("normal/a b.mp4", "normal/a b.mp4"),
+     ("https://host:80/x/a%20b.mp4?key=1", "a b.mp4"), ("s3://bucket/x/a.mp4", "a.mp4"),
+     ("https://host/data/upload/2/0a1b2c3d-a.mp4", "a.mp4"), ("upload/0a1b2c3d-a.mp4", "a.mp4"),
+     ("/data/local-files/?d=x%2Fa.mp4", "x/a.mp4")],
+)  # fmt: skip
+def test_what_a_video_of_label_studio_is_called(value, name):
+    assert video_name({"video": value}) == name
+    assert video_name({"id": 3, "url": value}) == name
+
+
+def test_of_several_people_the_ground_truth_counts(tmp_path):
+    both = task("a.mp4", timeline(1, 5, "fight"))
+    both["annotations"] += [
+        {"result": [timeline(2, 6, "fight")], "was_cancelled": False}, {"result": [], "was_cancelled": True},
+    ]  # fmt: skip
+    path = tmp_path / "export.json"
+    path.write_text(json.dumps([both]))
+    with pytest.raises(WsvadError, match="task 1: annotated 2 times; mark one annotation as ground truth"):
+        read_annotations(path, at(25))
+    both["annotations"][1]["ground_truth"] = True
+    path.write_text(json.dumps([both]))
+    assert spans(read_annotations(path, at(25))[0]) == {"a.mp4": [(1, 6, "fight")]}
+
+
+VIA = {
+    "project": {"pid": "x", "data_format_version": "3.1.1", "vid_list": ["1", "2"]},
+    "config": {},
+    "attribute": {
+        "1": {"aname": "caption", "anchor_id": "FILE1_Z0_XY0", "type": 1, "options": {}},
+        "2": {"aname": "what", "anchor_id": "FILE1_Z2_XY0", "type": 4, "options": {"0": "fight", "1": "theft"}},
+    },
+    "file": {
+        "1": {"fid": "1", "fname": "gate.mp4", "type": 4, "loc": 1, "src": ""},
+        "2": {"fid": 2, "fname": "yard.mp4", "type": 4, "loc": 1, "src": ""},
+    },
+    "view": {"1": {"fid_list": ["1"]}, "2": {"fid_list": [2]}},
+    "metadata": {
+        "1_a": {"vid": "1", "flg": 0, "z": [1.2, 3.399], "xy": [], "av": {"2": "1"}},
+        "1_b": {"vid": "1", "flg": 0, "z": [1.2], "xy": [2, 1, 1, 5, 5], "av": {"2": "1"}},
+        "1_c": {"vid": "1", "flg": 1, "z": [9.0, 10.0], "xy": [], "av": {"2": "0"}},
+        "1_d": {"vid": "1", "flg": 0, "z": [0, 0.01], "xy": [], "av": {}},
+        "1_e": {"vid": "1", "flg": 0, "z": [5, 6], "xy": [], "av": {"2": "0,1"}},
+    },
+}
+
+
+def test_segments_of_via_are_seconds(tmp_path):
+    (tmp_path / "via.json").write_text(json.dumps(VIA))
+    truth, _ = read_annotations(tmp_path / "via.json", at(10))
+    assert spans(truth) == {
+        "gate.mp4": [(0, 1, "abnormal"), (12, 34, "theft"), (50, 60, "fight;theft")], "yard.mp4": [],
+    }  # fmt: skip
+    typed = json.loads(json.dumps(VIA))
+    typed["attribute"]["2"]["type"] = 1
+    (tmp_path / "via.json").write_text(json.dumps(typed))
+    assert spans(read_annotations(tmp_path / "via.json", at(10))[0])["gate.mp4"][1] == (12, 34, "1")
+
+
+# ---------------------------------------------------------------------------------------------------------- the verb
+
+
+def test_from_tool_to_tool_on_the_command_line(tmp_path, capsys):
+    (tmp_path / "cvat.xml").write_text(CVAT)
+    via, back = str(tmp_path / "via.json"), tmp_path / "intervals.csv"
+    given = ["convert", str(tmp_path / "cvat.xml"), "--out", via, "--to", "via"]
+    assert main(given) == 2
+    assert "VIA counts seconds: name the --frame-rate, or the folder of the --videos" in capsys.readouterr().err
+    assert main([*given, "--frame-rate", "30000/1001"]) == 0
+    assert main(["convert", via, "--out", str(back), "--frame-rate", "30000/1001"]) == 0
+    assert "intervals.csv: 1 videos, 3 intervals" in capsys.readouterr().err
+    assert back.read_text().splitlines() == [
+        "video,category,start_frame,end_frame", "gate.mp4,fight,10,12", "gate.mp4,fight,40,50",
+        "gate.mp4,robbery,80,100",
+    ]  # fmt: skip
+    assert main(["convert", str(back), "--out", str(tmp_path / "x.json")]) == 2
+    assert "in which form? name it with --to, one of: csv, cvat, label-studio, via" in capsys.readouterr().err
+
+
+def test_rates_and_lengths_are_those_of_the_videos(tmp_path):
+    (tmp_path / "videos").mkdir()
+    write_clip(tmp_path / "videos" / "a.mp4", 20, rate=10)
+    write_clip(tmp_path / "videos" / "b.mp4", 20, rate=20)
+    truth = {"a.mp4": intervals((5, 10, "x")), "b.mp4": intervals((10, 20, "x"))}
+    write_annotations(tmp_path / "i.csv", truth, None, at(1), {})
+    convert_annotations(tmp_path / "i.csv", tmp_path / "via.json", "via", videos=tmp_path / "videos")
+    times = [segment["z"] for segment in json.loads((tmp_path / "via.json").read_text())["metadata"].values()]
+    assert times == [[0.5, 1.0], [0.5, 1.0]]
+    convert_annotations(tmp_path / "i.csv", tmp_path / "cvat", videos=tmp_path / "videos")
+    assert "<size>20</size>" in (tmp_path / "cvat" / "a.mp4.xml").read_text()
+
+
+@pytest.mark.parametrize(("text", "value"), [("25", 25), ("30000/1001", 30000 / 1001), ("12.5", 12.5)])
+def test_rates(text, value):
+    assert parsed_rate(text) == value
+
+
+@pytest.mark.parametrize("text", ["fast", "0", "-1", "1/0", "1e9", "nan", "inf", ""])
+def test_wrong_rates(text):
+    with pytest.raises(UsageError, match="write frames a second"):
+        parsed_rate(text)
+
+
+# -------------------------------------------------------------------------------------------------------- bad input
+
+BOMB = '<!DOCTYPE b [<!ENTITY a "{}"><!ENTITY b "&a;&a;&a;">]><annotations>&b;</annotations>'
+FETCH = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><annotations><meta>&x;</meta></annotations>'
+
+
+def segment(**changes) -> str:
+    """A project of VIA with one segment."""
+    whole = {"vid": "1", "flg": 0, "z": [0, 1], "xy": [], "av": {}} | changes
+    return json.dumps(VIA | {"metadata": {"s": whole}})
+
+
+WRONG = {
+    "bomb.xml": (BOMB.format("x" * 99), "has a document type"),
+    "fetch.xml": (FETCH, "has a document type"),
+    "dtd.xml": ('<!DOCTYPE annotations SYSTEM "http://host/x.dtd"><annotations/>', "has a document type"),
+    "other.xml": ("<feed></feed>", "begins with <feed>, not <annotations>"),
+    "cut.xml": (CVAT[:700], "not XML"),
+    "text.xml": ("hello", "not XML"),
+    "empty.xml": ("", "not XML"),
+    "project.xml": ("<annotations><meta><project/></meta></annotations>", "an export of a whole project"),
+    "label.xml": ("<annotations>\n<track id='1'/></annotations>", r"line 2: not as CVAT writes it \('label'\)"),
+    "frame.xml": (CVAT.replace('"10"', '"ten"'), "line 14: not as CVAT writes it"),
+    "before.xml": (CVAT.replace('"10"', '"-10"'), r"interval \[-10, 12\) of gate.mp4 is empty or begins before"),
+    "nothing.json": ("3", "neither a project of VIA nor an export of Label Studio"),
+    "broken.json": ("[{", "not valid JSON"),
+    "task.json": ('[{"data": {}}]', "task 1: not as Label Studio's JSON export has it"),
+    "list.json": ("[[1]]", "task 1: not as Label Studio's"),
+    "range.json": (json.dumps([task("a", timeline(5, 3, "x"))]), r"interval \[4, 3\) of a is empty"),
+    "zero.json": (json.dumps([task("a", timeline(0, 3, "x"))]), r"interval \[-1, 3\) of a is empty or begins before"),
+    "half.json": (json.dumps([task("a", timeline(1.5, 3, "x"))]), "task 1: .*not whole numbers"),
+    "twice.json": (json.dumps([task("a"), task("a")]), "task 2: a has two tasks"),
+    "unnamed.json": (json.dumps([task("a", timeline(1, 3))]), r"interval \[0, 3\) of a has no category"),
+    "via.json": (json.dumps(VIA | {"view": {"1": {"fid_list": ["9"]}}}), "not as a project of VIA 3 has it .KeyError"),
+    "end.json": (segment(z=[-3, -1]), "begins before frame 0"),
+    "time.json": (segment(z=["x", 1]), "segment s: not as a project"),
+    "option.json": (segment(av={"2": "7"}), "segment s: not as a project"),
+    "a.csv": ("video,start_frame\na,1", "no column 'end_frame'"),
+    "b.csv": ("video,start_frame,end_frame\na,1,x", "line 2: frames of a must be whole numbers"),
+    "c.csv": ("video,start_frame,end_frame\na,5,5", r"interval \[5, 5\) of a is empty"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(WRONG))
+def test_wrong_files_are_told_in_a_line(name, tmp_path):
+    text, says = WRONG[name]
+    (tmp_path / name).write_text(text)
+    with pytest.raises(WsvadError, match=says) as error:
+        read_annotations(tmp_path / name, at(25))
+    assert str(tmp_path / name) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_two_files_of_one_video_and_names_that_lead_away(tmp_path):
+    for name in ("a.xml", "b.xml"):
+        (tmp_path / name).write_text(CVAT)
+    with pytest.raises(WsvadError, match=r"b\.xml: gate\.mp4 has two files"):
+        read_annotations(tmp_path, at(25))
+    one = intervals((0, 1, "x"))
+    with pytest.raises(WsvadError, match="leads out of the folder"):
+        write_annotations(tmp_path / "out", {"../a.mp4": one}, "cvat", at(25), {})
+    with pytest.raises(WsvadError, match="CVAT has a file for each video, and there are 2"):
+        write_annotations(tmp_path / "two.xml", {"a": one, "b": one}, None, at(25), {})
+    with pytest.raises(WsvadError, match="characters that XML cannot hold"):
+        write_annotations(tmp_path / "bad.xml", {"a\x01": one}, None, at(25), {})
+    assert not list(tmp_path.rglob("*.mp4.xml"))
