@@ -17,7 +17,7 @@ from wsvad.training.run import load_method
 
 TINY = [
     "--config.hidden", "32", "--config.heads", "2", "--config.feed_forward", "32", "--config.head", "16",
-    "--config.lr", "0.003", "--config.w_temp", "0.1",
+    "--config.lr", "0.003", "--config.w_temp", "0.1", "--config.tau", "0.1",
 ]  # fmt: skip
 KINDS = ("dash", "drop")
 
