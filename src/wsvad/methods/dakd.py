@@ -343,11 +343,11 @@ class Dakd(nn.Module):
         super().__init__()
         self.config = config = config or DakdConfig()
         self.learns_from, self.runs_on = config.learns_from, config.runs_on  # type: ignore[misc]
-        self.student = Network({config.student: widths[config.student]}, config)
         self.teacher: Network | None = None
         self.given: tuple[Any, ...] = ()  # not a module of this one: it is not learned, and not saved
-        if not config.given:
+        if not config.given:  # made first, so that a seed's teacher is the same whatever its student reads
             self.teacher = Network({name: widths[name] for name in config.backbones}, config)
+        self.student = Network({config.student: widths[config.student]}, config)
         self.g: nn.Module | None = None
         if "feature" in config.levels and not config.given:
             first, second = config.g
