@@ -21,6 +21,7 @@ from wsvad.training.run import TrainedMethod, save_method
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 CAPTIONS = SHARED / "data" / "ucf-crime-captions"
+PED2_LABELS = SHARED / "data" / "ucsd-ped2" / "labels.csv"
 PARITY = SHARED / "data" / "parity"
 
 
@@ -167,6 +168,29 @@ def test_ped2_counts_its_pictures_and_reads_ranges_from_one(tmp_path):
     assert [(i.start, i.end) for i in by_name["Test003"].intervals] == [(2, 62), (99, 110)]
     assert {video.frames for video in dataset.videos} == {120}
     assert dataset == open_dataset(tmp_path)
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not PED2_LABELS.is_file(), reason="the labels of UCSD Ped2 are not beside the project")
+def test_ped2_agrees_with_the_labels_beside_the_project(tmp_path):
+    """Annotated there: the truth of the test clips and the split; here: from the official format."""
+    with PED2_LABELS.open() as file:
+        listed = list(csv.DictReader(file))
+    with PED2_LABELS.with_name("test_intervals.csv").open() as file:
+        truth = {row["video"]: (int(row["start_frame"]), int(row["end_frame"])) for row in csv.DictReader(file)}
+    names = {r["video"]: f"{'Train' if r['label'] == '0' else 'Test'}0{r['video'][-6:-4]}" for r in listed}
+    (tmp_path / "Test").mkdir()
+    rows = (truth.get(f"testing_{n:02d}.mp4", (0, 10)) for n in range(1, 13))
+    text = "".join(f"TestVideoFile{{end+1}}.gt_frame = [{start + 1}:{end}];\n" for start, end in rows)
+    (tmp_path / "Test" / "UCSDped2.m").write_text(text)
+    frames = "".join(f"{names[row['video']]},{row['frames']}\n" for row in listed)
+    (tmp_path / "frames.csv").write_text("video,frames\n" + frames)
+    dataset = open_dataset(f"ucsd_ped2:{tmp_path}")
+    found = {video.name: (video.label, video.split, video.frames) for video in dataset.videos}
+    assert found == {names[r["video"]]: (int(r["label"]), r["split"].strip(), int(r["frames"])) for r in listed}
+    told = introduce(dataset)
+    assert told[0].endswith("the official split")
+    assert "2,040, 818 abnormal (40.10 %) as every frame (published" in told[1]
 
 
 @pytest.mark.real

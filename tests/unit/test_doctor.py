@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import wsvad.features.doctor as doctor_module
 from wsvad.cli import main
 from wsvad.features.doctor import examine
 from wsvad.features.lengths import check_lengths
@@ -201,6 +202,23 @@ def test_two_sets_part_in_one_way_and_it_is_found(tmp_path, kind, capsys):
     assert says in finding["told"]
 
 
+def test_nan_in_one_set_is_not_taken_for_a_difference_of_the_sets(tmp_path, capsys):
+    a, b = make(tmp_path / "a"), make(tmp_path / "b")
+    change(b, nan, ["clip06"], [1])
+    data = listed(tmp_path / "data")
+    assert main(["doctor", str(b), "--data", str(data), "--against", str(a), "--json"]) == 1
+    assert [f["kind"] for f in json.loads(capsys.readouterr().out)["rgb"]] == ["NaN", "tail dropped", "same"]
+
+
+def test_long_files_are_looked_at_in_parts(tmp_path, monkeypatch):
+    a = make(tmp_path / "a")
+    change(a, nan, ["clip06"], [1])
+    before = examine(OfficialStream(a, "rgb"), "rgb", FRAMES)
+    monkeypatch.setattr(doctor_module, "BLOCK", 200)
+    after = examine(OfficialStream(a, "rgb"), "rgb", FRAMES)
+    assert after.findings == before.findings and after.looks == before.looks
+
+
 def test_equal_sets_are_the_same_also_in_half_precision_and_another_layout(tmp_path, capsys):
     a, b = make(tmp_path / "a"), make(tmp_path / "b", after=lambda f: f.astype(np.float16))
     (tmp_path / "c").mkdir()
@@ -219,6 +237,14 @@ def test_released_files_beside_our_own_and_some_videos_of_another_release(tmp_pa
         passport = Passport(encoder="test", width=WIDTH, frames=frames)
         save(feature_path(tmp_path / "ours", "rgb", video), StoredFeatures(features=stack, passport=passport))
     assert main(["compare-features", str(a), str(tmp_path / "ours")]) == 0
+    capsys.readouterr()
+    for video, frames in FRAMES.items():  # the tail is kept, which is no trouble for our own files
+        passport = Passport(encoder="test", width=3, frames=frames)
+        stored = StoredFeatures(features=np.full((-(-frames // 16), 3), frames, np.float32), passport=passport)
+        save(feature_path(tmp_path / "kept", "pose", video), stored)
+    assert main(["doctor", str(tmp_path / "kept"), "--data", str(listed(tmp_path / "data")), "--json"]) == 0
+    (finding,) = json.loads(capsys.readouterr().out)["pose"]
+    assert (finding["kind"], finding["level"], finding["remedy"]) == ("tail padded", "fine", "")
     change(a, lambda x: x + 1, ["clip11"])
     (a / "clip00__0.npy").rename(a / "clip99__0.npy")
     for crop in range(1, CROPS):

@@ -8,7 +8,7 @@ from typing import Any
 from wsvad.datasets.dataset import Dataset
 from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.ground_truth import examine_truth
-from wsvad.features.compare import compare
+from wsvad.features.compare import SNIPPETS, compare
 from wsvad.features.doctor import Examination, as_crops, crops_shape, examine
 from wsvad.features.finding import Finding
 from wsvad.features.official import OfficialStream
@@ -147,7 +147,9 @@ def _apart(reference: Examination, asked: Examination) -> list[Finding]:
     a, b = ({look.video: look for look in one.looks} for one in (reference, asked))
     videos = [video for video in a if video in b]
     shapes = {video: (crops_shape(a[video], first), crops_shape(b[video], second)) for video in videos}
-    return compare(videos, lambda v: as_crops(a[v], first), lambda v: as_crops(b[v], second), shapes)
+    return compare(
+        videos, lambda v: as_crops(a[v], first, SNIPPETS), lambda v: as_crops(b[v], second, SNIPPETS), shapes
+    )
 
 
 def _names(files: Files, stream: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Where two sets of features part: lengths, widths, crops and their order, scale, shift, and what the pixels were.
 
-A, the reference, and B, the one asked about, are compared video by video, on at most `VIDEOS` of those that both have.
+A, the reference, and B, the one asked about, are compared video by video: lengths of all that both have, numbers of a
+sample. Snippets with NaN are passed over.
 """
 
 from collections import Counter
@@ -12,7 +13,9 @@ import numpy as np
 from wsvad.features.finding import Finding, concerning
 
 VIDEOS = 24
-"""Videos that are compared in full, spread over the list; lengths are compared of all."""
+"""Videos whose numbers are compared, spread over the list; lengths are compared of all."""
+SNIPPETS = 64
+"""Snippets, from the beginning, of which the numbers are compared."""
 SHIFTS = (0, 1, -1, 2, -2)
 """Snippets by which one set may be ahead of the other."""
 EQUAL = 1e-4
@@ -104,6 +107,8 @@ def _shapes(videos: Sequence[str], shapes: Mapping[str, tuple[tuple[int, ...], .
 
 def _together(video: str, a: np.ndarray, b: np.ndarray) -> Pair:
     """The shift and the order of crops under which a video's two versions resemble each other most."""
+    bad_a, bad_b = (~np.isfinite(x).all(axis=-1) for x in (a, b))
+    a, b = np.where(bad_a[..., None], 0, a), np.where(bad_b[..., None], 0, b)
     crops = min(len(a), len(b))
     mean_a, mean_b = a.mean(axis=0), b.mean(axis=0)
     likeness = {shift: _likeness(*_overlap(mean_a, mean_b, shift)) for shift in SHIFTS}
@@ -115,7 +120,10 @@ def _together(video: str, a: np.ndarray, b: np.ndarray) -> Pair:
         best = tuple(int(i) for i in table.argmax(axis=1))
         if len(set(best)) == crops and table[range(crops), best].mean() > table.diagonal().mean() + 1e-4:
             order = best
-    return Pair(video=video, a=a[:crops], b=b[list(order)], order=order, shift=shift)
+    a, b = a[:crops], b[list(order)]
+    # A snippet that was broken in one set is all 0 there; it says nothing about the other.
+    whole = a.any(axis=-1, keepdims=True) & b.any(axis=-1, keepdims=True)
+    return Pair(video=video, a=a * whole, b=b * whole, order=order, shift=shift)
 
 
 def _overlap(a: np.ndarray, b: np.ndarray, shift: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ A check that needs another set to compare with is in `compare`.
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,10 @@ from wsvad.video.clock import SNIPPET
 
 WIDTHS = {128, 512, 768, 1024, 2048, 4096}
 """Usual widths, by which a lone file is understood."""
+
+
+BLOCK = 2**26
+"""Bytes of a file that are looked at together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +104,7 @@ def examine(files: OfficialStream | Path, stream: str, frames: Mapping[str, int 
         *_numbers(readable),
         *_axes(readable, layout),
         *_crops(readable, layout),
-        *check_lengths(_lengths(readable, layout), frames),
+        *check_lengths(_lengths(readable, layout), frames, ours=isinstance(files, Path)),
     ]
     return Examination(looks=readable, layout=layout, findings=findings)
 
@@ -141,9 +145,9 @@ def look(video: str, paths: Sequence[Path]) -> Look:
             array = read(path)
             shapes.append(array.shape)
             dtype = str(array.dtype)
-            finite = np.isfinite(array) if array.dtype.kind == "f" else np.ones(1, bool)
-            broken.append(() if finite.all() else tuple(int(i) for i in np.argwhere(~finite)[0]))
-            digest.update(np.ascontiguousarray(array).tobytes())
+            broken.append(_first_broken(array))
+            for block in _blocks(array):
+                digest.update(np.ascontiguousarray(block).data)
     except WsvadError as error:
         return Look(video=video, paths=tuple(paths), trouble=str(error).partition(": ")[2] or str(error))
     return Look(
@@ -155,6 +159,24 @@ def look(video: str, paths: Sequence[Path]) -> Look:
         digest=digest.hexdigest(),
         stride=stride,
     )
+
+
+def _blocks(array: np.ndarray) -> Iterator[np.ndarray]:
+    """An array in parts along its first axis, so that a long one is never in memory as a whole."""
+    step = max(1, BLOCK // max(array[:1].nbytes, 1))
+    return (array[start : start + step] for start in range(0, len(array), step))
+
+
+def _first_broken(array: np.ndarray) -> tuple[int, ...]:
+    """Where the first NaN or infinity is; empty where there is none."""
+    start = 0
+    for block in _blocks(array) if array.dtype.kind == "f" else ():
+        finite = np.isfinite(block)
+        if not finite.all():
+            row, *rest = (int(i) for i in np.argwhere(~finite)[0])
+            return (start + row, *rest)
+        start += len(block)
+    return ()
 
 
 def read(path: Path) -> np.ndarray:
@@ -202,13 +224,13 @@ def crops_shape(look: Look, layout: Layout) -> tuple[int, int, int]:
     return shape[0] if len(shape) == 3 else len(look.paths), shape[-2], shape[-1]
 
 
-def as_crops(look: Look, layout: Layout) -> np.ndarray:
-    """A video as `(C, T, D)` float32; crops of several lengths are cut to the shortest."""
-    arrays = [read(path).transpose(layout.axes[look.video]).astype(np.float32) for path in look.paths]
+def as_crops(look: Look, layout: Layout, snippets: int) -> np.ndarray:
+    """The first snippets of a video as `(C, T, D)` float32; crops of several lengths are cut to the shortest."""
+    arrays = [read(path).transpose(layout.axes[look.video])[..., :snippets, :] for path in look.paths]
     if arrays[0].ndim == 3:
-        return arrays[0]
-    snippets = min(map(len, arrays))
-    return np.stack([array[:snippets] for array in arrays])
+        return arrays[0].astype(np.float32)
+    common = min(map(len, arrays))
+    return np.stack([array[:common].astype(np.float32) for array in arrays])
 
 
 def _lengths(looks: Sequence[Look], layout: Layout) -> dict[str, int]:

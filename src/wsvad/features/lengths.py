@@ -16,12 +16,15 @@ KINDS = {
 """Kind and words of each convention."""
 
 
-def check_lengths(snippets: Mapping[str, int], frames: Mapping[str, int | None]) -> list[Finding]:
+def check_lengths(
+    snippets: Mapping[str, int], frames: Mapping[str, int | None], *, ours: bool = False
+) -> list[Finding]:
     """Which convention most videos follow, and who does not.
 
     Args:
         snippets: video → T.
         frames: video → F as annotated, None where that is not known.
+        ours: made by `wsvad extract`, which keeps a shorter last snippet and knows its frames.
     """
     found = {video: t for video, t in snippets.items() if frames.get(video)}
     if not found:
@@ -40,7 +43,7 @@ def check_lengths(snippets: Mapping[str, int], frames: Mapping[str, int | None])
     rule = TAILS[best]
     off = {video: m - rule(counts[video]) for video, m in found.items() if m != rule(counts[video])}
     also = [name for name in TAILS if name != best and fits[name] == fits[best]]
-    whole = {video: n for video, n in counts.items() if abs(off.get(video, 0)) <= 1}
+    whole = {} if ours else {video: n for video, n in counts.items() if abs(off.get(video, 0)) <= 1}
     convention = _convention(best, fits[best], also, whole, len(found))
     findings = [convention]
     for kind, members in (
