@@ -299,8 +299,8 @@ def evaluate(
     """Measure a run, or a scores file of any system.
 
     Args:
-        what: A scores file (.npz with video, frames, score and optionally label, class_score and categories), or a run
-            folder.
+        what: Scores (.npz with video, frames, score and optionally label, class_score and categories; .csv, .npy, or a
+            folder of .npy), or a run folder.
         data: Dataset (folder, or NAME:FOLDER) to take the truth from; for a run by default its own test videos.
         labels: labels.csv, if it is not in the data folder.
         intervals: intervals.csv, if it is not beside the labels.

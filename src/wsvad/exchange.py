@@ -1,10 +1,13 @@
 """Verbs that bring in what other programs made, and take ours to them. As in `cli`, what a verb needs is imported when
 it is called."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from wsvad.errors import UsageError
 from wsvad.parser import DEFAULT_METHOD
+from wsvad.verbs import tell
 
 
 def import_checkpoint(
@@ -52,15 +55,27 @@ def convert(
         listing: CSV (video,frames) of the videos in .npy, in order, if it is not beside it as NAME-videos.csv.
         stride: Frames that each number in .npy stands for, 16 for snippets.
         frame_rate: Frames a second of all videos, 25 or 30000/1001, for VIA, which counts seconds.
-        videos: Folder of the videos, whose own frame rates are then taken.
+        videos: Folder of the videos, whose own frame rates are then taken, and names with their subfolders.
     """
-    import sys
-
     from wsvad.evaluation import convert
 
+    convert.refuse_to_overwrite(out)
     if convert.is_scores(what):
+        refuse("scores", {"--to": to, "--frame-rate": frame_rate, "--videos": videos})
         told = [convert.convert_scores(what, out, listing, stride)]
     else:
+        refuse("annotations", {"--listing": listing, "--stride": stride != 1})
         told = convert.convert_annotations(what, out, to, frame_rate, videos)
-    print("\n".join(told), file=sys.stderr)
+    tell(told)
     return 0
+
+
+def refuse(what: str, given: Mapping[str, object]) -> None:
+    """Stop at an option that means nothing here.
+
+    Raises:
+        UsageError: one is given.
+    """
+    for option, value in given.items():
+        if value:
+            raise UsageError(f"{option} is not for {what}; leave it out")

@@ -239,6 +239,10 @@ def test_from_tool_to_tool_on_the_command_line(tmp_path, capsys):
     ]  # fmt: skip
     assert main(["convert", str(back), "--out", str(tmp_path / "x.json")]) == 2
     assert "in which form? name it with --to, one of: csv, cvat, label-studio, via" in capsys.readouterr().err
+    assert main(["convert", via, "--out", str(back), "--frame-rate", "25"]) == 2
+    assert "intervals.csv: is there already" in capsys.readouterr().err
+    assert main(["convert", via, "--out", str(tmp_path / "y.csv"), "--stride", "16"]) == 2
+    assert "--stride is not for annotations; leave it out" in capsys.readouterr().err
 
 
 def test_rates_and_lengths_are_those_of_the_videos(tmp_path):
@@ -252,6 +256,22 @@ def test_rates_and_lengths_are_those_of_the_videos(tmp_path):
     assert times == [[0.5, 1.0], [0.5, 1.0]]
     convert_annotations(tmp_path / "i.csv", tmp_path / "cvat", videos=tmp_path / "videos")
     assert "<size>20</size>" in (tmp_path / "cvat" / "a.mp4.xml").read_text()
+
+
+def test_names_without_folders_are_those_of_the_videos(tmp_path):
+    videos = tmp_path / "videos"
+    for place in ("fight/a.mp4", "b.mp4", "normal/b.mp4", "normal/c.mp4", "fight/c.mp4"):
+        (videos / place).parent.mkdir(parents=True, exist_ok=True)
+        write_clip(videos / place, 10, rate=10)
+    one = intervals((2, 5, "x"))
+    write_annotations(tmp_path / "i.csv", {"a.mp4": one, "b.mp4": one}, None, at(1), {})
+    convert_annotations(tmp_path / "i.csv", tmp_path / "via.json", "via", videos=videos)
+    convert_annotations(tmp_path / "via.json", tmp_path / "back.csv", videos=videos)
+    assert (tmp_path / "back.csv").read_text().splitlines()[1:] == ["fight/a.mp4,x,2,5", "b.mp4,x,2,5"]
+    for video, says in (("c.mp4", "2 videos here are called 'c.mp4'"), ("d.mp4", "no videos here are called 'd.mp4'")):
+        write_annotations(tmp_path / "i.csv", {video: one}, None, at(1), {})
+        with pytest.raises(WsvadError, match=says):
+            convert_annotations(tmp_path / "i.csv", tmp_path / "o.json", "label-studio", videos=videos)
 
 
 @pytest.mark.parametrize(("text", "value"), [("25", 25), ("30000/1001", 30000 / 1001), ("12.5", 12.5)])
@@ -331,3 +351,18 @@ def test_two_files_of_one_video_and_names_that_lead_away(tmp_path):
     with pytest.raises(WsvadError, match="characters that XML cannot hold"):
         write_annotations(tmp_path / "bad.xml", {"a\x01": one}, None, at(25), {})
     assert not list(tmp_path.rglob("*.mp4.xml"))
+
+
+# --------------------------------------------------------------------------------------------------------- real truth
+
+UCF = Path(__file__).parents[2].parent / "shared" / "data" / "ucf-crime-captions" / "test_intervals.csv"
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not UCF.exists(), reason="the annotation of UCF-Crime is not beside the project")
+def test_the_annotation_of_ucf_crime_goes_through_every_tool(tmp_path):
+    truth, _ = read_annotations(UCF, at(30))
+    assert len(truth) == 140
+    for form, name in OUT.items():
+        write_annotations(tmp_path / form / name, truth, form, at(30), {})  # type: ignore[arg-type]
+        assert spans(read_annotations(tmp_path / form / name, at(30))[0]) == spans(truth)

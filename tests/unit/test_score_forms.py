@@ -119,6 +119,8 @@ def test_the_verb_says_what_it_wrote_and_left_out(tmp_path, capsys):
     write_scores(tmp_path / "s.npz", {"a": np.array([0.5, 0.25])}, classes=classes)
     assert main(["convert", str(tmp_path / "s.npz"), "--out", str(tmp_path / "s.csv")]) == 0
     assert "1 videos, 2 frames; scores of categories are left out" in capsys.readouterr().err
+    assert main(["convert", str(tmp_path / "s.npz"), "--out", str(tmp_path / "t.csv"), "--to", "via"]) == 2
+    assert "--to is not for scores; leave it out" in capsys.readouterr().err
     with pytest.raises(UsageError, match=r"scores of categories are kept in \.npz alone"):
         save_arrays(tmp_path / "x.csv", load_arrays(tmp_path / "s.npz"))
     with pytest.raises(UsageError, match=r"x\.txt: scores are written as"):
@@ -206,3 +208,20 @@ def test_a_csv_is_scores_if_it_says_so(tmp_path):
     for name, says in (("none.csv", "there is no such file"), ("", "neither scores")):
         with pytest.raises(WsvadError, match=says):
             is_scores(tmp_path / name)
+
+
+# ------------------------------------------------------------------------------------------------------- real scores
+
+PARITY = Path(__file__).parents[2].parent / "shared" / "data" / "parity" / "ucf-crime-a.npz"
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not PARITY.exists(), reason="the published scores are not beside the project")
+@pytest.mark.parametrize("name", FORMS[1:])
+def test_published_scores_are_the_same_in_every_form(name, tmp_path):
+    convert_scores(PARITY, tmp_path / name)
+    before, after = read_scores(PARITY), read_scores(tmp_path / name)
+    assert list(before) == list(after)
+    for video, scores in before.items():
+        np.testing.assert_array_equal(after[video].score, scores.score)
+        np.testing.assert_array_equal(after[video].label, scores.label)

@@ -1,11 +1,13 @@
 """From one form to another: frame scores, and annotations."""
 
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from wsvad.datasets.annotations import Form, holds_annotations, read_annotations, write_annotations
+from wsvad.datasets.folder import video_files
 from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.score_forms import csv_header, holds_scores, load_arrays, save_arrays
 from wsvad.evaluation.scores_file import split
@@ -41,30 +43,40 @@ def convert_annotations(
         what: see `read_annotations`.
         out, to: see `write_annotations`.
         frame_rate: of all videos, `25` or `30000/1001`.
-        videos: folder of the videos, whose own rates and lengths are taken.
+        videos: folder of the videos: their own rates and lengths are taken, and names, which tools keep without
+            folders, are those of files below it.
 
     Raises:
-        WsvadError: what there is cannot be right.
+        WsvadError: what there is cannot be right; a video is not in the folder, or several of its name are.
         UsageError: a form counts seconds, and no rate is known.
     """
-    known: dict[str, VideoInfo] = {}
+    files = {path.relative_to(videos).as_posix(): path for path in video_files(videos)} if videos else {}
 
-    def info(video: str) -> VideoInfo | None:
-        if videos and video not in known:
-            with VideoReader(videos / video) as reader:
-                known[video] = reader.info
-        return known.get(video)
+    def full_name(video: str) -> str:
+        found = [name for name in files if name == video]
+        found = found or [name for name in files if Path(name).name == Path(video).name]
+        if len(found) != 1:
+            raise WsvadError(f"{videos}: {len(found) or 'no'} videos here are called '{video}', which {what} speaks of")
+        return found[0]
+
+    @cache
+    def info(video: str) -> VideoInfo:
+        with VideoReader(files[full_name(video)]) as reader:
+            return reader.info
 
     def rate(video: str) -> float:
-        if frame_rate:
-            return parsed_rate(frame_rate)
-        found = info(video)
-        if found is None:
+        if not frame_rate and not videos:
             raise UsageError("VIA counts seconds: name the --frame-rate, or the folder of the --videos")
-        return float(found.rate)
+        return parsed_rate(frame_rate) if frame_rate else float(info(video).rate)
 
     truth, notes = read_annotations(what, rate)
-    lengths = {video: found.declared for video in truth if (found := info(video)) and found.declared}
+    lengths: dict[str, int] = {}
+    if videos:
+        named = {full_name(video): intervals for video, intervals in truth.items()}
+        if len(named) < len(truth):
+            raise WsvadError(f"{what}: speaks of {len(truth)} videos, which are only {len(named)} files in {videos}")
+        truth = named
+        lengths = {video: declared for video in truth if (declared := info(video).declared)}
     write_annotations(out, truth, to, rate, lengths)
     return [*notes, f"{out}: {len(truth)} videos, {sum(map(len, truth.values()))} intervals"]
 
@@ -82,6 +94,16 @@ def parsed_rate(text: str) -> float:
     if not 0 < rate < 1e4:
         raise UsageError(f"--frame-rate {text}: write frames a second, as in 25 or 30000/1001")
     return rate
+
+
+def refuse_to_overwrite(out: Path) -> None:
+    """Stop where something is that may have cost somebody days.
+
+    Raises:
+        UsageError: something is there.
+    """
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        raise UsageError(f"{out}: is there already; delete it, or name another --out")
 
 
 def is_scores(what: Path) -> bool:
