@@ -20,10 +20,13 @@ from wsvad.verbs import (
     add_category,
     compare_features,
     datasets,
+    distill,
     doctor,
     encoders,
     methods,
     print_json,
+    report_failures,
+    resolved,
     tell,
     transfer,
 )
@@ -128,52 +131,6 @@ def train(
     )
     Console().print(selections_table(fitted.metrics["selection"]))
     console.print(f"detector in {out}, report in {out / 'report.html'}", highlight=False)
-    return report_failures(failed)
-
-
-def distill(
-    run: Path,
-    to: str,
-    config: Any,
-    protocol: Any,
-    streams: dict[str, str],
-    data: Path | None = None,
-    labels: Path | None = None,
-    intervals: Path | None = None,
-    features: Path | None = None,
-    out: Path = Path("runs/student"),
-    max_false_alarms_per_hour: float = 1.0,
-    workers: int | None = None,
-) -> int:
-    """Make a finished run cheaper: a student that reads one stream learns from the run's scores.
-
-    The run may be of any method. A run of dakd teaches by its features as well.
-
-    Args:
-        run: Run folder of the teacher.
-        to: Stream that the student reads.
-        data: Dataset folder that the run learned from, by default where it was then.
-        labels: labels.csv, if it is not in the data folder.
-        intervals: intervals.csv, if it is not beside the labels.
-        features: Feature folder, by default the run's.
-        out: Run folder to write.
-        max_false_alarms_per_hour: Budget from which the threshold is chosen, on held-out normal videos.
-        workers: Processes that extract, by default one for each core.
-    """
-    from rich.console import Console
-
-    from wsvad.detection import distill as teaching
-    from wsvad.evaluation.table import selections_table
-
-    console = Console(stderr=True)
-    lesson = teaching.lesson_of(
-        run, to, config, resolved(streams, console), data=data, labels=labels, intervals=intervals, features=features
-    )
-    fitted, failed = teaching.distill(
-        lesson, protocol, out, max_false_alarms_per_hour=max_false_alarms_per_hour, workers=workers, console=console
-    )
-    Console().print(selections_table(fitted.metrics["selection"]))
-    console.print(f"student in {out}", highlight=False)
     return report_failures(failed)
 
 
@@ -435,18 +392,6 @@ def toy(out: Path, videos: int = 48, seed: int = 0, workers: int | None = None) 
     return 0
 
 
-def resolved(streams: dict[str, str], console: Any) -> dict[str, str]:
-    """Encoders with their files as absolute paths; what `auto` chose is told."""
-    from wsvad.datasets.prepare import resolve
-
-    specs = {}
-    for stream, spec in streams.items():
-        specs[stream], sentence = resolve(spec)
-        if sentence:
-            console.print(sentence, highlight=False)
-    return specs
-
-
 def learned(streams: dict[str, str], methods: Iterable[tuple[str, Any]]) -> dict[str, str]:
     """The streams that some of the methods, under their configurations, learn from: no other is worth encoding."""
     from wsvad.methods import METHODS
@@ -465,13 +410,6 @@ def narrowed(config: Any, modalities: str | None) -> Any:
     if not hasattr(config, "modalities"):
         raise UsageError("--modalities: this method learns from rgb alone; leave the option out")
     return dataclasses.replace(config, modalities=tuple(modalities.split(",")))
-
-
-def report_failures(failed: dict[str, str]) -> int:
-    """Name what was skipped at the end, where it is seen; 1 if anything was."""
-    for reason in failed.values():
-        print(f"wsvad: skipped: {reason}", file=sys.stderr)
-    return 1 if failed else 0
 
 
 VERBS = {
