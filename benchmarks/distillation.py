@@ -46,10 +46,11 @@ def shares(table: Path) -> str:
             values.setdefault((line["row"], line["metric"]), []).append(float(line["value"]))
     lines = ["| student on | share of the gain in AUC | in AUC_A |", "| --- | --- | --- |"]
     for name in BACKBONES:
-        student = "DAKD student" if name == "motion" else f"student on {name}"
         cells = []
         for metric in ("auc", "auc_abnormal"):
-            own, alone, teacher = (mean(values[row, metric]) for row in (student, f"mil on {name}", "DAKD teacher"))
+            own, alone, teacher = (
+                mean(values[row, metric]) for row in (f"student on {name}", f"mil on {name}", "DAKD teacher")
+            )
             gain = f"{100 * (own - alone):+.1f} of {100 * (teacher - alone):+.1f} points"
             cells.append(f"{(own - alone) / (teacher - alone):.2f} ({gain})" if teacher > alone else f"– ({gain})")
         lines.append(f"| {name} | {' | '.join(cells)} |")

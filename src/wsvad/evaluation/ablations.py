@@ -196,9 +196,13 @@ def _sweeps(config: DakdConfig) -> list[Row]:
 def _gain(config: DakdConfig) -> list[Row]:
     """What each backbone gives by itself, what all of them give, and what a student of each keeps of it."""
     alone = [Row(label=f"mil on {b}", method="mil", config=MilConfig(stream=b)) for b in config.backbones]
-    whole = _dakd(config)
-    others = [_pupil(config, f"student on {b}", student=b) for b in config.backbones if b != config.student]
-    return [*alone, whole, _dakd_teacher(whole, "DAKD teacher"), *others]
+    whole = replace(_dakd(config, f"student on {config.student}"), runs=STUDENT)
+    students = [
+        replace(_dakd(config, f"student on {b}", student=b), teacher=whole.label)
+        for b in config.backbones
+        if b != config.student
+    ]
+    return [*alone, whole, _dakd_teacher(whole, "DAKD teacher"), *students]
 
 
 # --------------------------------------------------------------------------------------------------------- RefineVAD
