@@ -290,36 +290,44 @@ def bench(
     methods: str,
     protocol: Any,
     streams: dict[str, str],
+    config: Any = None,
     modalities: str | None = None,
     features: Path | None = None,
+    headline: str | None = None,
+    against: str | None = None,
     out: Path = Path("runs/bench"),
     json: bool = False,
 ) -> int:
-    """Compare methods on one dataset over seeds, with every selection side by side.
+    """Compare methods on one dataset over seeds: every selection side by side, with intervals and p-values.
 
     Args:
         data: Dataset folder, NAME:FOLDER, or toy for the simulated camera (made once, in the user's cache).
-        methods: Names joined by commas, see 'wsvad methods'.
+        methods: Names joined by commas, see 'wsvad methods'. Of a single one the options --config.… are taken.
         modalities: Streams that methods learn from beside rgb, joined by commas; by default all that each can.
         features: Feature folder, by default in the out folder (toy has its own); what is missing is extracted.
-        out: Folder for the runs and for bench.csv, bench.md, bench.json.
+        headline: Metric that methods are sorted by; by default the one that papers print for the dataset.
+        against: Method that the others are compared with; by default the first one.
+        out: Folder for the runs and for bench.html, bench.md, bench.csv, bench.json.
         json: Print the rows as JSON.
     """
     from rich.console import Console
 
-    from wsvad.evaluation.bench import as_table, run_bench
-    from wsvad.methods import METHODS
+    from wsvad.evaluation.bench import run_bench
+    from wsvad.evaluation.leaderboard import as_table
+    from wsvad.evaluation.run_card import default_config
 
     console = Console(stderr=True)
-    names = methods.split(",")
-    configs = {name: METHODS[name].config_class() for name in names}
+    configs = {methods: config} if config is not None else {name: default_config(name) for name in methods.split(",")}
     configs = {n: narrowed(c, modalities if hasattr(c, "modalities") else None) for n, c in configs.items()}
     streams = resolved(learned(streams, configs.items()), console)
-    rows = run_bench(data, configs, protocol, streams=streams, features=features, out=out)
+    board = run_bench(
+        data, configs, protocol, streams=streams, features=features, out=out, headline=headline, baseline=against
+    )
     if json:
-        print_json({"rows": rows})
+        print_json({"rows": board.rows})
     else:
-        Console().print(as_table(rows))
+        Console().print(as_table(board))
+    console.print(f"page in {out / 'bench.html'}", highlight=False)
     return 0
 
 

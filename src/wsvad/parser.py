@@ -98,10 +98,12 @@ def verb_parser(verb: Verb, given: Sequence[str]) -> ArgumentParser:
     if "config" in verb.function.__annotations__:
         from wsvad.methods import METHODS
 
-        kind = METHODS[verb.configures or method_named(given, verb.positional)].config_class
-        parser.add_class_arguments(kind, "config")
-        if verb.learns == "data":
-            parser.set_defaults({f"config.{n}": v for n, v in getattr(kind, "data_budget", {}).items()})
+        name = verb.configures or method_named(given, verb.positional)
+        if "," not in name:  # several have no options in common
+            kind = METHODS[name].config_class
+            parser.add_class_arguments(kind, "config")
+            if verb.learns == "data":
+                parser.set_defaults({f"config.{n}": v for n, v in getattr(kind, "data_budget", {}).items()})
     return parser
 
 
@@ -122,14 +124,13 @@ def described(function: Callable[..., int], parameter: str) -> str | None:
 
 
 def method_named(given: Sequence[str], positional: str) -> str:
-    """The method on the command line, whose configuration decides the other arguments."""
+    """The method on the command line, whose configuration decides the other arguments; several with commas."""
     if positional == "method":
         return next((word for word in given[given.index("ablate") + 1 :] if not word.startswith("-")), DEFAULT_METHOD)
     for word, following in zip(given, [*given[1:], ""], strict=True):
-        if word == "--method":
-            return following
-        if word.startswith("--method="):
-            return word.partition("=")[2]
+        option, equals, value = word.partition("=")
+        if option in ("--method", "--methods"):
+            return value if equals else following
     return DEFAULT_METHOD
 
 

@@ -1,82 +1,103 @@
 """Compare methods over seeds on one dataset: one table, every selection, remade by one command."""
 
-import csv
-import io
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
+from wsvad.datasets.categories import names_of
 from wsvad.datasets.dataset import Dataset
 from wsvad.datasets.open import open_dataset
 from wsvad.datasets.prepare import prepare, without
 from wsvad.datasets.toy import make_toy
-from wsvad.errors import WsvadError
+from wsvad.errors import UsageError, WsvadError
+from wsvad.evaluation.certainty import Resampled, against, intervals, resample
 from wsvad.evaluation.experiment import Experiment, training_progress
+from wsvad.evaluation.leaderboard import Leaderboard, as_csv, as_markdown
+from wsvad.evaluation.leaderboard_page import as_page
 from wsvad.evaluation.protocol import Protocol
-from wsvad.evaluation.table import with_spread
+from wsvad.evaluation.published import published
+from wsvad.evaluation.run_card import command, features_in_words, run_card
+from wsvad.evaluation.table import NAMES
 from wsvad.evaluation.totals import check_bags, introduce
+from wsvad.evaluation.totals import headline as headline_of
 from wsvad.features.source import released
 from wsvad.files import write_json, write_text
 
 TOY_VIDEOS = 96
 """Videos of the dataset `toy`."""
-COLUMNS = ("auc", "auc_abnormal", "auc_constant", "ap", "video_auc", "far")
-"""Metrics in the printed table; the files have all."""
-OF_CLASSES = ("map@0.1", "category_accuracy")
-"""Those beside them where a method gives class scores."""
 
 
 def run_bench(
     data: str,
     methods: Mapping[str, Any],
-    protocol: Protocol,
+    protocol: Protocol | Mapping[str, Protocol],
     *,
     streams: Mapping[str, str],
     features: Path | None = None,
     out: Path,
+    headline: str | None = None,
+    baseline: str | None = None,
     console: Console | None = None,
-) -> list[dict[str, Any]]:
-    """Fit every method on the same features and write `bench.json`, `bench.csv` and `bench.md` to `out`.
+) -> Leaderboard:
+    """Fit every method on the same features and write `bench.json`, `bench.csv`, `bench.md` and `bench.html` to `out`.
 
     Run again, it goes on where it was stopped.
 
     Args:
         data: a dataset (`open_dataset`), or `toy`.
         methods: name → configuration.
+        protocol: one for all, or one for each method.
         streams: stream → resolved encoder, for what the features folder lacks.
         features: by default in `out`; for `toy` in its own folder, where the exact streams are.
+        headline: the metric that methods are sorted by; by default the one that papers print for the dataset, or AUC.
+        baseline: the method that the others are compared with; by default the first.
 
-    Returns:
-        A row a method and selection: `data method streams selection metrics seconds parameters`.
+    Raises:
+        UsageError: there is no such metric or baseline.
     """
     console = console or Console(stderr=True)
-    dataset, features = open_data(data, streams, features, out, console)
-    encoders = {stream: encoder for stream, encoder in streams.items() if stream not in released(features)}
-    rows: list[dict[str, Any]] = []
+    baseline = baseline or next(iter(methods))
+    check_names(methods, headline, baseline)
+    dataset, place = open_data(data, streams, features, out, console)
+    encoders = {stream: encoder for stream, encoder in streams.items() if stream not in released(place)}
+    headline = headline or headline_of(dataset) or "auc"
+    rows: dict[str, list[dict[str, Any]]] = {}
+    cards, resampled = {}, {}
     for name, config in methods.items():
+        own = protocol if isinstance(protocol, Protocol) else protocol[name]
         with training_progress(console) as progress:
             experiment = Experiment(
-                dataset=dataset,
-                features=features,
-                name=name,
-                config=config,
-                protocol=protocol,
-                out=out / name,
-                encoders=encoders,
-                progress=progress,
-            )
+                dataset=dataset, features=place, name=name, config=config, protocol=own, out=out / name,
+                encoders=encoders, progress=progress,
+            )  # fmt: skip
             if dataset.benchmark and not rows:
                 for sentence in check_bags(dataset, experiment.test_bags):
                     console.print(sentence, highlight=False)
-            rows += rows_of(experiment.run().metrics, seconds=experiment.seconds())
-    write_json(out / "bench.json", {"rows": rows})
-    write_text(out / "bench.csv", as_csv(rows))
-    write_text(out / "bench.md", as_markdown(rows))
-    return rows
+            metrics = experiment.run().metrics
+        used = {stream: spec for stream, spec in streams.items() if stream in experiment.streams}
+        cards[name] = run_card(experiment, command(data, name, config, own, used, features, out))
+        rows[name] = rows_of(metrics, experiment.costs(), cards[name]["features"])
+        resampled[name] = resample(experiment.test_curves())
+    judge(rows, resampled, baseline)
+    board = Leaderboard(
+        data=dataset.name, headline=headline, baseline=baseline, rows=ranked(rows, headline), cards=cards,
+        videos=videos_of(dataset), published=published(dataset.benchmark),
+    )  # fmt: skip
+    write_board(out, board)
+    return board
+
+
+def check_names(methods: Mapping[str, Any], headline: str | None, baseline: str) -> None:
+    """Raises: UsageError, there is no such metric, or the baseline is none of the methods."""
+    if headline is not None and headline not in NAMES:
+        raise UsageError(f"--headline {headline}: no such metric; choose one of: {', '.join(NAMES)}")
+    if baseline not in methods:
+        raise UsageError(f"--against {baseline}: it is not among the methods; choose one of: {', '.join(methods)}")
 
 
 def open_data(
@@ -113,7 +134,14 @@ def toy_folder(console: Console) -> Path:
     return make_toy(cache / f"toy-{TOY_VIDEOS}", videos=TOY_VIDEOS, seed=0, console=console)
 
 
-def rows_of(metrics: dict[str, Any], seconds: float | None = None) -> list[dict[str, Any]]:
+def videos_of(dataset: Dataset) -> dict[str, int]:
+    """How many test videos show each category; a video with several counts for each."""
+    return dict(Counter(name for video in dataset.test if video.label for name in names_of(video.category)))
+
+
+def rows_of(
+    metrics: dict[str, Any], costs: Mapping[str, Any], passports: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
     """The rows that `metrics.json` gives, one a selection."""
     return [
         {
@@ -122,56 +150,41 @@ def rows_of(metrics: dict[str, Any], seconds: float | None = None) -> list[dict[
             "streams": metrics["streams"],
             "selection": selection,
             "metrics": values,
-            "seconds": seconds,
+            "seconds": costs["seconds"],
             "parameters": metrics["parameters"],
+            "features": features_in_words(passports),
+            "peak_memory": costs["peak_memory"],
         }
+        | ({"per_category": metrics["per_category"]} if selection == "last" else {})
         for selection, values in metrics["selection"].items()
     ]
 
 
-def columns(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
-    """The metrics that the printed table has."""
-    return (*COLUMNS, *(name for name in OF_CLASSES if any(name in row["metrics"] for row in rows)))
+def judge(rows: Mapping[str, Sequence[dict[str, Any]]], resampled: Mapping[str, Resampled], baseline: str) -> None:
+    """Add `intervals` and, but for the baseline itself, `against` to the rows of each method's last iteration: the only
+    ones whose scores are kept."""
+    for name, (last, *_) in rows.items():
+        last["intervals"] = intervals(resampled[name])
+        if name != baseline:
+            last["against"] = {"method": baseline, **against(resampled[name], resampled[baseline])}
 
 
-def cells(row: dict[str, Any], names: Sequence[str]) -> list[str]:
-    """A row as text: percent, mean ± standard deviation over seeds; a dash where the method has no such metric."""
-    values = [row["metrics"].get(name) for name in names]
-    texts = ["–" if value is None else with_spread(value) for value in values]
-    seeds = len(row["metrics"][COLUMNS[0]]["values"])
-    seconds = "–" if row["seconds"] is None else f"{row['seconds']:.0f}"
-    return [row["data"], row["method"], row["selection"].replace("_", " "), *texts, str(seeds), seconds]
+def ranked(rows: Mapping[str, Sequence[dict[str, Any]]], headline: str) -> list[dict[str, Any]]:
+    """The rows of all methods, the best method after the last iteration first; false alarms are better few."""
+
+    def place(name: str) -> float:
+        value = rows[name][0]["metrics"].get(headline, {}).get("mean")
+        if value is None or value != value:
+            return inf
+        return value if headline == "far" else -value
+
+    return [row for name in sorted(rows, key=place) for row in rows[name]]
 
 
-def lines(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
-    """Head and body of the table."""
-    names = columns(rows)
-    return [["data", "method", "selection", *names, "seeds", "seconds"], *(cells(row, names) for row in rows)]
-
-
-def as_table(rows: Sequence[dict[str, Any]]) -> Table:
-    """For the terminal."""
-    head, *body = lines(rows)
-    table = Table(*head)
-    for line in body:
-        table.add_row(*line)
-    return table
-
-
-def as_markdown(rows: Sequence[dict[str, Any]]) -> str:
-    """For a results page; percent, mean ± standard deviation over seeds."""
-    head, *body = lines(rows)
-    return "".join(f"| {' | '.join(line)} |\n" for line in [head, ["---"] * len(head), *body])
-
-
-def as_csv(rows: Sequence[dict[str, Any]]) -> str:
-    """For a spreadsheet: every metric of every seed on a line of its own."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(("data", "method", "streams", "selection", "metric", "seed", "value", "parameters"))
-    for row in rows:
-        for metric, spread in row["metrics"].items():
-            for number, value in enumerate(spread["values"]):
-                told = (row["data"], row["method"], "+".join(row["streams"]), row["selection"])
-                writer.writerow((*told, metric, number, "" if value != value else value, row["parameters"]))
-    return file.getvalue()
+def write_board(out: Path, board: Leaderboard) -> None:
+    """The table in every form."""
+    told = {"headline": board.headline, "baseline": board.baseline, "videos": board.videos}
+    write_json(out / "bench.json", {"rows": board.rows, "cards": board.cards, **told})
+    write_text(out / "bench.csv", as_csv(board.rows))
+    write_text(out / "bench.md", as_markdown(board))
+    write_text(out / "bench.html", as_page(board))

@@ -1,7 +1,10 @@
-"""What a method costs: weights, arithmetic, seconds."""
+"""What a method costs: weights, arithmetic, seconds, memory."""
 
 import copy
+import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -53,3 +56,26 @@ def example(method: Any, widths: dict[str, int], snippets: int) -> dict[str, tor
     """A random video of that length, with the streams that the method runs on."""
     generator = torch.Generator().manual_seed(0)
     return {name: torch.randn(1, snippets, widths[name], generator=generator) for name in method.runs_on}
+
+
+def forget_peak_memory(device: str = "cpu") -> None:
+    """Let `peak_memory` count from now on. Where the system cannot (it is not Linux), it counts from the start."""
+    if torch.device(device).type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory(device: str = "cpu") -> int:
+    """The most bytes that this process has held since: on the device, or in main memory, features and libraries
+    included."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    except (OSError, ValueError):
+        import resource  # which Windows lacks
+
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most if sys.platform == "darwin" else most * 1024

@@ -32,6 +32,7 @@ from wsvad.datasets.dataset import Bag, Dataset, LabelledVideo
 from wsvad.datasets.folder import hold_out
 from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.classes import evaluate_classes, score_classes
+from wsvad.evaluation.cost import forget_peak_memory, peak_memory
 from wsvad.evaluation.curves import Curve, evaluate, per_category
 from wsvad.evaluation.protocol import Protocol, under_budget
 from wsvad.evaluation.scores_file import write_scores
@@ -255,6 +256,7 @@ class Experiment:
         if (folder / "result.json").is_file():
             return read_json(folder / "result.json")
         started = time.perf_counter()
+        forget_peak_memory(self.protocol.device)
         selection = self.selection_fit(seed, folder)
         method = self.build(seed)
         kept: dict[str, np.ndarray] = {}
@@ -294,7 +296,8 @@ class Experiment:
             "parameters": sum(parameter.numel() for parameter in method.parameters()),
         }
         write_json(folder / "result.json", result)
-        write_json(folder / "timing.json", {"seconds": time.perf_counter() - started})
+        cost = {"seconds": time.perf_counter() - started, "peak_memory": peak_memory(self.protocol.device)}
+        write_json(folder / "timing.json", cost)
         (folder / "fit.checkpoint").unlink(missing_ok=True)
         (folder / "selection.checkpoint").unlink(missing_ok=True)
         return read_json(folder / "result.json")
@@ -385,9 +388,20 @@ class Experiment:
 
     # ------------------------------------------------------------------------------------------ results
 
-    def seconds(self) -> float:
-        """Time that the fits of all seeds took (since they were last taken up)."""
-        return sum(read_json(path)["seconds"] for path in self.out.glob("seed-*/timing.json"))
+    def costs(self) -> dict[str, Any]:
+        """`seconds` that the fits of all seeds took (since they were last taken up), and `peak_memory`, the most bytes
+        that one held; None where that was not measured."""
+        told = [read_json(path) for path in self.out.glob("seed-*/timing.json")]
+        most = max((each.get("peak_memory", 0) for each in told), default=0)
+        return {"seconds": sum(each["seconds"] for each in told), "peak_memory": most or None}
+
+    def test_curves(self) -> list[list[Curve]]:
+        """Each finished seed's scores of the test videos after the last iteration, beside the truth."""
+        kept = [read_json(self.out / f"seed-{seed}" / "result.json")["test_scores"] for seed in self.seeds]
+        return [
+            self.curves(self.dataset.test, self.test_bags, [np.asarray(scores[b.video]) for b in self.test_bags])
+            for scores in kept
+        ]
 
     def summary(self, results: list[dict[str, Any]]) -> dict[str, Any]:
         """`metrics.json` of all seeds."""

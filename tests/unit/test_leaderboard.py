@@ -1,0 +1,223 @@
+"""Leaderboards: intervals and p-values against loops, what remakes a row, order, published numbers."""
+
+import csv
+import json
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wsvad.cli import main
+from wsvad.datasets.benchmark import DATASETS
+from wsvad.errors import UsageError
+from wsvad.evaluation.bench import check_names, ranked
+from wsvad.evaluation.certainty import against, intervals, resample
+from wsvad.evaluation.cost import forget_peak_memory, peak_memory
+from wsvad.evaluation.curves import Curve, evaluate
+from wsvad.evaluation.leaderboard import Leaderboard, as_markdown
+from wsvad.evaluation.protocol import Protocol
+from wsvad.evaluation.published import published
+from wsvad.evaluation.run_card import command, default_config
+from wsvad.evaluation.table import NAMES
+from wsvad.features.store import Passport, StoredFeatures, feature_path, save
+from wsvad.metrics.bootstrap import draw
+
+SPECIFICATION = Path(__file__).parents[2].parent / "shared" / "reference" / "methods.md"
+BUDGET = ["--iterations", "6", "--segments", "4", "--bags", "3", "--points", "2", "--seeds", "2"]
+
+
+def curves(seed: int, signal: float = 1.0) -> list[Curve]:
+    """Twenty videos of one to nine snippets, half of them with abnormal frames, one of which nobody knows when."""
+    rng, lengths = np.random.default_rng(seed), np.random.default_rng(0).integers(1, 10, 20)
+    made = []
+    for number, length in enumerate(lengths):
+        positives = np.random.default_rng(number).integers(0, 17, length) * (number % 2)
+        score = np.round(rng.normal(size=length) + signal * positives / 8, 1)
+        made.append(
+            Curve(
+                video=f"v{number}", scores=score, lengths=np.full(length, 16), label=number % 2,
+                positives=None if number == 3 else positives, category="fight" if number % 2 else "normal",
+            )
+        )  # fmt: skip
+    return made
+
+
+def test_resamples_are_the_metrics_of_the_drawn_videos_averaged_over_seeds():
+    seeds = [curves(1), curves(2)]
+    found = resample(seeds)
+    known = [[curve for curve in each if curve.positives is not None] for each in seeds]
+    for row, times in enumerate(draw(19)[:30]):
+        drawn = [[curve for curve, n in zip(each, times, strict=True) for _ in range(n)] for each in known]
+        told = [evaluate(each) for each in drawn]
+        for metric in ("auc", "auc_abnormal", "ap"):
+            assert found[metric][row] == pytest.approx(np.mean([one[metric] for one in told]), nan_ok=True)
+    for metric, (low, high) in intervals(found).items():
+        assert low < np.mean([evaluate(each)[metric] for each in seeds]) < high
+
+
+def test_a_method_is_as_good_as_itself_and_better_than_noise():
+    good, same, noise = resample([curves(1)]), resample([curves(1)]), resample([curves(5, signal=0)])
+    for found in against(good, same).values():
+        assert (found["low"], found["high"], found["p"]) == (0, 0, 1)
+    told = against(good, noise)["auc"]
+    assert told["low"] > 0 and told["p"] < 0.01
+    assert against(noise, good)["auc"]["p"] == told["p"]
+
+
+def test_without_any_known_truth_there_is_no_interval():
+    assert resample([[curves(1)[3]]]) == {}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """Sixteen videos with features of one stream, and labels."""
+    folder, rng = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
+    rows = ["video,label,category,split"]
+    for number in range(16):
+        label, length = number % 2, 3 + number % 4
+        rows.append(f"v{number},{label},{('normal', 'fight')[label]},{'train' if number < 8 else 'test'}")
+        features = (rng.normal(size=(length, 5)) + label).astype(np.float32)
+        passport = Passport(encoder="made", width=5, frames=16 * length)
+        save(
+            feature_path(folder / "features", "rgb", f"v{number}"), StoredFeatures(features=features, passport=passport)
+        )
+    (folder / "labels.csv").write_text("\n".join(rows))
+    spans = [f"v{number},fight,0,32" for number in range(9, 16, 2)]
+    (folder / "intervals.csv").write_text("\n".join(["video,category,start_frame,end_frame", *spans]))
+    return folder
+
+
+def bench(data: Path, methods: str, out: Path, *more: str) -> None:
+    given = ["--data", str(data), "--features", str(data / "features"), "--methods", methods, "--out", str(out)]
+    assert main(["bench", *given, *BUDGET, *more]) == 0
+
+
+@pytest.fixture(scope="module")
+def made(data, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("bench")
+    bench(data, "mil,rtfm", out, "--headline", "far", "--against", "rtfm")
+    return out
+
+
+def test_the_files_hold_rows_intervals_costs_and_comparisons(made):
+    told = json.loads((made / "bench.json").read_text())
+    assert (told["headline"], told["baseline"], told["videos"]) == ("far", "rtfm", {"fight": 4})
+    order = [row["metrics"]["far"]["mean"] for row in told["rows"] if row["selection"] == "last"]
+    assert order == sorted(order)
+    for row in told["rows"]:
+        assert row["features"] == {"rgb": "made 5"}
+        assert row["peak_memory"] > 10_000_000
+        assert ("intervals" in row) == (row["selection"] == "last")
+        assert ("against" in row) == (row["selection"] == "last" and row["method"] == "mil")
+    with (made / "bench.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    old = ["data", "method", "streams", "selection", "metric", "seed", "value", "parameters"]
+    assert list(lines[0])[: len(old)] == old
+    first = next(row for row in told["rows"] if row["method"] == "mil")
+    kept = next(li for li in lines if (li["method"], li["selection"], li["metric"]) == ("mil", "last", "auc"))
+    assert [float(kept["low"]), float(kept["high"])] == first["intervals"]["auc"]
+    assert float(kept["value"]) == first["metrics"]["auc"]["values"][0]
+
+
+def test_the_command_of_a_card_remakes_the_row(data, made, tmp_path, capsys):
+    told = json.loads((made / "bench.json").read_text())
+    card = told["cards"]["mil"]
+    assert card["seeds"] == [0, 1] and card["iterations"] == {"train": 6}
+    assert card["features"]["rgb"]["encoder"] == "made" and set(card["versions"]) >= {"wsvad", "torch", "python"}
+    words = shlex.split(card["command"])
+    assert words[0] == "wsvad"
+    words[words.index("--out") + 1] = str(tmp_path / "again")
+    capsys.readouterr()
+    assert main([*words[1:], "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)["rows"]
+    assert [row["metrics"] for row in again] == [row["metrics"] for row in told["rows"] if row["method"] == "mil"]
+
+
+def test_run_again_nothing_is_fitted_again(data, made):
+    before = {path: path.stat().st_mtime_ns for path in made.glob("*/seed-*/*")}
+    page = (made / "bench.html").read_text()
+    bench(data, "mil,rtfm", made, "--headline", "far", "--against", "rtfm")
+    assert {path: path.stat().st_mtime_ns for path in made.glob("*/seed-*/*")} == before
+    assert (made / "bench.html").read_text() == page
+
+
+def test_a_command_says_what_is_not_the_default(tmp_path):
+    from wsvad.methods.dakd import DakdConfig
+    from wsvad.methods.pi_vad import PiVadConfig
+    from wsvad.methods.ur_dmu import UrDmuConfig
+
+    plain = Protocol(budget="data", normalise="standardise")
+    dakd = DakdConfig(backbones=("rgb", "motion"), test="native")
+    told = command("toy", "dakd", dakd, plain, {"rgb": "motion", "s": "motion"}, None, Path("out"))
+    assert told == (
+        """wsvad bench --data toy --methods dakd --config.backbones '["rgb", "motion"]' --rgb motion """
+        "--stream s=motion --out out"
+    )
+    nested = PiVadConfig(ur_dmu=UrDmuConfig(hidden=64), latent=8)
+    assert "--config.ur_dmu.hidden 64 --config.latent 8" in command("toy", "pi-vad", nested, plain, {}, None, Path("o"))
+    assert default_config("dakd").test == "native"
+
+
+def test_options_of_one_method_are_taken_and_of_several_refused(data, tmp_path, capsys):
+    bench(data, "mil", tmp_path / "a", "--config.hidden", "[8, 4]")
+    assert json.loads((tmp_path / "a" / "bench.json").read_text())["rows"][0]["parameters"] == 5 * 8 + 8 + 8 * 4 + 4 + 5
+    with pytest.raises(SystemExit) as stop:
+        main(["bench", "--data", str(data), "--methods", "mil,rtfm", "--config.hidden", "[8, 4]"])
+    assert stop.value.code == 2
+
+
+def test_wrong_names_are_told_before_any_work():
+    with pytest.raises(UsageError, match="--headline aux: no such metric; choose one of: auc"):
+        check_names({"mil": 0}, "aux", "mil")
+    with pytest.raises(UsageError, match="--against dakd: it is not among the methods; choose one of: mil"):
+        check_names({"mil": 0}, None, "dakd")
+
+
+def test_methods_without_the_headline_come_last():
+    values = {"a": {}, "b": {"map": {"mean": 0.2}}, "c": {"map": {"mean": 0.4}}}
+    rows = {name: [{"method": name, "metrics": metrics}] for name, metrics in values.items()}
+    assert [row["method"] for row in ranked(rows, "map")] == ["c", "b", "a"]
+
+
+# --------------------------------------------------------------------------------------------------------- published
+
+
+def test_published_numbers_are_of_known_datasets_and_metrics_and_have_a_source():
+    told = [one for name in DATASETS for one in published(name)]
+    text = (Path(__file__).parents[2] / "src/wsvad/evaluation/published.csv").read_text("utf-8")
+    assert sum(len(one.metrics) for one in told) == len(text.splitlines()) - 1  # none is of an unknown dataset
+    for one in told:
+        assert set(one.metrics) <= set(NAMES) and one.source and one.features
+        assert all(0.04 < value < 1 for value in one.metrics.values())
+    by_name = {(one.method, one.features): one.metrics for one in published("ucf-crime")}
+    assert by_name["UR-DMU", "I3D"] == pytest.approx({"auc": 0.8697, "auc_abnormal": 0.7081})
+    assert published(None) == published("toy") == []
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not SPECIFICATION.is_file(), reason="the specification is not beside the project")
+def test_every_published_number_stands_in_the_specification():
+    reported = SPECIFICATION.read_text("utf-8").partition("# PART IV")[2]
+    with (Path(__file__).parents[2] / "src/wsvad/evaluation/published.csv").open(encoding="utf-8") as file:
+        assert [line for line in csv.DictReader(file) if line["value"] not in reported] == []
+
+
+def test_published_numbers_stand_below_ours_with_their_source(made):
+    told = json.loads((made / "bench.json").read_text())
+    board = Leaderboard(
+        data="ucf-crime", headline="auc", baseline="rtfm", rows=told["rows"], published=published("ucf-crime")
+    )
+    text = as_markdown(board)
+    assert "| RTFM | I3D | 84.30 | 62.96 |" in text and "| π-VAD, table 1 |" in text
+    assert text.index("| GS-MoE |") < text.index("| π-VAD | I3D | 90.33") < text.index("| RTFM |")
+
+
+def test_memory_is_counted_from_the_last_time_it_was_forgotten():
+    forget_peak_memory()
+    before = peak_memory()
+    np.ones(30_000_000)  # 240 MB, let go at once
+    assert 200e6 < peak_memory() - before < 400e6
+    if Path("/proc/self/clear_refs").exists():
+        forget_peak_memory()
+        assert peak_memory() - before < 100e6
