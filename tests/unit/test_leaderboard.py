@@ -110,6 +110,10 @@ def test_the_files_hold_rows_intervals_costs_and_comparisons(made):
         assert row["peak_memory"] > 10_000_000
         assert ("intervals" in row) == (row["selection"] == "last")
         assert ("against" in row) == (row["selection"] == "last" and row["method"] == "mil")
+    better = next(row["against"]["auc"] for row in told["rows"] if "against" in row)
+    means = {row["method"]: row["metrics"]["auc"]["mean"] for row in told["rows"] if row["selection"] == "last"}
+    assert better["difference"] == pytest.approx(means["mil"] - means["rtfm"])
+    assert better["low"] <= better["difference"] <= better["high"] and 0 < better["p"] <= 1
     with (made / "bench.csv").open() as file:
         lines = list(csv.DictReader(file))
     old = ["data", "method", "streams", "selection", "metric", "seed", "value", "parameters"]

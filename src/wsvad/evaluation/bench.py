@@ -7,6 +7,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from wsvad.datasets.categories import names_of
@@ -165,8 +166,12 @@ def judge(rows: Mapping[str, Sequence[dict[str, Any]]], resampled: Mapping[str, 
     ones whose scores are kept."""
     for name, (last, *_) in rows.items():
         last["intervals"] = intervals(resampled[name])
-        if name != baseline:
-            last["against"] = {"method": baseline, **against(resampled[name], resampled[baseline])}
+        if name == baseline:
+            continue
+        last["against"] = {"method": baseline, **against(resampled[name], resampled[baseline])}
+        for metric in resampled[name]:
+            means = (row["metrics"][metric]["mean"] for row in (last, rows[baseline][0]))
+            last["against"][metric]["difference"] = float(np.subtract(*means))
 
 
 def ranked(rows: Mapping[str, Sequence[dict[str, Any]]], headline: str) -> list[dict[str, Any]]:

@@ -73,7 +73,7 @@ def cells(row: dict[str, Any], names: Sequence[str]) -> list[str]:
         row["selection"].replace("_", " "),
         *texts,
         bounds(row, certain(names[0])),
-        p_of(row, certain(names[0])),
+        compared(row, certain(names[0])),
         str(seeds),
         f"{row['seconds']:.0f}",
         "–" if row["peak_memory"] is None else f"{row['peak_memory'] / 1e6:,.0f}",
@@ -91,23 +91,23 @@ def bounds(row: dict[str, Any], metric: str) -> str:
     return "–" if low != low else f"{100 * low:.1f} to {100 * high:.1f}"
 
 
-def p_of(row: dict[str, Any], metric: str) -> str:
-    """The p-value against the baseline; a dash for the baseline itself."""
-    value = row.get("against", {}).get(metric, {}).get("p")
-    return "–" if value is None or value != value else f"{value:.3f}"
+def compared(row: dict[str, Any], metric: str) -> str:
+    """`+7.39, p 0.002`: the difference to the baseline in percent; a dash for the baseline itself."""
+    told = row.get("against", {}).get(metric)
+    return "–" if told is None or told["p"] != told["p"] else f"{100 * told['difference']:+.2f}, p {told['p']:.3f}"
 
 
-def lines(rows: Sequence[dict[str, Any]], headline: str = "auc") -> list[list[str]]:
+def lines(board: Leaderboard) -> list[list[str]]:
     """Head and body of the table."""
-    names = columns(rows, headline)
-    sure = certain(headline)
-    more = [f"95 % of {sure}", f"p in {sure}", "seeds", "seconds", "MB"]
-    return [["method", "features", "selection", *names, *more], *(cells(row, names) for row in rows)]
+    names = columns(board.rows, board.headline)
+    sure = certain(board.headline)
+    more = [f"95 % of {sure}", f"{sure} against {board.baseline}", "seeds", "seconds", "MB"]
+    return [["method", "features", "selection", *names, *more], *(cells(row, names) for row in board.rows)]
 
 
 def as_table(board: Leaderboard) -> Table:
     """For the terminal; features, time and memory are in the files."""
-    head, *body = lines(board.rows, board.headline)
+    head, *body = lines(board)
     shown = [i for i, name in enumerate(head) if name not in ("features", "seconds", "MB")]
     table = Table(*(head[i] for i in shown), title=f"{board.data}, %")
     for line in body:
@@ -117,7 +117,7 @@ def as_table(board: Leaderboard) -> Table:
 
 def as_markdown(board: Leaderboard) -> str:
     """For a results page: the table, what its columns are, published numbers beside it, and each method's command."""
-    parts = [_markdown(lines(board.rows, board.headline)), f"\n{board.legend}\n"]
+    parts = [_markdown(lines(board)), f"\n{board.legend}\n"]
     if board.published:
         parts.append(f"\nPublished, in percent, with their source:\n\n{_markdown(published_lines(board))}")
     commands = "".join(f"    {card['command']}\n" for card in board.cards.values())

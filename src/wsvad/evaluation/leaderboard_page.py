@@ -12,7 +12,7 @@ from importlib.resources import files as package_files
 from string import Template
 from typing import Any
 
-from wsvad.evaluation.leaderboard import Leaderboard, bounds, certain, columns, p_of
+from wsvad.evaluation.leaderboard import Leaderboard, bounds, certain, columns, compared
 from wsvad.evaluation.published import Published
 from wsvad.evaluation.table import NAMES, with_spread
 
@@ -52,7 +52,7 @@ def _table(board: Leaderboard) -> str:
         "selection": "Selection",
         names[0]: f"{names[0]} %",
         "interval": f"95 % of {sure}",
-        "p": f"p in {sure}",
+        "p": f"against {board.baseline}",
         **{name: f"{name} %" for name in names[1:]},
         "seconds": "Seconds",
         "memory": "MB",
@@ -89,7 +89,7 @@ def _ours(row: dict[str, Any], names: tuple[str, ...], sure: str) -> str:
     cells = [
         first,
         _cell(bounds(row, sure), low),
-        _cell(p_of(row, sure), row.get("against", {}).get(sure, {}).get("p")),
+        _cell(compared(row, sure), row.get("against", {}).get(sure, {}).get("p")),
         *others,
         _cell(f"{row['seconds']:.0f}", row["seconds"]),
         _cell("" if memory is None else f"{memory / 1e6:,.0f}", memory),
