@@ -170,11 +170,13 @@ def test_a_bench_has_class_metrics_where_a_method_has(run, videos, tmp_path, cap
     assert main([*command, *options, "--json"]) == 0
     rows = {(r["method"], r["selection"]): r["metrics"] for r in json.loads(capsys.readouterr().out)["rows"]}
     assert "map@0.1" not in rows["mil", "last"]
-    lines = (tmp_path / "bench.md").read_text().splitlines()
-    head, _, *body = ([cell.strip() for cell in line.split("|")[1:-1]] for line in lines)
+    page = (tmp_path / "bench.md").read_text()
+    first = page[page.index("| ") :].partition("\n\n")[0].splitlines()
+    head, _, *body = ([cell.strip() for cell in line.split("|")[1:-1]] for line in first)
     place = head.index("map@0.1")
     assert head[place + 1] == "category_accuracy"
-    printed = {line[1]: line[place] for line in body if line[2] == "last"}
+    method, selection = head.index("method"), head.index("selection")
+    printed = {line[method]: line[place] for line in body if line[selection] == "last"}
     value = rows["refinevad", "last"]["map@0.1"]
     assert printed == {"mil": "–", "refinevad": f"{100 * value['mean']:.2f} ± {100 * value['std']:.2f}"}
 
