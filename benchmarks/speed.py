@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 HERE = Path(__file__).parent
-PARTS = ("video", "loader", "networks", "inductors", "motar", "metrics")
+PARTS = ("video", "loader", "networks", "inductors", "students", "motar", "metrics")
 
 
 def main() -> None:
