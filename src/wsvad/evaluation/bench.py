@@ -80,7 +80,7 @@ def run_bench(
                 for sentence in check_bags(dataset, experiment.test_bags):
                     console.print(sentence, highlight=False)
             metrics = experiment.run().metrics
-        used = {stream: spec for stream, spec in streams.items() if stream in experiment.streams}
+        used = {stream: spec for stream, spec in encoders.items() if stream in experiment.streams}
         cards[name] = run_card(experiment, command(data, name, config, own, used, features, out))
         rows[name] = rows_of(metrics, experiment.costs(), cards[name]["features"])
         resampled[name] = resample(experiment.test_curves())
