@@ -171,6 +171,20 @@ def test_options_of_one_method_are_taken_and_of_several_refused(data, tmp_path, 
     assert stop.value.code == 2
 
 
+def test_a_row_on_released_features_says_so_and_its_command_names_no_encoder(data, tmp_path):
+    (tmp_path / "i3d").mkdir()
+    for number in range(16):
+        features = np.random.default_rng(number).normal(size=(3 + number % 4, 5)).astype(np.float32)
+        np.save(tmp_path / "i3d" / f"v{number}.npy", features)
+    place, out = f"rgb={tmp_path / 'i3d'}", tmp_path / "out"
+    given = ["--data", str(data), "--features", place, "--methods", "mil", "--rgb", "motion", "--out", str(out)]
+    assert main(["bench", *given, *BUDGET, "--seeds", "1"]) == 0
+    told = json.loads((out / "bench.json").read_text())
+    assert told["rows"][0]["features"] == {"rgb": "release 5"}
+    words = shlex.split(told["cards"]["mil"]["command"])
+    assert words[words.index("--features") + 1] == place and "--rgb" not in words
+
+
 def test_wrong_names_are_told_before_any_work():
     with pytest.raises(UsageError, match="--headline aux: no such metric; choose one of: auc"):
         check_names({"mil": 0}, "aux", "mil")
