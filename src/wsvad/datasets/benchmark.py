@@ -53,3 +53,5 @@ class Benchmark:
     """The metric that papers print."""
     per_category: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Videos of each category in training and test, where they are published."""
+    normal_is_event: bool = False
+    """VadCLIP's evaluator counts each normal video of this dataset as an event of the class "normal" (3.5)."""

@@ -34,6 +34,8 @@ class LabelledVideo:
     """F as annotated; None where only decoding can tell."""
     intervals: tuple[Interval, ...] | None = None
     """The truth, empty for a normal video; None where it is not known."""
+    events: tuple[Interval, ...] | None = None
+    """When each category happens, where that is annotated apart from `intervals` (XD-Violence): what mAP is about."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from wsvad.evaluation.curves import truth
 from wsvad.metrics.detection import ClassScores, detection_map, with_normal
 from wsvad.training.normalisation import Normalisation
 from wsvad.training.scoring import class_score_bags
-from wsvad.video.clock import snippet_lengths
+from wsvad.video.clock import SNIPPET, snippet_lengths
 
 Compat = Literal["vadclip"]
 NORMAL = "normal"
@@ -80,7 +80,7 @@ def beside_truth(
 
 
 def _truth(video: LabelledVideo, categories: Sequence[str], lengths: np.ndarray) -> tuple[Interval, ...] | None:
-    """What happens within the frames that were scored; None where when or what is not known.
+    """What happens when within the frames that were scored; None where one of the two is not known.
 
     An interval that is called "abnormal" shows what its video's label says. A method with one category knows that
     something is abnormal, not what: all intervals are of that category then.
@@ -88,7 +88,7 @@ def _truth(video: LabelledVideo, categories: Sequence[str], lengths: np.ndarray)
     if truth(video) is None:
         return None
     kept, frames = [], int(lengths.sum())
-    for interval in video.intervals or ():
+    for interval in (video.intervals if video.events is None else video.events) or ():
         names = [n for n in names_of(interval.category) if n != UNNAMED] or list(names_of(video.category))
         if len(categories) == 1:
             names = list(categories)
@@ -100,7 +100,7 @@ def _truth(video: LabelledVideo, categories: Sequence[str], lengths: np.ndarray)
 
 
 def evaluate_classes(
-    classes: Classes | None, compat: Compat | None = None
+    classes: Classes | None, compat: Compat | None = None, *, normal_is_event: bool = False
 ) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
     """Metrics of a results table, as fractions, and the average precision of each category; both empty for None.
 
@@ -111,6 +111,8 @@ def evaluate_classes(
 
     Args:
         compat: mAP with the quirks of VadCLIP's evaluator, whose list of categories ends with "normal".
+        normal_is_event: with `compat`, a normal video is a true event of "normal" as long as its snippets; otherwise
+            nothing is, and that category has an AP of 0 (see `Benchmark`).
     """
     if classes is None:
         return {}, {}
@@ -118,7 +120,12 @@ def evaluate_classes(
     if compat:
         names = (*names, NORMAL)
         videos = tuple(
-            ClassScores(scores=np.column_stack([v.scores, n]), lengths=v.lengths, truth=v.truth, video=v.video)
+            ClassScores(
+                scores=np.column_stack([v.scores, n]),
+                lengths=v.lengths,
+                truth=v.truth or (_all_normal(v) if normal_is_event else ()),
+                video=v.video,
+            )
             for v, n in zip(videos, classes.normal, strict=True)
         )
     found = detection_map(videos, names, compat=compat)
@@ -132,6 +139,10 @@ def evaluate_classes(
         if not np.isnan(found.ap[:, column]).all()
     }
     return metrics, by_category if classes.known > 1 else {}
+
+
+def _all_normal(video: ClassScores) -> tuple[Interval, ...]:
+    return (Interval(start=0, end=SNIPPET * len(video.lengths), category=NORMAL),)
 
 
 def category_accuracy(classes: Classes) -> float:

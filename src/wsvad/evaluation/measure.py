@@ -5,6 +5,7 @@ from pathlib import Path
 
 from wsvad.datasets.bags import load_bags
 from wsvad.datasets.dataset import Dataset
+from wsvad.datasets.open import benchmark_of
 from wsvad.errors import UsageError
 from wsvad.evaluation.classes import Classes, Compat, evaluate_classes, score_classes
 from wsvad.evaluation.curves import Curve, evaluate, per_category
@@ -75,7 +76,9 @@ def _measured(
 ) -> Measured:
     if compat and classes is None:
         raise UsageError(f"{what}: --compat {compat} is about mAP, which needs class scores, and there are none")
-    metrics, by_category = evaluate_classes(classes, compat)
+    benchmark = benchmark_of(dataset) if dataset else None
+    normal_is_event = benchmark is not None and benchmark.normal_is_event
+    metrics, by_category = evaluate_classes(classes, compat, normal_is_event=normal_is_event)
     return Measured(
         metrics=evaluate(curves) | metrics,
         per_category=per_category(curves),
