@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ import trees
 
 from wsvad.cli import main
 from wsvad.datasets.benchmark import DATASETS
+from wsvad.datasets.official import read_list
 from wsvad.datasets.open import open_dataset
 from wsvad.errors import UsageError, WsvadError
+from wsvad.evaluation.measure import measure
 from wsvad.evaluation.scores_file import curves_from_scores_file, write_scores
 from wsvad.evaluation.totals import check_totals, introduce
 from wsvad.methods.mil import Mil
@@ -146,6 +149,44 @@ def test_xd_violence_has_several_categories_in_a_video_and_papers_print_its_ap(t
     assert DATASETS["xd-violence"].headline == "ap"
 
 
+def test_events_of_xd_violence_are_of_one_category_each_where_that_is_annotated(tree, tmp_path):
+    """Frame metrics keep the truth of annotations.txt; mAP takes the events, as in VadCLIP's list folder."""
+    name, other = "Bad.Boys.1995__#01-11-55_01-12-40_label_G-B2-B6", "v=DD3jfKr8e-k__#1_label_B4-0-0"
+    (tmp_path / "xd_CLIP_rgbtest.csv").write_text(f"path,label\n/x/{name}__0.npy,G-B2-B6\n/x/{other}__0.npy,B4-0-0\n")
+    (tmp_path / "annotations.txt").write_text(f"{name} 157 180 185 360\n{other} 0 2400\n")
+    (tmp_path / "annotations_multiclasses.txt").write_text(f"{name}.mp4 B2 157 180 G 185  244 B6 240 360\n")
+    first, second = open_dataset(tmp_path, need_training=False).test
+    assert [(i.start, i.end, i.category) for i in first.events] == [
+        (157, 180, "shooting"), (185, 244, "explosion"), (240, 360, "car accident"),
+    ]  # fmt: skip
+    assert [(i.start, i.end) for i in first.intervals] == [(157, 180), (185, 360)]
+    assert second.events is None  # one label: its intervals say as much
+    for text, says in (
+        (f"{name} B2 157 180 X 1 2", "line 1: .* is not 'file B1 s1 e1 G s2 e2"),
+        (f"{name} B2 157", "line 1: .* is not 'file B1 s1 e1 G s2 e2"),
+        (f"{other} B4 0 2400", f"{name} of annotations.txt is missing"),
+    ):
+        (tmp_path / "annotations_multiclasses.txt").write_text(text)
+        with pytest.raises(WsvadError, match=rf"annotations_multiclasses.txt.* ?{says}"):
+            open_dataset(tmp_path, need_training=False)
+
+
+def test_vadclip_counts_normal_videos_of_xd_violence_but_not_of_ucf_crime(tmp_path):
+    """Two videos, perfectly told apart: "normal" has an AP of 1 there, as its truth is the whole video (3.5)."""
+    (tmp_path / "xd_CLIP_rgbtest.csv").write_text("path,label\nv=a_label_B1-0-0__0.npy,B1\nv=b_label_A__0.npy,A\n")
+    (tmp_path / "annotations.txt").write_text("v=a_label_B1-0-0 16 32\n")
+    fighting = {"v=a_label_B1-0-0": [0, 1, 0], "v=b_label_A": [0, 0, 0]}
+    normal = {"v=a_label_B1-0-0": [0.1, 0, 0.1], "v=b_label_A": [1, 1, 0]}
+    classes = {name: np.repeat(np.column_stack([fighting[name], normal[name]]), 16, axis=0) for name in fighting}
+    frames = {name: np.zeros(48, np.float32) for name in fighting}
+    write_scores(tmp_path / "scores.npz", frames, classes=(["fighting", "normal"], classes))
+    dataset = open_dataset(f"xd-violence:{tmp_path}", need_training=False)
+    found = measure(tmp_path / "scores.npz", dataset, None, "vadclip").metrics
+    assert found["map@0.5"] == pytest.approx((1 + 1) / 2)
+    found = measure(tmp_path / "scores.npz", replace(dataset, benchmark="ucf-crime"), None, "vadclip").metrics
+    assert found["map@0.5"] == pytest.approx((1 + 0) / 2)
+
+
 PED2 = """% a comment with gt_frame = [1:2]
 TestVideoFile = {};
 """ + "".join(
@@ -267,6 +308,7 @@ BROKEN = {
             ("Abuse001_x264.mp4  Abuse  -1  -1  -1  -1", "abnormal test video Abuse001_x264 has no interval"),
             ("Abuse001_x264.mp4  Abuse  1  9\nAbuse001_x264.mp4  Abuse  1  9", "is in the test list twice"),
             ("Abuse101_x264.mp4  Abuse  1  9", "Abuse101_x264 is in both splits"),
+            ("\n", "the file is empty; copy the official one"),
         ],
         "Anomaly_Train.txt": [("\n", "the list is empty")],
         "frames.csv": [("video,frames\nAbuse001_x264,x", r"line 2: 'Abuse001_x264,x' is not video,frames")],
@@ -322,6 +364,42 @@ def test_two_sources_of_frame_counts_that_differ_name_the_video(tree, tmp_path):
         trees.write_frames(folder, {video: (truth[video][0] - 1, [])})
         with pytest.raises(WsvadError, match=rf"frames.csv: {video} has \d+ frames here but {truth[video][0]} in"):
             open_dataset(folder)
+
+
+def test_a_folder_with_files_of_several_datasets_is_asked_which(tree, tmp_path):
+    """As the list folders of VadCLIP, UR-DMU and TEVAD are; and labels beside the folder are another dataset's."""
+    for name in ("ucf-crime", "xd-violence"):
+        for path in (tree(name)[0] / "data").iterdir():
+            if path.name != "frames.csv":
+                (tmp_path / "list").mkdir(exist_ok=True)
+                (tmp_path / "list" / path.name).symlink_to(path)
+    with pytest.raises(UsageError, match=r"official files of ucf-crime and xd-violence are here; say which, as in ucf"):
+        open_dataset(tmp_path / "list")
+    (tmp_path / "labels.csv").write_text("video,label\na,0\nb,1\nc,0\nd,1\n")
+    assert len(open_dataset(f"xd-violence:{tmp_path / 'list'}").test) == 800
+    assert len(open_dataset(f"ucf-crime:{tmp_path / 'list'}").test) == 290
+
+
+def test_lists_of_other_machines_and_spreadsheets(tmp_path):
+    """Quotes, commas and spaces in paths, any case of endings, carriage returns, a byte order mark, columns behind."""
+    path = tmp_path / "list.csv"
+    path.write_bytes('\ufeffpath,label\r\n"/x/Ein, Film__0.npy",B1\r\n/x/Zwei, Filme__1.NPY,A\r\n'.encode())
+    assert read_list(path) == ["Ein, Film", "Zwei, Filme"]
+    path = tmp_path / "list.list"
+    path.write_bytes("D:\\My Videos\\Größe 1_x264.MP4 12 1\r\nplain 7\n/x/a b__3.npy,4\n".encode())
+    assert read_list(path) == ["Größe 1_x264", "plain", "a b"]
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(WsvadError, match=r"list.list: not a UTF-8 text file .*; copy the official one"):
+        read_list(path)
+
+
+def test_a_video_with_two_frame_counts_is_named(tree, tmp_path):
+    for path in (tree("ucf-crime")[0] / "data").iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    with (tmp_path / "frames.csv").open("a") as file:
+        file.write("Abuse001_x264.mp4,7\n")
+    with pytest.raises(WsvadError, match=r"frames.csv line 292: Abuse001_x264.mp4 has \d+ frames further up"):
+        open_dataset(tmp_path)
 
 
 def test_a_missing_class_is_told_by_its_number_of_videos(tree, tmp_path):

@@ -120,9 +120,23 @@ def test_lists_of_vadclip_are_followed_from_another_machine(tmp_path, given):
             loaded(place, "Abuse001_x264")
 
 
+def test_lists_of_windows_and_other_text_in_the_folder(tmp_path):
+    put(tmp_path / "far" / "UCF" / "a__0.npy", random(4, 3))
+    (tmp_path / "near").mkdir()
+    (tmp_path / "near" / "ucf.list").write_text("E:\\data\\UCF\\a__0.npy\n")
+    (tmp_path / "near" / "notes.txt").write_bytes(b"caf\xe9 x.npy\n")
+    (tmp_path / "near" / "UCF").symlink_to(tmp_path / "far" / "UCF")
+    place = Path(f"rgb={tmp_path / 'near' / 'ucf.list'}")
+    assert loaded(place, "a")[0]["rgb"].shape == (4, 3)
+    assert loaded(tmp_path / "near", "a")[0]["rgb"].shape == (4, 3)  # and behind a link
+
+
 def test_names_with_an_ending_or_a_folder_find_their_features(tmp_path):
     put(tmp_path / "a.npy", random(4, 3))
-    assert loaded(tmp_path, "fight/a.mp4")[0]["rgb"].shape == (4, 3)
+    put(tmp_path / "b.npy", random(4, 3))
+    (tmp_path / "b.npy").rename(tmp_path / "b.NPY")
+    for name in ("fight/a.mp4", "a.MP4", "b"):
+        assert loaded(tmp_path, name)[0]["rgb"].shape == (4, 3)
 
 
 def test_precision_is_kept_at_16_bits_and_brought_down_to_32(tmp_path):

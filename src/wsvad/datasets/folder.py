@@ -107,8 +107,8 @@ def unlabelled_videos(folder: Path) -> list[tuple[str, Path]]:
 
 
 def has_labels(folder: Path) -> bool:
-    """Whether labels.csv, or train.csv and test.csv, are in a folder."""
-    return bool(_find_labels(folder))
+    """Whether labels.csv, or train.csv and test.csv, are in a folder itself."""
+    return any(table.parent == folder for table in _find_labels(folder))
 
 
 # ------------------------------------------------------------------------------------------------- labels
@@ -213,7 +213,10 @@ def _folders_as_labels(root: Path) -> list[LabelledVideo]:
         label = int(category != "normal")
         videos.append(LabelledVideo(name=name.as_posix(), label=label, category=category, split="train", path=path))
     if not videos:
-        raise WsvadError(f"{root}: no labels.csv and no videos here")
+        raise WsvadError(
+            f"{root}: no labels.csv and no videos here, nor the official files of a published dataset; 'wsvad "
+            "datasets' says which those are"
+        )
     return videos
 
 

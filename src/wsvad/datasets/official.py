@@ -9,11 +9,10 @@ from pathlib import Path
 from wsvad.datasets.dataset import Interval, LabelledVideo
 from wsvad.errors import WsvadError
 
-PLACES = ("", "list", "lists", "annotations", "annotation", "split", "splits", "Test")
+PLACES = ("", "list", "lists", "annotations", "annotation", "split", "splits", "Test", "testing")
 """Folders below the dataset's in which official repositories keep their lists."""
 ENDINGS = re.compile(r"(\.(npy|npz|mp4|avi|txt)|__vggish|_(i3d|s3d|c3d|clip|emb))$", re.IGNORECASE)
 CROP = re.compile(r"__\d$")
-SINGLE_CROP = re.compile(r"_\d$")
 
 
 def find(folder: Path, *patterns: str) -> Path | None:
@@ -43,30 +42,33 @@ def lines(path: Path) -> Iterable[tuple[str, str]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (UnicodeDecodeError, OSError) as error:
-        raise WsvadError(f"{path}: not a text file ({error})") from None
+        raise WsvadError(f"{path}: not a UTF-8 text file ({error}); copy the official one") from None
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip():
             yield f"{path} line {number}", line.strip()
 
 
-def video_name(path: str, *, single: bool = False) -> str:
+def video_name(path: str) -> str:
     """A video's name from the path of a file of it: no folder, ending, backbone or crop.
 
     `…/Abuse/Abuse001_x264__7.npy`, `Abuse001_x264_i3d.npy` and `Abuse/Abuse001_x264.mp4` are all `Abuse001_x264`.
-
-    Args:
-        single: crops are marked by one underscore (`01_0015_7.npy`) as well as by two.
     """
     name = path.replace("\\", "/").rpartition("/")[2]
     while shorter := ENDINGS.sub("", name):
         if shorter == name:
             break
         name = shorter
-    name = CROP.sub("", name)
-    return SINGLE_CROP.sub("", name) if single else name
+    return CROP.sub("", name)
 
 
-def read_list(path: Path, *, single: bool = False) -> list[str]:
+def listed_file(line: str) -> str:
+    """The path in a line of a list. It may hold spaces, and columns may stand behind it: it ends with the file's ending
+    where it has one."""
+    found = re.match(r".*\.(npy|npz|mp4|avi)(?=\s|,|$)", line, re.IGNORECASE)
+    return found[0] if found else re.split(r"[\s,]", line)[0]
+
+
+def read_list(path: Path) -> list[str]:
     """Names of the videos of a list of files, each once, in the list's order.
 
     The list has a path a line, perhaps with columns behind it, or is VadCLIP's CSV (`path,label`).
@@ -75,13 +77,12 @@ def read_list(path: Path, *, single: bool = False) -> list[str]:
         WsvadError: the list is empty.
     """
     if path.suffix.lower() == ".csv":
-        files = [line.rpartition(",")[0] or line for _, line in lines(path)]
+        cells = [next(csv.reader([line])) for _, line in lines(path)]
+        files = [",".join(row[:-1]) or row[0] for row in cells]  # the label is the last one; a path may hold commas
         files = files[1:] if files and files[0].lower() in ("path", "video", "file") else files
     else:
-        # A path may hold spaces, and columns may stand behind it: it ends with the file's ending where it has one.
-        found = [(line, re.match(r".*\.(npy|npz|mp4|avi)(?=\s|,|$)", line)) for _, line in lines(path)]
-        files = [match[0] if match else re.split(r"[\s,]", line)[0] for line, match in found]
-    names = list(dict.fromkeys(video_name(file, single=single) for file in files))
+        files = [listed_file(line) for _, line in lines(path)]
+    names = list(dict.fromkeys(video_name(file) for file in files))
     if not names:
         raise WsvadError(f"{path}: the list is empty; copy the official one")
     return names
@@ -96,12 +97,13 @@ def frame_counts(folder: Path) -> dict[str, int]:
     path = find(folder, "frames.csv")
     counts: dict[str, int] = {}
     for number, (place, line) in enumerate(lines(path)) if path else ():
-        name, _, frames = (part.strip() for part in line.rpartition(","))
+        name, _, frames = (part.strip(' "') for part in line.rpartition(","))
         if number == 0 and not frames.isdigit():
             continue
         if not name or not frames.isdigit() or int(frames) < 1:
             raise WsvadError(f"{place}: '{line}' is not video,frames with a whole number above 0")
-        counts[video_name(name)] = int(frames)
+        if counts.setdefault(video_name(name), int(frames)) != int(frames):
+            raise WsvadError(f"{place}: {name} has {counts[video_name(name)]} frames further up; keep one of the two")
     return counts
 
 

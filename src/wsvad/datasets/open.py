@@ -65,12 +65,16 @@ def folder_of(data: Path | str) -> Path:
 
 
 def recognise(folder: Path) -> Benchmark | None:
-    """The published dataset whose official files are in a folder."""
-    for name in DATASETS:
-        benchmark = DATASETS[name]
-        if find(folder, *benchmark.marks):
-            return benchmark
-    return None
+    """The published dataset whose official files are in a folder.
+
+    Raises:
+        UsageError: those of several are there, as in the list folders of public code.
+    """
+    found: list[Benchmark] = [DATASETS[name] for name in DATASETS if find(folder, *DATASETS[name].marks)]
+    if len(found) > 1:
+        names = " and ".join(benchmark.name for benchmark in found)
+        raise UsageError(f"{folder}: official files of {names} are here; say which, as in {found[0].name}:{folder}")
+    return found[0] if found else None
 
 
 def benchmark_of(dataset: Dataset) -> Benchmark | None:

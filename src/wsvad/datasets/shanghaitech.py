@@ -19,7 +19,17 @@ import numpy as np
 
 from wsvad.datasets.benchmark import Benchmark, Totals
 from wsvad.datasets.dataset import Interval, LabelledVideo
-from wsvad.datasets.official import agree, check_lists, find, frame_counts, lines, require, runs, video_name
+from wsvad.datasets.official import (
+    agree,
+    check_lists,
+    find,
+    frame_counts,
+    lines,
+    listed_file,
+    require,
+    runs,
+    video_name,
+)
 from wsvad.errors import WsvadError
 from wsvad.video.clock import SNIPPET
 
@@ -57,12 +67,13 @@ def read_names(path: Path) -> dict[str, int | None]:
     """Videos of a list with their frames where it tells them: `name frames label …`, or a path of a feature file."""
     names: dict[str, int | None] = {}
     for place, line in lines(path):
-        words = re.split(r"[\s,]+", line)
-        found = NAME.match(video_name(words[0]))
+        file = listed_file(line)
+        columns = re.split(r"[\s,]+", line.removeprefix(file).strip(" \t,"))
+        found = NAME.match(video_name(file))
         if found is None:
-            raise WsvadError(f"{place}: '{words[0]}' is not a video such as 01_0014; copy the official list")
-        told = len(words) >= 3 and words[1].isdigit() and int(words[1]) > 1
-        names.setdefault(found[0], int(words[1]) if told else None)
+            raise WsvadError(f"{place}: '{file}' is not a video such as 01_0014; copy the official list")
+        told = len(columns) >= 2 and columns[0].isdigit() and int(columns[0]) > 1
+        names.setdefault(found[0], int(columns[0]) if told else None)
     return names
 
 

@@ -62,6 +62,8 @@ def read_annotation(path: Path, frames: dict[str, int]) -> list[LabelledVideo]:
                 intervals=intervals,
             )
         )
+    if not videos:
+        raise WsvadError(f"{path}: the file is empty; copy the official one")
     return videos
 
 

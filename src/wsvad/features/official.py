@@ -11,6 +11,7 @@ They may lie in folders below (`train/`, `Abuse/`), or be named by lists (`path,
 the others) whose paths are looked for as they stand, and then below the list's folder. Nothing is unpickled.
 """
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -34,21 +35,30 @@ UNKNOWN_TAIL = "unknown"
 
 def holds_arrays(folder: Path) -> bool:
     """Whether a folder has `.npy` files in it or below, or a list of some, and none of our own feature files."""
-    first = next((path for path in folder.rglob("*") if path.suffix in (".npy", ".safetensors")), None)
-    return first.suffix == ".npy" if first else any(listed_arrays(folder))
+    first = next(files_below(folder, ".npy", ".safetensors"), None)
+    return first.suffix.lower() == ".npy" if first else any(listed_arrays(folder))
+
+
+def files_below(folder: Path, *endings: str) -> Iterator[Path]:
+    """Files with one of these endings, in a folder and below; also behind links, by which releases are often put
+    together (`Path.rglob` stops at them)."""
+    for place, folders, names in os.walk(folder, followlinks=True):
+        folders.sort()
+        yield from (Path(place, name) for name in sorted(names) if name.lower().endswith(endings))
 
 
 def listed_arrays(folder: Path) -> Iterator[str]:
-    """Paths of `.npy` files as the lists in a folder (or the list that is given) have them."""
-    lists = [folder] if folder.is_file() else [path for path in sorted(folder.iterdir()) if path.suffix in LISTS]
+    """Paths of `.npy` files as the lists in a folder (or the list that is given) have them, with `/` between parts."""
+    lists = [folder] if folder.is_file() else [p for p in sorted(folder.iterdir()) if p.suffix.lower() in LISTS]
     for path in lists:
         try:
-            text = path.read_text(encoding="utf-8-sig")
+            # What merely lies in a folder may be any text, and names no file then.
+            text = path.read_text(encoding="utf-8-sig", errors="strict" if path == folder else "replace")
         except (UnicodeDecodeError, OSError) as error:
             raise WsvadError(f"{path}: not a list of feature files ({error})") from None
         for line in text.splitlines():
-            if found := re.match(r"\s*\"?(.+?\.npy)\b", line):
-                yield found[1]
+            if found := re.match(r"\s*\"?(.+?\.npy)\b", line, re.IGNORECASE):
+                yield found[1].replace("\\", "/")
 
 
 def read_array(path: Path) -> np.ndarray:
@@ -80,7 +90,7 @@ class OfficialStream:
         found: dict[str, list[Path]] = defaultdict(list)
         root = self.place.parent if self.place.is_file() else self.place
         if self.place.is_dir():
-            for path in sorted(self.place.rglob("*.npy")):
+            for path in files_below(self.place, ".npy"):
                 found[path.stem].append(path)
         for text in listed_arrays(self.place):
             if Path(text).stem in found and self.place.is_dir():
@@ -102,7 +112,7 @@ class OfficialStream:
 
     def stems(self, video: str) -> list[str]:
         """The names of a video's files, without ending, in the order of its crops."""
-        bare = re.sub(r"\.(mp4|avi|mkv|mov)$", "", video)
+        bare = re.sub(r"\.(mp4|avi|mkv|mov)$", "", video, flags=re.IGNORECASE)
         for name in dict.fromkeys((video, bare, Path(bare).name)):
             for stem in (f"{name}{ending}" for ending in ENDINGS):
                 if stem in self.files:

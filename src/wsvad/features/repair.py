@@ -34,7 +34,7 @@ def repair(looks: Sequence[Look], layout: Layout, findings: Sequence[Finding], p
         raise WsvadError(f"{out}: there is something in it already; name a new folder")
     todo = [finding for finding in findings if finding.repair]
     for look in looks:
-        if any(path.suffix != ".npy" for path in look.paths):
+        if any(path.suffix.lower() != ".npy" for path in look.paths):
             raise WsvadError(f"{look.paths[0]}: only released .npy files are mended; extract this one again")
         kept = _mended(look, layout, todo)
         for path, array in zip(look.paths, kept, strict=True):
