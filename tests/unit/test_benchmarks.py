@@ -16,7 +16,7 @@ from wsvad.datasets.official import read_list
 from wsvad.datasets.open import open_dataset
 from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.measure import measure
-from wsvad.evaluation.scores_file import curves_from_scores_file, write_scores
+from wsvad.evaluation.scores_file import curves_from_scores_file, read_scores, write_scores
 from wsvad.evaluation.totals import check_totals, introduce
 from wsvad.methods.mil import Mil
 from wsvad.training.normalisation import Normalisation
@@ -122,7 +122,7 @@ def test_without_frame_counts_a_length_that_is_no_whole_snippet_is_named(tree, t
     scores = scores_of(truth, lambda frames: frames // 16 * 16)
     scores["Arson003_x264"] = scores["Arson003_x264"][1:]
     write_scores(tmp_path / "scores.npz", scores)
-    told = check_totals(dataset, curves_from_scores_file(tmp_path / "scores.npz", dataset))[0]
+    told = check_totals(dataset, curves_from_scores_file(read_scores(tmp_path / "scores.npz"), dataset))[0]
     assert "first video that differs: Arson003_x264" in told
 
 

@@ -166,7 +166,7 @@ def test_class_scores_come_back_from_their_file(tmp_path):
     assert all((back[name].class_score == of[name]).all() for name in of)
     assert {video.categories for video in back.values()} == {KINDS}
     dataset = Dataset(name="d", videos=(listed("a", "fight", [(0, 16, "fight")]), listed("b")))
-    classes = classes_from_scores_file(tmp_path / "s.npz", dataset)
+    classes = classes_from_scores_file(read_scores(tmp_path / "s.npz"), dataset)
     assert [video.lengths.tolist() for video in classes.videos] == [[16, 10], [32]]
     assert measure(tmp_path / "s.npz", dataset, None).metrics["map@0.5"] == 1
     assert measure(tmp_path / "s.npz", dataset, None, "vadclip").metrics["map@0.5"] == pytest.approx(1 / 3)

@@ -183,9 +183,9 @@ def test_scores_file_round_trip(tmp_path, videos):
         np.testing.assert_array_equal(read[curve.video].score, curve.frame_scores)
         np.testing.assert_array_equal(read[curve.video].label, label[number == i])
         assert read[curve.video].score.dtype == np.float32
-    assert evaluate(curves_from_scores_file(path)) == pytest.approx(evaluate(curves), abs=1e-12)
+    assert evaluate(curves_from_scores_file(read_scores(path))) == pytest.approx(evaluate(curves), abs=1e-12)
     dataset = Dataset(name="seven", videos=tuple(video for video, _, _ in videos))
-    with_categories = curves_from_scores_file(path, dataset)
+    with_categories = curves_from_scores_file(read_scores(path), dataset)
     assert per_category(with_categories) == pytest.approx(per_category(curves), abs=1e-12, nan_ok=True)
     assert [path.name for path in path.parent.iterdir()] == ["scores.npz"]
 
@@ -197,11 +197,11 @@ def test_truth_comes_from_the_dataset_then_from_the_file(tmp_path):
     b = listed("b", frames=16)
     known = Dataset(name="d", videos=(listed("a", (3, 7), frames=30), b))
     unknown = Dataset(name="d", videos=(listed("a", label=1, known=False), b))
-    assert [curve.abnormal_frames for curve in curves_from_scores_file(path, known)] == [4, 0]
-    assert [curve.abnormal_frames for curve in curves_from_scores_file(path, unknown)] == [8, 0]
+    assert [curve.abnormal_frames for curve in curves_from_scores_file(read_scores(path), known)] == [4, 0]
+    assert [curve.abnormal_frames for curve in curves_from_scores_file(read_scores(path), unknown)] == [8, 0]
     write_scores(path, {"a": np.linspace(0, 1, 20), "b": np.zeros(16)})
-    assert curves_from_scores_file(path, unknown)[0].positives is None
-    assert curves_from_scores_file(path)[0].label is None
+    assert curves_from_scores_file(read_scores(path), unknown)[0].positives is None
+    assert curves_from_scores_file(read_scores(path))[0].label is None
 
 
 def test_dataset_and_file_must_agree(tmp_path):
@@ -209,11 +209,11 @@ def test_dataset_and_file_must_agree(tmp_path):
     write_scores(path, {"a": np.zeros(20), "b": np.zeros(20)})
     a, b, c = listed("a", frames=20), listed("b", frames=37), listed("c")
     with pytest.raises(WsvadError, match="b: scored over 20 frames but annotated over 37"):
-        curves_from_scores_file(path, Dataset(name="d", videos=(a, b)))
+        curves_from_scores_file(read_scores(path), Dataset(name="d", videos=(a, b)))
     with pytest.raises(WsvadError, match="no scores for 1 of the 3 test videos of d, first 'c'"):
-        curves_from_scores_file(path, Dataset(name="d", videos=(a, b, c)))
+        curves_from_scores_file(read_scores(path), Dataset(name="d", videos=(a, b, c)))
     with pytest.raises(WsvadError, match="'b' is not a test video of d"):
-        curves_from_scores_file(path, Dataset(name="d", videos=(a,)))
+        curves_from_scores_file(read_scores(path), Dataset(name="d", videos=(a,)))
 
 
 GOOD = {"video": np.array(["a", "b"]), "frames": np.array([2, 3]), "score": np.linspace(0, 1, 5), "label": np.ones(5)}
@@ -232,7 +232,8 @@ GOOD = {"video": np.array(["a", "b"]), "frames": np.array([2, 3]), "score": np.l
         ({"frames": np.array([2])}, "2 videos but 1 lengths"),
         ({"frames": np.array([2, 4])}, "lengths add up to 6 frames but there are 5 scores"),
         ({"frames": np.array([5, 0])}, "video 'b' has a length of 0 frames"),
-        ({"score": np.array([0, 0, math.nan, 0, 0])}, r"video 'b' has scores that are not numbers \(NaN\)"),
+        ({"score": np.array([0, 0, math.nan, 0, 0])}, r"video 'b' has scores that are not numbers \(NaN or infinity\)"),
+        ({"score": np.array([0, -math.inf, 0, 0, 0])}, r"video 'a' has scores that are not numbers"),
         ({"score": np.zeros((5, 1))}, r"'score' has shape \(5, 1\)"),
         ({"label": np.ones(4)}, "4 labels but 5 scores"),
         ({"label": np.array([0, 1, 2, 0, 0])}, "holds a label 2; only 0 and 1"),
@@ -302,10 +303,10 @@ def test_published_scores_give_their_published_numbers(name, area, precision):
     points.
     """
     path = SHARED / "data" / "parity" / f"ucf-crime-{name}.npz"
-    stored = evaluate(curves_from_scores_file(path))
+    stored = evaluate(curves_from_scores_file(read_scores(path)))
     assert stored["auc"] == pytest.approx(area, abs=5e-6)
     assert stored["ap"] == pytest.approx(precision, abs=5e-6)
-    curves = curves_from_scores_file(path, ucf_crime_test())
+    curves = curves_from_scores_file(read_scores(path), ucf_crime_test())
     derived = evaluate(curves)
     assert derived == pytest.approx(stored, abs=1e-3)
     assert derived != stored

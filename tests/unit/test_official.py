@@ -1,6 +1,8 @@
 """Feature files of public releases, read in place: names, shapes, lists, and what is refused."""
 
 import json
+import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +10,16 @@ import pytest
 
 from wsvad.cli import main
 from wsvad.datasets.bags import PassportCheck, load_bags, longest, pack
-from wsvad.datasets.dataset import LabelledVideo
+from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.errors import WsvadError
+from wsvad.evaluation import measure as measuring
 from wsvad.features.official import OfficialStream
 from wsvad.features.segments import bin_average
 from wsvad.features.source import Store, named_places, open_features, released
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
+from wsvad.methods.mil import Mil
+from wsvad.training.normalisation import Normalisation
+from wsvad.training.run import TrainedMethod, save_method
 
 
 def random(*shape: int, seed: int = 0) -> np.ndarray:
@@ -143,6 +149,29 @@ def test_precision_is_kept_at_16_bits_and_brought_down_to_32(tmp_path):
     put(tmp_path / "a.npy", random(4, 3).astype(np.float16))
     put(tmp_path / "b.npy", random(4, 3).astype(np.float64))
     assert [bag["rgb"].dtype for bag in loaded(tmp_path, "a", "b")] == [np.float16, np.float32]
+
+
+def test_an_evaluation_holds_one_bag_at_a_time(tmp_path, monkeypatch):
+    """Ten crops of UCF-Crime's test videos are some gigabytes; two bags are the one scored and the one read next."""
+    method = Mil({"rgb": 3}, Mil.config_class(hidden=(4, 2)))
+    nothing = Normalisation(kinds={"rgb": "none"}, mean={}, std={})
+    save_method(tmp_path / "run", TrainedMethod(name="mil", method=method, widths={"rgb": 3}, normalisation=nothing))
+    for number in range(6):
+        put(tmp_path / "i3d" / f"v{number}_i3d.npy", random(4 + number, 10, 3, seed=number))
+    held, most, bags = weakref.WeakSet(), [], measuring.load_bags
+
+    def watched(*arguments):
+        for bag in bags(*arguments):
+            held.add(bag.streams["rgb"])
+            most.append(len(held))
+            yield bag
+
+    test = tuple(replace(video, split="test", intervals=()) for video in videos(*(f"v{n}" for n in range(6))))
+    dataset = Dataset(name="d", videos=test)
+    whole = measuring.measure(tmp_path / "run", dataset, tmp_path / "i3d").metrics
+    monkeypatch.setattr(measuring, "load_bags", watched)
+    assert measuring.measure(tmp_path / "run", dataset, tmp_path / "i3d").metrics == pytest.approx(whole, nan_ok=True)
+    assert len(most) == 6 and max(most) <= 2
 
 
 # --------------------------------------------------------------------------------------------------------- bad input

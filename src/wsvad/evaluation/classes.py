@@ -43,15 +43,21 @@ def score_classes(
     normalisation: Normalisation,
     device: torch.device | str = "cpu",
 ) -> Classes | None:
-    """Class scores of bags beside the truth; None for a method that gives none, or whose configuration keeps it from
-    telling apart the categories that it was trained with (its mAP would be of other categories than theirs)."""
-    if not hasattr(method, "class_scores"):
-        return None
-    if len(method.config.named) < len(method.config.categories):
+    """Class scores of bags beside the truth; None where `told_apart` is empty."""
+    names = told_apart(method)
+    if not names:
         return None
     scores = class_score_bags(method, bags, normalisation, device)
     lengths = [snippet_lengths(bag.frames, len(s), bag.stride) for bag, s in zip(bags, scores, strict=True)]
-    return beside_truth(method.config.named, videos, scores, lengths)
+    return beside_truth(names, videos, scores, lengths)
+
+
+def told_apart(method: Any) -> tuple[str, ...]:
+    """The categories of a method's class scores; none for a method that gives none, or whose configuration keeps it
+    from telling apart those that it was trained with (its mAP would be of other categories than theirs)."""
+    if not hasattr(method, "class_scores") or len(method.config.named) < len(method.config.categories):
+        return ()
+    return tuple(method.config.named)
 
 
 def beside_truth(

@@ -1,20 +1,23 @@
 """Metrics of a scores file, of a run, or of a run on another dataset."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
 from wsvad.datasets.bags import load_bags
-from wsvad.datasets.dataset import Dataset
+from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.datasets.open import benchmark_of
 from wsvad.errors import UsageError
-from wsvad.evaluation.classes import Classes, Compat, evaluate_classes, score_classes
+from wsvad.evaluation.classes import Classes, Compat, beside_truth, evaluate_classes, told_apart
 from wsvad.evaluation.curves import Curve, evaluate, per_category
 from wsvad.evaluation.score_forms import holds_scores
-from wsvad.evaluation.scores_file import classes_from_scores_file, curves_from_scores_file
+from wsvad.evaluation.scores_file import classes_from_scores_file, curves_from_scores_file, read_scores
 from wsvad.evaluation.totals import check_totals, explain_labels, introduce
 from wsvad.files import read_json
-from wsvad.training.run import load_method
-from wsvad.training.scoring import score_bags
+from wsvad.training.run import TrainedMethod, load_method
+from wsvad.training.scoring import class_score_bags, score_bags
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +48,10 @@ def measure(what: Path, dataset: Dataset | None, features: Path | None, compat: 
     if compat and dataset is None:
         raise UsageError(f"{what}: --compat {compat} needs the truth; name the dataset with --data")
     if holds_scores(what):
-        classes = classes_from_scores_file(what, dataset, compat) if dataset else None
-        found = _measured(what, curves_from_scores_file(what, dataset), classes, compat, dataset)
-        return replace(found, notes=[*found.notes, *explain_labels(what, dataset)]) if dataset else found
+        given = read_scores(what)
+        classes = classes_from_scores_file(given, dataset, compat) if dataset else None
+        found = _measured(what, curves_from_scores_file(given, dataset), classes, compat, dataset)
+        return replace(found, notes=[*found.notes, *explain_labels(given, dataset)]) if dataset else found
     if dataset is None:
         if (what / "model.json").is_file() and not (what / "metrics.json").is_file():
             raise UsageError(f"{what}: an imported run has no metrics of its own; name --data and --features")
@@ -62,13 +66,24 @@ def measure(what: Path, dataset: Dataset | None, features: Path | None, compat: 
         )
     if features is None:
         raise UsageError(f"{what}: to measure a run on a dataset, name that dataset's --features")
-    trained = load_method(what)
-    bags = list(load_bags(dataset.test, features, trained.method.runs_on))
-    trained.check(bags[0])
-    scores = score_bags(trained.method, bags, trained.normalisation)
-    curves = [Curve.of(v, s, b.frames, b.stride) for v, b, s in zip(dataset.test, bags, scores, strict=True)]
-    classes = score_classes(trained.method, dataset.test, bags, trained.normalisation)
-    return _measured(what, curves, classes, compat, dataset)
+    return _measured(what, *_scored(load_method(what), dataset.test, features), compat, dataset)
+
+
+def _scored(
+    trained: TrainedMethod, videos: Sequence[LabelledVideo], features: Path
+) -> tuple[list[Curve], Classes | None]:
+    """A run's scores of videos, and its class scores. One bag is in memory at a time: ten crops of a whole test set
+    would take gigabytes."""
+    method, curves, of_classes = trained.method, list[Curve](), list[np.ndarray]()
+    names = told_apart(method)
+    for video, bag in zip(videos, load_bags(videos, features, method.runs_on), strict=True):
+        if not curves:
+            trained.check(bag)
+        (scores,) = score_bags(method, [bag], trained.normalisation)
+        curves.append(Curve.of(video, scores, bag.frames, bag.stride))
+        of_classes += class_score_bags(method, [bag], trained.normalisation) if names else []
+    lengths = [curve.lengths for curve in curves]
+    return curves, beside_truth(names, videos, of_classes, lengths) if names else None
 
 
 def _measured(

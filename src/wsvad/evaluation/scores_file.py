@@ -34,6 +34,14 @@ class VideoScores:
     """Names of the K columns."""
 
 
+class ScoresFile(dict[str, VideoScores]):
+    """A scores file that was read: its videos by name, in its order."""
+
+    def __init__(self, path: Path, videos: Mapping[str, VideoScores]):
+        super().__init__(videos)
+        self.path = path
+
+
 def write_scores(
     path: Path | str,
     scores: Mapping[str, np.ndarray],
@@ -65,8 +73,8 @@ def write_scores(
     save_arrays(Path(path), arrays)
 
 
-def read_scores(path: Path | str) -> dict[str, VideoScores]:
-    """Read a scores file of any form: each video's frame scores by its name, in the file's order.
+def read_scores(path: Path | str) -> ScoresFile:
+    """Read a scores file of any form.
 
     Raises:
         WsvadError: the file is missing, is not a scores file, or contradicts itself.
@@ -74,7 +82,7 @@ def read_scores(path: Path | str) -> dict[str, VideoScores]:
     return split(Path(path), load_arrays(Path(path)))
 
 
-def split(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, VideoScores]:
+def split(path: Path, arrays: dict[str, np.ndarray]) -> ScoresFile:
     """Check what a scores file holds and cut it into videos."""
 
     def insist(holds: object, problem: str) -> None:
@@ -97,16 +105,16 @@ def split(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, VideoScores]:
     insist(frames.min() > 0, f"video '{video[frames.argmin()]}' has a length of {frames.min()} frames")
     insist(frames.sum() == score.size, f"lengths add up to {frames.sum()} frames but there are {score.size} scores")
     ends = np.cumsum(frames.astype(np.int64))
-    if np.isnan(score).any():
-        first = np.searchsorted(ends, np.isnan(score).argmax(), side="right")
-        insist(False, f"video '{video[first]}' has scores that are not numbers (NaN)")
+    if not np.isfinite(score).all():
+        first = np.searchsorted(ends, (~np.isfinite(score)).argmax(), side="right")
+        insist(False, f"video '{video[first]}' has scores that are not numbers (NaN or infinity)")
     if label is not None:
         insist(label.size == score.size, f"{label.size} labels but {score.size} scores")
         odd = label[(label != 0) & (label != 1)]
         insist(not odd.size, f"holds a label {odd[0] if odd.size else ''}; only 0 and 1 are allowed")
         label = label.astype(np.uint8)
     classes, categories = _classes(arrays, insist)
-    return {
+    videos = {
         str(name): VideoScores(
             score=score[end - n : end],
             label=None if label is None else label[end - n : end],
@@ -115,6 +123,7 @@ def split(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, VideoScores]:
         )
         for name, n, end in zip(video, frames.astype(np.int64), ends, strict=True)
     }
+    return ScoresFile(path, videos)
 
 
 def _classes(
@@ -134,31 +143,29 @@ def _classes(
     return scores, tuple(names)
 
 
-def curves_from_scores_file(path: Path | str, dataset: Dataset | None = None) -> list[Curve]:
-    """Read a scores file and put the truth beside the scores.
+def curves_from_scores_file(scores: ScoresFile, dataset: Dataset | None = None) -> list[Curve]:
+    """Put the truth beside the scores.
 
     The truth is the dataset's where a dataset is given and knows it, else the file's own `label`. The dataset's test
     videos and the file's must be the same, and as long up to one snippet (the length rule, section 1.1).
 
     Raises:
-        WsvadError: the file is not a good one, or it and the dataset differ; the first video to differ is named.
+        WsvadError: the file and the dataset differ; the first video to differ is named.
     """
-    scores = read_scores(path)
     if dataset is None:
         return [_curve(name, video, None) for name, video in scores.items()]
-    listed = _listed(path, scores, dataset)
+    listed = _listed(scores, dataset)
     return [_curve(name, video, listed[name]) for name, video in scores.items()]
 
 
-def classes_from_scores_file(path: Path | str, dataset: Dataset, compat: Compat | None = None) -> Classes | None:
-    """Read the class scores of a scores file beside the dataset's truth; None where it has none.
+def classes_from_scores_file(scores: ScoresFile, dataset: Dataset, compat: Compat | None = None) -> Classes | None:
+    """The class scores of a scores file beside the dataset's truth; None where it has none.
 
     Raises:
         WsvadError: as `curves_from_scores_file`; with `compat`, scores that change within a snippet of 16 frames,
             which that evaluator cannot see.
     """
-    scores = read_scores(path)
-    listed = _listed(path, scores, dataset)
+    listed = _listed(scores, dataset)
     told, lengths = [], []
     for name, video in scores.items():
         if video.class_score is None:
@@ -168,8 +175,8 @@ def classes_from_scores_file(path: Path | str, dataset: Dataset, compat: Compat 
         if compat:
             if (starts % SNIPPET).any():
                 raise WsvadError(
-                    f"{path}: class scores of '{name}' change within a snippet of {SNIPPET} frames, which VadCLIP's "
-                    "evaluator cannot see; leave --compat out"
+                    f"{scores.path}: class scores of '{name}' change within a snippet of {SNIPPET} frames, which "
+                    "VadCLIP's evaluator cannot see; leave --compat out"
                 )
             starts = np.arange(0, len(video.score), SNIPPET)
         told.append(video.class_score[starts])
@@ -178,17 +185,17 @@ def classes_from_scores_file(path: Path | str, dataset: Dataset, compat: Compat 
     return beside_truth(categories, [listed[name] for name in scores], told, lengths)
 
 
-def _listed(path: Path | str, scores: Mapping[str, VideoScores], dataset: Dataset) -> dict[str, LabelledVideo]:
+def _listed(scores: ScoresFile, dataset: Dataset) -> dict[str, LabelledVideo]:
     """The dataset's test videos by name: the same as the file's."""
     listed = {video.name: video for video in dataset.test}
     if missing := [name for name in listed if name not in scores]:
         raise WsvadError(
-            f"{path}: has no scores for {len(missing)} of the {len(listed)} test videos of {dataset.name}, first "
-            f"'{missing[0]}'; score all of them"
+            f"{scores.path}: has no scores for {len(missing)} of the {len(listed)} test videos of {dataset.name}, "
+            f"first '{missing[0]}'; score all of them"
         )
     if unknown := [name for name in scores if name not in listed]:
         raise WsvadError(
-            f"{path}: '{unknown[0]}' is not a test video of {dataset.name} ({len(unknown)} such); "
+            f"{scores.path}: '{unknown[0]}' is not a test video of {dataset.name} ({len(unknown)} such); "
             "evaluate it on the dataset that it was scored on"
         )
     return listed

@@ -4,7 +4,6 @@ Each function gives sentences for the terminal. A difference names the first vid
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from wsvad.datasets.benchmark import Benchmark, Totals
 from wsvad.datasets.dataset import Bag, Dataset, LabelledVideo
 from wsvad.datasets.open import benchmark_of
 from wsvad.evaluation.curves import Curve, evaluate, truth
-from wsvad.evaluation.scores_file import VideoScores, curves_from_scores_file, read_scores
+from wsvad.evaluation.scores_file import ScoresFile, VideoScores, curves_from_scores_file
 from wsvad.video.clock import SNIPPET, TAILS, positive_frames
 
 RULES: dict[str, Callable[[int], int]] = {
@@ -107,9 +106,8 @@ def departing(videos: Sequence[LabelledVideo], lengths: Mapping[str, int]) -> tu
     return best, [(video, n) for video, n in expected[best].items() if lengths[video] != n]
 
 
-def explain_labels(path: Path | str, dataset: Dataset) -> list[str]:
+def explain_labels(scores: ScoresFile, dataset: Dataset) -> list[str]:
     """How the labels in a scores file differ from a dataset's intervals, in one sentence; nothing where they do not."""
-    scores = read_scores(path)
     both = [
         (video, scores[video.name], intervals)
         for video in dataset.test
@@ -125,7 +123,7 @@ def explain_labels(path: Path | str, dataset: Dataset) -> list[str]:
     best = min(apart, key=lambda reading: sum(apart[reading]))
     frames = sum(len(stored.score) for _, stored, _ in both)
     first = next(video.name for (video, _, _), n in zip(both, here, strict=True) if n)
-    theirs, ours = (evaluate(curves_from_scores_file(path, data))["auc"] for data in (None, dataset))
+    theirs, ours = (evaluate(curves_from_scores_file(scores, data))["auc"] for data in (None, dataset))
     rest = f" and differ in {sum(apart[best]):,} frames more" if sum(apart[best]) else ""
     why = f"they read intervals as {best}, not [s, e){rest}" if best != "[s, e)" else "no usual reading explains it"
     rule, _ = departing(dataset.test, {video.name: len(stored.score) for video, stored, _ in both})
