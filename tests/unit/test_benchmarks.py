@@ -269,6 +269,29 @@ def test_the_real_annotation_of_ucf_crime_has_the_published_totals(tmp_path):
 
 
 @pytest.mark.real
+@pytest.mark.skipif(not CAPTIONS.is_dir(), reason="the UCF-Crime annotation is not beside the project")
+def test_random_features_of_the_real_lengths_are_chance_and_a_frame_less_is_found(untrained, tmp_path, capsys):
+    """As above, with the lengths and the annotation that UCF-Crime has, and both lengths that its extractors make."""
+    data = open_dataset(f"ucf_crime:{CAPTIONS}")
+    truth = {video.name: (video.frames, []) for video in data.test}
+    for rule, said in ((lambda n: n // 16, "⌊F/16⌋·16"), (lambda n: -(-n // 16), "⌈F/16⌉·16")):
+        features = tmp_path / said[:1]
+        trees.write_features(features, truth, "_i3d", rule, seed=3)
+        given = ["--data", f"ucf_crime:{CAPTIONS}", "--features", str(features), "--json"]
+        assert main(["evaluate", str(untrained), *given]) == 0
+        out, told = capsys.readouterr()
+        assert json.loads(out)["auc"] == pytest.approx(0.5, abs=0.01)
+        assert f"as published ({said})" in told
+    scores = {name: np.zeros(frames, np.float32) for name, (frames, _) in truth.items()}
+    scores["Shooting008_x264"] = scores["Shooting008_x264"][1:]
+    write_scores(tmp_path / "scores.npz", scores)
+    assert main(["evaluate", str(tmp_path / "scores.npz"), "--data", f"ucf_crime:{CAPTIONS}", "--json"]) == 0
+    length = truth["Shooting008_x264"][0]
+    expected = f"first video that differs: Shooting008_x264, {length - 1:,} frames where every frame gives {length:,}"
+    assert expected in capsys.readouterr().err
+
+
+@pytest.mark.real
 @pytest.mark.skipif(not PARITY.is_dir(), reason="the published scores are not beside the project")
 @pytest.mark.parametrize(("name", "auc"), [("a", 0.75671), ("b", 0.82424)])
 def test_published_scores_on_the_annotation_agree_and_the_difference_is_explained(name, auc, capsys):

@@ -13,8 +13,9 @@ from rich.console import Console
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_auc_score
 
 from wsvad.datasets.dataset import Dataset, Interval, LabelledVideo
-from wsvad.errors import WsvadError
+from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.curves import Curve, evaluate, per_category
+from wsvad.evaluation.measure import measure
 from wsvad.evaluation.scores_file import curves_from_scores_file, read_scores, write_scores
 from wsvad.evaluation.table import NAMES, table
 
@@ -259,6 +260,13 @@ def test_what_is_no_scores_file_is_refused(tmp_path):
     for name in ("array.npz", "text.npz", "empty.npz", "pickle.npz", "cut.npz"):
         with pytest.raises(WsvadError, match="not a scores file"):
             read_scores(tmp_path / name)
+
+
+def test_what_is_neither_scores_nor_a_run_is_told(tmp_path):
+    (tmp_path / "notes.txt").write_text("hello")
+    for path in (tmp_path / "notes.txt", tmp_path):
+        with pytest.raises(UsageError, match=rf"^{path}: neither scores .* nor the folder of a run$"):
+            measure(path, None, None)
 
 
 def test_a_bad_scores_file_is_not_written(tmp_path):

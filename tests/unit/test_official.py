@@ -209,7 +209,7 @@ def test_a_cut_file_a_missing_one_and_a_name_that_is_there_twice(tmp_path):
     (tmp_path / "a.npy").write_bytes((tmp_path / "a.npy").read_bytes()[:-9])
     with pytest.raises(WsvadError, match=r"a.npy: not a feature array .*download or extract it again"):
         loaded(tmp_path, "a")
-    with pytest.raises(WsvadError, match=r"b.npy: b has no rgb features"):
+    with pytest.raises(WsvadError, match=r"b.npy: b has no rgb features; 'wsvad doctor' lists all that are missing$"):
         loaded(tmp_path, "b")
     put(tmp_path / "x" / "c.npy", random(4, 3))
     put(tmp_path / "y" / "c.npy", random(4, 3))

@@ -14,7 +14,7 @@ from wsvad.datasets.dataset import Bag, LabelledVideo
 from wsvad.errors import WsvadError
 from wsvad.features.official import UNKNOWN_TAIL
 from wsvad.features.segments import bin_average
-from wsvad.features.source import FeatureSource, open_features
+from wsvad.features.source import FeatureSource, Released, open_features
 from wsvad.features.store import Passport, StoredFeatures
 
 IN_MEMORY = 4 * 2**30
@@ -166,7 +166,9 @@ def longest(videos: Sequence[LabelledVideo], features: Path | FeatureSource, str
 def _existing(video: LabelledVideo, source: FeatureSource, stream: str) -> FeatureSource:
     """The source, if a stream of a video is there."""
     if not source.has(video.name, stream):
+        of_release = isinstance(source, Released) and stream in source.streams
         make = f"make them with 'wsvad extract --stream {stream}=ENCODER …'"
+        make = "'wsvad doctor' lists all that are missing" if of_release else make
         leave = "" if stream == "rgb" else ", or leave the stream out (--modalities; --config.backbones of dakd)"
         raise WsvadError(f"{source.path(video.name, stream)}: {video.name} has no {stream} features; {make}{leave}")
     return source

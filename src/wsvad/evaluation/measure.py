@@ -43,7 +43,7 @@ def measure(what: Path, dataset: Dataset | None, features: Path | None, compat: 
         compat: mAP with the quirks of a published evaluator; needs `dataset`.
 
     Raises:
-        UsageError: something is missing.
+        UsageError: something is missing; `what` is neither.
     """
     if compat and dataset is None:
         raise UsageError(f"{what}: --compat {compat} needs the truth; name the dataset with --data")
@@ -52,8 +52,10 @@ def measure(what: Path, dataset: Dataset | None, features: Path | None, compat: 
         classes = classes_from_scores_file(given, dataset, compat) if dataset else None
         found = _measured(what, curves_from_scores_file(given, dataset), classes, compat, dataset)
         return replace(found, notes=[*found.notes, *explain_labels(given, dataset)]) if dataset else found
+    if not (what / "model.json").is_file():
+        raise UsageError(f"{what}: neither scores (.npz, .csv, .npy, a folder of .npy) nor the folder of a run")
     if dataset is None:
-        if (what / "model.json").is_file() and not (what / "metrics.json").is_file():
+        if not (what / "metrics.json").is_file():
             raise UsageError(f"{what}: an imported run has no metrics of its own; name --data and --features")
         told = read_json(what / "metrics.json")
         return Measured(

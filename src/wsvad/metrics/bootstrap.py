@@ -83,7 +83,7 @@ def interval(values_R: np.ndarray, level: float = 0.95) -> tuple[float, float]:
 
 def p_value(differences_R: np.ndarray) -> float:
     """Two-sided p-value of "the two are equally good" by the paired bootstrap: twice the share of resamples in which
-    the difference has not the sign that it mostly has, ties counting against it. At least 1 / (R + 1), at most 1.
+    the difference has not the sign that it mostly has, ties counting against it. At least 2 / (R + 1), at most 1.
 
     Both methods are resampled together, so videos that are hard for both cancel out. Videos are not permuted between
     the methods: one metric ranks the frames of all videos, and two methods do not score on one scale.

@@ -64,7 +64,8 @@ def _tensors(path: Path, held: Any) -> dict[str, Tensor]:
 
 
 def _reason(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:120]
+    words = (str(error).splitlines() or [""])[0][:120]
+    return words if " " in words else "neither torch.save's nor safetensors"
 
 
 def import_checkpoint(path: Path | str, name: str, config: Any, out: Path) -> TrainedMethod:
