@@ -88,6 +88,17 @@ def test_the_order_of_snippets_does_not_matter(data, random):
         assert metric(*(array[order] for array in data)) == metric(*data)
 
 
+def test_every_number_of_32_bits_has_its_place():
+    """Negative, tiny, huge and infinite ones; 0 and −0 are equal."""
+    rng = np.random.default_rng(0)
+    bits = rng.integers(-(2**31), 2**31, 3000).astype(np.int32).view(np.float32)
+    score = np.concatenate([bits[~np.isnan(bits)], np.float32([0, -0.0, 0, -0.0, np.inf, -np.inf, 1e-45, -1e-45])])
+    score = rng.permutation(np.repeat(score, 2))
+    label = rng.integers(0, 2, score.size)
+    for metric in (roc_auc, average_precision):
+        assert metric(score, label, 1 - label) == metric(score.astype(np.float64), label, 1 - label)
+
+
 def test_constant_scores_are_chance_and_the_truth_is_perfect():
     positives, negatives = np.array([0, 16, 4, 0]), np.array([16, 0, 0, 3])
     constant, truth = np.full(4, 0.3), (positives > 0).astype(float)

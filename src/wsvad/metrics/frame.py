@@ -29,7 +29,7 @@ class Ranking:
         # Neighbours with equal scores are joined before sorting: frame-level scores repeat themselves 16 times or more.
         self._starts = _starts(score)
         score = score[self._starts]
-        self._order = np.argsort(score)[::-1]
+        self._order = _ascending(score)[::-1]
         score = score[self._order]
         self._last = np.append(_starts(score)[1:], score.size)[: score.size] - 1
 
@@ -44,6 +44,18 @@ class Ranking:
         runs = runs.astype(np.min_scalar_type(runs.max()))
         above = np.cumsum(runs[self._order], dtype=np.int64)
         return above if self._last.size == above.size else above[self._last]
+
+
+def _ascending(score: np.ndarray) -> np.ndarray:
+    """Indices that put scores in order. Those of 32 bits are sorted with their index behind them as one whole number,
+    which takes a third of the time of `argsort`."""
+    if score.dtype != np.float32:
+        return np.argsort(score)
+    bits = score.view(np.int32)
+    bits = bits ^ ((bits >> 31) & 0x7FFF_FFFF)  # of negative numbers the larger ones have the smaller bits
+    both = (bits.astype(np.int64) << 32) | np.arange(score.size)
+    both.sort()
+    return both & 0xFFFF_FFFF
 
 
 def _starts(score: np.ndarray) -> np.ndarray:
