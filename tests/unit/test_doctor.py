@@ -285,7 +285,9 @@ def test_a_repaired_copy_is_whole_and_the_original_untouched(tmp_path, kind, cap
     against = ["--against", str(good)] if kind in PARTED else []
     assert main([*command, *against]) == (0 if kind == "tail padded" else 1)
     assert {path: path.read_bytes() for path in bad.iterdir()} == before
-    assert f"{kind}: " in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"{kind}: " in said
+    assert f"repaired: {tmp_path / 'mended' / 'rgb'}: a copy of 12 videos; mended: {kind}\n" in said
     mended = tmp_path / "mended" / "rgb"
     assert diagnosis(mended) == {}
     for path in good.iterdir():
@@ -346,6 +348,13 @@ def test_what_cannot_be_done_is_one_line(tmp_path, capsys):
         path.rename(path.with_name(f"other-{path.name}"))
     assert main(["compare-features", str(good), str(tmp_path / "x")]) == 1
     assert "the two sets have no video in common" in capsys.readouterr().out
+
+
+def test_nothing_is_copied_where_nothing_can_be_mended(tmp_path, capsys):
+    bad, data = spoilt("missing videos", tmp_path / "bad"), listed(tmp_path / "data")
+    assert main(["doctor", str(bad), "--data", str(data), "--repair", str(tmp_path / "mended")]) == 1
+    assert "not repaired: nothing here is mended by a repair; no copy was written" in capsys.readouterr().out
+    assert not (tmp_path / "mended").exists()
 
 
 def test_a_cut_video_is_not_made_longer_by_a_repair(tmp_path):

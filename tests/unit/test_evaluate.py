@@ -262,6 +262,14 @@ def test_what_is_no_scores_file_is_refused(tmp_path):
             read_scores(tmp_path / name)
 
 
+def test_scores_without_labels_or_a_dataset_are_told_so(tmp_path):
+    write_scores(tmp_path / "scores.npz", {"a": np.zeros(20), "b": np.zeros(16)})
+    (note,) = measure(tmp_path / "scores.npz", None, None).notes
+    assert note.endswith("holds no labels to measure by; name the dataset with --data")
+    write_scores(tmp_path / "scores.npz", {"a": np.zeros(20)}, {"a": np.zeros(20)})
+    assert measure(tmp_path / "scores.npz", None, None).notes == []
+
+
 def test_what_is_neither_scores_nor_a_run_is_told(tmp_path):
     (tmp_path / "notes.txt").write_text("hello")
     for path in (tmp_path / "notes.txt", tmp_path):

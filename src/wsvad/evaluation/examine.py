@@ -54,7 +54,8 @@ def examine_features(
                 raise UsageError(f"{files / name}: a stream of ours; its files are extracted again, not repaired")
             if examination.layout:
                 place = files.place if files.place.is_dir() else files.place.parent
-                repair(examination.looks, examination.layout, examination.findings, place, out / name)
+                done = repair(examination.looks, examination.layout, examination.findings, place, out / name)
+                examination.findings.append(done)
     return found
 
 

@@ -51,6 +51,8 @@ def measure(what: Path, dataset: Dataset | None, features: Path | None, compat: 
         given = read_scores(what)
         classes = classes_from_scores_file(given, dataset, compat) if dataset else None
         found = _measured(what, curves_from_scores_file(given, dataset), classes, compat, dataset)
+        if dataset is None and all(video.label is None for video in given.values()):
+            found.notes.append(f"{what}: holds no labels to measure by; name the dataset with --data")
         return replace(found, notes=[*found.notes, *explain_labels(given, dataset)]) if dataset else found
     if not (what / "model.json").is_file():
         raise UsageError(f"{what}: neither scores (.npz, .csv, .npy, a folder of .npy) nor the folder of a run")

@@ -12,8 +12,8 @@ from wsvad.features.finding import Finding
 from wsvad.files import atomic
 
 
-def repair(looks: Sequence[Look], layout: Layout, findings: Sequence[Finding], place: Path, out: Path) -> list[str]:
-    """Write a copy of every video's files to `out`, mended where a finding knows how.
+def repair(looks: Sequence[Look], layout: Layout, findings: Sequence[Finding], place: Path, out: Path) -> Finding:
+    """Write a copy of every video's files to `out`, mended where a finding knows how; nothing where none does.
 
     Args:
         looks, layout: what `look_at` and `understand` said.
@@ -21,7 +21,7 @@ def repair(looks: Sequence[Look], layout: Layout, findings: Sequence[Finding], p
         place: the folder that the files are in; `out` has the same names below it.
 
     Returns:
-        What was done, a line a kind.
+        What was done.
 
     Raises:
         WsvadError: `out` is the folder of the features, or is not empty; a file is no `.npy`.
@@ -33,6 +33,10 @@ def repair(looks: Sequence[Look], layout: Layout, findings: Sequence[Finding], p
     if out.exists() and any(out.iterdir()):
         raise WsvadError(f"{out}: there is something in it already; name a new folder")
     todo = [finding for finding in findings if finding.repair]
+    if not todo:
+        return Finding(
+            kind="not repaired", level="note", told="nothing here is mended by a repair; no copy was written"
+        )
     for look in looks:
         if any(path.suffix.lower() != ".npy" for path in look.paths):
             raise WsvadError(f"{look.paths[0]}: only released .npy files are mended; extract this one again")
@@ -41,7 +45,8 @@ def repair(looks: Sequence[Look], layout: Layout, findings: Sequence[Finding], p
             below = path.relative_to(place) if path.is_relative_to(place) else Path(path.name)
             with atomic(out / below) as temporary, temporary.open("wb") as file:
                 np.save(file, array, allow_pickle=False)
-    return [f"{finding.kind}: mended ({finding.repair})" for finding in todo]
+    kinds = ", ".join(finding.kind for finding in todo)
+    return Finding(kind="repaired", level="fine", told=f"{out}: a copy of {len(looks):,} videos; mended: {kinds}")
 
 
 def _mended(look: Look, layout: Layout, todo: Sequence[Finding]) -> list[np.ndarray]:
