@@ -126,6 +126,10 @@ def test_it_fits_is_readable_and_asks_nothing_of_the_network(page, width, dark):
             const ink = light(getComputedStyle(document.querySelector(s)).color);
             return (Math.max(ink, paper) + .05) / (Math.min(ink, paper) + .05) }) })()"""
     assert min(page.evaluate(contrast)) > 4.5
+    lefts = """(() => { document.querySelector('.scroll').scrollLeft = 300;
+        return ['thead th', 'tbody th'].map((s) => document.querySelector(s).getBoundingClientRect().left) })()"""
+    head, name = page.evaluate(lefts)
+    assert head == name  # whose numbers these are stays in sight, under its head
     assert page.requests == [page.address] or all(url.startswith(("file:", "data:")) for url in page.requests)
     assert page.problems == []
 
