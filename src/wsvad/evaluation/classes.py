@@ -4,7 +4,7 @@ Shapes: T snippets, K categories.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +20,9 @@ from wsvad.video.clock import snippet_lengths
 
 Compat = Literal["vadclip"]
 NORMAL = "normal"
+NORMAL_HAS_TRUTH = ("xd-violence",)
+"""Published datasets whose normal videos are, to VadCLIP's evaluator, true intervals of "normal" from end to end. Those
+of the others it knows by another name than the category's, so that there "normal" has no truth at all (3.5)."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -100,7 +103,7 @@ def _truth(video: LabelledVideo, categories: Sequence[str], lengths: np.ndarray)
 
 
 def evaluate_classes(
-    classes: Classes | None, compat: Compat | None = None
+    classes: Classes | None, compat: Compat | None = None, benchmark: str | None = None
 ) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
     """Metrics of a results table, as fractions, and the average precision of each category; both empty for None.
 
@@ -111,6 +114,7 @@ def evaluate_classes(
 
     Args:
         compat: mAP with the quirks of VadCLIP's evaluator, whose list of categories ends with "normal".
+        benchmark: the published dataset that the videos are of; with `compat` it decides on the truth of "normal".
     """
     if classes is None:
         return {}, {}
@@ -118,7 +122,7 @@ def evaluate_classes(
     if compat:
         names = (*names, NORMAL)
         videos = tuple(
-            ClassScores(scores=np.column_stack([v.scores, n]), lengths=v.lengths, truth=v.truth, video=v.video)
+            replace(v, scores=np.column_stack([v.scores, n]), truth=v.truth or _whole(v, benchmark))
             for v, n in zip(videos, classes.normal, strict=True)
         )
     found = detection_map(videos, names, compat=compat)
@@ -132,6 +136,12 @@ def evaluate_classes(
         if not np.isnan(found.ap[:, column]).all()
     }
     return metrics, by_category if classes.known > 1 else {}
+
+
+def _whole(normal: ClassScores, benchmark: str | None) -> tuple[Interval, ...]:
+    """The truth of a normal video to VadCLIP's evaluator."""
+    whole = Interval(start=0, end=int(normal.lengths.sum()), category=NORMAL)
+    return (whole,) if benchmark in NORMAL_HAS_TRUTH else ()
 
 
 def category_accuracy(classes: Classes) -> float:

@@ -75,7 +75,7 @@ def _measured(
 ) -> Measured:
     if compat and classes is None:
         raise UsageError(f"{what}: --compat {compat} is about mAP, which needs class scores, and there are none")
-    metrics, by_category = evaluate_classes(classes, compat)
+    metrics, by_category = evaluate_classes(classes, compat, dataset.benchmark if dataset else None)
     return Measured(
         metrics=evaluate(curves) | metrics,
         per_category=per_category(curves),
