@@ -275,14 +275,28 @@ def test_a_run_learns_one_more_category(run, videos, tmp_path, capsys):
 def test_growing_overwrites_nothing_and_says_what_is_wrong(run, videos, tmp_path, capsys):
     shown = str(videos / "cam-09.mp4")
 
-    def told(*arguments: str) -> str:
+    def told(*arguments: str, status: int = 2) -> str:
         capsys.readouterr()
-        assert main(["add-category", *arguments]) == 2
-        return capsys.readouterr().err.strip()
+        assert main(["add-category", *arguments]) == status
+        (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("wsvad: "))
+        return line
 
+    options = ["--out", str(tmp_path / "a")]
     assert told(str(run), "shake", shown, "--out", str(run)).endswith("name another folder with --out")
-    assert "there is a category of that name" in told(str(run), "dash", shown, "--out", str(tmp_path / "a"))
-    assert "is no name of a category" in told(str(run), "a;b", shown, "--out", str(tmp_path / "a"))
+    lost = str(tmp_path / "lost.mp4")  # names are looked at before videos are
+    assert told(str(run), "dash", lost, *options).endswith("run: knows 'dash' already (dash, drop); take another name")
+    for name in ("a;b", "normal", "", " shake"):
+        assert f"run: '{name}' is no name of a category; take one without ';'" in told(str(run), name, lost, *options)
+    assert told(str(run), "shake", lost, *options, status=1).endswith("lost.mp4: there is no such video file")
+    assert "not a finished run" in told(str(tmp_path), "shake", shown, *options, status=1)
+    for method, says in (
+        (["mil"], "mil tells no categories apart, so it cannot learn one more; train refinevad"),
+        (["refinevad", *TINY, "--config.core", "off"], "was trained without categories (core: off), so it cannot"),
+    ):
+        out = tmp_path / method[0]
+        command = ["train", str(videos), "--method", *method, "--rgb", "motion", "--features", str(run / "features")]
+        assert main([*command, "--iterations", "2", "--points", "1", "--hold-out", "0", "--out", str(out)]) == 0
+        assert f"{out}: {says}" in told(str(out), "shake", lost, *options)
     assert not (tmp_path / "a").exists()
     assert main(["add-category", str(run), "shake", shown]) == 0
     assert (run.parent / "run-shake" / "model.json").is_file()

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from wsvad.datasets.categories import names_of
 from wsvad.datasets.dataset import one_bag
 from wsvad.detection.detector import Detector
 from wsvad.detection.kinds import shares
@@ -59,8 +60,7 @@ def grow(run: Path, name: str, what: Sequence[Path], out: Path | None = None, co
         raise UsageError(f"{out}: is there already and would be overwritten; name another folder with --out")
     detector = Detector.load(run)
     trained = detector.trained
-    if not hasattr(trained.method, "add_category"):
-        raise UsageError(f"{run}: {trained.name} tells no categories apart, so it cannot learn one more")
+    _check(run, trained, name)
     paths = collect(what)
     streams = [detector.encoded(path) for path in track(paths, "encode", console=console or Console(stderr=True))]
     given = [trained.normalisation(one_bag(each)) for each in streams]
@@ -72,6 +72,20 @@ def grow(run: Path, name: str, what: Sequence[Path], out: Path | None = None, co
     return Grown(
         out=out, name=name, videos=tuple(path.name for path in paths), before=tuple(before), after=tuple(after)
     )
+
+
+def _check(run: Path, trained: TrainedMethod, name: str) -> None:
+    """What is wrong is told before minutes of encoding."""
+    method = trained.method
+    if not hasattr(method, "add_category"):
+        raise UsageError(f"{run}: {trained.name} tells no categories apart, so it cannot learn one more; train refinevad")
+    if not len(method.prototypes):
+        raise UsageError(f"{run}: was trained without categories (core: off), so it cannot learn one more; train it anew")
+    if name in method.config.named:
+        known = ", ".join(method.config.named)
+        raise UsageError(f"{run}: knows '{name}' already ({known}); take another name")
+    if names_of(name) != (name,):
+        raise UsageError(f"{run}: '{name}' is no name of a category; take one without ';', and not 'normal'")
 
 
 @torch.inference_mode()
