@@ -22,8 +22,8 @@ def rows(quick: bool = False) -> list[Row]:
 
 
 def compared(streams: str, width: int, quick: bool) -> Row:
-    """ "Plain" is the same embedding and transformer without gate and shift: a ratio below 1 is what they cost. They are
-    also timed alone, because on a busy machine the difference of two long times says little of a short one."""
+    """ "Plain" is the same embedding and transformer without gate and shift: a ratio below 1 is what they cost. They
+    are also timed alone, because on a busy machine the difference of two long times says little of a short one."""
     torch.manual_seed(0)
     x, motar = torch.randn(2 if quick else 10, 240, width), Motar(width, RefineVadConfig()).eval()
     plain = torch.nn.Sequential(motar.embedding, motar.blocks)

@@ -262,6 +262,14 @@ def test_a_run_learns_one_more_category(run, videos, tmp_path, capsys):
     assert sum(float(shares[name][1]) for name in (*KINDS, "shake")) == pytest.approx(100, abs=0.16)
     assert all(shares[path.name][1].startswith("shake ") for path in shown)
     assert "'shake' is now the likeliest category in 3 of 3 video(s)" in printed.err
+    # What it does to the kinds that were known is measured on the run's own test videos.
+    known = ["--data", str(videos), "--features", str(run / "features"), "--json"]
+    measured = []
+    for folder in (run, out):
+        assert main(["evaluate", str(folder), *known]) == 0
+        measured.append(json.loads(capsys.readouterr().out))
+    for key, label in (("category_accuracy", "test events named right"), ("map@0.1", "mAP at IoU 0.1")):
+        assert shares[label] == [f"{100 * metrics[key]:.1f}" for metrics in measured]
     # A new video of the kind is named so, and those of the old kinds keep their names.
     later = clip(tmp_path / "later.mp4", 200, "shake")
     known = [videos / "cam-09.mp4", videos / "cam-11.mp4"]
@@ -290,14 +298,25 @@ def test_growing_overwrites_nothing_and_says_what_is_wrong(run, videos, tmp_path
     assert told(str(run), "shake", lost, *options, status=1).endswith("lost.mp4: there is no such video file")
     assert "not a finished run" in told(str(tmp_path), "shake", shown, *options, status=1)
     for method, says in (
-        (["mil"], "mil tells no categories apart, so it cannot learn one more; train refinevad"),
-        (["refinevad", *TINY, "--config.core", "off"], "was trained without categories (core: off), so it cannot"),
+        (["mil"], "mil tells no categories apart, so it learns none; train refinevad"),
+        (["refinevad", *TINY, "--config.core", "off"], "was trained without categories (core: off), so it learns none"),
     ):
         out = tmp_path / method[0]
         command = ["train", str(videos), "--method", *method, "--rgb", "motion", "--features", str(run / "features")]
         assert main([*command, "--iterations", "2", "--points", "1", "--hold-out", "0", "--out", str(out)]) == 0
         assert f"{out}: {says}" in told(str(out), "shake", lost, *options)
     assert not (tmp_path / "a").exists()
+    moved = tmp_path / "moved"  # a run whose test videos are no longer there
+    moved.mkdir()
+    for name in ("model.json", "model.safetensors"):
+        (moved / name).write_bytes((run / name).read_bytes())
+    config = (run / "config.yaml").read_text(encoding="utf-8").replace(str(videos), str(tmp_path / "gone"))
+    (moved / "config.yaml").write_text(config, encoding="utf-8")
+    capsys.readouterr()
+    assert main(["add-category", str(moved), "shake", shown]) == 0
+    printed = capsys.readouterr()
+    assert "not measured again" in printed.err and "gone: there is no such folder" in " ".join(printed.err.split())
+    assert "shake" in printed.out and "test events" not in printed.out
     assert main(["add-category", str(run), "shake", shown]) == 0
     assert (run.parent / "run-shake" / "model.json").is_file()
     assert "is there already" in told(str(run), "shake", shown)

@@ -38,8 +38,8 @@ STILLS = 600
 
 SELECTIONS = {"last": "Last", "held_out": "Held-out", "best_on_test": "Best on test"}
 MAP = (
-    "how clean the list of intervals of each kind is, highest score first; one is right if it overlaps a true one of its "
-    f"kind by at least {IOUS[0]:g}, in both over in either"
+    "how clean the list of intervals of each kind is, highest score first; one is right if it overlaps a true one of "
+    f"its kind by at least {IOUS[0]:g} (frames in both over frames in either)"
 )
 METRICS = {
     "auc": ("Frame AUC", "chance that an abnormal frame scores above a normal one, over all videos; 50 is guessing"),
