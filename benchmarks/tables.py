@@ -9,7 +9,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from wsvad.cli import main
+from command import wsvad
+
 from wsvad.evaluation.ablations import ABLATIONS
 
 RESULTS = Path(__file__).parent / "results"
@@ -30,9 +31,7 @@ def run(method: str, *tables: str, out: Path = Path("runs/ablate")) -> None:
         command = ["ablate", method, "--table", table, "--data", "toy", "--seeds", "5"]
         command += ["--points", "1", "--precision", "bf16", "--out", str(out)]
         command += OPTIONS.get(method, ["--rgb", "motion"])
-        print("wsvad", *command, file=sys.stderr)
-        if main(command):
-            sys.exit(1)
+        wsvad(*command)
         for suffix in ("csv", "md", "svg"):
             shutil.copy(out / f"{method}-{table}.{suffix}", RESULTS)
 

@@ -115,15 +115,22 @@ def test_scoring_names_what_happens(run, videos, tmp_path, capsys):
 
 def test_the_training_report_says_what_cannot_be_named(videos, tmp_path, capsys):
     labels = (videos / "labels.csv").read_text()
-    odd = labels.replace("cam-09.mp4,1,dash", "cam-09.mp4,1,blast").replace("cam-03.mp4,1,drop", "cam-03.mp4,1,puff")
+    odd = labels.replace("cam-09.mp4,1,dash", "cam-09.mp4,1,dash; blast").replace(
+        "cam-03.mp4,1,drop", "cam-03.mp4,1,drop;puff"
+    )
     (tmp_path / "labels.csv").write_text(odd)
     (tmp_path / "intervals.csv").write_text((videos / "intervals.csv").read_text())
     command = ["train", str(videos), "--labels", str(tmp_path / "labels.csv"), "--method", "refinevad", *TINY]
     options = ["--rgb", "motion", "--iterations", "2", "--points", "1", "--workers", "0", "--hold-out", "0"]
     assert main([*command, *options, "--out", str(tmp_path / "run")]) == 0
-    told = ["Only test videos show 'blast'", "A single training video shows 'drop', 'puff'"]
+    told = ["Only test videos show 'blast'", "A single training video shows 'puff'"]
     page, err = (tmp_path / "run" / "report.html").read_text("utf-8").replace("&#x27;", "'"), capsys.readouterr().err
     assert all(one in page and f"note: {one}" in err for one in told)
+    # Several kinds of one video, joined by ";", are each a kind to all that learns, measures and shows.
+    assert json.loads((tmp_path / "run" / "model.json").read_text())["config"]["categories"] == ["dash", "drop", "puff"]
+    measured = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert set(measured["per_category"]) == {"dash", "drop", "blast"}
+    assert "labelled dash; blast" in page and page.count("</i>puff") == 1
     (tmp_path / "intervals.csv").write_text("video,category,start_frame,end_frame\ncam-09.mp4,bang,0,9\n")
     assert main([*command, *options, "--out", str(tmp_path / "other")]) == 1
     told = capsys.readouterr().err.strip()
@@ -262,6 +269,14 @@ def test_a_run_learns_one_more_category(run, videos, tmp_path, capsys):
     assert sum(float(shares[name][1]) for name in (*KINDS, "shake")) == pytest.approx(100, abs=0.16)
     assert all(shares[path.name][1].startswith("shake ") for path in shown)
     assert "'shake' is now the likeliest category in 3 of 3 video(s)" in printed.err
+    # What it does to the kinds that were known is measured on the run's own test videos.
+    known = ["--data", str(videos), "--features", str(run / "features"), "--json"]
+    measured = []
+    for folder in (run, out):
+        assert main(["evaluate", str(folder), *known]) == 0
+        measured.append(json.loads(capsys.readouterr().out))
+    for key, label in (("category_accuracy", "test events named right"), ("map@0.1", "mAP at IoU 0.1")):
+        assert shares[label] == [f"{100 * metrics[key]:.1f}" for metrics in measured]
     # A new video of the kind is named so, and those of the old kinds keep their names.
     later = clip(tmp_path / "later.mp4", 200, "shake")
     known = [videos / "cam-09.mp4", videos / "cam-11.mp4"]
@@ -275,15 +290,40 @@ def test_a_run_learns_one_more_category(run, videos, tmp_path, capsys):
 def test_growing_overwrites_nothing_and_says_what_is_wrong(run, videos, tmp_path, capsys):
     shown = str(videos / "cam-09.mp4")
 
-    def told(*arguments: str) -> str:
+    def told(*arguments: str, status: int = 2) -> str:
         capsys.readouterr()
-        assert main(["add-category", *arguments]) == 2
-        return capsys.readouterr().err.strip()
+        assert main(["add-category", *arguments]) == status
+        (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("wsvad: "))
+        return line
 
+    options = ["--out", str(tmp_path / "a")]
     assert told(str(run), "shake", shown, "--out", str(run)).endswith("name another folder with --out")
-    assert "there is a category of that name" in told(str(run), "dash", shown, "--out", str(tmp_path / "a"))
-    assert "is no name of a category" in told(str(run), "a;b", shown, "--out", str(tmp_path / "a"))
+    lost = str(tmp_path / "lost.mp4")  # names are looked at before videos are
+    assert told(str(run), "dash", lost, *options).endswith("run: knows 'dash' already (dash, drop); take another name")
+    for name in ("a;b", "normal", "", " shake"):
+        assert f"run: '{name}' is no name of a category; take one without ';'" in told(str(run), name, lost, *options)
+    assert told(str(run), "shake", lost, *options, status=1).endswith("lost.mp4: there is no such video file")
+    assert "not a finished run" in told(str(tmp_path), "shake", shown, *options, status=1)
+    for method, says in (
+        (["mil"], "mil tells no categories apart, so it learns none; train refinevad"),
+        (["refinevad", *TINY, "--config.core", "off"], "was trained without categories (core: off), so it learns none"),
+    ):
+        out = tmp_path / method[0]
+        command = ["train", str(videos), "--method", *method, "--rgb", "motion", "--features", str(run / "features")]
+        assert main([*command, "--iterations", "2", "--points", "1", "--hold-out", "0", "--out", str(out)]) == 0
+        assert f"{out}: {says}" in told(str(out), "shake", lost, *options)
     assert not (tmp_path / "a").exists()
+    moved = tmp_path / "moved"  # a run whose test videos are no longer there
+    moved.mkdir()
+    for name in ("model.json", "model.safetensors"):
+        (moved / name).write_bytes((run / name).read_bytes())
+    config = (run / "config.yaml").read_text(encoding="utf-8").replace(str(videos), str(tmp_path / "gone"))
+    (moved / "config.yaml").write_text(config, encoding="utf-8")
+    capsys.readouterr()
+    assert main(["add-category", str(moved), "shake", shown]) == 0
+    printed = capsys.readouterr()
+    assert "not measured again" in printed.err and "gone: there is no such folder" in " ".join(printed.err.split())
+    assert "shake" in printed.out and "test events" not in printed.out
     assert main(["add-category", str(run), "shake", shown]) == 0
     assert (run.parent / "run-shake" / "model.json").is_file()
     assert "is there already" in told(str(run), "shake", shown)

@@ -23,7 +23,7 @@ from wsvad.evaluation.table import categories_table
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
 from wsvad.methods.mil import MilConfig
 from wsvad.methods.refinevad import RefineVadConfig
-from wsvad.metrics.detection import ClassScores, detection_map, with_normal
+from wsvad.metrics.detection import IOUS, ClassScores, detection_map, with_normal
 from wsvad.training.run import load_method
 
 KINDS = ("fall", "fight")
@@ -142,6 +142,20 @@ def test_vadclips_numbers_have_a_column_for_normal(own_normal):
     assert clean == plain != metrics
 
 
+def test_normal_has_truth_where_it_is_an_event():
+    """3.5: there a normal video is an interval from end to end. Found are three of its four snippets, IoU 3/4; what the
+    others say of "normal" ranks below it."""
+    videos = [listed("a", "fight", [(0, 32, "fight")]), listed("b", "fall", [(0, 32, "fall")]), listed("c")]
+    fall, fight = np.array([[0.2, 0.9], [0.2, 0.9], [0.1, 0.2], [0.1, 0.2]]), np.array([[0.0, 0.0]] * 3 + [[0.3, 0.6]])
+    classes = beside_truth(KINDS, videos, [fall, fall[:, ::-1], fight], [np.full(4, 16)] * 3)
+    xd, ap = evaluate_classes(classes, "vadclip", normal_is_event=True)
+    ucf, without = evaluate_classes(classes, "vadclip")
+    assert list(ap["normal"].values()) == [1] * 5 and list(without["normal"].values()) == [0] * 5
+    assert all(ap[name] == without[name] for name in KINDS)
+    assert [xd[f"map@{iou:g}"] - ucf[f"map@{iou:g}"] for iou in IOUS] == pytest.approx([1 / 3] * 5)
+    assert "normal" not in evaluate_classes(classes, None, normal_is_event=True)[1]
+
+
 def test_a_table_of_categories_has_both_measures():
     file = io.StringIO()
     ap = {"fall": {"ap@0.1": 0.5, "ap@0.2": 0.25}}
@@ -176,6 +190,14 @@ def test_class_scores_come_back_from_their_file(tmp_path):
     with pytest.raises(UsageError, match="needs class scores, and there are none"):
         measure(tmp_path / "plain.npz", dataset, None, "vadclip")
     assert "map" not in measure(tmp_path / "plain.npz", dataset, None).metrics
+
+
+def test_vadclips_normal_is_that_of_the_dataset(tmp_path):
+    scores_file(tmp_path / "s.npz", b=np.repeat([[0.5, 0.4], [0.0, 0.0]], 16, axis=0))
+    dataset = Dataset(name="d", videos=(listed("a", "fight", [(0, 16, "fight")]), listed("b")))
+    for benchmark, ap in (("xd-violence", 1), ("ucf-crime", 0), (None, 0)):
+        found = measure(tmp_path / "s.npz", dataclasses.replace(dataset, benchmark=benchmark), None, "vadclip")
+        assert found.per_category_ap["normal"]["ap@0.5"] == ap
 
 
 def test_vadclips_evaluator_wants_snippets(tmp_path):

@@ -75,6 +75,7 @@ def test_subfolders_are_labels(tmp_path):
         ("video,label\na.mp4,0\na.mp4,1\n", "a.mp4 has two rows"),
         ("video,label\n,0\n", "line 2: the video's name is missing"),
         ("video,label\na.mp4,2\n", "label '2' of a.mp4; use 0, 1, normal or abnormal"),
+        (LABELS.replace("abnormal,fight", "1,fight; Normal"), "abnormal but of the category 'fight; Normal'"),
         ("video,label\na.mp4,0\nb.mp4,1\nc.mp4,1\n", "d.mp4: has no row in"),
         (LABELS + "e.mp4,0,,train\n", "e.mp4: listed in labels.csv but not there"),
         (LABELS.replace("test", "validation"), "split 'validation' of c.mp4"),

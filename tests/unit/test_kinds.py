@@ -115,7 +115,8 @@ def test_files_name_events(tmp_path):
     assert not {"category", "categories", "nearest"} & set(second["events"][0])
     write_events_csv(tmp_path / "events.csv", [told(), timeline()])
     with (tmp_path / "events.csv").open(newline="", encoding="utf-8") as file:
-        assert [row["category"] for row in csv.DictReader(file)] == ["fight", "fire", ""]
+        rows = [(row["category"], row["probability"]) for row in csv.DictReader(file)]
+    assert rows == [("fight", "0.533333"), ("fire", "1.0"), ("", "")]
 
 
 # --------------------------------------------------------------------------------------------------------------- page
@@ -128,12 +129,23 @@ def test_the_page_names_colours_and_explains_each_event(tmp_path):
     page = write(tmp_path / "r.html", [lines])
     assert "fight 53%" in page.words and "fire 100% · truly fall" in page.words
     assert "truly" not in page.words.replace("truly fall", "", 1)  # the first is right
-    assert "near fight\u00a00.89, fall\u00a00.00, fire\u00a00.00" in page.words
+    assert "or fall\u00a027%, fire\u00a020%" in page.words and page.words.count("or fall") == 1
+    assert "near fight\u00a00.894, fall\u00a00.000, fire\u00a00.000" in page.words
     caps = [path for path in page.all("path") if path.get("class", "").startswith("cap")]
     assert [cap["style"] for cap in caps] == [f"--kind:{COLOURS[1]}", f"--kind:{COLOURS[2]}"]
     legend = page.source[page.source.index('<ul class="legend kinds"') :]
     words = re.sub("<[^>]*>", " ", legend[: legend.index("</ul>")])
     assert words.split() == ["fall", "0", "fight", "1", "fire", "1"]
+
+
+@pytest.mark.parametrize(
+    ("truth", "said"), [("blast", "truly blast"), ("abnormal", None), ("abnormal; fall", "truly fall"), ("fire", None)]
+)
+def test_an_event_is_put_right_where_the_truth_is_named(tmp_path, truth, said):
+    """Also by a kind that the method has never heard of; "abnormal" is none."""
+    lines = dataclasses.replace(told(), truth=(Interval(start=48, end=64, category=truth),))
+    page = write(tmp_path / "r.html", [lines])
+    assert (f"fire 100% · {said}" in page.words) if said else ("truly" not in page.words)
 
 
 def test_the_shift_is_a_curve_over_its_own_range(tmp_path):

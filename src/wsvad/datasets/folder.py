@@ -159,6 +159,10 @@ def _read_labels(table: Path) -> list[LabelledVideo]:
         if frames and not (frames.isdigit() and int(frames)):
             raise WsvadError(f"{place}: frames '{frames}' of {row['video']}; use a whole number above 0")
         category = row.get("category") or ("abnormal" if label else "normal")
+        if label and "normal" in (name.strip().lower() for name in category.split(";")):
+            raise WsvadError(
+                f"{place}: {row['video']} is labelled abnormal but of the category '{category}'; mend one of the two"
+            )
         videos.append(
             LabelledVideo(
                 name=row["video"],

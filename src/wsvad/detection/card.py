@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from wsvad.datasets.categories import names_of
+from wsvad.datasets.categories import UNNAMED, names_of
 from wsvad.datasets.dataset import Interval
 from wsvad.detection.events import Event
 from wsvad.detection.palette import paint
@@ -24,6 +24,9 @@ STRIP_BINS, STRIP_SHADES = 120, 6
 
 SHIFT_SPAN = 0.05
 """A shift ratio that varies less is drawn flat: what is left is noise."""
+
+ALSO = 0.05
+"""The next two kinds of an event are told beside its likeliest, if they have such a share."""
 
 Verdict = Literal["alarm", "silent", "found", "elsewhere", "missed", "false", "quiet"]
 WRONG: tuple[Verdict, ...] = ("elsewhere", "missed", "false")
@@ -316,15 +319,18 @@ def _events(timeline: Timeline, preview: Preview) -> str:
 
 
 def _what(timeline: Timeline, event: Event) -> str:
-    """What an event is named and how surely, and what it is in truth if that is something else."""
+    """What an event is named and how surely, what else it may be, and what it is in truth if that is something else."""
     likely = timeline.categories(event)
     if timeline.kinds is None or not likely:
         return ""
-    name, share = next(iter(likely.items()))
-    true = {n for one in timeline.truth or () if touches(event, [one]) for n in names_of(one.category)} & set(likely)
+    (name, share), *others = likely.items()
+    true = {n for one in timeline.truth or () if touches(event, [one]) for n in names_of(one.category)}
+    true -= {UNNAMED} - set(likely)
     really = f' · <b class="wrong">truly {text(", ".join(sorted(true)))}</b>' if true and name not in true else ""
     mark = f"<i {paint(timeline.kinds.categories.index(name), 'kind')}></i>"
-    return f'<span class="what">{mark}<b>{text(name)}</b> {share:.0%}{really}</span>'
+    told = ", ".join(f"{text(other)}\u00a0{p:.0%}" for other, p in others[:2] if p >= ALSO)
+    also = f'<span class="also">or {told}</span>' if told else ""
+    return f'<span class="what">{mark}<b>{text(name)}</b> {share:.0%}{really}</span>{also}'
 
 
 def _near(timeline: Timeline, event: Event) -> str:
@@ -334,7 +340,8 @@ def _near(timeline: Timeline, event: Event) -> str:
 
 
 def _signed(cosine: float) -> str:
-    return f"{cosine:.2f}".replace("-", "−")
+    """Three decimals: prototypes may lie close together."""
+    return f"{cosine:z.3f}".replace("-", "−")
 
 
 def _leans(timeline: Timeline, event: Event) -> str:

@@ -37,6 +37,10 @@ STILLS = 600
 """Pictures of events in the whole page; each video has its share of them, for its strongest events."""
 
 SELECTIONS = {"last": "Last", "held_out": "Held-out", "best_on_test": "Best on test"}
+MAP = (
+    "how clean the list of intervals of each kind is, highest score first; one is right if it overlaps a true one of "
+    f"its kind by at least {IOUS[0]:g} (frames in both over frames in either)"
+)
 METRICS = {
     "auc": ("Frame AUC", "chance that an abnormal frame scores above a normal one, over all videos; 50 is guessing"),
     "auc_abnormal": ("AUC on abnormal videos", "the same inside abnormal videos only: does it know <em>when</em>?"),
@@ -52,12 +56,11 @@ METRICS = {
     "ap_abnormal": ("Average precision on abnormal videos", "the same inside abnormal videos only"),
     "video_auc": ("Video AUC", "chance that an abnormal video's highest score is above a normal video's"),
     "far": ("False-alarm rate", "share of the frames of normal videos that score 0.5 or more; lower is better"),
-    **{f"map@{iou:g}": (f"mAP at IoU {iou:g}", "") for iou in IOUS},
-    "map": (
-        "mAP, mean of these",
-        "how clean the list of intervals of each kind is, highest score first; one is right if "
-        "it overlaps a true one of its kind at least so much",
-    ),
+    **{
+        f"map@{iou:g}": (f"mAP at IoU {iou:g}", f"the same, where the overlap must be {iou:g}" if number else MAP)
+        for number, iou in enumerate(IOUS)
+    },
+    "map": ("mAP, mean of these", ""),
     "category_accuracy": ("Named right", "share of true events whose likeliest kind is right"),
 }
 """Names and explanations (HTML) of the metrics that `metrics.json` holds, in the order of the table."""

@@ -159,20 +159,21 @@ def _falling(values: dict[str, float]) -> dict[str, float]:
 
 
 def write_events_csv(path: Path | str, timelines: Sequence[Timeline]) -> None:
-    """Write one row an event: `video,start_frame,end_frame,start,end,peak,peak_time,because,category`; `because` is in
-    words, "pose 0.41; flow 0.32". Both are empty where the method does not say."""
-    header = ("video", "start_frame", "end_frame", "start", "end", "peak", "peak_time", "because", "category")
+    """Write one row an event: `video,start_frame,end_frame,start,end,peak,peak_time,because,category,probability`;
+    `because` is in words, "pose 0.41; flow 0.32". The last three are empty where the method does not say."""
+    own = ("start_frame", "end_frame", "start", "end", "peak", "peak_time")
     rows = (
         (
             printable(timeline.video),
-            *(event[column] for column in header[1:-2]),
+            *(event[column] for column in own),
             "; ".join(f"{name} {share:.2f}" for name, share in list(event.get("because", {}).items())[:2]),
             event.get("category", ""),
+            event["categories"][event["category"]] if "category" in event else "",
         )
         for timeline in timelines
         for event in as_dict(timeline)["events"]
     )
-    _write_csv(path, header, rows)
+    _write_csv(path, ("video", *own, "because", "category", "probability"), rows)
 
 
 def write_scores_csv(path: Path | str, timelines: Sequence[Timeline]) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wsvad.datasets.categories import names_of
 from wsvad.datasets.dataset import LabelledVideo
 from wsvad.errors import WsvadError
 from wsvad.metrics.frame import Ranking, auc_below, false_alarm_rate, roc_auc, step_below, trapezoid_below
@@ -165,8 +166,8 @@ def per_category(curves: Sequence[Curve]) -> dict[str, float]:
     groups: dict[str, list[Curve]] = {}
     for curve in curves:
         if curve.positives is not None and _label(curve) == 1:
-            for category in curve.category.split(";"):
-                groups.setdefault(category.strip(), []).append(curve)
+            for category in names_of(curve.category):
+                groups.setdefault(category, []).append(curve)
     return {category: roc_auc(*_frames(groups[category])) for category in sorted(groups)}
 
 
