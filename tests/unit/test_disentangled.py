@@ -108,7 +108,7 @@ def test_one_backbone_has_no_cross_term():
 
 @pytest.mark.parametrize("p2c_index", ["ji", "ij"])
 @pytest.mark.parametrize("terms", [TERMS, ("self", "c2p"), ("p2c",)])
-@pytest.mark.parametrize(("name", "value"), [("ROOM", 2 * HEADS * 17 * 4), ("PIECE", 1), ("PIECE", 5)])
+@pytest.mark.parametrize(("name", "value"), [("ROOM", 2 * HEADS * 17 * 4), ("BAND", 1), ("BAND", 5)])
 def test_a_long_video_goes_a_piece_at_a_time(monkeypatch, p2c_index, terms, name, value):
     layer, z = build(2, k=3, p2c_index=p2c_index, terms=terms), given(2, 17)
     monkeypatch.setattr(disentangled, name, value)
