@@ -501,6 +501,12 @@ def test_what_is_kept_is_no_part_of_the_state():
         ({"terms": ()}, "terms"),
         ({"terms": ("self", "p2p")}, "terms"),
         ({"levels": ()}, "levels"),
+        ({"heads": 7}, "heads: 7 cannot share an attention of width 512"),
+        ({"heads": 3, "reading": "wide"}, "heads: 3 cannot share an attention of width 1024"),
+        ({"k": 0}, "k, epsilon, tau: at least 1, at least 0 and above 0, not 0, 2 and 10"),
+        ({"epsilon": -1}, "not 25, -1 and 10"),
+        ({"tau": 0.0}, "not 25, 2 and 0"),
+        ({"student": "", "given": "mil", "levels": ("prediction",)}, "student: what should learn from mil"),
     ],
 )
 def test_a_configuration_that_makes_no_sense_is_refused(fields, told):

@@ -139,6 +139,13 @@ class DakdConfig:
             raise UsageError("levels: one or both of prediction, feature; a student of no level learns nothing")
         if self.given and "prediction" not in self.levels:
             raise UsageError("levels: a given teacher has scores, not features; prediction must be among them")
+        if self.heads < 1 or (self.attends and self.inner % self.heads):
+            raise UsageError(
+                f"heads: {self.heads} cannot share an attention of width {self.inner}; take a divisor of it"
+            )
+        if self.k < 1 or self.epsilon < 0 or self.tau <= 0:
+            told = f"{self.k}, {self.epsilon} and {self.tau:g}"
+            raise UsageError(f"k, epsilon, tau: at least 1, at least 0 and above 0, not {told}")
 
     @property
     def learns_from(self) -> tuple[str, ...]:
@@ -153,10 +160,19 @@ class DakdConfig:
         return self.given or "dakd"
 
     @property
+    def attends(self) -> bool:
+        """The temporal module is attention."""
+        return self.temporal in ("tam", "disentangled", "attention")
+
+    @property
+    def inner(self) -> int:
+        """Width of query, key and value, all heads together."""
+        return self.projection if self.reading == "block" else self.hidden
+
+    @property
     def width(self) -> int:
         """H, of the temporal module's output."""
-        attends = self.temporal in ("tam", "disentangled", "attention")
-        return self.projection if attends and self.reading == "block" else self.hidden
+        return self.inner if self.attends else self.hidden
 
 
 NETWORK = (
@@ -236,7 +252,7 @@ class Attending(nn.Module):
         super().__init__()
         p, block = config.projection, config.reading == "block"
         self.attention = DisentangledAttention(
-            width, p if block else config.hidden, heads=config.heads, backbones=backbones, k=config.k, terms=terms,
+            width, config.inner, heads=config.heads, backbones=backbones, k=config.k, terms=terms,
             p2c_index=config.p2c_index, dropout=config.attention_dropout,
             learn_table=config.learn_table, table_std=config.table_std,
         )  # fmt: skip
