@@ -16,7 +16,12 @@ from wsvad.detection.distill import lesson_of
 from wsvad.evaluation.experiment import Experiment
 from wsvad.evaluation.protocol import Protocol
 from wsvad.features.store import Passport, StoredFeatures, feature_path, load, save
-from wsvad.methods.dakd import DakdConfig
+from wsvad.methods.dakd import DakdConfig, refine
+from wsvad.methods.method import Batch
+from wsvad.methods.mil import MilConfig
+from wsvad.methods.pi_vad import PiVadConfig
+from wsvad.methods.refinevad import RefineVadConfig
+from wsvad.methods.ur_dmu import UrDmuConfig
 from wsvad.training.normalisation import Normalisation
 from wsvad.training.run import load_method
 
@@ -155,6 +160,32 @@ def test_many_backbones_learn_and_one_runs(videos, tmp_path):
     assert min(scores[2:4]) > max(scores[0], scores[-1])
 
 
+def test_a_teacher_by_itself_scores_and_teaches(videos, tmp_path, capsys):
+    """Without a student: the run is the teacher's, is scored like any other, and two students learn from it."""
+    out, folder = tmp_path / "teacher", str(videos)
+    command = ["train", folder, "--method", "dakd", "--stream", "motion=motion", "--flow", "flow", "--workers", "0"]
+    command += ["--config.backbones", "[motion,flow]", "--features", str(tmp_path / "features")]
+    assert main([*command, *STUDENT, "--config.student", "", "--out", str(out)]) == 0
+    teacher = load_method(out)
+    assert teacher.method.runs_on == ("motion", "flow")
+    assert {line["phase"] for line in map(json.loads, (out / "log.jsonl").read_text().splitlines())} == {"teacher"}
+    assert main(["score", str(videos / "cam-9.mp4"), "--model", str(out), "--out", str(tmp_path / "s")]) == 0
+    for stream in ("motion", "flow"):
+        student = tmp_path / stream
+        assert (
+            main(["distill", str(out), "--to", stream, "--workers", "0", "--iterations", "2", "--out", str(student)])
+            == 0
+        )
+        own = load_method(student).method
+        assert own.runs_on == (stream,)
+        for name, weight in teacher.method.teacher.state_dict().items():
+            assert torch.equal(own.teacher.state_dict()[name], weight)
+    capsys.readouterr()
+    again = [*command, *STUDENT, "--config.student", "", "--teacher", str(out), "--out", str(tmp_path / "x")]
+    assert main(again) == 2
+    assert "student: there is none to be taught" in capsys.readouterr().err
+
+
 # ------------------------------------------------------------------------------------------- features, and the levels
 
 
@@ -216,6 +247,46 @@ def test_a_student_teaches_another(stored):
     second = fitted(stored, "second", given, first)
     third = lesson_of(second, "rgb", DakdConfig(), {}).config
     assert (third.given, third.backbones) == ("dakd", ("s3d", "rgb"))
+
+
+TINY_TEACHERS = {
+    "pi-vad": PiVadConfig(
+        modalities=("clip",), latent=8, heads=2, wide_heads=2,
+        ur_dmu=UrDmuConfig(hidden=16, heads=2, feed_forward=16, abnormal_slots=5, normal_slots=5, head=8),
+    ),
+    "refinevad": RefineVadConfig(streams=("rgb", "clip"), hidden=16, heads=2, feed_forward=16, head=8),
+    "mil": MilConfig(stream="clip", hidden=(8, 4)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "reads"), [("pi-vad", ("rgb",)), ("refinevad", ("rgb", "clip")), ("mil", ("clip",))])
+def test_a_run_of_any_method_teaches(stored, name, reads):
+    """The student's soft labels are the run's own scores, of the streams that it runs on, refined."""
+    dataset, teacher = open_folder(stored, need_videos=False), stored / "teacher"
+    Experiment(
+        dataset=dataset, features=stored / "f", name=name, config=TINY_TEACHERS[name], protocol=BUDGET, out=teacher
+    ).run()  # fmt: skip
+    small = ["--config.projection", "16", "--config.hidden", "16", "--config.heads", "2", "--iterations", "2"]
+    out = stored / "student"
+    assert (
+        main(["distill", str(teacher), "--to", "s3d", *small, "--seeds", "2", "--points", "1", "--out", str(out)]) == 0
+    )
+    student = load_method(out)
+    assert (student.method.runs_on, student.method.learns_from) == (("s3d",), (*reads, "s3d"))
+    assert student.method.config.given == name
+    experiment = Experiment(
+        dataset=dataset, features=stored / "f", name="dakd", config=student.method.config, protocol=BUDGET, out=out,
+        teacher=teacher,
+    )  # fmt: skip
+    for seed in range(2):  # each seed's student has that seed's teacher
+        method, own = experiment.build(seed), load_method(teacher / f"seed-{seed}")
+        packed = experiment.packed(6)
+        labels = packed.labels.float()
+        taught = method.taught_of(Batch(streams=experiment.normalisation(packed.streams), labels=labels))
+        with torch.no_grad():
+            raw = own.method.eval()(own.normalisation({stream: packed.streams[stream] for stream in reads}))
+        torch.testing.assert_close(taught.y, refine(raw, labels))
+        assert taught.y[labels > 0].amax(1).min() == 1
 
 
 def test_a_given_teacher_must_be_given(stored):

@@ -15,7 +15,7 @@ from wsvad.errors import UsageError
 from wsvad.features.segments import bin_average
 from wsvad.layers.disentangled import DisentangledAttention
 from wsvad.methods import dakd
-from wsvad.methods.dakd import Dakd, DakdConfig, Network, judge, l_mil, l_nce, refine, segments_of
+from wsvad.methods.dakd import Dakd, DakdConfig, Network, judge, l_mil, l_nce, refine, segment_at, segments_of
 from wsvad.methods.method import Batch
 
 TINY = DakdConfig(
@@ -161,31 +161,30 @@ def test_compact_keeps_the_scores():
 
 @pytest.mark.parametrize("length", [1, 5, 31, 32, 33, 64, 100])
 def test_segments_are_those_of_training(length):
-    held = segments_of(length, 32)
     x = torch.randn(length, 4, generator=torch.Generator().manual_seed(0))
-    pooled = (held / held.sum(1, keepdim=True)) @ x
+    pooled = segments_of(length, 32) @ x
     np.testing.assert_allclose(pooled.numpy(), bin_average(x.numpy(), 32), atol=1e-6)
 
 
 @settings(deadline=None, max_examples=60)
 @given(length=st.integers(1, 300), bins=st.integers(1, 40))
-def test_every_snippet_is_in_a_segment_and_in_one_where_there_are_enough(length, bins):
-    held = segments_of(length, bins)
-    assert (held.sum(1) >= 1).all()
-    assert (held.sum(0) >= 1).all()
-    if length >= bins:
-        assert (held.sum(0) == 1).all()
-        assert (held.argmax(0).diff() >= 0).all()
+def test_a_snippet_gets_the_score_of_the_segment_that_covers_it(length, bins):
+    """3.1: segment j covers r_j … r_(j+1) − 1, r = round(linspace(0, m, bins + 1)); at most a snippet off."""
+    r = np.round(np.arange(bins + 1) * length / bins).astype(int)
+    covers = [[j for j in range(bins) if r[j] <= t < r[j + 1]] for t in range(length)]
+    assert [[j] for j in segment_at(length, bins).tolist()] == covers
+    held = segments_of(length, bins) > 0
+    for t, (j,) in enumerate(covers):
+        assert held[j, max(0, t - 1) : t + 2].any()
 
 
-@pytest.mark.parametrize("length", [3, 8, 21])
+@pytest.mark.parametrize("length", [1, 3, 8, 21])
 def test_scores_of_segments_are_expanded(length):
     method, given = build(segments=8).eval(), streams(1, length)
     pooled = {"rgb": torch.from_numpy(bin_average(given["rgb"].numpy(), 8))}
     scores = method.student.scores(pooled)[0].tolist()
-    edges = [i * length // 8 for i in range(9)]
-    holders = [[s for s in range(8) if edges[s] <= t < max(edges[s + 1], edges[s] + 1)] for t in range(length)]
-    expected = [sum(scores[s] for s in own) / len(own) for own in holders]
+    r = np.round(np.linspace(0, length, 9)).astype(int)
+    expected = [scores[j] for j in range(8) for _ in range(r[j], r[j + 1])]
     assert method(given)[0].tolist() == pytest.approx(expected, abs=1e-6)
 
 
@@ -343,6 +342,7 @@ def test_delta_is_for_refined_scores_or_for_raw_ones():
     highest = build(delta=1.0).taught_of(given)
     assert torch.equal(highest.abnormal, highest.y == 1)
     assert highest.abnormal.any()
+    assert torch.equal(build(delta=0.0).taught_of(given).abnormal.any(1), given.labels > 0)  # normal videos stay so
     nothing = build(delta_on="raw", delta=1.0).l_student(given)
     assert nothing["nce"] == 0
     assert nothing["bce"] > 0
@@ -501,6 +501,12 @@ def test_what_is_kept_is_no_part_of_the_state():
         ({"terms": ()}, "terms"),
         ({"terms": ("self", "p2p")}, "terms"),
         ({"levels": ()}, "levels"),
+        ({"heads": 7}, "heads: 7 cannot share an attention of width 512"),
+        ({"heads": 3, "reading": "wide"}, "heads: 3 cannot share an attention of width 1024"),
+        ({"k": 0}, "k, epsilon, tau: at least 1, at least 0 and above 0, not 0, 2 and 10"),
+        ({"epsilon": -1}, "not 25, -1 and 10"),
+        ({"tau": 0.0}, "not 25, 2 and 0"),
+        ({"student": "", "given": "mil", "levels": ("prediction",)}, "student: what should learn from mil"),
     ],
 )
 def test_a_configuration_that_makes_no_sense_is_refused(fields, told):

@@ -18,10 +18,10 @@ from wsvad.layers import pieces
 Term = Literal["self", "cross", "c2p", "p2c"]
 """Self and cross content-to-content, content-to-position, position-to-content."""
 TERMS: tuple[Term, ...] = ("self", "cross", "c2p", "p2c")
-ROOM = 2**24
-"""Scores held at a time, over all videos and heads; a long video's queries go a piece at a time."""
-PIECE = 128
-"""Queries in a piece at most: seen from a few neighbours, all that is beyond their neighbourhood is equally far."""
+ROOM = 2**22
+"""Relative terms held at a time, over all videos and heads; a long video's queries go a piece at a time."""
+BAND = 64
+"""Queries that share a band of keys: seen from a few neighbours, all that is beyond it is equally far."""
 
 
 def gamma(i: Tensor, j: Tensor, k: int) -> Tensor:
@@ -97,43 +97,59 @@ class DisentangledAttention(nn.Module):
         length, dropped = value.shape[2], self.dropout if self.training else 0.0
         by_query = with_table(part["q"], position["k"]) if "k" in position else None
         by_key = with_table(part["k"], position["q"]) if "q" in position else None
-        size = min(PIECE, max(1, ROOM // (value.shape[0] * self.heads * length)))
+        size = max(1, ROOM // (value.shape[0] * self.heads * length)) if position else length
         key = key.contiguous()
 
         def piece(start: int) -> Tensor:
-            rows = slice(start, min(start + size, length))
+            rows = range(start, min(start + size, length))
             h = F.scaled_dot_product_attention(
-                query[:, :, rows], key, value,
+                query[:, :, rows.start : rows.stop], key, value,
                 attn_mask=self._bias(by_query, by_key, rows), dropout_p=dropped, scale=self.scale,
             )  # fmt: skip
             return h.transpose(1, 2).flatten(2)
 
         return pieces.joined(map(piece, range(0, length, size)), length)
 
-    def _bias(self, by_query: Tensor | None, by_key: Tensor | None, rows: slice) -> Tensor | None:
+    def _bias(self, by_query: Tensor | None, by_key: Tensor | None, rows: range) -> Tensor | None:
         """The last two terms for a piece of queries, `(B, h, I, T)`, from all snippets' products with the table.
 
-        As γ is limited, there is nothing to pick but in a band about the piece: on either side, all are equally far.
+        As γ is limited, there is nothing to pick but in a band about a few neighbouring queries: on either side of it,
+        all are equally far.
         """
         given = by_query if by_query is not None else by_key
         if given is None:
             return None
-        length, k = given.shape[2], self.k
-        low, high = max(0, rows.start - k + 1), min(length, rows.stop - 1 + k)
-        i, j = (torch.arange(*ends, device=given.device) for ends in ((rows.start, rows.stop), (low, high)))
-        parts = []
-        for keys, end in ((slice(0, low), -1), (slice(low, high), None), (slice(high, length), 0)):
-            terms = []
-            if by_query is not None:
-                own = by_query[:, :, rows]
-                terms.append(pick(own, gamma(i, j, k)) if end is None else own[..., end, None])
-            if by_key is not None:
-                its, printed = by_key[:, :, keys], self.p2c_index == "ji"
-                index = gamma(j, i, k) if printed else gamma(i, j, k).T
-                far = end if end is None or not printed else -1 - end
-                terms.append(pick(its, index).transpose(2, 3) if far is None else its[:, :, None, :, far])
-            parts.append(sum(terms[1:], terms[0]).expand(*given.shape[:2], len(i), keys.stop - keys.start))
-        return torch.cat([part for part in parts if part.shape[-1]], dim=-1)
+        (videos, heads, length, _), k = given.shape, self.k
+        bias = given.new_empty(videos, heads, len(rows), length)
+        for start in rows[::BAND]:
+            own = range(start, min(start + BAND, rows.stop))
+            low, high = max(0, own.start - k + 1), min(length, own.stop - 1 + k)
+            part = bias[:, :, own.start - rows.start : own.stop - rows.start]
+            for keys, end in ((range(low), -1), (range(low, high), None), (range(high, length), 0)):
+                if keys:
+                    terms = self._seen_by_query(by_query, own, keys, end), self._seen_by_key(by_key, own, keys, end)
+                    put([term for term in terms if term is not None], part[..., keys.start : keys.stop])
+        return bias
+
+    def _seen_by_query(self, by_query: Tensor | None, own: range, keys: range, end: int | None) -> Tensor | None:
+        """Content-to-position for some queries and keys, `(B, h, I, J)`; `end` is where in the table all of these keys
+        are, if they are equally far: then `(B, h, I, 1)`."""
+        if by_query is None:
+            return None
+        its = by_query[:, :, own.start : own.stop]
+        return pick(its, gamma(*places(own, keys, its), self.k)) if end is None else its[..., end, None]
+
+    def _seen_by_key(self, by_key: Tensor | None, own: range, keys: range, end: int | None) -> Tensor | None:
+        """Position-to-content in the same way; of keys that are equally far, `(B, h, 1, J)`."""
+        if by_key is None:
+            return None
+        its, printed = by_key[:, :, keys.start : keys.stop], self.p2c_index == "ji"
+        if end is not None:
+            return its[:, :, None, :, -1 - end if printed else end]
+        i, j = places(own, keys, its)
+        index = gamma(j, i, self.k).T if printed else gamma(i, j, self.k)
+        flat = index + 2 * self.k * (j - keys.start)  # of all keys' rows, one after another: nothing to transpose then
+        return pick(its.flatten(2)[:, :, None], flat.flatten()[None]).unflatten(-1, index.shape)[:, :, 0]
 
     def _position(self) -> Sequence[Tensor]:
         """Eq. 3: `K^r` and `Q^r`, those that are needed, divided by √(n·d), `(h, 2k, d)` each."""
@@ -160,6 +176,20 @@ def with_table(x: Tensor, table: Tensor) -> Tensor:
     return (flat @ table.transpose(1, 2)).unflatten(1, (x.shape[0], x.shape[2])).transpose(0, 1)
 
 
+def places(own: range, keys: range, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Two ranges of snippets as tensors."""
+    i, j = (torch.arange(r.start, r.stop, device=like.device) for r in (own, keys))
+    return i, j
+
+
 def pick(scores: Tensor, index: Tensor) -> Tensor:
     """From each snippet's scores with the table, `(B, h, I, 2k)`, those at `(I, J)` → `(B, h, I, J)`."""
     return scores.gather(-1, index.expand(*scores.shape[:2], -1, -1))
+
+
+def put(terms: Sequence[Tensor], place: Tensor) -> None:
+    """Write the sum of one or two terms, which may have to be repeated, into part of a tensor."""
+    if len(terms) == 1 or torch.is_grad_enabled():
+        place.copy_(sum(terms[1:], terms[0]))
+    else:
+        torch.add(*terms, out=place)  # nothing in between; only without gradients

@@ -44,7 +44,8 @@ class DakdConfig:
     backbones: tuple[str, ...] = BACKBONES
     """Streams that the teacher reads: one or more, of any width."""
     student: str = "rgb"
-    """The one of them that the student reads."""
+    """The one of them that the student reads. Empty: there is none; the teacher alone is trained and scores, and its
+    run can teach any student (--teacher, or 'wsvad distill')."""
     given: str = ""
     """Method of a finished run that is the teacher, as 'wsvad distill' makes it: `backbones` are then the streams that
     the run needs for its scores, and the student's. Empty: the paper's teacher, which is trained here."""
@@ -127,7 +128,9 @@ class DakdConfig:
     def __post_init__(self) -> None:
         if not self.backbones or len(set(self.backbones)) < len(self.backbones):
             raise UsageError(f"backbones: one or more streams, each once, not '{','.join(self.backbones)}'")
-        if self.student not in self.backbones:
+        if self.given and not self.student:
+            raise UsageError(f"student: what should learn from {self.given}; name one of the backbones")
+        if self.student and self.student not in self.backbones:
             known = ", ".join(self.backbones)
             raise UsageError(f"student: the teacher never sees '{self.student}'; take one of its backbones ({known})")
         if not self.terms or not set(self.terms) <= set(TERMS):
@@ -136,6 +139,13 @@ class DakdConfig:
             raise UsageError("levels: one or both of prediction, feature; a student of no level learns nothing")
         if self.given and "prediction" not in self.levels:
             raise UsageError("levels: a given teacher has scores, not features; prediction must be among them")
+        if self.heads < 1 or (self.attends and self.inner % self.heads):
+            raise UsageError(
+                f"heads: {self.heads} cannot share an attention of width {self.inner}; take a divisor of it"
+            )
+        if self.k < 1 or self.epsilon < 0 or self.tau <= 0:
+            told = f"{self.k}, {self.epsilon} and {self.tau:g}"
+            raise UsageError(f"k, epsilon, tau: at least 1, at least 0 and above 0, not {told}")
 
     @property
     def learns_from(self) -> tuple[str, ...]:
@@ -143,17 +153,26 @@ class DakdConfig:
 
     @property
     def runs_on(self) -> tuple[str, ...]:
-        return (self.student,)
+        return (self.student,) if self.student else self.backbones
 
     @property
     def teacher_method(self) -> str:
         return self.given or "dakd"
 
     @property
+    def attends(self) -> bool:
+        """The temporal module is attention."""
+        return self.temporal in ("tam", "disentangled", "attention")
+
+    @property
+    def inner(self) -> int:
+        """Width of query, key and value, all heads together."""
+        return self.projection if self.reading == "block" else self.hidden
+
+    @property
     def width(self) -> int:
         """H, of the temporal module's output."""
-        attends = self.temporal in ("tam", "disentangled", "attention")
-        return self.projection if attends and self.reading == "block" else self.hidden
+        return self.inner if self.attends else self.hidden
 
 
 NETWORK = (
@@ -233,7 +252,7 @@ class Attending(nn.Module):
         super().__init__()
         p, block = config.projection, config.reading == "block"
         self.attention = DisentangledAttention(
-            width, p if block else config.hidden, heads=config.heads, backbones=backbones, k=config.k, terms=terms,
+            width, config.inner, heads=config.heads, backbones=backbones, k=config.k, terms=terms,
             p2c_index=config.p2c_index, dropout=config.attention_dropout,
             learn_table=config.learn_table, table_std=config.table_std,
         )  # fmt: skip
@@ -327,7 +346,7 @@ class Taught(NamedTuple):
     y: Tensor
     """Refined scores ŷ, `(B, T)` in [0, 1]."""
     abnormal: Tensor
-    """Segments whose score is at least δ, `(B, T)` bool."""
+    """Segments of abnormal videos whose score is at least δ, `(B, T)` bool."""
     h: Tensor
     """Features, `(B, T, H)`; of no width where the feature level is not wanted."""
 
@@ -350,9 +369,11 @@ class Dakd(nn.Module):
         self.given: tuple[Any, ...] = ()  # not a module of this one: it is not learned, and not saved
         if not config.given:  # made first, so that a seed's teacher is the same whatever its student reads
             self.teacher = Network({name: widths[name] for name in config.backbones}, config)
-        self.student = Network({config.student: widths[config.student]}, config)
+        self.student: Network | None = None
+        if config.student:
+            self.student = Network({config.student: widths[config.student]}, config)
         self.g: nn.Module | None = None
-        if "feature" in config.levels and not config.given:
+        if self.student is not None and "feature" in config.levels and not config.given:
             first, second = config.g
             self.g = nn.Sequential(nn.Linear(config.width, first), nn.ReLU(), nn.Linear(first, second))
         self.bins: Tensor
@@ -365,7 +386,9 @@ class Dakd(nn.Module):
 
     def forward(self, streams: dict[str, Tensor]) -> Tensor:
         """`(B, T, D)` or `(B, C, T, D)` (crops are averaged) → the student's scores `(B, T)` in [0, 1]. Its backbone is
-        all it needs."""
+        all it needs. Where there is no student, the teacher's."""
+        if self.student is None:
+            return self.teacher_scores(streams)
         return self._expanded(self.student, {self.config.student: streams[self.config.student]})
 
     def teacher_scores(self, streams: dict[str, Tensor]) -> Tensor:
@@ -384,9 +407,10 @@ class Dakd(nn.Module):
             given = dict(zip(names, parts, strict=True))
             if self.config.test == "native":
                 return network.scores(given)
-            held_TS = segments_of(parts[0].shape[1], int(self.bins)).to(parts[0])
-            pooled = {name: (held_TS / held_TS.sum(1, keepdim=True)) @ x for name, x in given.items()}
-            return network.scores(pooled) @ (held_TS / held_TS.sum(0)).to(torch.float32)
+            length, bins = parts[0].shape[1], int(self.bins)
+            held_TS = segments_of(length, bins).to(parts[0])
+            pooled = {name: held_TS @ x for name, x in given.items()}
+            return network.scores(pooled)[:, segment_at(length, bins)]
 
         return over_crops(score, *(streams[name] for name in names)).clamp(0, 1)
 
@@ -399,11 +423,12 @@ class Dakd(nn.Module):
         return found
 
     def compact(self) -> "Dakd":
-        """Itself for scoring alone: teacher and g gone, the student's table of relative positions multiplied out. The
-        scores stay."""
-        self.teacher = self.g = None
-        self.given, self.kept = (), {}
-        for module in self.student.modules():
+        """Itself for scoring alone: the teacher, unless it is what scores, and g gone, the tables of relative positions
+        multiplied out. The scores stay."""
+        if self.student is not None:
+            self.teacher = None
+        self.g, self.given, self.kept = None, (), {}
+        for module in self.modules():
             if isinstance(module, DisentangledAttention):
                 module.fold()
         return self.eval()
@@ -416,7 +441,10 @@ class Dakd(nn.Module):
 
         Raises:
             RuntimeError: it does not fit this configuration.
+            UsageError: there is nobody to teach.
         """
+        if self.student is None:
+            raise UsageError("student: there is none to be taught; name one of the backbones, or leave out --teacher")
         self.taught = True
         if self.teacher is None:
             self.given = (network.eval().requires_grad_(False),)
@@ -436,6 +464,7 @@ class Dakd(nn.Module):
 
     def l_student(self, batch: Batch) -> dict[str, Tensor]:
         """Eq. 8: BCE(ŷ, y^S) + α·τ²·L_nce. The parts are weighted."""
+        assert self.student is not None
         config, taught = self.config, self.taught_of(batch)
         h_s = self.student.features({config.student: batch.streams[config.student]})
         logits = self.student.logits(h_s)
@@ -487,8 +516,8 @@ class Dakd(nn.Module):
             raw_BT = score({name: streams[name] for name in needs}).float()
             h_BTH = raw_BT[..., None]
         y_BT = refine(raw_BT, labels_B, epsilon=config.epsilon, passes=config.passes, min_max=config.min_max)
-        judged = y_BT if config.delta_on == "refined" else raw_BT * (labels_B[:, None] > 0)
-        return Taught(y_BT, judged >= config.delta, h_BTH if self.g is not None else h_BTH.new_empty(*y_BT.shape, 0))
+        abnormal_BT = ((y_BT if config.delta_on == "refined" else raw_BT) >= config.delta) & (labels_B[:, None] > 0)
+        return Taught(y_BT, abnormal_BT, h_BTH if self.g is not None else h_BTH.new_empty(*y_BT.shape, 0))
 
     @property
     def _teacher(self) -> nn.Module:
@@ -513,11 +542,15 @@ class Dakd(nn.Module):
                 optimizer=torch.optim.Adagrad, lr=config.lr, weight_decay=config.weight_decay,
             )  # fmt: skip
 
+        teacher = (
+            []
+            if self.taught or self.teacher is None
+            else [phase("teacher", self.l_teacher, self.teacher.groups(config))]
+        )
+        if self.student is None:
+            return teacher
         own = [{"params": list(self.g.parameters()), "lr": config.lr}] if self.g is not None else []
-        student = phase("student", self.l_student, [*self.student.groups(config), *own])
-        if self.taught or self.teacher is None:
-            return [student]
-        return [phase("teacher", self.l_teacher, self.teacher.groups(config)), student]
+        return [*teacher, phase("student", self.l_student, [*self.student.groups(config), *own])]
 
 
 def judge(method: Any) -> tuple[Callable[[dict[str, Tensor]], Tensor], tuple[str, ...]]:
@@ -529,14 +562,17 @@ def judge(method: Any) -> tuple[Callable[[dict[str, Tensor]], Tensor], tuple[str
 
 
 def segments_of(length: int, bins: int) -> Tensor:
-    """Which snippets each segment holds, `(bins, length)` of 0 and 1, by the rule of training (2.2): segment i is
-    `⌊i·S/bins⌋ … ⌊(i+1)·S/bins⌋ − 1`, or one snippet where that is empty.
-
-    Pooling is the mean over a row, expansion the mean over a column: a snippet gets the score of the segment that holds
-    it, and one of a short video, which several segments are copies of, the mean of theirs. Sultani's evaluation rounds
-    the edges (3.1), at most one snippet off these; here a score stands where its features came from.
-    """
+    """Each segment as weights of snippets, `(bins, length)`, by the rule of training (2.2): segment i is the mean of
+    snippets `⌊i·S/bins⌋ … ⌊(i+1)·S/bins⌋ − 1`, or one snippet where that is empty."""
     edges = torch.arange(bins + 1) * length // bins
     start, end = edges[:-1, None], torch.maximum(edges[1:], edges[:-1] + 1)[:, None]
     snippets = torch.arange(length)
-    return ((snippets >= start) & (snippets < end)).float()
+    held = ((snippets >= start) & (snippets < end)).float()
+    return held / held.sum(1, keepdim=True)
+
+
+def segment_at(length: int, bins: int) -> Tensor:
+    """The segment whose score each snippet gets, `(length,)`, by the rule of Sultani's evaluation (3.1): edges at
+    `round(i·S/bins)`, all snippets covered. It may be a snippet off the segment's own edges; `native` is not."""
+    edges = torch.round(torch.arange(bins + 1, dtype=torch.float64) * length / bins).long()
+    return torch.searchsorted(edges, torch.arange(length), right=True) - 1
