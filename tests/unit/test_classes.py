@@ -280,7 +280,12 @@ def test_a_run_has_the_categories_of_its_training_videos(features):
     last = fitted.metrics["selection"]["last"]
     assert {"map@0.1", "map@0.5", "map", "category_accuracy"} < set(last)
     assert set(fitted.metrics["per_category_ap"]) == {"fall", "fight"}
-    assert fitted.metrics["remarks"] == []
+    assert (
+        fitted.metrics["remarks"]
+        == [SMALL.remark]
+        == ["It learns and runs on rgb, without the text stream of its paper."]
+    )
+    assert RefineVadConfig(streams=("rgb", "text")).remark == ""
     # What was kept of the test videos gives the same numbers again, and so does the network.
     again = measure(features / "run" / "seed-0" / "test_scores.npz", dataset(), None)
     direct = measure(features / "run", dataset(), features)
@@ -316,6 +321,7 @@ def test_what_cannot_be_learnt_is_said_and_nothing_breaks(features):
     told = [
         "Only test videos show 'fire': what training never saw cannot be named.",
         "A single training video shows 'riot': too little to be sure of the name.",
+        SMALL.remark,
     ]
     assert json.loads((features / "run" / "metrics.json").read_text())["remarks"] == told == fitted.metrics["remarks"]
     assert all(f"note: {one}" in file.getvalue() for one in told)

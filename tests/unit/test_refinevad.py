@@ -378,6 +378,8 @@ def test_an_unknown_category_is_told_and_without_names_there_is_one_for_all():
     method = build(categories=())
     assert method.config.named == ("abnormal",)
     assert method.truth(batch(categories=("fight", "arson", "x;y"))).tolist() == [[0.0]] * 3 + [[1.0]] * 3
+    several = build().truth(batch(categories=("fight;", " fall ;fight", "normal")))
+    assert several[3:].tolist() == [[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.0, 0.0, 0.0]]
     x = {"rgb": randn(2, 4, WIDTH)}
     torch.testing.assert_close(method.class_scores(x)[..., 0], method(x))
 

@@ -15,6 +15,7 @@ from wsvad.methods.dakd import DakdConfig
 from wsvad.methods.mil import MilConfig
 from wsvad.methods.pi_vad import PiVadConfig
 from wsvad.methods.refinevad import RefineVadConfig
+from wsvad.methods.ur_dmu import UrDmuConfig
 
 Score = Callable[[Any, dict[str, Tensor]], Tensor]
 """A method and streams `(B, T, D)` → scores `(B, T)`."""
@@ -225,6 +226,17 @@ def _modules(config: RefineVadConfig) -> list[Row]:
     ]
 
 
+def _streams(config: RefineVadConfig) -> list[Row]:
+    """Beside the network that π-VAD stands on: by RGB alone, and with text, as in the paper."""
+    rows = {
+        streams: _refinevad(config, f"RefineVAD, {' + '.join(streams)}", streams=streams)
+        for streams in (("rgb",), ("rgb", "text"))
+    }
+    if config.streams in rows:
+        rows[config.streams] = replace(rows[config.streams], runs=REFINED)
+    return [Row(label="UR-DMU", method="ur-dmu", config=UrDmuConfig()), *rows.values()]
+
+
 def _smoothing(config: RefineVadConfig) -> list[Row]:
     """What L_GMM, whose definition is open, is worth."""
     return [_refinevad(config, "λ1 = 0", lambda1=0.0), _refinevad(config)]
@@ -259,6 +271,7 @@ ABLATIONS: dict[str, dict[str, Ablation]] = {
     },
     "refinevad": {
         "components": Ablation(title="Components", rows=_modules),
+        "streams": Ablation(title="Beside UR-DMU, with and without text", rows=_streams),
         "lambda1": Ablation(title="Without the smoothing loss", rows=_smoothing),
         "attention": Ablation(title="Cross-attention: pooled or segment query", rows=_readings),
     },

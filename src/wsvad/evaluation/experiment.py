@@ -82,6 +82,8 @@ class Experiment:
 
     def __post_init__(self) -> None:
         self.config, self.remarks = with_categories(self.config, self.dataset)
+        if own := getattr(self.config, "remark", ""):
+            self.remarks.append(own)
 
     # ------------------------------------------------------------------------------------------ data
 

@@ -83,7 +83,8 @@ class Method(Protocol):
     """Streams that are standardised whatever is done to the others; as above."""
     config_class: ClassVar[type]
     """Its configuration, a frozen keyword-only dataclass that can be built without arguments. A class variable
-    `data_budget` names defaults that verbs of that budget have instead."""
+    `data_budget` names defaults that verbs of that budget have instead; a property `remark` may be a sentence that the
+    reader of its results should know."""
     config: Any
 
     def __call__(self, streams: dict[str, Tensor]) -> Tensor:

@@ -125,6 +125,12 @@ class RefineVadConfig:
         return self.streams
 
     @property
+    def remark(self) -> str:
+        """What the reader of results should know."""
+        alone = " + ".join(self.streams)
+        return "" if "text" in self.streams else f"It learns and runs on {alone}, without the text stream of its paper."
+
+    @property
     def named(self) -> tuple[str, ...]:
         """The K categories that are told apart: without CORE there is one."""
         return (self.categories if self.core != "off" else ()) or ("abnormal",)
@@ -447,7 +453,7 @@ class RefineVad(nn.Module):
         known = {name: index for index, name in enumerate(self.config.categories)}
         truth_BK = torch.zeros(len(batch.labels), len(known))
         for row, (label, joined) in enumerate(zip(batch.labels.tolist(), batch.categories, strict=True)):
-            names = sorted({name.strip() for name in joined.split(";")} - {NORMAL}) if label else []
+            names = sorted({name.strip() for name in joined.split(";")} - {NORMAL, ""}) if label else []
             for name in names:
                 if name not in known:
                     raise WsvadError(f"the category '{name}' is none of this method's: {', '.join(known)}")
