@@ -66,8 +66,10 @@ class RefineVadConfig:
     core: Literal["soft", "hard", "off"] = "soft"
     """Prototypes mixed softly; `hard`, the likeliest category's alone; or `off`, no CORE."""
     attention: Literal["pooled", "segment"] = "pooled"
-    """Cross-attention (A12): `pooled`, the soft embedding v asks all snippets, as printed; `segment`, each snippet asks
-    the weighted prototypes, as the abstract has it."""
+    """Cross-attention (A12): `pooled`, the soft embedding v asks all snippets, as printed, and all of a video get the
+    same answer; `segment`, each snippet asks the weighted prototypes, as the abstract has it. Of long videos of many
+    kinds `segment` tells better *when* (benchmarks/captions.py). Of a single category it needs `add_truth` off: there a
+    true prototype more or less says nothing but the label."""
     tau: float = 0.03
     """The soft classifier, open, is the cosine of the video to each prototype over this temperature, plus a bias: L_cat
     keeps the prototypes apart, and a category can be added later. A linear layer beside them knew fewer held-out
