@@ -1,0 +1,115 @@
+"""Settings that RefineVAD's paper leaves open, compared on training videos that are held out; printed as it goes.
+
+python benchmarks/held_out.py [captions|camera …]      by default both
+
+Of training videos only a label is known, so there are two measures. `video` is their video AUC. `joined` asks for
+*when*: part of a normal video is joined to an abnormal one, before or after, and a method that knows when something
+happens scores the abnormal part higher. Of the captions, which tell little of single events, half of each is joined,
+and the measure is the AUC of snippets by their half; on the simulated camera the abnormal video is whole, and the
+measure is how often the highest snippet lies in it.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from wsvad.datasets.bags import load_bags
+from wsvad.datasets.dataset import Bag, Dataset
+from wsvad.datasets.folder import hold_out
+from wsvad.evaluation.bench import open_data
+from wsvad.evaluation.experiment import Experiment
+from wsvad.evaluation.protocol import Protocol
+from wsvad.methods.refinevad import RefineVadConfig
+from wsvad.methods.ur_dmu import UrDmuConfig
+from wsvad.metrics.frame import roc_auc
+from wsvad.training.loop import run_phases
+from wsvad.training.scoring import score_bags
+
+SHARED = Path(__file__).parent.parent.parent / "shared" / "data" / "ucf-crime-captions"
+BOTH = ("rgb", "text")
+SETTINGS: dict[str, dict[str, tuple[str, Any, int | None]]] = {
+    "captions": {
+        "UR-DMU": ("ur-dmu", UrDmuConfig(), 80),
+        "pooled query": ("refinevad", RefineVadConfig(), 60),
+        "segment query": ("refinevad", RefineVadConfig(attention="segment"), 100),
+        "segment query, dropout 0.5": ("refinevad", RefineVadConfig(attention="segment", dropout=0.5), 100),
+    },
+    "camera": {
+        f"{query} query{'' if truth else ', no e_y'}": (
+            "refinevad", RefineVadConfig(streams=BOTH, attention=query, add_truth=truth), None,
+        )
+        for query in ("pooled", "segment")
+        for truth in (True, False)
+    },
+}  # fmt: skip
+"""Method, configuration, iterations (None: the budget of a small set)."""
+
+
+def main(name: str, out: Path = Path("runs/held-out"), seeds: int = 3) -> None:
+    captions = name == "captions"
+    streams = {"rgb": f"lsa:{SHARED.resolve()}/captions.jsonl" if captions else "motion"}
+    data = f"ucf-crime:{SHARED}" if captions else "toy"
+    dataset, features = open_data(data, streams, None, out / name, Console(stderr=True))
+    for label, (method, config, iterations) in SETTINGS[name].items():
+        protocol = Protocol(segments=16, bags=32, normalise="none", iterations=iterations)
+        if not captions:
+            protocol = Protocol(budget="data", normalise="standardise")
+        experiment = Experiment(
+            dataset=dataset, features=features, name=method, config=config, protocol=protocol, out=out
+        )
+        found = 100 * np.array([held_out(experiment, dataset, seed, halves=captions) for seed in range(seeds)])
+        told = "   ".join(
+            f"{measure} {mean:.1f} ± {std:.1f}"
+            for measure, mean, std in zip(("video", "joined"), found.mean(0), found.std(0, ddof=1), strict=True)
+        )
+        print(f"{name}, {label}: {told}", flush=True)
+
+
+def held_out(experiment: Experiment, dataset: Dataset, seed: int, halves: bool) -> tuple[float, float]:
+    """Both measures of a fit that never saw a fifth of the training videos (three tenths of a small set)."""
+    out = set(hold_out(dataset.train, 0.2 if halves else 0.3, seed)[1])
+    videos = [video for video in dataset.train if video.name in out]
+    bags = list(load_bags(videos, experiment.source, experiment.streams, experiment.check))
+    method = experiment.build(seed)
+    phases = experiment.phases(method)
+    run_phases(method, phases, experiment.packed, experiment.normalisation, seed=seed, without=out, points=1)
+    peaks = np.array([scores.max() for scores in score_bags(method, bags, experiment.normalisation)])
+    labels = np.array([bag.label for bag in bags])
+    pairs, abnormal = joined(bags, halves)
+    scores = score_bags(method, pairs, experiment.normalisation)
+    when = float(np.mean([part[score.argmax()] for score, part in zip(scores, abnormal, strict=True)]))
+    if halves:
+        of_all = np.concatenate(abnormal).astype(int)
+        when = roc_auc(np.concatenate(scores), of_all, 1 - of_all)
+    return roc_auc(peaks, labels, 1 - labels), when
+
+
+def joined(bags: Sequence[Bag], halves: bool) -> tuple[list[Bag], list[np.ndarray]]:
+    """Each abnormal video, or its half, with half of a normal one before or after it; and which snippets are its."""
+    rng = np.random.default_rng(0)
+    normal, abnormal = ([bag for bag in bags if bag.label == label] for label in (0, 1))
+    pairs, parts = [], []
+    for number, bag in enumerate(abnormal):
+        others = [normal[number % len(normal)]] if halves else normal
+        for other in others:
+            first = bool(rng.integers(2))
+            length, rest = (len(b.streams["rgb"]) // 2 for b in (bag, other))
+            length = length if halves else len(bag.streams["rgb"])
+            cut = {
+                name: torch.cat([x[:length], other.streams[name][-rest:]][:: 1 if first else -1])
+                for name, x in bag.streams.items()
+            }
+            pairs.append(replace(bag, streams=cut))
+            parts.append(np.repeat([first, not first], (length, rest) if first else (rest, length)))
+    return pairs, parts
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or SETTINGS:
+        main(name)
