@@ -20,21 +20,21 @@ from wsvad.evaluation.protocol import Protocol
 from wsvad.evaluation.run_card import default_config
 
 RESULTS = Path(__file__).parent / "results"
-ITERATIONS = {"ur-dmu": 80, "mil": 80, "rtfm": 300, "dakd": 100, "refinevad": 100}
+ITERATIONS = {"ur-dmu": 50, "mil": 80, "rtfm": 300, "dakd": 90, "refinevad": 75}
 """Held-out video AUC, percent, one seed: MIL 83.8 to 84.6 from 40 to 600 iterations; UR-DMU 87 at 40 to 60, 85 from 70
 on; RTFM 85.1 at 200, 86.3 at 300, 86.5 at 400; DAKD 81.6 at 90 to 120. RefineVAD, three seeds: 84.4 at 50, 85.6 at 75,
-85.8 at 100."""
+85.8 at 100; UR-DMU on the same: 86.6 at 48 and 56, 85.7 at 80."""
 OPTIONS = {"dakd": {"backbones": ("rgb",)}, "refinevad": {"attention": "segment", "dropout": 0.5}}
 """DAKD's student learns from a teacher of the same captions; RefineVAD's text is its only stream.
 
 What RefineVAD's paper leaves open was chosen on held-out training videos too, by their video AUC, and by how well the
 snippets of two halves are told apart where half of a normal video is joined to half of an abnormal one
 (benchmarks/held_out.py): 84.4 and 58.6 with the pooled query and a dropout of 0.1 (60 iterations), 85.3 and
-65.1 with the segment query, 85.8 and 64.0 with a dropout of 0.5 besides. UR-DMU: 85.7 and 59.5."""
+65.1 with the segment query, 85.8 and 64.0 with a dropout of 0.5 besides. UR-DMU: 86.6 and 60.0."""
 
 
 def main(folder: str, out: str = "runs/ucf-crime-captions", seeds: str = "5") -> None:
-    protocol = Protocol(seeds=int(seeds), segments=16, bags=32, normalise="none")
+    protocol = Protocol(seeds=int(seeds), segments=16, bags=32, normalise="none", points=10)
     board = run_bench(
         f"ucf-crime:{folder}",
         {name: replace(default_config(name), **OPTIONS.get(name, {})) for name in ITERATIONS},

@@ -35,7 +35,7 @@ SHARED = Path(__file__).parent.parent.parent / "shared" / "data" / "ucf-crime-ca
 BOTH = ("rgb", "text")
 SETTINGS: dict[str, dict[str, tuple[str, Any, int | None]]] = {
     "captions": {
-        "UR-DMU": ("ur-dmu", UrDmuConfig(), 80),
+        "UR-DMU": ("ur-dmu", UrDmuConfig(), 50),
         "pooled query": ("refinevad", RefineVadConfig(), 60),
         "segment query": ("refinevad", RefineVadConfig(attention="segment"), 100),
         "segment query, dropout 0.5": ("refinevad", RefineVadConfig(attention="segment", dropout=0.5), 100),
