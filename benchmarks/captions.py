@@ -18,6 +18,9 @@ from wsvad.evaluation.leaderboard import as_csv, as_markdown
 from wsvad.evaluation.leaderboard_page import as_page
 from wsvad.evaluation.protocol import Protocol
 from wsvad.evaluation.run_card import default_config
+from wsvad.evaluation.table import with_spread
+from wsvad.files import read_json
+from wsvad.metrics.detection import IOUS
 
 RESULTS = Path(__file__).parent / "results"
 ITERATIONS = {"ur-dmu": 50, "mil": 80, "rtfm": 300, "dakd": 90, "refinevad": 75}
@@ -50,9 +53,33 @@ def main(folder: str, out: str = "runs/ucf-crime-captions", seeds: str = "5") ->
         "remakes all of it; `benchmarks/captions.py` says how the budgets were chosen.\n\n"
     )
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "ucf-crime-captions.md").write_text(head + as_markdown(board), encoding="utf-8")
+    tables = overlap(Path(out)) + by_category(Path(out))
+    (RESULTS / "ucf-crime-captions.md").write_text(head + as_markdown(board) + tables, encoding="utf-8")
     (RESULTS / "ucf-crime-captions.csv").write_text(as_csv(board.rows), encoding="utf-8")
     (RESULTS / "ucf-crime-captions.html").write_text(as_page(board), encoding="utf-8")
+
+
+def overlap(out: Path) -> str:
+    """mAP at each IoU of the method that names categories."""
+    last = read_json(out / "refinevad" / "metrics.json")["selection"]["last"]
+    names = [*(f"map@{iou:g}" for iou in IOUS), "map"]
+    rows = [["", *names], ["---"] * (1 + len(names)), ["refinevad", *(with_spread(last[name]) for name in names)]]
+    return "\nmAP of intervals, last, percent:\n\n" + markdown(rows)
+
+
+def by_category(out: Path) -> str:
+    """Frame AUC inside the abnormal videos of each category, and the average precision of its intervals."""
+    found = {name: read_json(out / name / "metrics.json") for name in ITERATIONS}
+    precision = found["refinevad"]["per_category_ap"]
+    rows = [["", *found, "AP@0.1 of refinevad"], ["---"] * (2 + len(found))]
+    for category in found["refinevad"]["per_category"]:
+        of_each = [with_spread(metrics["per_category"][category]) for metrics in found.values()]
+        rows.append([category, *of_each, with_spread(precision[category]["ap@0.1"])])
+    return "\nFrame AUC inside each category's abnormal videos, last, percent:\n\n" + markdown(rows)
+
+
+def markdown(rows: list[list[str]]) -> str:
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""RefineVAD beside UR-DMU on the simulated camera, and carried to other data; written to `results/`.
+"""RefineVAD carried from one place to another; written to `results/`.
 
-python benchmarks/refinevad.py [camera|streets|footage …]      by default all three
+python benchmarks/carried.py [streets|footage …]      by default both
 
-Features `motion`, the `data` budget, last iteration. `camera`: five seeds. `streets`: from one simulated camera to
-another. `footage`: ucsd-ped2 to cctv-fights and back, which lie beside the project. A killed run goes on.
+Features `motion`, the `data` budget, three seeds, last iteration. `streets`: from one simulated camera to another.
+`footage`: ucsd-ped2 to cctv-fights and back, which lie beside the project. A killed run goes on.
 """
 
 import shutil
@@ -14,17 +14,6 @@ from command import wsvad
 
 HERE = Path(__file__).parent
 FOOTAGE = HERE.parent.parent / "shared" / "data"
-HONEST = ("--points", "1", "--hold-out", "0")
-"""The last iteration alone."""
-
-
-def camera(out: Path) -> None:
-    wsvad(
-        "bench", "--data", "toy", "--methods", "ur-dmu,refinevad", "--rgb", "motion", "--seeds", "5", *HONEST,
-        "--out", str(out / "camera"),
-    )  # fmt: skip
-    keep(out / "camera" / "bench.md", "refinevad-camera.md")
-    keep(out / "camera" / "bench.csv", "refinevad-camera.csv")
 
 
 def streets(out: Path) -> None:
@@ -47,7 +36,8 @@ def carry(places: dict[str, Path], out: Path) -> None:
     run, both = out / f"run-{home}", f"{home}-{there}"
     wsvad(
         "fit", str(folder), "--features", str(out / "features" / home), "--method", "refinevad", "--budget", "data",
-        "--normalise", "standardise", "--seeds", "3", *HONEST, "--out", str(run),
+        "--normalise", "standardise", "--hold-out", "0", "--points", "1", "--seeds", "3",
+        "--out", str(run),
     )  # fmt: skip
     wsvad(
         "transfer", str(run), "--to", str(other), "--to-features", str(out / "features" / there), "--seeds", "3",
@@ -62,5 +52,5 @@ def keep(file: Path, name: str) -> None:
 
 
 if __name__ == "__main__":
-    for part in sys.argv[1:] or ("camera", "streets", "footage"):
-        {"camera": camera, "streets": streets, "footage": footage}[part](Path("runs/refinevad"))
+    for part in sys.argv[1:] or ("streets", "footage"):
+        {"streets": streets, "footage": footage}[part](Path("runs/refinevad"))
