@@ -58,9 +58,7 @@ def measure(what: Path, dataset: Dataset | None, features: Path | None, compat: 
         raise UsageError(f"{what}: neither scores (.npz, .csv, .npy, a folder of .npy) nor the folder of a run")
     if dataset is None:
         if not (what / "metrics.json").is_file():
-            raise UsageError(
-                f"{what}: has no metrics of its own (it was imported or grown); name --data and --features"
-            )
+            raise UsageError(f"{what}: an imported or grown run has no metrics of its own; name --data and --features")
         told = read_json(what / "metrics.json")
         return Measured(
             metrics={name: value["mean"] for name, value in told["selection"]["last"].items()},
