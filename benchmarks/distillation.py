@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from statistics import mean
 
-from wsvad.cli import main
+from command import wsvad
 
 HERE = Path(__file__).parent
 SHARED = HERE.parent.parent / "shared"
@@ -29,9 +29,7 @@ def run(data: str, out: Path = Path("runs/gain")) -> None:
         command += ["--pose", f"pose:{networks}/movenet_single_pose_lightning_ptq.tflite"]
     command += ["--config.backbones", f"[{','.join(BACKBONES)}]", "--config.student", "motion"]
     command += ["--seeds", "5", "--points", "1", "--out", str(out / data)]
-    print("wsvad", *command, file=sys.stderr)
-    if main(command):
-        sys.exit(1)
+    wsvad(*command)
     for suffix in ("csv", "md", "svg"):
         shutil.copy(out / data / f"dakd-gain.{suffix}", HERE / "results" / f"dakd-gain-{data}.{suffix}")
     with (HERE / "results" / f"dakd-gain-{data}.md").open("a", encoding="utf-8") as page:

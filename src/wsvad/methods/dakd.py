@@ -542,15 +542,13 @@ class Dakd(nn.Module):
                 optimizer=torch.optim.Adagrad, lr=config.lr, weight_decay=config.weight_decay,
             )  # fmt: skip
 
-        teacher = (
-            []
-            if self.taught or self.teacher is None
-            else [phase("teacher", self.l_teacher, self.teacher.groups(config))]
-        )
-        if self.student is None:
-            return teacher
-        own = [{"params": list(self.g.parameters()), "lr": config.lr}] if self.g is not None else []
-        return [*teacher, phase("student", self.l_student, [*self.student.groups(config), *own])]
+        found = []
+        if self.teacher is not None and not self.taught:
+            found.append(phase("teacher", self.l_teacher, self.teacher.groups(config)))
+        if self.student is not None:
+            own = [{"params": list(self.g.parameters()), "lr": config.lr}] if self.g is not None else []
+            found.append(phase("student", self.l_student, [*self.student.groups(config), *own]))
+        return found
 
 
 def judge(method: Any) -> tuple[Callable[[dict[str, Tensor]], Tensor], tuple[str, ...]]:
