@@ -20,7 +20,6 @@ OPTIONS = {
     "dakd": [
         "--stream", f"mobilenet=tflite:{MOBILENET}", "--stream", "motion=motion",
         "--config.backbones", "[mobilenet,motion,pose]", "--config.student", "motion",
-        "--precision", "bf16",
     ],
     "refinevad": ["--rgb", "motion", "--config.streams", "[rgb,text]"],
 }  # fmt: skip
