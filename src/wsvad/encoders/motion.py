@@ -151,10 +151,16 @@ def _peaks(values: np.ndarray) -> np.ndarray:
     return values.reshape(ROWS, HEIGHT // ROWS, COLUMNS, WIDTH // COLUMNS).max((1, 3))
 
 
+def _length(flow: np.ndarray) -> np.ndarray:
+    """Length of each vector. OpenCV's own rounds by where in memory it writes; this gives the same bits always."""
+    x, y = cv2.split(flow)
+    return np.sqrt(x * x + y * y)
+
+
 def _still_maps(flow: np.ndarray, difference: np.ndarray) -> np.ndarray:
     """The maps of one pair, `(9, 6, 8)`, in the order of `MAPS`."""
     x, y = cv2.split(flow)
-    speed = cv2.magnitude(x, y)
+    speed = _length(flow)
     square = _cells(speed * speed)
     x_along_x, x_along_y, y_along_x, y_along_y = (
         cv2.Sobel(part, cv2.CV_32F, along_x, 1 - along_x) for part in (x, y) for along_x in (1, 0)
@@ -176,8 +182,8 @@ def _still_maps(flow: np.ndarray, difference: np.ndarray) -> np.ndarray:
 
 def _change_maps(before: np.ndarray, now: np.ndarray) -> np.ndarray:
     """The maps that compare two pairs in a row, `(3, 6, 8)`, in the order of `MAPS`."""
-    change = cv2.magnitude(*cv2.split(now - before))
-    speed_change = cv2.absdiff(cv2.magnitude(*cv2.split(now)), cv2.magnitude(*cv2.split(before)))
+    change = _length(now - before)
+    speed_change = cv2.absdiff(_length(now), _length(before))
     return np.stack([_cells(change), _cells(speed_change), _peaks(change)])
 
 
