@@ -33,7 +33,11 @@ def build(name: str, seed: int = 0, **fields: Any) -> Any:
     torch.manual_seed(seed)
     method_class = METHODS[name]
     widths = dict.fromkeys((*method_class.learns_from, *method_class.runs_on), WIDTH)
-    return method_class(widths, method_class.config_class(**SMALL.get(name, {}) | fields))
+    method = method_class(widths, method_class.config_class(**SMALL.get(name, {}) | fields))
+    for parameter in method.parameters():
+        if parameter.requires_grad and not parameter.any():  # as a step of training leaves it
+            torch.nn.init.normal_(parameter, std=0.1)
+    return method
 
 
 def streams(names: tuple[str, ...], *shape: int, seed: int = 0) -> dict[str, torch.Tensor]:

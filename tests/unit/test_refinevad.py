@@ -35,7 +35,9 @@ NAMES = ("fight", "fall", "theft")
 def build(seed: int = 0, widths: dict[str, int] | None = None, **fields: Any) -> RefineVad:
     torch.manual_seed(seed)
     small = {"hidden": 16, "heads": 2, "feed_forward": 16, "head": 8, "dropout": 0.0, "categories": NAMES}
-    return RefineVad(widths or {"rgb": WIDTH, "text": 5}, RefineVadConfig(**small | fields))
+    method = RefineVad(widths or {"rgb": WIDTH, "text": 5}, RefineVadConfig(**small | fields))
+    torch.nn.init.normal_(method.head[-1].weight)  # it starts at zero, where all scores are alike
+    return method
 
 
 def randn(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -329,6 +331,21 @@ def test_the_warm_up_lacks_only_gmm_and_lambdas_weigh():
     first, main = build().phases()
     assert (first.final_lr, main.final_lr) == (None, 1e-6)
     assert [phase.name for phase in build(warm_up_iterations=0).phases()] == ["main"]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_first_step_is_by_the_bags_and_not_by_chance(seed):
+    torch.manual_seed(seed)
+    method = RefineVad({"rgb": WIDTH}, RefineVadConfig(hidden=16, heads=2, feed_forward=16, head=8))
+    given = batch(seed=seed)
+    given.streams["rgb"][3:] += 3.0
+    assert (method(given.streams) == 0.5).all()
+    method.loss(given)["total"].backward()
+    with torch.no_grad():
+        for parameter in method.head[-1].parameters():
+            parameter -= 0.1 * parameter.grad
+    normal, abnormal = method.eval()(given.streams).mean(1).chunk(2)
+    assert abnormal.min() > normal.max()
 
 
 def test_a_small_set_gets_all_thirty_passes():

@@ -334,7 +334,12 @@ def l_gmm(logits_NT: Tensor, sigma_a: Tensor, near: float = 0.9) -> Tensor:
 
 
 class RefineVad(nn.Module):
-    """MoTAR, CORE, score head."""
+    """MoTAR, CORE, score head.
+
+    The head's last layer starts at zero, so that the first step takes its direction from the bags. Started by chance,
+    it may point the wrong way, and the ranking loss is content with normal snippets that know of the abnormal ones
+    beside them: videos are then told apart, with *when* upside down.
+    """
 
     learns_from: ClassVar[tuple[str, ...]] = ("rgb",)
     runs_on: ClassVar[tuple[str, ...]] = ("rgb",)
@@ -352,6 +357,8 @@ class RefineVad(nn.Module):
         self.head = nn.Sequential(
             nn.Linear(config.hidden, config.head), nn.ReLU(), Dropout(config.dropout), nn.Linear(config.head, 1)
         )
+        for weight in self.head[-1].parameters():
+            nn.init.zeros_(weight)
         self.widen: nn.Linear | None = None
         if self.core is not None and config.sigma_by == "embedding":
             self.widen = nn.Linear(config.hidden, 1)
