@@ -36,7 +36,7 @@ def build(seed: int = 0, widths: dict[str, int] | None = None, **fields: Any) ->
     torch.manual_seed(seed)
     small = {"hidden": 16, "heads": 2, "feed_forward": 16, "head": 8, "dropout": 0.0, "categories": NAMES}
     method = RefineVad(widths or {"rgb": WIDTH, "text": 5}, RefineVadConfig(**small | fields))
-    torch.nn.init.normal_(method.head[-1].weight)  # it starts at zero, where all scores are alike
+    torch.nn.init.normal_(method.head[-1].weight, std=0.1)  # it starts at zero, where all scores are alike
     return method
 
 
