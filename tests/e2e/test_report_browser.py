@@ -94,7 +94,7 @@ def test_click_on_an_event_shows_its_start_and_plays(page: Chromium, report: str
     page.visit(report, width=width)
     page.evaluate(
         "window.sought = []; for (const v of document.querySelectorAll('video')) "
-        "v.addEventListener('seeked', () => window.sought.push(v.currentTime))"
+        "v.addEventListener('seeking', () => window.sought.push(v.currentTime))"
     )
     page.click(f"#v0 .events li:nth-child({index + 1}) button")
     page.wait(f"document.querySelector('#v0 video').currentTime > {start} + 0.3")  # it decodes, and it runs
