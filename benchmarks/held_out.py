@@ -36,15 +36,15 @@ BOTH = ("rgb", "text")
 SETTINGS: dict[str, dict[str, tuple[str, Any, int | None]]] = {
     "captions": {
         "UR-DMU": ("ur-dmu", UrDmuConfig(), 50),
-        "pooled query": ("refinevad", RefineVadConfig(), 60),
-        "segment query": ("refinevad", RefineVadConfig(attention="segment"), 100),
-        "segment query, dropout 0.5": ("refinevad", RefineVadConfig(attention="segment", dropout=0.5), 100),
-        "the same, begun by chance": ("refinevad", RefineVadConfig(attention="segment", dropout=0.5), 100),
+        "pooled query": ("refinevad", RefineVadConfig(attention="pooled"), 60),
+        "segment query": ("refinevad", RefineVadConfig(), 100),
+        "segment query, dropout 0.5": ("refinevad", RefineVadConfig(dropout=0.5), 100),
+        "the same, begun by chance": ("refinevad", RefineVadConfig(dropout=0.5), 100),
     },
     "camera": {
         f"{core}{begun}": ("refinevad", RefineVadConfig(streams=BOTH, **fields), None)
         for core, fields in {
-            "pooled query": {}, "segment query": {"attention": "segment"}, "no CORE": {"core": "off"},
+            "segment query": {}, "pooled query": {"attention": "pooled"}, "no CORE": {"core": "off"},
         }.items()
         for begun in ("", ", begun by chance")
     },

@@ -152,7 +152,7 @@ QUICK = ["--seeds", "2", "--iterations", "3", "--points", "1"]
              "RefineVAD"],
         ),
         ("lambda1", ["λ1 = 0", "RefineVAD"]),
-        ("attention", ["pooled query", "segment query"]),
+        ("attention", ["segment query", "pooled query"]),
     ],
 )  # fmt: skip
 def test_tables_are_commands(table, rows, run, videos, tmp_path, capsys):

@@ -209,17 +209,18 @@ def test_segment_asks_the_weighted_prototypes_and_always_depends_on_them():
 
 
 def test_the_true_category_is_added_in_training_alone():
-    """v_train = v + e_y; several categories share; a normal bag has none (A14)."""
-    method, given = build(), batch()
+    """v_train = v + e_y; several categories share; a normal bag has none (A14); the segment query has no v."""
+    method, given = build(attention="pooled"), batch()
     truth = method.truth(given)
     expected = [[0, 0, 0]] * 3 + [[1, 0, 0], [0, 1, 0], [0.5, 0, 0.5]]
     torch.testing.assert_close(truth, torch.tensor(expected, dtype=torch.float32))
-    for one, added in ((method, truth), (build(add_truth=False), 0)):
+    for one, added in ((method, truth), (build(attention="pooled", add_truth=False), 0), (build(), 0)):
         logits, _ = injected(one, given, added)
         torch.testing.assert_close(one.loss(given)["mil"], l_mil(logits.sigmoid(), 2))
         without, _ = injected(one, given, 0)
         torch.testing.assert_close(one.eval()(given.streams), without.sigmoid())
-    assert not torch.allclose(l_mil(without.sigmoid(), 2), build().loss(given)["mil"], atol=1e-6)
+    without, _ = injected(method, given, 0)
+    assert not torch.allclose(l_mil(without.sigmoid(), 2), method.train().loss(given)["mil"], atol=1e-6)
 
 
 def injected(method: RefineVad, given: Batch, truth: Any) -> tuple[torch.Tensor, torch.Tensor]:
@@ -309,7 +310,7 @@ def test_sigma_is_conditioned_on_the_category_embedding():
     with torch.no_grad():
         method.widen.bias.fill_(0.3)
         method.widen.weight.normal_(std=5.0)
-    logits, v = injected(method, given, method.truth(given))
+    logits, v = injected(method, given, 0)
     sigma = 0.1 * (v @ method.widen.weight[0] + method.widen.bias).tanh().exp()
     assert sigma[3:].std() > 0
     torch.testing.assert_close(method.loss(given)["gmm"], 0.1 * l_gmm(logits, sigma[3:]))

@@ -244,7 +244,7 @@ def _smoothing(config: RefineVadConfig) -> list[Row]:
 
 def _readings(config: RefineVadConfig) -> list[Row]:
     """Both readings of the cross-attention (A12)."""
-    readings: tuple[Literal["pooled", "segment"], ...] = ("pooled", "segment")
+    readings: tuple[Literal["pooled", "segment"], ...] = ("segment", "pooled")
     rows = {reading: _refinevad(config, f"{reading} query", attention=reading) for reading in readings}
     rows[config.attention] = replace(rows[config.attention], runs=REFINED)
     return list(rows.values())
@@ -273,7 +273,7 @@ ABLATIONS: dict[str, dict[str, Ablation]] = {
         "components": Ablation(title="Components", rows=_modules),
         "streams": Ablation(title="Beside UR-DMU, with and without text", rows=_streams),
         "lambda1": Ablation(title="Without the smoothing loss", rows=_smoothing),
-        "attention": Ablation(title="Cross-attention: pooled or segment query", rows=_readings),
+        "attention": Ablation(title="Cross-attention: segment or pooled query", rows=_readings),
     },
 }
 """Method → table → its rows."""

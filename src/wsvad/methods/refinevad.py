@@ -68,11 +68,10 @@ class RefineVadConfig:
     """Hidden width of the score head. Open."""
     core: Literal["soft", "hard", "off"] = "soft"
     """Prototypes mixed softly; `hard`, the likeliest category's alone; or `off`, no CORE."""
-    attention: Literal["pooled", "segment"] = "pooled"
-    """Cross-attention (A12): `pooled`, the soft embedding v asks all snippets, as printed, and all of a video get the
-    same answer; `segment`, each snippet asks the weighted prototypes, as the abstract has it. Of long videos of many
-    kinds `segment` tells better *when* (benchmarks/captions.py). Of a single category it needs `add_truth` off: there a
-    true prototype more or less says nothing but the label."""
+    attention: Literal["segment", "pooled"] = "segment"
+    """Cross-attention (A12): `segment`, each snippet asks the weighted prototypes, as the abstract has it; `pooled`, v
+    asks all snippets, as the formula reads, and all of a video get the same answer. On held-out videos `segment` tells
+    better *when* (benchmarks/held_out.py), so it is the default."""
     tau: float = 0.03
     """The soft classifier, open, is the cosine of the video to each prototype over this temperature, plus a bias: L_cat
     keeps the prototypes apart, and a category can be added later. A linear layer beside them knew fewer held-out
@@ -80,7 +79,8 @@ class RefineVadConfig:
     w_temp: float = 1.0
     """What p is divided by before the softmax that gives w. With the paper's 1, w is nearly the same for all."""
     add_truth: bool = True
-    """Add the true categories' prototypes in training, as published. Normal bags have none to add (A14)."""
+    """Add the true categories' prototypes to v in training, as published. Normal bags have none to add (A14), and the
+    `segment` query has no v: what it asks would tell it the label."""
     lambda1: float = 0.1
     """λ1, weight of L_GMM."""
     lambda2: float = 0.2
@@ -482,7 +482,9 @@ class RefineVad(nn.Module):
             pooled_BH, truth_BK = core.pooled(x_BTH), self.truth(batch)
             logits_BK = core.logits(pooled_BH)
             parts["cat"] = config.lambda2 * l_cat(logits_BK, truth_BK)
-            w_BK = core.weights(logits_BK) + (truth_BK if config.add_truth else 0)
+            w_BK = core.weights(logits_BK)
+            if config.add_truth and config.attention == "pooled":
+                w_BK = w_BK + truth_BK
             core.remember(pooled_BH, truth_BK)
         logits_BT = self._score_logits(x_BTH, w_BK)
         k = logits_BT.shape[1] // config.top_every + 1
