@@ -33,7 +33,8 @@ OPTIONS = {"dakd": {"backbones": ("rgb",)}, "refinevad": {"dropout": 0.5}}
 What RefineVAD's paper leaves open was chosen on held-out training videos too, by their video AUC, and by how well the
 snippets of two halves are told apart where half of a normal video is joined to half of an abnormal one
 (benchmarks/held_out.py): 84.4 and 58.6 with the pooled query and a dropout of 0.1 (60 iterations), 85.3 and
-65.1 with the segment query, 85.8 and 64.0 with a dropout of 0.5 besides. UR-DMU: 86.6 and 60.0."""
+65.1 with the segment query, 85.8 and 64.0 with a dropout of 0.5 besides; since its head begins at zero, 85.4 and 63.0.
+UR-DMU: 86.6 and 60.0."""
 
 
 def main(folder: str, out: str = "runs/ucf-crime-captions", seeds: str = "5") -> None:
