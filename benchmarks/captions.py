@@ -25,16 +25,17 @@ from wsvad.metrics.detection import IOUS
 RESULTS = Path(__file__).parent / "results"
 ITERATIONS = {"ur-dmu": 50, "mil": 80, "rtfm": 300, "dakd": 90, "refinevad": 75}
 """Held-out video AUC, percent, one seed: MIL 83.8 to 84.6 from 40 to 600 iterations; UR-DMU 87 at 40 to 60, 85 from 70
-on; RTFM 85.1 at 200, 86.3 at 300, 86.5 at 400; DAKD 81.6 at 90 to 120. RefineVAD, three seeds: 84.4 at 50, 85.6 at 75,
-85.8 at 100; UR-DMU on the same: 86.6 at 48 and 56, 85.7 at 80."""
-OPTIONS = {"dakd": {"backbones": ("rgb",)}, "refinevad": {"dropout": 0.5}}
+on; RTFM 85.1 at 200, 86.3 at 300, 86.5 at 400; DAKD 81.6 at 90 to 120. RefineVAD, four seeds: 83.8 at 50, 85.9 at 75,
+85.8 at 110 (learning rate 3e-4); UR-DMU on the same: 86.6 at 48 and 56, 85.7 at 80."""
+OPTIONS = {"dakd": {"backbones": ("rgb",)}, "refinevad": {"dropout": 0.5, "lr": 3e-4, "top_every": 4}}
 """DAKD's student learns from a teacher of the same captions; RefineVAD's text is its only stream.
 
-What RefineVAD's paper leaves open was chosen on held-out training videos too, by their video AUC, and by how well the
-snippets of two halves are told apart where half of a normal video is joined to half of an abnormal one
-(benchmarks/held_out.py): 84.4 and 58.6 with the pooled query and a dropout of 0.1 (60 iterations), 85.3 and
-65.1 with the segment query, 85.8 and 64.0 with a dropout of 0.5 besides; since its head begins at zero, 85.4 and 63.0.
-UR-DMU: 86.6 and 60.0."""
+What RefineVAD's paper leaves open was chosen on held-out training videos too (benchmarks/held_out.py), first by video
+AUC and by how well halves of two joined videos are told apart: the segment query and a dropout of 0.5. Both are blind
+to what most of the official frame AUC comes from, long normal videos: three of 150 hold a quarter of all normal frames.
+So the learning rate and k were chosen by `frames`, the AUC of snippets with normal ones weighed by their frames (75
+iterations, 4 seeds): 79.7 at 1e-4, 84.3 at 3e-4, 83.9 at 5e-4, 82.2 at 1e-3; 85.1 at 3e-4 with k = T/4. UR-DMU 84.0,
+MIL 68.9."""
 
 
 def main(folder: str, out: str = "runs/ucf-crime-captions", seeds: str = "5") -> None:
