@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import wsvad.datasets.bags as bags_module
-from wsvad.datasets.bags import load_bags, longest, pack
-from wsvad.datasets.dataset import LabelledVideo
+from wsvad.datasets.bags import hold_bags, load_bags, longest, pack
+from wsvad.datasets.dataset import Bag, LabelledVideo
 from wsvad.errors import WsvadError
 from wsvad.features.segments import bin_average
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
@@ -62,6 +63,34 @@ def test_packing_equals_pooling_each_bag(tmp_path, monkeypatch):
     on_disk = pack(videos("a", "b"), tmp_path, ["rgb"], 6).streams["rgb"]
     assert on_disk.numpy().dtype == np.float16
     np.testing.assert_allclose(on_disk.numpy(), expected, atol=2e-3)
+
+
+@pytest.mark.parametrize("in_memory", [0, 9 * 3 * 2 + 9 * 4])
+def test_bags_that_memory_is_too_small_for_are_the_same_from_a_file(tmp_path, monkeypatch, in_memory):
+    odd, crops = random(9, 3).astype(np.float16), random(2, 5, 3, seed=1)
+    bags = [
+        Bag(
+            streams={"rgb": torch.from_numpy(odd), "pose": torch.from_numpy(random(9, 1))},
+            label=1,
+            category="x",
+            frames=99,
+            video="a",
+        ),
+        Bag(
+            streams={"rgb": torch.from_numpy(crops), "pose": torch.ones(5, 1).expand(2, 5, 1)},
+            label=1,
+            category="x",
+            frames=99,
+            video="b",
+        ),
+    ]
+    monkeypatch.setattr(bags_module, "IN_MEMORY", in_memory)
+    for held, bag in zip(hold_bags(bags), bags, strict=True):
+        assert held.video == bag.video
+        for name, stream in bag.streams.items():
+            torch.testing.assert_close(held.streams[name], stream, rtol=0, atol=0)
+    beyond = hold_bags(bags)[-1].streams["rgb"]
+    assert beyond.untyped_storage().nbytes() > beyond.nbytes  # a part of the file
 
 
 def test_crops_become_samples_and_share_streams_without_crops(tmp_path):

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from wsvad.features.source import FeatureSource, Released, open_features
 from wsvad.features.store import Passport, StoredFeatures
 
 IN_MEMORY = 4 * 2**30
-"""Packed training features larger than this many bytes go to a memory map in half precision."""
+"""Packed training features larger than this many bytes go to a memory map in half precision; so do, as they are, bags
+that are kept for scoring, from there on."""
 
 
 def load_bag(
@@ -88,6 +89,34 @@ def load_bags(
     check = check or PassportCheck(source)
     for video in videos:
         yield check(*load_bag(video, source, streams))
+
+
+def hold_bags(bags: Iterable[Bag]) -> list[Bag]:
+    """All of them, to be scored again and again. From `IN_MEMORY` bytes on they lie in a file that is mapped, whose
+    pages the system drops where memory is short."""
+    found: list[Bag] = []
+    size = 0
+    with tempfile.TemporaryFile() as file:  # a single one, as every map holds a file open
+        for bag in bags:
+            size += sum(stream.nbytes for stream in bag.streams.values())
+            if size > IN_MEMORY:
+                for stream in bag.streams.values():
+                    file.write(stream.contiguous().numpy().tobytes().ljust(_aligned(stream), b"\0"))
+                bag = replace(bag, streams={name: stream.to("meta") for name, stream in bag.streams.items()})
+            found.append(bag)
+        mapped = torch.from_numpy(np.memmap(file, mode="r+")) if size > IN_MEMORY else torch.empty(0)
+    place = 0
+    for bag in found:
+        for name, stream in bag.streams.items():
+            if stream.is_meta:
+                bag.streams[name] = mapped[place : place + stream.nbytes].view(stream.dtype).view(stream.shape)
+                place += _aligned(stream)
+    return found
+
+
+def _aligned(stream: Tensor) -> int:
+    """Its bytes, in whole float64."""
+    return -(-stream.nbytes // 8) * 8
 
 
 @dataclass(frozen=True, kw_only=True)
