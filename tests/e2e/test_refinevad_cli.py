@@ -229,6 +229,15 @@ def test_a_method_without_core_has_one_line(videos, run, tmp_path, capsys):
     told = capsys.readouterr()
     assert len(told.out.splitlines()) == 3
     assert "mil has no CORE to keep, so there is only the zero-shot line" in " ".join(told.err.split())
+    untold = tmp_path / "untold"  # the same videos, of which nobody wrote down when
+    untold.mkdir()
+    (untold / "labels.csv").write_text((videos / "labels.csv").read_text())
+    capsys.readouterr()
+    assert main([*command[:3], str(untold), *command[4:], "--out", str(tmp_path / "out")]) == 0
+    told = capsys.readouterr()
+    why = "test videos, so there is video AUC alone"
+    assert why in " ".join(told.err.split()) and why in (tmp_path / "out" / "transfer.md").read_text()
+    assert "| – |" in told.out
 
 
 def test_other_features_are_refused(run, videos, tmp_path, capsys):

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from wsvad.datasets.bags import PassportCheck, load_bags
+from wsvad.datasets.bags import PassportCheck, hold_bags, load_bags
 from wsvad.datasets.categories import names_of
 from wsvad.datasets.dataset import Bag, Dataset, LabelledVideo
 from wsvad.errors import WsvadError
@@ -62,7 +62,11 @@ def transfer(run: Path, to: Place, protocol: Protocol, out: Path, console: Conso
                 )  # fmt: skip
                 results.append(Result(label=label, metrics=experiment.run().metrics["selection"]["last"]))
     write_text(out / "transfer.csv", as_csv(results))
-    write_text(out / "transfer.md", f"# {title(run, first, to)}\n\n{note(results)}\n\n{as_markdown(results)}")
+    untold = without_truth(to.dataset)
+    if untold:
+        console.print(untold, highlight=False)
+    told = f"# {title(run, first, to)}\n\n{' '.join(filter(None, (note(results), untold)))}\n\n{as_markdown(results)}"
+    write_text(out / "transfer.md", told)
     return results
 
 
@@ -80,6 +84,15 @@ def note(results: Sequence[Result]) -> str:
     return f"Test videos; percent, mean ± standard deviation, last iteration. {seeds}."
 
 
+def without_truth(dataset: Dataset) -> str:
+    """What figures are missing for want of intervals; nothing where all test videos have them."""
+    unknown, count = sum(video.intervals is None for video in dataset.test), len(dataset.test)
+    if not unknown:
+        return ""
+    so = "there is video AUC alone" if unknown == count else "only the others count in all but video AUC"
+    return f"{dataset.name}: it is not known when anything happens in {unknown} of {count} test videos, so {so}."
+
+
 def zero_shot(run: Path, to: Place) -> dict[str, dict[str, Any]]:
     """Test metrics of every seed of a run, as it is."""
     folders = sorted(path.parent for path in run.glob("seed-*/model.json")) or [run]
@@ -87,7 +100,7 @@ def zero_shot(run: Path, to: Place) -> dict[str, dict[str, Any]]:
     each = []
     for folder in folders:
         trained = load_method(folder)
-        bags = bags or list(load_bags(to.dataset.test, to.features, trained.method.runs_on, check))
+        bags = bags or hold_bags(load_bags(to.dataset.test, to.features, trained.method.runs_on, check))
         same_making(run, trained, check)
         scores = score_bags(trained.method, bags, trained.normalisation)
         classes = score_classes(trained.method, to.dataset.test, bags, trained.normalisation)
