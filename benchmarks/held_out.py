@@ -2,13 +2,14 @@
 
 python benchmarks/held_out.py [captions|camera …]      by default both
 
-Of training videos only a label is known, so there are three measures. `video` is their video AUC. `frames` is the AUC
+Of training videos only a label is known, so there are four measures. `video` is their video AUC. `frames` is the AUC
 of snippets by their video's label, normal ones weighed by the frames that they stand for, as the frame AUC of a test
 set weighs them: there a few long normal videos count for much. `joined` asks for *when*: part of a normal video is
 joined to an abnormal one, before or after, and a method that knows when something happens scores the abnormal part
 higher. Of the captions, which tell little of single events, half of each is joined, and the measure is the AUC of
 snippets by their half; on the simulated camera the abnormal video is whole, and the measure is how often the highest
-snippet lies in it.
+snippet lies in it. `named` joins two abnormal videos of different categories: how often the highest snippet of each is
+named right, for a method that names categories.
 """
 
 import sys
@@ -31,7 +32,8 @@ from wsvad.methods.refinevad import GAIN, RefineVadConfig
 from wsvad.methods.ur_dmu import UrDmuConfig
 from wsvad.metrics.frame import roc_auc
 from wsvad.training.loop import run_phases
-from wsvad.training.scoring import score_bags
+from wsvad.training.normalisation import Normalisation
+from wsvad.training.scoring import class_score_bags, score_bags
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data" / "ucf-crime-captions"
 BOTH = ("rgb", "text")
@@ -54,6 +56,10 @@ SETTINGS: dict[str, dict[str, tuple[str, Any, int | None]]] = {
             "segment query": {}, "pooled query": {"attention": "pooled"}, "no CORE": {"core": "off"},
         }.items()
         for begun in ("", ", begun by chance")
+    } | {
+        f"{' + '.join(given)}, names of {within:g}": ("refinevad", RefineVadConfig(streams=given, within=within), None)
+        for given in (("rgb",), BOTH)
+        for within in (0.0, 2.0, 4.0)
     },
 }  # fmt: skip
 """Method, configuration, iterations (None: the budget of a small set). `begun by chance`: the score head starts as any
@@ -74,18 +80,18 @@ def main(name: str, out: Path = Path("runs/held-out"), seeds: int = 4) -> None:
         )
         chance = "begun by chance" in label
         found = [held_out(experiment, dataset, seed, halves=captions, chance=chance) for seed in range(seeds)]
+        means, stds = 100 * np.mean(found, 0), 100 * np.std(found, 0, ddof=1)
         told = "   ".join(
             f"{measure} {mean:.1f} ± {std:.1f}"
-            for measure, mean, std in zip(
-                ("video", "frames", "joined"), 100 * np.mean(found, 0), 100 * np.std(found, 0, ddof=1), strict=True
-            )
+            for measure, mean, std in zip(("video", "frames", "joined", "named"), means, stds, strict=True)
+            if not np.isnan(mean)
         )
         print(f"{name}, {label}: {told}", flush=True)
 
 
 def held_out(
     experiment: Experiment, dataset: Dataset, seed: int, *, halves: bool, chance: bool
-) -> tuple[float, float, float]:
+) -> tuple[float, float, float, float]:
     """The measures of a fit that never saw a fifth of the training videos (three tenths of a small set)."""
     out = set(hold_out(dataset.train, 0.2 if halves else 0.3, seed)[1])
     videos = [video for video in dataset.train if video.name in out]
@@ -111,7 +117,26 @@ def held_out(
     if halves:
         of_all = np.concatenate(abnormal).astype(int)
         when = roc_auc(np.concatenate(scores), of_all, 1 - of_all)
-    return roc_auc(peaks, labels, 1 - labels), frames, when
+    return roc_auc(peaks, labels, 1 - labels), frames, when, named(method, bags, experiment.normalisation)
+
+
+def named(method: Any, bags: Sequence[Bag], normalisation: Normalisation) -> float:
+    """How often the highest snippet of each of two joined abnormal videos has its video's name; NaN without names."""
+    if not hasattr(method, "class_scores") or len(method.config.named) < 2:
+        return float("nan")
+    abnormal, rng = [bag for bag in bags if bag.label], np.random.default_rng(0)
+    pairs = [
+        (bag, abnormal[other]) for bag in abnormal for other in rng.permutation(len(abnormal))[:4]
+        if abnormal[other].category != bag.category
+    ]  # fmt: skip
+    both = [
+        replace(a, streams={name: torch.cat([x, b.streams[name]]) for name, x in a.streams.items()}) for a, b in pairs
+    ]
+    right = []
+    for pair, scores in zip(pairs, class_score_bags(method, both, normalisation), strict=True):
+        for bag, part in zip(pair, np.split(scores, [pair[0].snippets]), strict=True):
+            right.append(method.config.named[part[part.sum(1).argmax()].argmax()] == bag.category)
+    return float(np.mean(right))
 
 
 def joined(bags: Sequence[Bag], halves: bool) -> tuple[list[Bag], list[np.ndarray]]:

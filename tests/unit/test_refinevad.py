@@ -1,6 +1,8 @@
 """RefineVAD against its formulas written out, its ambiguities in both readings, and what its categories promise."""
 
+import copy
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -364,11 +366,29 @@ def test_a_small_set_gets_all_thirty_passes():
 
 
 def test_class_scores_share_the_score_as_the_probabilities_do():
-    method, x = build().eval(), randn(2, 9, WIDTH)
+    method, x = build(within=0.0).eval(), randn(2, 9, WIDTH)
     pooled = method.core.pooled(method.embeddings({"rgb": x}))
     p = method.core.logits(pooled).sigmoid()
     expected = method({"rgb": x})[..., None] * (p / p.sum(1, keepdim=True))[:, None]
     torch.testing.assert_close(method.class_scores({"rgb": x}), expected)
+
+
+@pytest.mark.parametrize("piece", [5, 100])
+@pytest.mark.parametrize("length", [1, 3, 23])
+def test_what_kind_is_asked_of_what_lies_around_a_snippet(monkeypatch, piece, length):
+    """x̄_t = Σ α_j exp(−(t − j)²/2σ²) x_j over the same without x_j, α = exp(coarse), |t − j| ≤ 3σ."""
+    monkeypatch.setattr(pieces, "PIECE", piece)
+    method, x = build(within=1.5).eval(), {"rgb": randn(2, length, WIDTH)}
+    x_NTH = method.embeddings(x)
+    alpha_NT, expected = method.core.coarse(x_NTH).squeeze(-1).exp(), torch.zeros_like(x_NTH)
+    for t in range(length):
+        near = range(max(t - 5, 0), min(t + 6, length))
+        weights = [alpha_NT[:, j, None] * math.exp(-((t - j) ** 2) / (2 * 1.5**2)) for j in near]
+        expected[:, t] = sum(w * x_NTH[:, j] for w, j in zip(weights, near, strict=True)) / sum(weights)
+    p = method.core.logits(expected).sigmoid()
+    torch.testing.assert_close(method.class_scores(x), method(x)[..., None] * (p / p.sum(-1, keepdim=True)))
+    monkeypatch.setattr(method.core.coarse, "weight", torch.nn.Parameter(1e4 * method.core.coarse.weight))
+    assert method.class_scores(x).isfinite().all()  # however far apart coarse scores are
 
 
 def test_permuted_categories_permute_the_class_scores():
@@ -467,6 +487,20 @@ def learned() -> RefineVad:
         method.loss(given)["total"].backward()
         optimizer.step()
     return method.eval()
+
+
+def test_two_events_of_a_video_are_named_apart(learned):
+    """Each of a fight and a fall by its own name, which one answer for the whole video cannot give."""
+    x = torch.cat([shown(("fight", "fall") * 8, seed=3000), shown(("fall", "fight") * 8, seed=4000)], dim=1)
+    named = {}
+    for within in (0.0, 2.0):
+        one = copy.deepcopy(learned)
+        one.config = one.core.config = replace(learned.config, within=within)
+        scores = one.class_scores({"rgb": x})
+        first, second = (scores[:, rows].sum(1).argmax(1) for rows in (slice(4, 8), slice(16, 20)))
+        named[within] = torch.stack([first, second], 1).tolist()
+    assert named[2.0] == [[0, 1], [1, 0]] * 8
+    assert all(first == second for first, second in named[0.0])
 
 
 def test_a_category_is_added_from_a_handful_of_videos(learned):

@@ -78,6 +78,9 @@ class RefineVadConfig:
     categories."""
     w_temp: float = 1.0
     """What p is divided by before the softmax that gives w. With the paper's 1, w is nearly the same for all."""
+    within: float = 2.0
+    """What kind a snippet is, is asked of x̄ pooled anew within a Gaussian of this σ, in snippets, so that two events of
+    a video have names of their own. 0: of the x̄ of the whole video. Open (7.6)."""
     add_truth: bool = True
     """Add the true categories' prototypes to v in training, as published. Normal bags have none to add (A14), and the
     `segment` query has no v: what it asks would tell it the label."""
@@ -118,6 +121,8 @@ class RefineVadConfig:
                 raise UsageError(f"categories: '{name}' is no name of a category of anomaly")
             if self.categories.count(name) > 1:
                 raise UsageError(f"categories: '{name}' is there twice")
+        if self.within < 0:
+            raise UsageError(f"within: a number of snippets, or 0, not {self.within:g}")
         if self.fold < 2:
             raise UsageError(f"fold: at least 2, not {self.fold:g}: both sides' channels must fit")
 
@@ -244,8 +249,25 @@ class Core(nn.Module):
         alpha_NT1 = self.coarse(x_NTH).float().softmax(1)
         return torch.matmul(alpha_NT1.transpose(1, 2).to(x_NTH), x_NTH).squeeze(1)
 
+    def around(self, x_NTH: Tensor, rows: slice) -> Tensor:
+        """x̄_t for the chosen snippets, `(N, t, H)`: as x̄, but α is weighed by exp(−(t − j)²/2σ²) for snippet j."""
+        reach, length = math.ceil(3 * self.config.within), x_NTH.shape[1]
+        start, stop, _ = rows.indices(length)
+        near_NtH = x_NTH[:, max(start - reach, 0) : stop + reach]
+        beyond = max(reach - start, 0), max(stop + reach - length, 0)
+        offsets_J = torch.arange(-reach, reach + 1, device=x_NTH.device)
+        coarse_NtJ = F.pad(self.coarse(near_NtH).float().squeeze(-1), beyond, value=-math.inf).unfold(
+            1, len(offsets_J), 1
+        )
+        alpha_NtJ = (coarse_NtJ - offsets_J.square() / (2 * self.config.within**2)).softmax(-1).to(x_NTH)
+        near_NtH = F.pad(near_NtH, (0, 0, *beyond))
+        looks_NtH = torch.zeros_like(near_NtH[:, : stop - start])
+        for j in range(len(offsets_J)):
+            looks_NtH = torch.addcmul(looks_NtH, alpha_NtJ[..., j, None], near_NtH[:, j : j + stop - start])
+        return looks_NtH
+
     def logits(self, x_NH: Tensor) -> Tensor:
-        """Soft classifier, `(N, H)` → `(N, K)`: abnormal minus normal logit, so that its logistic is p^a."""
+        """Soft classifier, `(…, H)` → `(…, K)`: abnormal minus normal logit, so that its logistic is p^a."""
         cosine = F.linear(F.normalize(x_NH.float(), dim=-1), F.normalize(self.prototypes.float(), dim=-1))
         return cosine / self.config.tau + self.bias.float()
 
@@ -375,17 +397,18 @@ class RefineVad(nn.Module):
         Raises:
             WsvadError: a stream has another width than in training, or other snippets than the first stream.
         """
-        return over_crops(lambda *x: self._class_scores(self.motar(*x))[0], *self._given(streams))
+        return over_crops(lambda *x: self._scores(self.motar(*x)), *self._given(streams))
 
     def class_scores(self, streams: dict[str, Tensor]) -> Tensor:
-        """Class scores `(B, T, K)` in [0, 1], in the order of `config.named`: P_tc = s_t · p_c / Σ p (7.6).
+        """Class scores `(B, T, K)` in [0, 1], in the order of `config.named`: P_tc = s_t · p_c / Σ p (7.6), where
+        p is that of what lies around snippet t (`within`).
 
         They add up to s_t; what is missing to 1 is the score of "normal". Without CORE all are alike.
         """
 
         def scores(*x: Tensor) -> Tensor:
-            s_NT, share_NK = self._class_scores(self.motar(*x))
-            return s_NT[..., None] * share_NK[:, None]
+            x_NTH = self.motar(*x)
+            return self._scores(x_NTH)[..., None] * self._shares(x_NTH)
 
         return over_crops(scores, *self._given(streams))
 
@@ -439,13 +462,20 @@ class RefineVad(nn.Module):
                 )
         return [streams[name] for name in self.config.streams]
 
-    def _class_scores(self, x_NTH: Tensor) -> tuple[Tensor, Tensor]:
-        """`x^tc` → s `(N, T)`, and each category's share p_c / Σ p, `(N, K)`."""
-        p_NK, w_NK = x_NTH.new_ones(len(x_NTH), len(self.config.named)), None
-        if self.core is not None:
-            logits_NK = self.core.logits(self.core.pooled(x_NTH))
-            p_NK, w_NK = logits_NK.sigmoid().clamp(min=1e-12), self.core.weights(logits_NK)
-        return self._score_logits(x_NTH, w_NK).sigmoid(), p_NK / p_NK.sum(-1, keepdim=True)
+    def _scores(self, x_NTH: Tensor) -> Tensor:
+        """`x^tc` → s `(N, T)`."""
+        w_NK = self.core.weights(self.core.logits(self.core.pooled(x_NTH))) if self.core is not None else None
+        return self._score_logits(x_NTH, w_NK).sigmoid()
+
+    def _shares(self, x_NTH: Tensor) -> Tensor:
+        """`x^tc` → each category's share p_c / Σ p of a snippet, `(N, T, K)`, or of the whole video, `(N, 1, K)`."""
+        core, length, count = self.core, x_NTH.shape[1], len(self.config.named)
+        if core is None or count == 1:
+            return x_NTH.new_full((len(x_NTH), 1, count), 1 / count)
+        rows = (slice(start, start + pieces.PIECE) for start in range(0, length, pieces.PIECE))
+        looks = map(partial(core.around, x_NTH), rows) if self.config.within else [core.pooled(x_NTH)[:, None]]
+        p_NTK = torch.cat([core.logits(look).sigmoid().clamp(min=1e-12) for look in looks], dim=1)
+        return p_NTK / p_NTK.sum(-1, keepdim=True)
 
     def _score_logits(self, x_NTH: Tensor, w_NK: Tensor | None) -> Tensor:
         """`x^tc` → `(N, T)`, whose logistic is s, with categories of these weights injected."""
