@@ -57,7 +57,7 @@ SETTINGS: dict[str, dict[str, tuple[str, Any, int | None]]] = {
         }.items()
         for begun in ("", ", begun by chance")
     } | {
-        f"{' + '.join(given)}, names of {within:g}": ("refinevad", RefineVadConfig(streams=given, within=within), None)
+        f"{' + '.join(given)}, within {within:g}": ("refinevad", RefineVadConfig(streams=given, within=within), None)
         for given in (("rgb",), BOTH)
         for within in (0.0, 2.0, 4.0)
     },
