@@ -104,14 +104,14 @@ def held_out(experiment: Experiment, dataset: Dataset, seed: int, *, halves: boo
             weight.data /= GAIN
     phases = experiment.phases(method)
     run_phases(method, phases, experiment.packed, experiment.normalisation, seed=seed, without=out, points=1)
-    alone = list(score_bags(method, bags, experiment.normalisation))
-    peaks, labels = np.array([scores.max() for scores in alone]), np.array([bag.label for bag in bags])
+    curves = list(score_bags(method, bags, experiment.normalisation))
+    peaks, labels = np.array([scores.max() for scores in curves]), np.array([bag.label for bag in bags])
     weights = [
         np.full(len(scores), (1 if video.label else video.frames) / len(scores))
-        for scores, video in zip(alone, videos, strict=True)
+        for scores, video in zip(curves, videos, strict=True)
     ]
-    weight, of_all = np.concatenate(weights), np.repeat(labels, [len(scores) for scores in alone])
-    frames = roc_auc(np.concatenate(alone), weight * of_all, weight * (1 - of_all))
+    weight, of_all = np.concatenate(weights), np.repeat(labels, [len(scores) for scores in curves])
+    frames = roc_auc(np.concatenate(curves), weight * of_all, weight * (1 - of_all))
     pairs, abnormal = joined(bags, halves)
     scores = score_bags(method, pairs, experiment.normalisation)
     when = float(np.mean([part[score.argmax()] for score, part in zip(scores, abnormal, strict=True)]))

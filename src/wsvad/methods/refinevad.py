@@ -251,7 +251,8 @@ class Core(nn.Module):
 
     def around(self, x_NTH: Tensor, rows: slice) -> Tensor:
         """x̄_t for the chosen snippets, `(N, t, H)`: as x̄, but α is weighed by exp(−(t − j)²/2σ²) for snippet j."""
-        reach, length = math.ceil(3 * self.config.within), x_NTH.shape[1]
+        length = x_NTH.shape[1]
+        reach = min(math.ceil(3 * self.config.within), length)
         start, stop, _ = rows.indices(length)
         near_NtH = x_NTH[:, max(start - reach, 0) : stop + reach]
         beyond = max(reach - start, 0), max(stop + reach - length, 0)
