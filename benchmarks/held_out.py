@@ -40,6 +40,8 @@ BOTH = ("rgb", "text")
 SETTINGS: dict[str, dict[str, tuple[str, Any, int | None]]] = {
     "captions": {
         "UR-DMU": ("ur-dmu", UrDmuConfig(), 50),
+        "UR-DMU, k = T/4": ("ur-dmu", UrDmuConfig(top_every=4), 50),
+        "UR-DMU, lr 3e-4": ("ur-dmu", UrDmuConfig(lr=3e-4), 50),
         "pooled query": ("refinevad", RefineVadConfig(attention="pooled"), 60),
         "segment query": ("refinevad", RefineVadConfig(), 100),
         "segment query, dropout 0.5": ("refinevad", RefineVadConfig(dropout=0.5), 100),
