@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import wsvad.datasets.bags as bags_module
-from wsvad.datasets.bags import hold_bags, load_bags, longest, pack
+from wsvad.datasets.bags import keep_bags, load_bags, longest, pack
 from wsvad.datasets.dataset import Bag, LabelledVideo
 from wsvad.errors import WsvadError
 from wsvad.features.segments import bin_average
@@ -85,11 +85,11 @@ def test_bags_that_memory_is_too_small_for_are_the_same_from_a_file(tmp_path, mo
         ),
     ]
     monkeypatch.setattr(bags_module, "IN_MEMORY", in_memory)
-    for held, bag in zip(hold_bags(bags), bags, strict=True):
+    for held, bag in zip(keep_bags(bags), bags, strict=True):
         assert held.video == bag.video
         for name, stream in bag.streams.items():
             torch.testing.assert_close(held.streams[name], stream, rtol=0, atol=0)
-    beyond = hold_bags(bags)[-1].streams["rgb"]
+    beyond = keep_bags(bags)[-1].streams["rgb"]
     assert beyond.untyped_storage().nbytes() > beyond.nbytes  # a part of the file
 
 

@@ -91,7 +91,7 @@ def load_bags(
         yield check(*load_bag(video, source, streams))
 
 
-def hold_bags(bags: Iterable[Bag]) -> list[Bag]:
+def keep_bags(bags: Iterable[Bag]) -> list[Bag]:
     """All of them, to be scored again and again. From `IN_MEMORY` bytes on they lie in a file that is mapped, whose
     pages the system drops where memory is short."""
     found: list[Bag] = []

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from wsvad.datasets.bags import hold_bags, load_bags
+from wsvad.datasets.bags import keep_bags, load_bags
 from wsvad.datasets.categories import names_of
 from wsvad.datasets.dataset import one_bag
 from wsvad.datasets.open import open_dataset
@@ -115,7 +115,7 @@ def _tested(
         return ()
     try:
         test = open_dataset(**told["source"], seed=told["protocol"]["first_seed"], need_training=False).test
-        bags = hold_bags(load_bags(test, Path(told["features"]), methods[0].runs_on))
+        bags = keep_bags(load_bags(test, Path(told["features"]), methods[0].runs_on))
     except WsvadError as error:
         console.print(f"its test videos are not measured again: {error}", highlight=False)
         return ()

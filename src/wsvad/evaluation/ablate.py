@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from wsvad.datasets.bags import hold_bags, load_bags
+from wsvad.datasets.bags import keep_bags, load_bags
 from wsvad.datasets.dataset import Bag, Dataset, one_bag
 from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.ablations import ABLATIONS, Ablation, Row, Score
@@ -116,7 +116,7 @@ def measured(experiment: Experiment, row: Row, elsewhere: Elsewhere | None) -> d
     dataset = elsewhere.dataset if elsewhere else experiment.dataset
     features = elsewhere.features if elsewhere else experiment.features
     streams = experiment.streams if row.score else experiment.scored
-    bags = hold_bags(load_bags(dataset.test, features, streams))
+    bags = keep_bags(load_bags(dataset.test, features, streams))
     each = []
     for seed in experiment.seeds:
         trained = load_method(experiment.out / f"seed-{seed}")

@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from wsvad import __version__
-from wsvad.datasets.bags import PackedBags, PassportCheck, hold_bags, load_bags, longest, pack
+from wsvad.datasets.bags import PackedBags, PassportCheck, keep_bags, load_bags, longest, pack
 from wsvad.datasets.categories import with_categories
 from wsvad.datasets.dataset import Bag, Dataset, LabelledVideo
 from wsvad.datasets.folder import hold_out
@@ -118,7 +118,7 @@ class Experiment:
 
     @cached_property
     def test_bags(self) -> list[Bag]:
-        return hold_bags(load_bags(self.dataset.test, self.source, self.scored, self.check))
+        return keep_bags(load_bags(self.dataset.test, self.source, self.scored, self.check))
 
     @cached_property
     def _packs(self) -> dict[int, PackedBags]:
@@ -313,7 +313,7 @@ class Experiment:
         videos = [video for video in self.dataset.train if video.name in out]
         if not videos:
             return {"iteration": None, "history": [], "scores": {}, "reconstruction": {}}
-        bags = hold_bags(load_bags(videos, self.source, self.streams, self.check))
+        bags = keep_bags(load_bags(videos, self.source, self.streams, self.check))
         method = self.build(seed)
         kept: dict[str, list[float]] = {}
 

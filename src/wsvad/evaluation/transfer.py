@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from wsvad.datasets.bags import PassportCheck, hold_bags, load_bags
+from wsvad.datasets.bags import PassportCheck, keep_bags, load_bags
 from wsvad.datasets.categories import names_of
 from wsvad.datasets.dataset import Bag, Dataset, LabelledVideo
 from wsvad.errors import WsvadError
@@ -100,7 +100,7 @@ def zero_shot(run: Path, to: Place) -> dict[str, dict[str, Any]]:
     each = []
     for folder in folders:
         trained = load_method(folder)
-        bags = bags or hold_bags(load_bags(to.dataset.test, to.features, trained.method.runs_on, check))
+        bags = bags or keep_bags(load_bags(to.dataset.test, to.features, trained.method.runs_on, check))
         same_making(run, trained, check)
         scores = score_bags(trained.method, bags, trained.normalisation)
         classes = score_classes(trained.method, to.dataset.test, bags, trained.normalisation)

@@ -257,9 +257,8 @@ class Core(nn.Module):
         near_NtH = x_NTH[:, max(start - reach, 0) : stop + reach]
         beyond = max(reach - start, 0), max(stop + reach - length, 0)
         offsets_J = torch.arange(-reach, reach + 1, device=x_NTH.device)
-        coarse_NtJ = F.pad(self.coarse(near_NtH).float().squeeze(-1), beyond, value=-math.inf).unfold(
-            1, len(offsets_J), 1
-        )
+        coarse_Nt = F.pad(self.coarse(near_NtH).float().squeeze(-1), beyond, value=-math.inf)
+        coarse_NtJ = coarse_Nt.unfold(1, len(offsets_J), 1)
         alpha_NtJ = (coarse_NtJ - offsets_J.square() / (2 * self.config.within**2)).softmax(-1).to(x_NTH)
         near_NtH = F.pad(near_NtH, (0, 0, *beyond))
         looks_NtH = torch.zeros_like(near_NtH[:, : stop - start])
