@@ -12,15 +12,15 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from wsvad.datasets.prepare import resolve
-from wsvad.evaluation.bench import run_bench
-from wsvad.evaluation.leaderboard import as_csv, as_markdown
-from wsvad.evaluation.leaderboard_page import as_page
-from wsvad.evaluation.protocol import Protocol
-from wsvad.evaluation.run_card import default_config
 from wsvad.evaluation.table import with_spread
+from wsvad.extraction.prepare import resolve
 from wsvad.files import read_json
 from wsvad.metrics.detection import IOUS
+from wsvad.studies.bench import run_bench
+from wsvad.studies.leaderboard import as_csv, as_markdown
+from wsvad.studies.leaderboard_page import as_page
+from wsvad.studies.run_card import default_config
+from wsvad.training.protocol import Protocol
 
 RESULTS = Path(__file__).parent / "results"
 ITERATIONS = {"ur-dmu": 50, "mil": 80, "rtfm": 300, "dakd": 90, "refinevad": 75}

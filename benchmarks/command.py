@@ -2,7 +2,7 @@
 
 import sys
 
-from wsvad.cli import main
+from wsvad.cli.main import main
 
 
 def wsvad(*words: str) -> None:

@@ -25,15 +25,15 @@ from rich.console import Console
 from wsvad.datasets.bags import load_bags
 from wsvad.datasets.dataset import Bag, Dataset
 from wsvad.datasets.folder import hold_out
-from wsvad.evaluation.bench import open_data
-from wsvad.evaluation.experiment import Experiment
-from wsvad.evaluation.protocol import Protocol
 from wsvad.methods.refinevad import GAIN, RefineVadConfig
 from wsvad.methods.ur_dmu import UrDmuConfig
 from wsvad.metrics.frame import roc_auc
+from wsvad.runs.normalisation import Normalisation
+from wsvad.runs.scorer import class_score_bags, score_bags
+from wsvad.studies.bench import open_data
+from wsvad.training.experiment import Experiment
 from wsvad.training.loop import run_phases
-from wsvad.training.normalisation import Normalisation
-from wsvad.training.scoring import class_score_bags, score_bags
+from wsvad.training.protocol import Protocol
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data" / "ucf-crime-captions"
 BOTH = ("rgb", "text")

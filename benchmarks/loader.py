@@ -13,8 +13,8 @@ import torch
 from wsvad.datasets.bags import pack
 from wsvad.datasets.dataset import LabelledVideo
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
+from wsvad.runs.normalisation import Normalisation
 from wsvad.training.loop import Sampler, gather
-from wsvad.training.normalisation import Normalisation
 
 VIDEOS, SNIPPETS, WIDTH, SEGMENTS, BAGS = 128, 500, 1024, 200, 64
 

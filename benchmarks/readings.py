@@ -11,12 +11,12 @@ import numpy as np
 from rich.console import Console
 
 from wsvad.datasets.bags import load_bags
-from wsvad.evaluation.bench import open_data
-from wsvad.evaluation.experiment import Experiment
-from wsvad.evaluation.protocol import Protocol
 from wsvad.methods.dakd import DakdConfig
+from wsvad.runs.scorer import score_bags
+from wsvad.studies.bench import open_data
+from wsvad.training.experiment import Experiment
 from wsvad.training.loop import run_phases
-from wsvad.training.scoring import score_bags
+from wsvad.training.protocol import Protocol
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
 READINGS: tuple[Literal["block", "wide"], ...] = ("block", "wide")

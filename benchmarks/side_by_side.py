@@ -12,9 +12,9 @@ import numpy as np
 from command import wsvad
 from rich.console import Console
 
-from wsvad.datasets.prepare import resolve
-from wsvad.evaluation.bench import open_data
+from wsvad.extraction.prepare import resolve
 from wsvad.features.store import StoredFeatures, feature_path, load, save
+from wsvad.studies.bench import open_data
 
 
 def main(out: Path = Path("runs/side-by-side")) -> None:

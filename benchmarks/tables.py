@@ -11,7 +11,7 @@ from pathlib import Path
 
 from command import wsvad
 
-from wsvad.evaluation.ablations import ABLATIONS
+from wsvad.studies.ablations import ABLATIONS
 
 RESULTS = Path(__file__).parent / "results"
 MOBILENET = Path("../shared/models/mobilenet_v1_1.0_224_quant_embedding_extractor.tflite")

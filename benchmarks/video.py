@@ -12,7 +12,7 @@ import numpy as np
 
 from wsvad.encoders.encoder import Sampling
 from wsvad.encoders.motion import Motion
-from wsvad.features.encode import encode_video
+from wsvad.extraction.encode import encode_video
 from wsvad.video.clock import SNIPPET
 from wsvad.video.reader import VideoReader
 from wsvad.video.writer import write_video

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from clips import write_clip
 
-from wsvad.cli import main
+from wsvad.cli.main import main
 from wsvad.features.store import Passport, StoredFeatures, feature_path, load, save
 
 SMALL = ["--config.hidden", "128", "--config.lr", "0.0003"]
@@ -289,7 +289,7 @@ def test_fit_evaluate_and_bench_agree(features, tmp_path, capsys):
 def test_a_fit_killed_anywhere_ends_in_the_same_files(features, tmp_path):
     folder, stored = features
     command = [
-        sys.executable, "-m", "wsvad.cli", "fit", str(folder), "--features", str(stored), "--seeds", "2",
+        sys.executable, "-m", "wsvad.cli.main", "fit", str(folder), "--features", str(stored), "--seeds", "2",
         "--points", "15", "--iterations", "60", "--segments", "6", "--bags", "4", "--config.hidden", "64", "--out",
     ]  # fmt: skip
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -329,7 +329,7 @@ def test_published_scores_give_the_published_numbers(name, auc, ap, capsys):
 
 
 def test_importing_the_package_loads_no_torch():
-    code = "import sys, wsvad, wsvad.cli; sys.exit('torch' in sys.modules or 'cv2' in sys.modules)"
+    code = "import sys, wsvad, wsvad.cli.main; sys.exit('torch' in sys.modules or 'cv2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

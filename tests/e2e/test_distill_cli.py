@@ -10,11 +10,8 @@ import torch
 import yaml
 from clips import write_clip
 
-from wsvad.cli import main
+from wsvad.cli.main import main
 from wsvad.datasets.folder import open_folder
-from wsvad.detection.distill import lesson_of
-from wsvad.evaluation.experiment import Experiment
-from wsvad.evaluation.protocol import Protocol
 from wsvad.features.store import Passport, StoredFeatures, feature_path, load, save
 from wsvad.methods.dakd import DakdConfig, refine
 from wsvad.methods.method import Batch
@@ -22,8 +19,11 @@ from wsvad.methods.mil import MilConfig
 from wsvad.methods.pi_vad import PiVadConfig
 from wsvad.methods.refinevad import RefineVadConfig
 from wsvad.methods.ur_dmu import UrDmuConfig
-from wsvad.training.normalisation import Normalisation
-from wsvad.training.run import load_method
+from wsvad.runs.normalisation import Normalisation
+from wsvad.runs.run import load_method
+from wsvad.training.distill import lesson_of
+from wsvad.training.experiment import Experiment
+from wsvad.training.protocol import Protocol
 
 TEACHER = ["--config.hidden", "64", "--config.feed_forward", "32", "--config.lr", "0.0003"]
 STUDENT = ["--config.projection", "32", "--config.hidden", "32", "--config.lr", "0.01"]

@@ -16,10 +16,10 @@ from clips import write_clip
 from rich.console import Console
 
 from wsvad.errors import WsvadError
-from wsvad.features.extract import extract
-from wsvad.features.progress import ExtractProgress
+from wsvad.extraction.extract import extract
+from wsvad.extraction.progress import ExtractProgress
+from wsvad.extraction.workers import Advanced, Begun, Finished, Job
 from wsvad.features.store import load
-from wsvad.features.workers import Advanced, Begun, Finished, Job
 
 BUILDER = "clips:build"
 
@@ -117,7 +117,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from wsvad.errors import WsvadError
-from wsvad.features.extract import extract
+from wsvad.extraction.extract import extract
 
 if __name__ == "__main__":
     folder, out = Path(sys.argv[1]), Path(sys.argv[2])
@@ -260,7 +260,7 @@ def test_no_videos_is_nothing_to_do(tmp_path):
 
 def test_time_left_counts_unopened_videos_by_their_bytes(monkeypatch):
     now = 0.0
-    monkeypatch.setattr("wsvad.features.progress.time.monotonic", lambda: now)
+    monkeypatch.setattr("wsvad.extraction.progress.time.monotonic", lambda: now)
     messages = io.StringIO()
     jobs = [Job(video=name, path=Path(name), streams=("rgb",), size=size) for name, size in (("a", 300), ("b", 100))]
     progress = ExtractProgress(jobs, Console(file=messages))

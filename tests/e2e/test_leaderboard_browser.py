@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from chromium import EXECUTABLE, Chromium
 
-from wsvad.evaluation.leaderboard import Leaderboard
-from wsvad.evaluation.leaderboard_page import as_page
-from wsvad.evaluation.published import published
+from wsvad.studies.leaderboard import Leaderboard
+from wsvad.studies.leaderboard_page import as_page
+from wsvad.studies.published import published
 
 pytestmark = [
     pytest.mark.browser,

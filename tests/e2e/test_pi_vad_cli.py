@@ -11,10 +11,10 @@ import pytest
 import torch
 from clips import write_clip
 
-from wsvad.cli import main
+from wsvad.cli.main import main
 from wsvad.detection.detector import Detector
 from wsvad.features.store import feature_path, load
-from wsvad.training.run import load_method
+from wsvad.runs.run import load_method
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 TINY = [

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from clips import write_clip
 
-from wsvad.cli import main
+from wsvad.cli.main import main
 from wsvad.encoders import build
 from wsvad.errors import WsvadError
 from wsvad.features.store import load

@@ -11,9 +11,9 @@ import torch
 from clips import write_clip
 from safetensors.torch import load_file
 
-from wsvad.cli import main
+from wsvad.cli.main import main
 from wsvad.features.store import feature_path, load
-from wsvad.training.run import load_method
+from wsvad.runs.run import load_method
 
 TINY = [
     "--config.hidden", "32", "--config.heads", "2", "--config.feed_forward", "32", "--config.head", "16",

@@ -11,8 +11,8 @@ from chromium import EXECUTABLE, Chromium
 
 from wsvad.datasets.dataset import Interval
 from wsvad.detection.events import Event
-from wsvad.detection.report import ReportSummary, write_report
 from wsvad.detection.timeline import Timeline
+from wsvad.pages.report import ReportSummary, write_report
 from wsvad.video.writer import write_video
 
 pytestmark = [

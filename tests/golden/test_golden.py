@@ -17,8 +17,8 @@ import torch
 from wsvad.datasets.bags import PackedBags
 from wsvad.methods import METHODS
 from wsvad.methods.ur_dmu import UrDmuConfig
+from wsvad.runs.normalisation import Normalisation
 from wsvad.training.loop import run_phases
-from wsvad.training.normalisation import Normalisation
 
 STEPS, BAGS, SEGMENTS, WIDTH = 30, 4, 32, 16
 TINY: dict[str, dict[str, Any]] = {

@@ -10,7 +10,7 @@ from clips import write_clip
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsvad.cli import main
+from wsvad.cli.main import main
 from wsvad.datasets.annotations import read_annotations, write_annotations
 from wsvad.datasets.annotations.label_studio import video_name
 from wsvad.datasets.dataset import Interval

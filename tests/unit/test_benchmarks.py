@@ -10,7 +10,7 @@ import pytest
 import torch
 import trees
 
-from wsvad.cli import main
+from wsvad.cli.main import main
 from wsvad.datasets.benchmark import DATASETS
 from wsvad.datasets.official import read_list
 from wsvad.datasets.open import open_dataset
@@ -19,8 +19,8 @@ from wsvad.evaluation.measure import measure
 from wsvad.evaluation.scores_file import curves_from_scores_file, read_scores, write_scores
 from wsvad.evaluation.totals import check_totals, introduce
 from wsvad.methods.mil import Mil
-from wsvad.training.normalisation import Normalisation
-from wsvad.training.run import TrainedMethod, save_method
+from wsvad.runs.normalisation import Normalisation
+from wsvad.runs.run import TrainedMethod, save_method
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 CAPTIONS = SHARED / "data" / "ucf-crime-captions"

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsvad.datasets.captions import extract_captions
 from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.errors import WsvadError
+from wsvad.extraction.captions import extract_captions
 from wsvad.features.store import feature_path, load
 
 WORDS = ["walking", "running", "falling", "fighting", "sleeping", "driving", "burning"]

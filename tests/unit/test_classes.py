@@ -15,16 +15,16 @@ from wsvad.datasets.dataset import Dataset, Interval, LabelledVideo
 from wsvad.datasets.folder import open_folder
 from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.classes import beside_truth, evaluate_classes
-from wsvad.evaluation.experiment import Experiment, training_progress
 from wsvad.evaluation.measure import measure
-from wsvad.evaluation.protocol import Protocol
 from wsvad.evaluation.scores_file import classes_from_scores_file, read_scores, write_scores
 from wsvad.evaluation.table import categories_table
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
 from wsvad.methods.mil import MilConfig
 from wsvad.methods.refinevad import RefineVadConfig
 from wsvad.metrics.detection import IOUS, ClassScores, detection_map, with_normal
-from wsvad.training.run import load_method
+from wsvad.runs.run import load_method
+from wsvad.training.experiment import Experiment, training_progress
+from wsvad.training.protocol import Protocol
 
 KINDS = ("fall", "fight")
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import wsvad.features.doctor as doctor_module
-from wsvad.cli import main
-from wsvad.features.doctor import examine
-from wsvad.features.lengths import check_lengths
+import wsvad.doctor.doctor as doctor_module
+from wsvad.cli.main import main
+from wsvad.doctor.doctor import examine
+from wsvad.doctor.lengths import check_lengths
 from wsvad.features.official import OfficialStream
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
 

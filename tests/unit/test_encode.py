@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from wsvad.encoders.encoder import Sampling
 from wsvad.errors import WsvadError
-from wsvad.features.encode import SnippetEncoder, encode_video
+from wsvad.extraction.encode import SnippetEncoder, encode_video
 from wsvad.features.store import load, save
 from wsvad.video.reader import DECODER, VideoReader
 

@@ -9,12 +9,12 @@ import torch
 
 from wsvad.datasets.dataset import Dataset, Interval, LabelledVideo
 from wsvad.errors import UsageError, WsvadError
-from wsvad.evaluation.experiment import Experiment
-from wsvad.evaluation.protocol import Protocol
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
 from wsvad.methods.pi_vad import PiVadConfig
 from wsvad.methods.ur_dmu import UrDmuConfig
-from wsvad.training.run import load_method
+from wsvad.runs.run import load_method
+from wsvad.training.experiment import Experiment
+from wsvad.training.protocol import Protocol
 
 BASE = UrDmuConfig(hidden=16, heads=2, feed_forward=16, abnormal_slots=5, normal_slots=5, head=8)
 PI = PiVadConfig(ur_dmu=BASE, latent=8, heads=2, wide_heads=2, modalities=("pose", "text"))

@@ -13,16 +13,16 @@ from safetensors.torch import load_file, save_file
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
-from wsvad.cli import main
-from wsvad.detection.distill import lesson_of
+from wsvad.cli.main import main
 from wsvad.errors import UsageError, WsvadError
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
 from wsvad.methods.dakd import DakdConfig
 from wsvad.methods.mil import MilConfig
 from wsvad.methods.rtfm import Rtfm, RtfmConfig
 from wsvad.methods.ur_dmu import UrDmu, UrDmuConfig
-from wsvad.training.importing import import_checkpoint, read_weights
-from wsvad.training.run import load_method
+from wsvad.runs.importing import import_checkpoint, read_weights
+from wsvad.runs.run import load_method
+from wsvad.training.distill import lesson_of
 
 WIDTH = 16
 SMALL = {

@@ -13,11 +13,11 @@ import torch
 from test_report import event, timeline, write
 
 from wsvad.datasets.dataset import Interval
-from wsvad.detection.kind_map import HEIGHT, WIDTH, apart, kind_map, placed
 from wsvad.detection.kinds import Kinds, cosines, kinds_of, shares
-from wsvad.detection.palette import COLOURS, paint
 from wsvad.detection.timeline import write_events_csv, write_scores_json
-from wsvad.training.normalisation import Normalisation
+from wsvad.pages.kind_map import HEIGHT, WIDTH, apart, kind_map, placed
+from wsvad.pages.palette import COLOURS, paint
+from wsvad.runs.normalisation import Normalisation
 
 NAMES = ("fall", "fight", "fire")
 SCORES = np.array([[0.1, 0.0, 0.0], [0.1, 0.6, 0.1], [0.3, 0.2, 0.2], [0.0, 0.0, 0.4]])

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsvad.datasets.captions import extract_captions
 from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.encoders.lsa import Lsa, read_captions
 from wsvad.errors import WsvadError
+from wsvad.extraction.captions import extract_captions
 from wsvad.features.store import feature_path, load
 
 SHARED = Path(__file__).parents[2].parent / "shared"

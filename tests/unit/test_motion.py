@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsvad.encoders.motion import DIRECTIONS, HEIGHT, MAPS, RANKS, WIDTH, Motion, dimensions, is_cut
-from wsvad.features.encode import encode_video
+from wsvad.extraction.encode import encode_video
 
 DIMS = dimensions()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsvad.cli import main
+from wsvad.cli.main import main
 from wsvad.datasets.bags import PassportCheck, load_bags, longest, pack
 from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.errors import WsvadError
@@ -18,8 +18,8 @@ from wsvad.features.segments import bin_average
 from wsvad.features.source import Store, named_places, open_features, released
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
 from wsvad.methods.mil import Mil
-from wsvad.training.normalisation import Normalisation
-from wsvad.training.run import TrainedMethod, save_method
+from wsvad.runs.normalisation import Normalisation
+from wsvad.runs.run import TrainedMethod, save_method
 
 
 def random(*shape: int, seed: int = 0) -> np.ndarray:

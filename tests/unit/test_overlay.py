@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from wsvad.detection.events import Event
-from wsvad.detection.overlay import Strip, score_at, write_overlay
 from wsvad.detection.timeline import Timeline
 from wsvad.errors import WsvadError
+from wsvad.pages.overlay import Strip, score_at, write_overlay
 from wsvad.video.reader import VideoReader
 from wsvad.video.writer import write_video
 

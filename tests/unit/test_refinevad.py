@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from wsvad.datasets.dataset import LabelledVideo
 from wsvad.errors import UsageError, WsvadError
-from wsvad.evaluation.protocol import Protocol, under_budget
 from wsvad.layers import pieces
 from wsvad.methods.method import Batch
 from wsvad.methods.refinevad import (
@@ -29,6 +28,7 @@ from wsvad.methods.refinevad import (
     motion,
     shifted,
 )
+from wsvad.training.protocol import Protocol, under_budget
 
 WIDTH = 12
 NAMES = ("fight", "fall", "theft")

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given
 
 from wsvad.datasets.dataset import Interval
-from wsvad.detection import report
-from wsvad.detection.card import envelope, inside_truth, verdict
 from wsvad.detection.events import Event
-from wsvad.detection.preview import at_rate, make_preview
-from wsvad.detection.report import ReportSummary, write_report
 from wsvad.detection.timeline import Timeline
+from wsvad.pages import report
+from wsvad.pages.card import envelope, inside_truth, verdict
+from wsvad.pages.preview import at_rate, make_preview
+from wsvad.pages.report import ReportSummary, write_report
 from wsvad.video.reader import VideoReader
 from wsvad.video.writer import write_video
 

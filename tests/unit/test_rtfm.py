@@ -12,8 +12,8 @@ from wsvad.errors import WsvadError
 from wsvad.layers.dropout import Dropout
 from wsvad.methods.method import Batch
 from wsvad.methods.rtfm import Rtfm, RtfmConfig
+from wsvad.runs.normalisation import Normalisation
 from wsvad.training.loop import gather, run_phases
-from wsvad.training.normalisation import Normalisation
 
 TINY = RtfmConfig(head=(6, 5), margin=3.0, magnitude_weight=0.3, smoothness=0.2, sparsity=0.1)
 NORMALISATION = Normalisation(kinds={"rgb": "none"})

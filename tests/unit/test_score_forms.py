@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from wsvad.cli import main
+from wsvad.cli.main import main
 from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.convert import convert_scores, is_scores
 from wsvad.evaluation.score_forms import holds_scores, load_arrays, save_arrays

@@ -13,10 +13,10 @@ from wsvad.datasets.dataset import Bag
 from wsvad.errors import WsvadError
 from wsvad.methods.mil import Mil, MilConfig
 from wsvad.methods.ur_dmu import UrDmu, UrDmuConfig
+from wsvad.runs.normalisation import Normalisation
+from wsvad.runs.run import TrainedMethod, load_method, save_method
+from wsvad.runs.scorer import score_bags
 from wsvad.training.loop import Sampler, run_phases, set_rate
-from wsvad.training.normalisation import Normalisation
-from wsvad.training.run import TrainedMethod, load_method, save_method
-from wsvad.training.scoring import score_bags
 
 TINY = UrDmuConfig(hidden=16, heads=2, feed_forward=16, abnormal_slots=5, normal_slots=5, head=8, iterations=12, bags=3)
 

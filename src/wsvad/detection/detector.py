@@ -18,11 +18,11 @@ from wsvad.detection.timeline import Timeline
 from wsvad.encoders import build
 from wsvad.encoders.encoder import Encoder
 from wsvad.errors import WsvadError
-from wsvad.features.encode import encode_video
+from wsvad.extraction.encode import encode_video
 from wsvad.features.store import Passport, StoredFeatures
 from wsvad.files import read_json
-from wsvad.training.run import TrainedMethod, load_method
-from wsvad.training.scoring import reasons, score_bags
+from wsvad.runs.run import TrainedMethod, load_method
+from wsvad.runs.scorer import reasons, score_bags
 from wsvad.video.clock import snippet_lengths
 
 Mode = Literal["whole", "online"]

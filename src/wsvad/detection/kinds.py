@@ -11,7 +11,7 @@ import torch
 
 from wsvad.datasets.dataset import one_bag
 from wsvad.detection.online import score_online
-from wsvad.training.run import TrainedMethod
+from wsvad.runs.run import TrainedMethod
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

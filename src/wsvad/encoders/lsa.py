@@ -61,7 +61,7 @@ def _json(line: str) -> Any:
 
 
 class Lsa:
-    """The encoder `lsa`. It eats captions, so it is fitted and run by `wsvad.datasets.captions`, not on frames."""
+    """The encoder `lsa`. It eats captions, so it is fitted and run by `wsvad.extraction.captions`, not on frames."""
 
     eats = "captions"
     argument = "captions.jsonl"

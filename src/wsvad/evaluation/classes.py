@@ -14,8 +14,8 @@ from wsvad.datasets.categories import UNNAMED, names_of
 from wsvad.datasets.dataset import Bag, Interval, LabelledVideo
 from wsvad.evaluation.curves import truth
 from wsvad.metrics.detection import ClassScores, detection_map, with_normal
-from wsvad.training.normalisation import Normalisation
-from wsvad.training.scoring import class_score_bags
+from wsvad.runs.normalisation import Normalisation
+from wsvad.runs.scorer import class_score_bags
 from wsvad.video.clock import SNIPPET, snippet_lengths
 
 Compat = Literal["vadclip"]

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from wsvad.datasets.bags import PackedBags
 from wsvad.errors import WsvadError
 from wsvad.methods.method import Batch, Phase
+from wsvad.runs.normalisation import Normalisation
 from wsvad.training.checkpoint import load_checkpoint, read_place, save_checkpoint
-from wsvad.training.normalisation import Normalisation
 
 Precision = Literal["fp32", "bf16"]
 

@@ -1,0 +1,1 @@
+"""The command line: parsers, messages, and one function a verb."""

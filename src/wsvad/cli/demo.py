@@ -1,0 +1,50 @@
+"""`wsvad demo`: the whole way on a simulated camera, told step by step."""
+
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from wsvad.datasets.folder import open_folder
+from wsvad.datasets.toy import make_toy
+from wsvad.evaluation.table import selections_table
+from wsvad.methods import METHODS
+from wsvad.training.protocol import Protocol
+from wsvad.training.train import train_detector
+
+METHOD, ENCODER = "ur-dmu", "motion"
+
+
+def run(out: Path, videos: int, seed: int) -> int:
+    """Record, extract, train, evaluate, report; the story goes to stderr, the metrics to stdout."""
+    console = Console(stderr=True, highlight=False)
+    started = time.monotonic()
+
+    def tell(step: str, words: str) -> None:
+        console.print(f"\n[bold]{step}[/bold]  {words}")
+
+    tell("1 Record", f"A simulated camera films {videos} short videos; in half of them something abnormal happens.")
+    folder = make_toy(out / "camera", videos=videos, seed=seed, console=console)
+    dataset = open_folder(folder)
+    tell(
+        "2 Learn",
+        f"{len(dataset.train)} videos are labelled normal or abnormal as a whole. Nobody says when. "
+        f"The encoder '{ENCODER}' needs no weights; the method is '{METHOD}'.",
+    )
+    fitted, failed = train_detector(
+        dataset,
+        {"rgb": ENCODER},
+        METHOD,
+        METHODS[METHOD].config_class(),
+        Protocol(budget="data", normalise="standardise", first_seed=seed),
+        out / "run",
+        console=console,
+    )
+    tell("3 Test", f"On {len(dataset.test)} videos that it has never seen, frame by frame:")
+    Console().print(selections_table(fitted.metrics["selection"]))
+    tell("4 Look", f"Open {out / 'run' / 'report.html'}: curves, events, pictures; a click seeks the video.")
+    score = next(video.path for video in dataset.test if video.label)
+    tell("5 Use it", f"wsvad score {score} --model {out / 'run'}")
+    auc = fitted.metrics["selection"]["last"]["auc"]["mean"]
+    console.print(f"\nframe AUC {auc:.3f} on test videos after {time.monotonic() - started:.0f} s")
+    return 1 if failed else 0

@@ -1,0 +1,234 @@
+"""Verbs that take a finished run further, verbs about what there is (features, datasets, methods, encoders), and how
+verbs talk. As in `cli`: machine output on stdout, messages on stderr; what a verb needs is imported when it is called.
+"""
+
+import json as to_json
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from textwrap import indent
+from typing import Any
+
+from wsvad.errors import UsageError
+
+
+def print_json(value: Any) -> None:
+    """To stdout, NaN as null."""
+    from wsvad.files import without_nan
+
+    print(to_json.dumps(without_nan(value), indent=2, ensure_ascii=False))
+
+
+def tell(sentences: Sequence[str]) -> None:
+    """To stderr, a line each."""
+    for sentence in sentences:
+        print(sentence, file=sys.stderr)
+
+
+def report_failures(failed: dict[str, str]) -> int:
+    """Name what was skipped at the end, where it is seen; 1 if anything was."""
+    for reason in failed.values():
+        print(f"wsvad: skipped: {reason}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def resolved(streams: dict[str, str], console: Any) -> dict[str, str]:
+    """Encoders with their files as absolute paths; what `auto` chose is told."""
+    from wsvad.extraction.prepare import resolve
+
+    specs = {}
+    for stream, spec in streams.items():
+        specs[stream], sentence = resolve(spec)
+        if sentence:
+            console.print(sentence, highlight=False)
+    return specs
+
+
+# ------------------------------------------------------------------------------------------------ from a finished run
+
+
+def distill(
+    run: Path,
+    to: str,
+    config: Any,
+    protocol: Any,
+    streams: dict[str, str],
+    data: Path | None = None,
+    labels: Path | None = None,
+    intervals: Path | None = None,
+    features: Path | None = None,
+    out: Path = Path("runs/student"),
+    max_false_alarms_per_hour: float = 1.0,
+    workers: int | None = None,
+) -> int:
+    """Make a finished run cheaper: a student that reads one stream learns from the run's scores.
+
+    The run may be of any method. A run of dakd teaches by its features as well.
+
+    Args:
+        run: Run folder of the teacher.
+        to: Stream that the student reads.
+        data: Dataset folder that the run learned from, by default where it was then.
+        labels: labels.csv, if it is not in the data folder.
+        intervals: intervals.csv, if it is not beside the labels.
+        features: Feature folder, by default the run's.
+        out: Run folder to write.
+        max_false_alarms_per_hour: Budget from which the threshold is chosen, on held-out normal videos.
+        workers: Processes that extract, by default one for each core.
+    """
+    from rich.console import Console
+
+    from wsvad.evaluation.table import selections_table
+    from wsvad.training import distill as teaching
+
+    console = Console(stderr=True)
+    lesson = teaching.lesson_of(
+        run, to, config, resolved(streams, console), data=data, labels=labels, intervals=intervals, features=features
+    )
+    fitted, failed = teaching.distill(
+        lesson, protocol, out, max_false_alarms_per_hour=max_false_alarms_per_hour, workers=workers, console=console
+    )
+    Console().print(selections_table(fitted.metrics["selection"]))
+    console.print(f"student in {out}", highlight=False)
+    return report_failures(failed)
+
+
+def transfer(
+    run: Path, to: str, protocol: Any, to_features: Path | None = None, out: Path = Path("runs/transfer")
+) -> int:
+    """Measure a run on another dataset: as it is, and with only its CORE kept and the rest trained there.
+
+    For a method without CORE there is the first line alone. The last line is the same method trained there from
+    nothing, to compare with.
+
+    Args:
+        run: Run folder.
+        to: Dataset folder to test on, or toy for the simulated camera.
+        to_features: Feature folder of that dataset, by default in the out folder, made with the run's encoders.
+        out: Folder for transfer.csv, transfer.md and the runs that are trained.
+    """
+    from rich.console import Console
+
+    from wsvad.runs.run import load_method
+    from wsvad.studies.ablate import as_markdown
+    from wsvad.studies.bench import open_data
+    from wsvad.studies.transfer import Place, transfer
+
+    console = Console(stderr=True)
+    dataset, features = open_data(to, load_method(run).encoders, to_features, out, console)
+    print(as_markdown(transfer(run, Place(dataset=dataset, features=features), protocol, out, console)), end="")
+    console.print(f"table in {out / 'transfer.md'}", highlight=False)
+    return 0
+
+
+def add_category(run: Path, name: str, videos: list[Path], out: Path | None = None) -> int:
+    """Teach a finished run one more category from a handful of videos, without training it again.
+
+    Everything else that the run has learnt stays as it is, to the byte. The run itself is left alone.
+
+    Args:
+        run: Run folder of a method with categories.
+        name: The new category.
+        videos: Videos that show it, or folders of them.
+        out: Run folder to write, by default beside the run with the category's name added; one that is there is never
+            overwritten.
+    """
+    from rich.console import Console
+
+    from wsvad.training.grow import grow, shares_table
+
+    console = Console(stderr=True)
+    grown = grow(run, name, videos, out, console)
+    Console().print(shares_table(grown))
+    console.print(f"{grown.sentence}\ngrown run in {grown.out}", highlight=False)
+    return 0
+
+
+# ----------------------------------------------------------------------------------------------------- what there is
+
+
+def doctor(
+    features: Path, data: Path, against: Path | None = None, repair: Path | None = None, json: bool = False
+) -> int:
+    """Explain what is wrong with features, and which convention they follow; 1 if something is to be mended.
+
+    Args:
+        features: Feature folder, released .npy files, or rgb=DIR,audio=DIR; or an array of frame labels (gt.npy).
+        data: Dataset (folder, or NAME:FOLDER) whose videos and lengths they should have.
+        against: Another set that is right, to compare numbers with.
+        repair: New folder for a repaired copy, in the layout that the files have.
+        json: Print the findings as JSON.
+    """
+    from wsvad.datasets.open import open_dataset
+    from wsvad.doctor.examine import as_json, diagnose, sentences
+
+    found = diagnose(features, open_dataset(data, need_training=False), against, repair)
+    if json:
+        print_json(as_json({stream: findings for stream, (_, findings) in found.items()}))
+    else:
+        told = [line for stream, (head, findings) in found.items() for line in sentences(stream, findings, head)]
+        print("\n".join(told))
+    return int(any(finding.level == "wrong" for _, findings in found.values() for finding in findings))
+
+
+def compare_features(sets: list[Path], json: bool = False) -> int:
+    """Say where two sets of features part: lengths, crops and their order, scale, shift, pixels; 1 if they do.
+
+    Args:
+        sets: Two feature folders, the first one taken as it should be.
+        json: Print the findings as JSON.
+    """
+    from wsvad.doctor.examine import as_json, compare_sets, sentences
+
+    if len(sets) != 2:
+        raise UsageError(f"compare-features: {len(sets)} sets; name two")
+    found = compare_sets(*sets)
+    if json:
+        print_json(as_json(found))
+    else:
+        print("\n".join(line for stream, findings in found.items() for line in sentences(stream, findings)))
+    return int(any(finding.level == "wrong" for findings in found.values() for finding in findings))
+
+
+def methods() -> int:
+    """List the methods: what each learns from and what it needs to run."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from wsvad.methods import METHODS
+
+    table = Table("method", "learns from", "runs on", "what it is")
+    for name in METHODS:
+        kind = METHODS[name]
+        module = import_module(kind.__module__).__doc__ or ""
+        table.add_row(name, ", ".join(kind.learns_from), ", ".join(kind.runs_on), module.splitlines()[0])
+    Console().print(table)
+    return 0
+
+
+def datasets() -> int:
+    """List the published datasets that are read in their official files: splits, headline metric, what is needed."""
+    from wsvad.datasets.benchmark import DATASETS
+
+    for name in DATASETS:
+        one = DATASETS[name]
+        (train, test), about = (one.split["train"], one.split["test"]), import_module(one.read.__module__).__doc__ or ""
+        sizes = f"train {train[0]:,} abnormal + {train[1]:,} normal, test {test[0]:,} + {test[1]:,}"
+        print(f"{name}: {sizes}, headline {one.headline}\n\n{indent(about.strip(), '    ')}\n")
+    return 0
+
+
+def encoders() -> int:
+    """List the encoders: what each eats, and whether it runs on this machine."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from wsvad.encoders import auto, list_encoders
+
+    table = Table("encoder", "makes features from", "width", "runs here")
+    for one in list_encoders():
+        table.add_row(one.name, one.eats, str(one.width or "its file's"), "yes" if one.available else one.install)
+    Console().print(table)
+    Console(stderr=True).print(f"auto: {auto()[1]}", highlight=False)
+    return 0

@@ -1,0 +1,161 @@
+"""`wsvad doctor` and `wsvad compare-features`: which files are looked at, and what is said about them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from wsvad.datasets.dataset import Dataset
+from wsvad.doctor.compare import SNIPPETS, compare
+from wsvad.doctor.doctor import Examination, as_crops, crops_shape, examine
+from wsvad.doctor.finding import Finding
+from wsvad.doctor.ground_truth import examine_truth
+from wsvad.doctor.repair import repair
+from wsvad.errors import UsageError, WsvadError
+from wsvad.features.official import OfficialStream
+from wsvad.features.source import Released, open_features
+
+Files = OfficialStream | Path
+
+
+def examine_features(
+    features: Path, dataset: Dataset, against: Path | None, out: Path | None
+) -> dict[str, Examination]:
+    """Every stream of a set of features, beside a dataset's annotation and perhaps another set.
+
+    Args:
+        features: as `open_features` takes it.
+        against: another set, which is taken to be right.
+        out: where to write a repaired copy, `out/<stream>/…`.
+
+    Raises:
+        WsvadError: there are no features; the copy cannot be written there.
+    """
+    streams, others = streams_of(features), streams_of(against) if against else {}
+    source = open_features(features)
+    found = {}
+    for name, files in streams.items():
+        here = {video.split for video in dataset.videos if source.has(video.name, name)} or {"train", "test"}
+        frames = {video.name: video.frames for video in dataset.videos if video.split in here}
+        found[name] = examine(files, name, frames)
+        if len(frames) < len(dataset.videos):
+            there, gone = ("test", "training") if "test" in here else ("training", "test")
+            told = f"features of all {gone} videos are missing; only the {there} videos are looked at"
+            found[name].findings.insert(0, Finding(kind="one split", level="note", told=told))
+    for name, files in others.items():
+        if name not in found:
+            continue
+        reference = examine(files, name, {look.video: None for look in found[name].looks})
+        found[name].findings.extend(_apart(reference, found[name]))
+    if out:
+        for name, examination in found.items():
+            files = streams[name]
+            if isinstance(files, Path):
+                raise UsageError(f"{files / name}: a stream of ours; its files are extracted again, not repaired")
+            if examination.layout:
+                place = files.place if files.place.is_dir() else files.place.parent
+                done = repair(examination.looks, examination.layout, examination.findings, place, out / name)
+                examination.findings.append(done)
+    return found
+
+
+def diagnose(
+    features: Path, dataset: Dataset, against: Path | None, out: Path | None
+) -> dict[str, tuple[str, list[Finding]]]:
+    """What `wsvad doctor` says: stream → a heading and findings; of an array of frame labels, `truth` alone.
+
+    Raises:
+        WsvadError: as `examine_features` and `examine_truth`.
+    """
+    if features.is_file() and features.suffix == ".npy":
+        return {"truth": (str(features), examine_truth(features, dataset))}
+    found = examine_features(features, dataset, against, out)
+    return {stream: (str(one), one.findings) for stream, one in found.items()}
+
+
+def compare_sets(first: Path, second: Path) -> dict[str, list[Finding]]:
+    """Stream by stream, where the second set parts from the first.
+
+    Raises:
+        UsageError: they have no stream in common.
+    """
+    one, two = streams_of(first), streams_of(second)
+    if not set(one) & set(two):
+        raise UsageError(
+            f"{second}: streams {', '.join(two)}, but {first} has {', '.join(one)}; compare like with like"
+        )
+    result = {}
+    for name in (name for name in one if name in two):
+        here, there = _names(one[name], name), set(_names(two[name], name))
+        both = {video: None for video in here if video in there}
+        lone = [video for video in (*here, *sorted(there)) if video not in both]
+        result[name] = _apart(examine(one[name], name, both), examine(two[name], name, both))
+        if lone:
+            told = f"{lone[0]} is in one of the sets alone ({len(lone):,} such, {len(both):,} in both)"
+            result[name].insert(0, Finding(kind="videos", level="note", videos=tuple(lone), told=told))
+    return result
+
+
+def streams_of(features: Path) -> dict[str, Files]:
+    """The streams of a place for features, each with its files.
+
+    Raises:
+        WsvadError: there are none.
+    """
+    source = open_features(features)
+    streams: dict[str, Files] = dict(source.streams) if isinstance(source, Released) else {}
+    if features.is_dir():
+        for folder in sorted(path for path in features.iterdir() if path.is_dir()):
+            if folder.name not in streams and next(folder.rglob("*.safetensors"), None):
+                streams[folder.name] = features
+    if not streams:
+        raise WsvadError(f"{features}: no features here, neither our own nor .npy files; name their folder")
+    return streams
+
+
+def sentences(stream: str, findings: Sequence[Finding], head: str = "") -> list[str]:
+    """Findings for the terminal, the worst first."""
+    order = ("wrong", "note", "fine")
+    lines = [f"{stream}: {head}"] if head else [f"{stream}:"]
+    for finding in sorted(findings, key=lambda f: order.index(f.level)):
+        lines.append(f"  {finding.level:5}  {finding.kind}: {finding.told}")
+        if finding.remedy:
+            lines.append(f"         → {finding.remedy}")
+    return lines
+
+
+def as_json(findings: Mapping[str, Sequence[Finding]]) -> dict[str, list[dict[str, Any]]]:
+    """Findings for a program."""
+    return {
+        stream: [
+            {key: value for key, value in asdict(finding).items() if key != "how"} | {"videos": list(finding.videos)}
+            for finding in found
+        ]
+        for stream, found in findings.items()
+    }
+
+
+def _apart(reference: Examination, asked: Examination) -> list[Finding]:
+    """What `compare` says of the videos that both have."""
+    if not reference.layout or not asked.layout:
+        told = "the two sets have no video in common"
+        return [
+            Finding(
+                kind="nothing in common", level="wrong", told=told, remedy="compare sets of one dataset, with its names"
+            )
+        ]
+    first, second = reference.layout, asked.layout
+    a, b = ({look.video: look for look in one.looks} for one in (reference, asked))
+    videos = [video for video in a if video in b]
+    shapes = {video: (crops_shape(a[video], first), crops_shape(b[video], second)) for video in videos}
+    return compare(
+        videos, lambda v: as_crops(a[v], first, SNIPPETS), lambda v: as_crops(b[v], second, SNIPPETS), shapes
+    )
+
+
+def _names(files: Files, stream: str) -> list[str]:
+    if isinstance(files, OfficialStream):
+        return files.names()
+    folder = files / stream
+    found = (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.safetensors")))
+    return [name.removesuffix(".safetensors") for name in found if name != "lsa.safetensors"]

@@ -1,0 +1,1 @@
+"""Feature files from videos and captions."""

@@ -1,0 +1,194 @@
+"""Extract the streams of many videos into a folder: a queue that can be killed at any moment and run again.
+
+A feature file that exists is whole, because it was renamed into place, and its passport says how it was made. So the
+folder itself is the queue's memory: what is there with the right passport is kept, everything else is work to do. Only
+one extraction runs in a folder at a time (the folder is locked), so any temporary file in it is a dead one's and is
+removed at the start.
+"""
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from wsvad.errors import WsvadError
+from wsvad.extraction.encode import passport
+from wsvad.extraction.progress import ExtractProgress
+from wsvad.extraction.workers import Finished, Job, Recipe, in_processes, in_this_process
+from wsvad.features.store import Passport, feature_path, read_passport
+from wsvad.files import explain, sha256
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractReport:
+    """What an extraction did. Every video is counted once, in `done`, `reused` or `failed`."""
+
+    done: int
+    """Videos of which at least one stream was made."""
+    reused: int
+    """Videos whose streams were all there."""
+    failed: dict[str, str]
+    """Video name → one line that says what is wrong with it."""
+    frames: int
+    """Video frames decoded for the videos in `done`."""
+    seconds: float
+    """Time it took."""
+
+
+def extract(
+    videos: Sequence[tuple[str, Path]],
+    streams: Mapping[str, str],
+    out: Path | str,
+    *,
+    workers: int | None = None,
+    console: Console | None = None,
+    builder: str = "wsvad.encoders:build",
+) -> ExtractReport:
+    """Make the feature files that are missing in `out`, one a video and stream.
+
+    A video that cannot be read, or that crashes the process which reads it, is reported and the others go on. Killed
+    and run again, the files end up the same byte for byte as in one undisturbed run.
+
+    Args:
+        videos: name and file of each.
+        streams: stream name → what encodes it, as `wsvad.encoders.build` takes it (`motion+tflite:FILE`).
+        out: folder; files go to `out/STREAM/VIDEO.safetensors`.
+        workers: processes; None = one for each processor, 0 = work in this process, where a crash ends everything
+            (but loses nothing that was finished).
+        console: where progress and messages go; None = standard error.
+        builder: `module:function` that turns a specification into encoders.
+
+    Raises:
+        UsageError: a specification is wrong.
+        WsvadError: a feature file in `out` was made in another way; another extraction is running there; the disk is
+            full; or the run was interrupted (Ctrl-C).
+    """
+    started = time.monotonic()
+    out = Path(out)
+    console = console or Console(stderr=True)
+    recipe = Recipe(streams=dict(streams), out=out, builder=builder)
+    with _only_one(out), _swept(out, streams):
+        jobs, failed = _plan(videos, recipe, console)
+        reused, done, frames = len(videos) - len(jobs) - len(failed), 0, 0
+        events = in_this_process(jobs, recipe) if workers == 0 else in_processes(jobs, recipe, workers or processors())
+        try:
+            with ExtractProgress(jobs, console) as progress:
+                for event in events:
+                    progress.update(event)
+                    match event:
+                        case Finished(reason=None):
+                            done += 1
+                            frames += event.frames
+                        case Finished(fatal=True):
+                            raise WsvadError(event.reason)
+                        case Finished():
+                            failed[event.video] = str(event.reason)
+                            progress.say(f"skipped: {event.reason}")
+        except KeyboardInterrupt:
+            raise WsvadError(
+                f"{out}: interrupted; {done + reused} of {len(videos)} videos are finished and kept; "
+                "run the same command again to go on from there"
+            ) from None
+        finally:
+            events.close()
+    return ExtractReport(done=done, reused=reused, failed=failed, frames=frames, seconds=time.monotonic() - started)
+
+
+def processors() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _plan(videos: Sequence[tuple[str, Path]], recipe: Recipe, console: Console) -> tuple[list[Job], dict[str, str]]:
+    """What is left to do, the longest files first, and the videos that are not there."""
+    wanted = {stream: passport(encoders, frames=0) for stream, encoders in recipe.encoders().items()}
+    there = {name: _there(name, wanted, recipe.out) for name, _ in videos}
+    failed = {name: f"{path}: there is no such video file" for name, path in videos if not path.is_file()}
+    with ThreadPoolExecutor(processors()) as pool:  # hashing leaves the interpreter free
+        checked = [(name, path) for name, path in videos if there[name] and name not in failed]
+        sources = dict(
+            zip((name for name, _ in checked), pool.map(lambda video: sha256(video[1]), checked), strict=True)
+        )
+    jobs = []
+    for name, path in videos:
+        if name in failed:
+            _say(console, f"skipped: {failed[name]}")
+            continue
+        stale = [stream for stream, made in there[name].items() if made.source != sources[name]]
+        if stale:
+            _say(console, f"{path}: has changed since its features were made; extracting it again")
+        missing = tuple(stream for stream in wanted if stream not in there[name] or stream in stale)
+        if missing:
+            jobs.append(Job(video=name, path=path, streams=missing, size=path.stat().st_size))
+    return sorted(jobs, key=lambda job: -job.size), failed
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _there(video: str, wanted: Mapping[str, Passport], out: Path) -> dict[str, Passport]:
+    """Passports of the streams that a video already has.
+
+    Raises:
+        WsvadError: one of them was made in another way.
+    """
+    there = {}
+    for stream, ours in wanted.items():
+        path = feature_path(out, stream, video)
+        if not path.exists():
+            continue
+        there[stream] = read_passport(path)
+        if difference := there[stream].difference(ours):
+            raise WsvadError(
+                f"{path}: made in another way than this extraction would ({difference}); "
+                "choose another --out, or delete the file and those made with it"
+            )
+    return there
+
+
+@contextmanager
+def _only_one(out: Path) -> Iterator[None]:
+    """Hold the folder for this process; the system lets go of it however the process ends."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise explain(error, out) from error
+    try:
+        import fcntl
+    except ImportError:  # Windows: no lock, so two extractions must not share a folder
+        yield
+        return
+    folder = os.open(out, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(folder)
+        raise WsvadError(
+            f"{out}: another extraction is running in this folder; wait for its end, or choose another --out"
+        ) from None
+    try:
+        yield
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def _swept(out: Path, streams: Mapping[str, str]) -> Iterator[None]:
+    """Remove temporary files that a killed extraction left in the streams' folders, before and after."""
+
+    def sweep() -> None:
+        for stream in streams:
+            for temporary in (out / stream).rglob(f".{'[0-9a-f]' * 8}.*.safetensors"):
+                temporary.unlink(missing_ok=True)
+
+    sweep()
+    try:
+        yield
+    finally:
+        sweep()

@@ -1,0 +1,74 @@
+"""Make sure that a dataset's streams are on disk, whatever they are made from."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from wsvad.datasets.dataset import Dataset
+from wsvad.encoders.build import ENCODERS, auto, split
+from wsvad.errors import UsageError, WsvadError
+from wsvad.extraction.captions import extract_captions
+from wsvad.extraction.extract import extract
+from wsvad.features.source import open_features
+
+
+def resolve(spec: str) -> tuple[str, str | None]:
+    """An encoder specification with its files as absolute paths, and the sentence that `auto` says about its choice."""
+    spec, sentence = auto() if spec == "auto" else (spec, None)
+    parts = []
+    for part in split(spec):
+        scheme, colon, file = part.partition(":")
+        ENCODERS[scheme]  # a wrong name is told before any work
+        parts.append(f"{scheme}:{Path(file).expanduser().absolute()}" if colon else scheme)
+    return "+".join(parts), sentence
+
+
+def prepare(
+    dataset: Dataset,
+    streams: Mapping[str, str],
+    out: Path,
+    *,
+    workers: int | None = None,
+    console: Console | None = None,
+) -> dict[str, str]:
+    """Extract what is missing of a dataset's streams.
+
+    Args:
+        streams: stream → resolved encoder specification.
+        out: feature folder.
+
+    Returns:
+        Videos that could not be encoded, with the reason.
+
+    Videos that are not there but have their features are taken as they are.
+
+    Raises:
+        UsageError: captions are joined with an encoder of frames.
+        WsvadError: neither a video nor its features are there; as `extract`.
+    """
+    from_captions = {stream: spec for stream, spec in streams.items() if spec.startswith("lsa:")}
+    for stream, spec in from_captions.items():
+        if len(split(spec)) > 1:
+            raise UsageError(f"'{spec}': captions have a clock of their own; use them alone, or as another stream")
+        extract_captions(Path(spec.partition(":")[2]), dataset, out, stream=stream, snippet_clock=stream != "rgb")
+    from_video = {stream: spec for stream, spec in streams.items() if stream not in from_captions}
+    if not from_video:
+        return {}
+    found = [(video.name, video.path) for video in dataset.videos if video.path is not None]
+    source = open_features(out)
+    lacking = [
+        source.path(video.name, stream)
+        for video in dataset.videos
+        for stream in from_video
+        if video.path is None and not source.has(video.name, stream)
+    ]
+    if lacking:
+        raise WsvadError(f"{lacking[0]}: neither these features nor the video to make them from are there; add one")
+    return extract(found, from_video, out, workers=workers, console=console).failed if found else {}
+
+
+def without(dataset: Dataset, failed: Mapping[str, str]) -> Dataset:
+    """The dataset less the videos that could not be encoded."""
+    return replace(dataset, videos=tuple(video for video in dataset.videos if video.name not in failed))

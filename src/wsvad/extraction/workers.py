@@ -1,0 +1,216 @@
+"""Processes that encode videos, one video at a time each; a crash costs the video that caused it and nothing else."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from wsvad.encoders.encoder import Encoder
+from wsvad.errors import WsvadError
+from wsvad.extraction.encode import encode_video
+from wsvad.features.store import feature_path, save
+from wsvad.video.reader import VideoReader
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One video and the streams of it that are to be made."""
+
+    video: str
+    path: Path
+    streams: tuple[str, ...]
+    size: int
+    """Bytes of the video file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How all jobs of an extraction are done."""
+
+    streams: dict[str, str]
+    """Stream name → encoder specification."""
+    out: Path
+    builder: str
+    """`module:function`, specification → encoders."""
+
+    def encoders(self) -> dict[str, tuple[Encoder, ...]]:
+        """Build the encoders of every stream; each process has its own."""
+        module, _, function = self.builder.partition(":")
+        build = getattr(import_module(module), function)
+        return {stream: build(spec) for stream, spec in self.streams.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Begun:
+    """A video was opened."""
+
+    video: str
+    declared: int | None
+    """Frames that its header promises."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advanced:
+    """Some more frames of a video were read."""
+
+    video: str
+    frames: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """All streams of a video are on disk, or `reason` says why not."""
+
+    video: str
+    frames: int = 0
+    reason: str | None = None
+    fatal: bool = False
+    """The reason is not the video's: no other could be written either."""
+
+
+Event = Begun | Advanced | Finished
+Events = Generator[Event, None, None]
+
+_TELL_EVERY = 0.2
+"""Seconds between two messages on how far a video is."""
+
+
+def in_this_process(jobs: Sequence[Job], recipe: Recipe) -> Events:
+    """Do the jobs one after the other, here."""
+    encoders = recipe.encoders() if jobs else {}
+    for job in jobs:
+        events: list[Event] = []
+        finished = _do(job, encoders, recipe.out, events.append)
+        yield from events
+        yield finished
+
+
+def in_processes(jobs: Sequence[Job], recipe: Recipe, workers: int) -> Events:
+    """Do the jobs in up to `workers` processes; closing the generator ends them.
+
+    Raises:
+        WsvadError: a process ends before it could take a job.
+    """
+    queue = list(reversed(jobs))
+    team = [_Worker(recipe) for _ in range(min(workers, len(jobs)))]
+    try:
+        while team:
+            for connection in wait([worker.connection for worker in team]):
+                worker = next(worker for worker in team if worker.connection is connection)
+                try:
+                    event = worker.connection.recv()
+                except (EOFError, OSError):
+                    team.remove(worker)
+                    yield worker.crashed()
+                    if len(queue) > len(team):
+                        team.append(_Worker(recipe))
+                    continue
+                if event is not None:
+                    yield event
+                if event is None or isinstance(event, Finished):  # it wants the next job
+                    worker.job = queue.pop() if queue else None
+                    with contextlib.suppress(BrokenPipeError):  # it died just now, which recv() will tell
+                        worker.connection.send(worker.job)
+                    if worker.job is None:
+                        team.remove(worker)
+                        worker.stop()
+    finally:
+        for worker in team:
+            worker.process.kill()
+        for worker in team:
+            worker.stop()
+
+
+class _Worker:
+    """A process and the job that it is at."""
+
+    def __init__(self, recipe: Recipe):
+        # FFmpeg and most network runtimes do not survive a fork: start from nothing.
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process: BaseProcess = context.Process(target=_work, args=(theirs, recipe), daemon=True)
+        self.process.start()
+        theirs.close()
+        self.job: Job | None = None
+
+    def crashed(self) -> Finished:
+        """What to report when the process has ended on its own."""
+        self.stop()
+        code = self.process.exitcode or 0
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
+        if self.job is None:
+            raise WsvadError(f"a worker process {how} before its first video; work without them: --workers 0")
+        hint = " (out of memory?)" if code == -signal.SIGKILL else ""
+        return Finished(
+            video=self.job.video,
+            reason=f"{self.job.path}: the process that encoded it {how}{hint}; convert it with FFmpeg or leave it out",
+        )
+
+    def stop(self) -> None:
+        self.process.join()
+        self.connection.close()
+
+
+def _work(connection: Connection, recipe: Recipe) -> None:
+    """The life of a process: ask for a job (None), do it, tell how it goes, and so on until there is none."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, who ends us
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    try:
+        encoders = recipe.encoders()
+        _one_thread()
+        connection.send(None)
+        while (job := connection.recv()) is not None:
+            connection.send(_do(job, encoders, recipe.out, connection.send))
+    except (EOFError, BrokenPipeError):
+        return  # the parent is gone
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def _one_thread() -> None:
+    """Processes are the parallelism here; libraries that were loaded keep to one thread each."""
+    if "cv2" in sys.modules:
+        sys.modules["cv2"].setNumThreads(1)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
+def _do(job: Job, encoders: dict[str, tuple[Encoder, ...]], out: Path, tell: Callable[[Event], None]) -> Finished:
+    """Encode one video and write its streams."""
+    told, unreported = time.monotonic(), 0
+
+    def on_frames(count: int) -> None:
+        nonlocal told, unreported
+        unreported += count
+        if time.monotonic() - told >= _TELL_EVERY:
+            tell(Advanced(video=job.video, frames=unreported))
+            told, unreported = time.monotonic(), 0
+
+    try:
+        with VideoReader(job.path, threads=1) as video:
+            tell(Begun(video=job.video, declared=video.info.declared))
+        # One decoding thread: then even a damaged file gives the same frames each time.
+        stored = encode_video(job.path, {name: encoders[name] for name in job.streams}, on_frames, threads=1)
+        for stream, features in stored.items():
+            save(feature_path(out, stream, job.video), features)
+    except WsvadError as error:
+        return Finished(video=job.video, reason=str(error), fatal=isinstance(error.__cause__, OSError))
+    except Exception as error:
+        reason = f"{job.path}: {type(error).__name__}: {' '.join(str(error).split())}; leave it out and report this"
+        return Finished(video=job.video, reason=reason)
+    return Finished(video=job.video, frames=next(iter(stored.values())).passport.frames)

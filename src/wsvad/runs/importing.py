@@ -1,0 +1,121 @@
+"""Public checkpoints as runs: a file of weights under their official names becomes a folder like that of any run."""
+
+import dataclasses
+import json
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from wsvad import __version__
+from wsvad.errors import UsageError, WsvadError
+from wsvad.files import sha256, write_text
+from wsvad.methods import METHODS
+from wsvad.runs.normalisation import Normalisation
+from wsvad.runs.run import TrainedMethod, save_method
+
+WRAPPERS = ("state_dict", "model_state_dict", "model")
+"""Keys under which training scripts put the weights beside an optimiser's state and an epoch."""
+
+
+def read_weights(path: Path | str) -> dict[str, Tensor]:
+    """A checkpoint's tensors by name: `.safetensors`, or whatever ending a file of `torch.save` has.
+
+    Only tensors are read. A file of `torch.save` is a pickle, which may call any function when it is opened; one that
+    asks for anything but tensors is not opened.
+
+    Raises:
+        WsvadError: the file is missing, would run code, or does not hold weights.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WsvadError(f"{path}: there is no such file")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        held = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        called = re.search(r"GLOBAL ([\w.]+)", str(error))
+        why = f"refused, because opening it would call {called[1]}" if called else "not a checkpoint of weights alone"
+        raise WsvadError(
+            f"{path}: {why}; where you trust it, save its weights alone: torch.save(model.state_dict(), FILE)"
+        ) from None
+    except (OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, SafetensorError) as error:
+        raise WsvadError(f"{path}: not a checkpoint ({_reason(error)}); copy or download it again") from None
+    return _tensors(path, held)
+
+
+def _tensors(path: Path, held: Any) -> dict[str, Tensor]:
+    """The tensors of what was loaded, out of a wrapper if there is one."""
+    inside = next((held[key] for key in WRAPPERS if isinstance(held, Mapping) and key in held), held)
+    if not isinstance(inside, Mapping) or not inside:
+        raise WsvadError(f"{path}: holds a {type(inside).__name__} and no weights by name; save model.state_dict()")
+    for name, value in inside.items():
+        if not isinstance(value, Tensor):
+            raise WsvadError(f"{path}: '{name}' is a {type(value).__name__}, not a tensor; save model.state_dict()")
+    return {str(name): value for name, value in inside.items()}
+
+
+def _reason(error: Exception) -> str:
+    words = (str(error).splitlines() or [""])[0][:120]
+    return words if " " in words else "neither torch.save's nor safetensors"
+
+
+def import_checkpoint(path: Path | str, name: str, config: Any, out: Path) -> TrainedMethod:
+    """Make a run folder from a public checkpoint. Features are normalised as the method's paper does.
+
+    Args:
+        path: the checkpoint.
+        name: its method's, which has to have a public checkpoint format (`from_official`).
+        config: the method's configuration that it was trained with.
+        out: the run folder.
+
+    Raises:
+        UsageError: the method has no public checkpoint format.
+        WsvadError: as `read_weights`; the weights are not the method's, or not numbers; `out` holds another run.
+    """
+    kind = METHODS[name]
+    if not hasattr(kind, "from_official"):
+        able = ", ".join(other for other in METHODS if hasattr(METHODS[other], "from_official"))
+        raise UsageError(f"{name} has no public checkpoint format that is known here; these have: {able}")
+    weights = read_weights(path)
+    try:
+        method = kind.from_official(weights, config)
+    except WsvadError as error:
+        raise WsvadError(f"{path}: {error}") from None
+    bad = [key for key, tensor in weights.items() if not bool(torch.isfinite(tensor).all())]
+    if bad:
+        raise WsvadError(f"{path}: '{bad[0]}' holds numbers that are not finite; copy or download it again")
+    trained = TrainedMethod(
+        name=name,
+        method=method.eval(),
+        widths=method.widths,
+        normalisation=Normalisation(kinds=dict.fromkeys(method.widths, kind.normalisation)),
+    )
+    _claim(Path(path), trained, out)
+    save_method(out, trained)
+    return trained
+
+
+def _claim(path: Path, trained: TrainedMethod, out: Path) -> None:
+    """Say in `config.yaml` where the run is from; or make sure that the folder's says the same."""
+    settings = {
+        "wsvad": __version__,
+        "imported": {"file": path.name, "sha256": sha256(path)},
+        "source": {},
+        "features": "",
+        "method": trained.name,
+        "config": dataclasses.asdict(trained.method.config),
+    }
+    text = yaml.safe_dump(json.loads(json.dumps(settings)), sort_keys=False, allow_unicode=True)
+    told = out / "config.yaml"
+    if (told.is_file() and told.read_text("utf-8") != text) or (not told.is_file() and (out / "model.json").is_file()):
+        raise WsvadError(f"{out}: another run is there; give another --out, or delete the folder")
+    write_text(told, text)

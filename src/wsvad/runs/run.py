@@ -1,0 +1,144 @@
+"""A trained method on disk: `model.safetensors` (weights, normalisation) and `model.json` (everything else)."""
+
+import dataclasses
+import platform
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from wsvad import __version__
+from wsvad.datasets.dataset import Bag
+from wsvad.errors import WsvadError
+from wsvad.files import atomic, read_json, write_json
+from wsvad.methods import METHODS
+from wsvad.runs.normalisation import Normalisation
+
+FORMAT = 2
+"""Version of the run folder; raised when an older program could no longer read it."""
+
+
+@dataclass(kw_only=True)
+class TrainedMethod:
+    """A method with what scoring needs beside its network."""
+
+    name: str
+    """Name in the registry."""
+    method: Any
+    """The network, in eval mode."""
+    widths: dict[str, int]
+    """D of each stream."""
+    normalisation: Normalisation
+    encoders: dict[str, str] = field(default_factory=dict)
+    """Stream → encoder as the user named it, with its path; empty where only features were there."""
+    passports: dict[str, dict[str, object]] = field(default_factory=dict)
+    """Stream → how the training features were made."""
+    threshold: dict[str, Any] = field(default_factory=dict)
+    """The calibration: `value`, the budget it was made for, and what it can promise."""
+    window: int = 64
+    """W, the snippets that online scoring looks back on."""
+
+    def check(self, bag: Bag) -> None:
+        """Make sure that a bag's streams are as wide as those that were learned from.
+
+        Raises:
+            WsvadError: one is not.
+        """
+        for stream in self.method.runs_on:
+            found = bag.streams[stream].shape[-1]
+            if found != self.widths[stream]:
+                raise WsvadError(
+                    f"{bag.video}: {stream} features of width {found}, but this run of {self.name} reads "
+                    f"{self.widths[stream]}; name the features of the encoder that it learned from"
+                )
+
+
+def save_method(folder: Path, trained: TrainedMethod) -> None:
+    """Write both files; `model.json` last, so that a folder with it is whole."""
+    tensors = {f"method.{name}": value.contiguous() for name, value in trained.method.state_dict().items()}
+    for kind in ("mean", "std"):
+        for stream, value in getattr(trained.normalisation, kind).items():
+            tensors[f"normalisation.{kind}.{stream}"] = value
+    with atomic(folder / "model.safetensors") as temporary:
+        save_file(tensors, temporary)
+    write_json(
+        folder / "model.json",
+        {
+            "format": FORMAT,
+            "method": trained.name,
+            "config": dataclasses.asdict(trained.method.config),
+            "learns_from": list(trained.method.learns_from),
+            "runs_on": list(trained.method.runs_on),
+            "widths": trained.widths,
+            "normalisation": trained.normalisation.kinds,
+            "encoders": trained.encoders,
+            "passports": trained.passports,
+            "threshold": trained.threshold,
+            "window": trained.window,
+            "versions": {"wsvad": __version__, "torch": torch.__version__, "python": platform.python_version()},
+        },
+    )
+
+
+def load_method(folder: Path | str) -> TrainedMethod:
+    """Read a run folder.
+
+    Raises:
+        WsvadError: it is not a run, was written by a newer version, or its weights do not fit.
+    """
+    folder = Path(folder)
+    if not (folder / "model.json").is_file():
+        raise WsvadError(
+            f"{folder}: not a finished run (no model.json); 'wsvad train … --out {folder}' makes or ends it"
+        )
+    told = read_json(folder / "model.json")
+    if told.get("format") != FORMAT:
+        raise WsvadError(
+            f"{folder}/model.json: run format {told.get('format')}, this is wsvad {__version__} with format {FORMAT}; "
+            f"use wsvad {told.get('versions', {}).get('wsvad', 'of another version')} or train again"
+        )
+    kind = METHODS[told["method"]]
+    try:
+        tensors = load_file(folder / "model.safetensors")
+        method = kind(told["widths"], configure(kind.config_class, told["config"]))
+        weights = {n.removeprefix("method."): v for n, v in tensors.items() if n.startswith("method.")}
+        method.load_state_dict(weights)
+    except (OSError, SafetensorError, RuntimeError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise WsvadError(f"{folder}/model.safetensors: does not fit model.json ({reason}); train again") from None
+    statistics = {
+        name: {
+            stream: tensors[f"normalisation.{name}.{stream}"]
+            for stream, kind in told["normalisation"].items()
+            if kind == "standardise"
+        }
+        for name in ("mean", "std")
+    }
+    return TrainedMethod(
+        name=told["method"],
+        method=method.eval(),
+        widths=told["widths"],
+        normalisation=Normalisation(kinds=told["normalisation"], **statistics),
+        encoders=told["encoders"],
+        passports=told["passports"],
+        threshold=told["threshold"],
+        window=told["window"],
+    )
+
+
+def configure(config_class: type, values: dict[str, Any]) -> Any:
+    """Build a configuration from JSON or YAML, where tuples have become lists and nested configurations dictionaries.
+
+    Values of fields that there are no longer are passed on, so that the class refuses them.
+    """
+    defaults = config_class()
+    given = {}
+    for name, value in values.items():
+        default = getattr(defaults, name, None)
+        if dataclasses.is_dataclass(default):
+            value = configure(type(default), value)
+        given[name] = tuple(value) if isinstance(default, tuple) else value
+    return config_class(**given)

@@ -1,0 +1,1 @@
+"""Comparisons over methods, configurations and datasets."""

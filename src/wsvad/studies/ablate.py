@@ -1,0 +1,220 @@
+"""Run the rows of an ablation table, and write it as CSV, Markdown and a plot."""
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from wsvad.datasets.bags import keep_bags, load_bags
+from wsvad.datasets.dataset import Bag, Dataset, one_bag
+from wsvad.errors import UsageError, WsvadError
+from wsvad.evaluation.classes import evaluate_classes, score_classes
+from wsvad.evaluation.cost import executed_weights, multiply_adds, snippets_per_second
+from wsvad.evaluation.curves import evaluate
+from wsvad.evaluation.table import with_spread
+from wsvad.files import atomic, write_text
+from wsvad.runs.normalisation import Normalisation
+from wsvad.runs.run import TrainedMethod, load_method
+from wsvad.studies.ablations import ABLATIONS, Ablation, Row, Score
+from wsvad.training.experiment import Experiment, training_progress
+from wsvad.training.protocol import Protocol
+from wsvad.training.selection import over_seeds
+
+METRICS = ("auc", "auc_abnormal", "auc_constant", "ap", "video_auc", "map@0.1", "category_accuracy")
+"""Columns, the last two where a method gives class scores."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """A row with its figures."""
+
+    label: str
+    metrics: dict[str, dict[str, Any]]
+    """`{metric: {"mean", "std", "values"}}` after the last iteration, over seeds."""
+    costs: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Elsewhere:
+    """Another dataset to test on."""
+
+    dataset: Dataset
+    features: Path
+
+
+def ablation(method: str, table: str) -> Ablation:
+    """The table of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    tables = ABLATIONS.get(method)
+    if not tables:
+        raise UsageError(f"there are no tables of '{method}'; choose one of: {', '.join(ABLATIONS)}")
+    if table not in tables:
+        raise UsageError(f"{method} has no table '{table}'; choose one of: {', '.join(tables)}")
+    return tables[table]
+
+
+def run_ablation(
+    table: Ablation,
+    config: Any,
+    dataset: Dataset,
+    features: Path,
+    protocol: Protocol,
+    out: Path,
+    *,
+    elsewhere: Elsewhere | None = None,
+    console: Console | None = None,
+) -> list[Result]:
+    """Train and measure every row; run again, it goes on where it was stopped.
+
+    Tables with the same `out` share the runs of rows that they have in common.
+
+    Raises:
+        UsageError: the table is about another dataset, and none is given.
+    """
+    if table.elsewhere and elsewhere is None:
+        raise UsageError("this table is about another dataset; name it with --to and --to-features")
+    console = console or Console(stderr=True)
+    experiments: dict[str, Experiment] = {}
+    results = []
+    for row in table.rows(config):
+        with training_progress(console) as progress:
+            if row.like is None:
+                experiments[row.label] = Experiment(
+                    dataset=dataset, features=features, name=row.method, config=row.config, protocol=protocol,
+                    out=out / slug(row.runs or row.label), progress=progress,
+                    teacher=experiments[row.teacher].out if row.teacher else None,
+                )  # fmt: skip
+            experiment = experiments[row.like or row.label]
+            metrics = experiment.run().metrics["selection"]["last"]
+        if row.score or elsewhere:
+            metrics = measured(experiment, row, elsewhere)
+        costs = costs_of(experiment) if table.costs else {}
+        results.append(Result(label=row.label, metrics=metrics, costs=costs))
+        console.print(f"{row.label}: AUC {with_spread(metrics['auc'])}", highlight=False)
+    return results
+
+
+def slug(label: str) -> str:
+    """A label as the name of a folder."""
+    for letter, name in zip("πταδλ", ("pi", "tau", "alpha", "delta", "lambda"), strict=True):
+        label = label.replace(letter, name)
+    return re.sub(r"[^\w]+", "-", label.lower()).strip("-")
+
+
+def measured(experiment: Experiment, row: Row, elsewhere: Elsewhere | None) -> dict[str, dict[str, Any]]:
+    """Test metrics of an experiment's runs when they are scored in the row's way, or on another dataset."""
+    dataset = elsewhere.dataset if elsewhere else experiment.dataset
+    features = elsewhere.features if elsewhere else experiment.features
+    streams = experiment.streams if row.score else experiment.scored
+    bags = keep_bags(load_bags(dataset.test, features, streams))
+    each = []
+    for seed in experiment.seeds:
+        trained = load_method(experiment.out / f"seed-{seed}")
+        check_widths(trained, bags, features)
+        scores = scored(trained.method, bags, trained.normalisation, row.score)
+        classes = score_classes(trained.method, dataset.test, bags, trained.normalisation)
+        each.append(evaluate(Experiment.curves(dataset.test, bags, scores)) | evaluate_classes(classes)[0])
+    return over_seeds(each)
+
+
+def check_widths(trained: TrainedMethod, bags: Sequence[Bag], features: Path) -> None:
+    """Raises: WsvadError, the features are of another width than those that the method knows."""
+    for name, stream in bags[0].streams.items():
+        if stream.shape[-1] != trained.widths[name]:
+            raise WsvadError(
+                f"{features}: its {name} features are {stream.shape[-1]} wide, the method was trained on "
+                f"{trained.widths[name]}; extract them with the encoder of the training features"
+            )
+
+
+@torch.inference_mode()
+def scored(method: Any, bags: Sequence[Bag], normalisation: Normalisation, score: Score | None) -> list[np.ndarray]:
+    """Scores of each bag, `(T,)`."""
+    function = score or (lambda method, streams: method(streams))
+    return [function(method, normalisation(one_bag(bag.streams)))[0].float().numpy() for bag in bags]
+
+
+def costs_of(experiment: Experiment) -> dict[str, float]:
+    """Weights, multiply-adds and speed of the first seed's method, as a detector runs it."""
+    trained = load_method(experiment.out / f"seed-{experiment.seeds[0]}")
+    weights = executed_weights(trained.method, trained.widths)
+    method = trained.method.compact() if hasattr(trained.method, "compact") else trained.method
+    return {
+        "weights, M": weights / 1e6,
+        "multiply-adds, G": multiply_adds(method, trained.widths) / 1e9,
+        "snippets/s": snippets_per_second(method, trained.widths),
+    }
+
+
+# ------------------------------------------------------------------------------------------------------------ output
+
+
+def as_markdown(results: Sequence[Result]) -> str:
+    """Percent, mean ± standard deviation over seeds, after the last iteration."""
+    names = [name for name in METRICS if any(name in r.metrics for r in results)]
+    head = ["", *names, *results[0].costs]
+    body = [
+        [
+            r.label,
+            *(with_spread(r.metrics[name]) if name in r.metrics else "–" for name in names),
+            *(f"{v:,.4g}" for v in r.costs.values()),
+        ]
+        for r in results
+    ]
+    return "".join(f"| {' | '.join(line)} |\n" for line in [head, ["---"] * len(head), *body])
+
+
+def as_csv(results: Sequence[Result]) -> str:
+    """Every metric of every seed on a line of its own; costs have no seed."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(("row", "metric", "seed", "value"))
+    for result in results:
+        for metric, spread in result.metrics.items():
+            writer.writerows((result.label, metric, seed, value) for seed, value in enumerate(spread["values"]))
+        writer.writerows((result.label, name, "", value) for name, value in result.costs.items())
+    return file.getvalue()
+
+
+def plot(path: Path, title: str, results: Sequence[Result]) -> None:
+    """Frame AUC over all and over abnormal videos, a pair of bars a row, with the spread over seeds, as SVG.
+
+    Raises:
+        WsvadError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise WsvadError(f"{path}: drawing it needs matplotlib; pip install 'wsvad[plot]'") from None
+    figure = Figure(figsize=(8, 1.2 + 0.55 * len(results)), layout="constrained")
+    axes = figure.add_subplot()
+    places = np.arange(len(results))
+    for shift, metric, words in ((-0.2, "auc", "frame AUC"), (0.2, "auc_abnormal", "AUC_A, abnormal videos only")):
+        means = [100 * result.metrics[metric]["mean"] for result in results]
+        spreads = [100 * result.metrics[metric]["std"] for result in results]
+        axes.barh(places + shift, means, 0.36, xerr=spreads, label=words, error_kw={"lw": 1})
+    low = min(100 * value for r in results for m in ("auc", "auc_abnormal") for value in r.metrics[m]["values"])
+    axes.set(yticks=places, yticklabels=[r.label for r in results], xlim=(max(0, low - 5), 100), xlabel="%")
+    axes.set_title(title, loc="left")
+    axes.invert_yaxis()
+    figure.legend(loc="outside lower right", ncols=2, fontsize="small")
+    with atomic(path) as temporary:
+        figure.savefig(temporary, format="svg", metadata={"Date": None})
+
+
+def write_results(folder: Path, name: str, title: str, note: str, results: Sequence[Result]) -> None:
+    """`NAME.csv`, `NAME.md` and, where matplotlib is installed, `NAME.svg`; the plot last, so that its lack costs
+    nothing."""
+    write_text(folder / f"{name}.csv", as_csv(results))
+    write_text(folder / f"{name}.md", f"# {title}\n\n{note}\n\n{as_markdown(results)}")
+    plot(folder / f"{name}.svg", title, results)

@@ -1,0 +1,195 @@
+"""Compare methods over seeds on one dataset: one table, every selection, remade by one command."""
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from wsvad.datasets.categories import names_of
+from wsvad.datasets.dataset import Dataset
+from wsvad.datasets.open import open_dataset
+from wsvad.datasets.toy import make_toy
+from wsvad.errors import UsageError, WsvadError
+from wsvad.evaluation.table import NAMES
+from wsvad.evaluation.totals import check_bags, introduce
+from wsvad.evaluation.totals import headline as headline_of
+from wsvad.extraction.prepare import prepare, without
+from wsvad.features.source import released
+from wsvad.files import write_json, write_text
+from wsvad.studies.certainty import Resampled, against, intervals, resample
+from wsvad.studies.leaderboard import Leaderboard, as_csv, as_markdown
+from wsvad.studies.leaderboard_page import as_page
+from wsvad.studies.published import published
+from wsvad.studies.run_card import command, features_in_words, run_card
+from wsvad.training.experiment import Experiment, training_progress
+from wsvad.training.protocol import Protocol
+
+TOY_VIDEOS = 96
+"""Videos of the dataset `toy`."""
+
+
+def run_bench(
+    data: str,
+    methods: Mapping[str, Any],
+    protocol: Protocol | Mapping[str, Protocol],
+    *,
+    streams: Mapping[str, str],
+    features: Path | None = None,
+    out: Path,
+    headline: str | None = None,
+    baseline: str | None = None,
+    console: Console | None = None,
+) -> Leaderboard:
+    """Fit every method on the same features and write `bench.json`, `bench.csv`, `bench.md` and `bench.html` to `out`.
+
+    Run again, it goes on where it was stopped.
+
+    Args:
+        data: a dataset (`open_dataset`), or `toy`.
+        methods: name → configuration.
+        protocol: one for all, or one for each method.
+        streams: stream → resolved encoder, for what the features folder lacks.
+        features: by default in `out`; for `toy` in its own folder, where the exact streams are.
+        headline: the metric that methods are sorted by; by default the one that papers print for the dataset, or AUC.
+        baseline: the method that the others are compared with; by default the first.
+
+    Raises:
+        UsageError: there is no such metric or baseline.
+    """
+    console = console or Console(stderr=True)
+    baseline = baseline or next(iter(methods))
+    check_names(methods, headline, baseline)
+    dataset, place = open_data(data, streams, features, out, console)
+    encoders = {stream: encoder for stream, encoder in streams.items() if stream not in released(place)}
+    headline = headline or headline_of(dataset) or "auc"
+    rows: dict[str, list[dict[str, Any]]] = {}
+    cards, resampled = {}, {}
+    for name, config in methods.items():
+        own = protocol if isinstance(protocol, Protocol) else protocol[name]
+        with training_progress(console) as progress:
+            experiment = Experiment(
+                dataset=dataset, features=place, name=name, config=config, protocol=own, out=out / name,
+                encoders=encoders, progress=progress,
+            )  # fmt: skip
+            if dataset.benchmark and not rows:
+                for sentence in check_bags(dataset, experiment.test_bags):
+                    console.print(sentence, highlight=False)
+            metrics = experiment.run().metrics
+        used = {stream: spec for stream, spec in encoders.items() if stream in experiment.streams}
+        cards[name] = run_card(experiment, command(data, name, config, own, used, features, out))
+        rows[name] = rows_of(metrics, experiment.costs(), cards[name]["features"])
+        resampled[name] = resample(experiment.test_curves())
+    judge(rows, resampled, baseline)
+    board = Leaderboard(
+        data=dataset.name, headline=headline, baseline=baseline, rows=ranked(rows, headline), cards=cards,
+        videos=videos_of(dataset), published=published(dataset.benchmark),
+    )  # fmt: skip
+    write_board(out, board)
+    return board
+
+
+def check_names(methods: Mapping[str, Any], headline: str | None, baseline: str) -> None:
+    """Raises: UsageError, there is no such metric, or the baseline is none of the methods."""
+    if headline is not None and headline not in NAMES:
+        raise UsageError(f"--headline {headline}: no such metric; choose one of: {', '.join(NAMES)}")
+    if baseline not in methods:
+        raise UsageError(f"--against {baseline}: it is not among the methods; choose one of: {', '.join(methods)}")
+
+
+def open_data(
+    data: str, streams: Mapping[str, str], features: Path | None, out: Path, console: Console
+) -> tuple[Dataset, Path]:
+    """A dataset (`open_dataset`), or `toy`, with its streams on disk; and where they are: by default in `out`, or for
+    `toy` in its own folder, where the exact streams are."""
+    folder = toy_folder(console) if data == "toy" else None
+    features = features or (folder or out) / "features"
+    dataset = open_dataset(folder or data)
+    for sentence in introduce(dataset):
+        console.print(sentence, highlight=False)
+    return complete(dataset, streams, features, console), features
+
+
+def complete(dataset: Dataset, streams: Mapping[str, str], features: Path, console: Console) -> Dataset:
+    """The dataset with its streams on disk; videos that cannot be encoded are left out, and named.
+
+    Raises:
+        WsvadError: a training or test class is empty then.
+    """
+    failed = prepare(dataset, streams, features, console=console)
+    for reason in failed.values():
+        console.print(f"left out: {reason}", highlight=False)
+    rest = without(dataset, failed)
+    if not rest.test:
+        raise WsvadError(f"{features}: no test video could be encoded; mend the files that are named above")
+    return rest
+
+
+def toy_folder(console: Console) -> Path:
+    """The simulated camera's dataset, made once in the user's cache."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wsvad"
+    return make_toy(cache / f"toy-{TOY_VIDEOS}", videos=TOY_VIDEOS, seed=0, console=console)
+
+
+def videos_of(dataset: Dataset) -> dict[str, int]:
+    """How many test videos show each category; a video with several counts for each."""
+    return dict(Counter(name for video in dataset.test if video.label for name in names_of(video.category)))
+
+
+def rows_of(
+    metrics: dict[str, Any], costs: Mapping[str, Any], passports: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """The rows that `metrics.json` gives, one a selection."""
+    return [
+        {
+            "data": metrics["data"],
+            "method": metrics["method"],
+            "streams": metrics["streams"],
+            "selection": selection,
+            "metrics": values,
+            "seconds": costs["seconds"],
+            "parameters": metrics["parameters"],
+            "features": features_in_words(passports),
+            "peak_memory": costs["peak_memory"],
+        }
+        | ({"per_category": metrics["per_category"]} if selection == "last" else {})
+        for selection, values in metrics["selection"].items()
+    ]
+
+
+def judge(rows: Mapping[str, Sequence[dict[str, Any]]], resampled: Mapping[str, Resampled], baseline: str) -> None:
+    """Add `intervals` and, but for the baseline itself, `against` to the rows of each method's last iteration: the only
+    ones whose scores are kept."""
+    for name, (last, *_) in rows.items():
+        last["intervals"] = intervals(resampled[name])
+        if name == baseline:
+            continue
+        last["against"] = {"method": baseline, **against(resampled[name], resampled[baseline])}
+        for metric in resampled[name]:
+            means = (row["metrics"][metric]["mean"] for row in (last, rows[baseline][0]))
+            last["against"][metric]["difference"] = float(np.subtract(*means))
+
+
+def ranked(rows: Mapping[str, Sequence[dict[str, Any]]], headline: str) -> list[dict[str, Any]]:
+    """The rows of all methods, the best method after the last iteration first; false alarms are better few."""
+
+    def place(name: str) -> float:
+        value = rows[name][0]["metrics"].get(headline, {}).get("mean")
+        if value is None or value != value:
+            return inf
+        return value if headline == "far" else -value
+
+    return [row for name in sorted(rows, key=place) for row in rows[name]]
+
+
+def write_board(out: Path, board: Leaderboard) -> None:
+    """The table in every form."""
+    told = {"headline": board.headline, "baseline": board.baseline, "videos": board.videos}
+    write_json(out / "bench.json", {"rows": board.rows, "cards": board.cards, **told})
+    write_text(out / "bench.csv", as_csv(board.rows))
+    write_text(out / "bench.md", as_markdown(board))
+    write_text(out / "bench.html", as_page(board))

@@ -1,0 +1,164 @@
+"""The table that a comparison of methods ends in: for the terminal, as Markdown and as CSV."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.table import Table
+
+from wsvad.evaluation.table import with_spread
+from wsvad.studies.published import Published
+
+COLUMNS = ("auc", "auc_abnormal", "auc_constant", "ap", "video_auc", "far")
+"""Metrics in the printed table; the files have all."""
+OF_CLASSES = ("map@0.1", "category_accuracy")
+"""Those beside them where a method gives class scores."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leaderboard:
+    """What a comparison found."""
+
+    data: str
+    """The dataset's name."""
+    headline: str
+    """The metric that it is sorted by."""
+    baseline: str
+    """The method that the others are compared with."""
+    rows: list[dict[str, Any]]
+    """One a method and selection: `data method streams selection metrics seconds parameters features peak_memory`; in
+    rows of the selection `last` also `intervals` over test videos, `against` the baseline, and `per_category`."""
+    cards: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Method → what remakes its rows, see `run_card`."""
+    videos: dict[str, int] = field(default_factory=dict)
+    """Category → how many test videos show it."""
+    published: list[Published] = field(default_factory=list)
+    """Of the same dataset."""
+
+    @property
+    def legend(self) -> str:
+        """What the columns are."""
+        seeds = max((len(row["metrics"]["auc"]["values"]) for row in self.rows), default=1)
+        spread = f", mean ± standard deviation over {seeds} seeds" if seeds > 1 else ""
+        sure = certain(self.headline)
+        parts = [
+            f"Percent{spread}; the best {self.headline} after the last iteration comes first.",
+            f"The 95 % interval is that of the mean {sure} if other test videos were drawn (bootstrap over videos); p "
+            f"is that of no difference to {self.baseline} in {sure} over the same draws, two-sided. Both are about "
+            "the last iteration.",
+            "Seconds are of all seeds, with their fits for selection; MB is the most that the process held in main "
+            "memory while it fitted (on the device, where that is another).",
+        ]
+        if self.published:
+            parts.append("Published numbers are mostly those of the best checkpoint on the test set.")
+        return " ".join(parts)
+
+
+def columns(rows: Sequence[dict[str, Any]], headline: str = "auc") -> tuple[str, ...]:
+    """The metrics that the table has, the headline first."""
+    shown = (*COLUMNS, *(name for name in OF_CLASSES if any(name in row["metrics"] for row in rows)))
+    return (headline, *(name for name in shown if name != headline))
+
+
+def cells(row: dict[str, Any], names: Sequence[str]) -> list[str]:
+    """A row as text: percent, mean ± standard deviation over seeds; a dash where the method has no such metric."""
+    values = [row["metrics"].get(name) for name in names]
+    texts = ["–" if value is None else with_spread(value) for value in values]
+    seeds = len(row["metrics"][COLUMNS[0]]["values"])
+    return [
+        row["method"],
+        ", ".join(f"{stream}: {made}" for stream, made in row["features"].items()),
+        row["selection"].replace("_", " "),
+        *texts,
+        bounds(row, certain(names[0])),
+        compared(row, certain(names[0])),
+        str(seeds),
+        f"{row['seconds']:.0f}",
+        "–" if row["peak_memory"] is None else f"{row['peak_memory'] / 1e6:,.0f}",
+    ]
+
+
+def certain(headline: str) -> str:
+    """The metric whose interval is shown: the headline, or AUC where the headline is not resampled."""
+    return headline if headline in ("auc", "auc_abnormal", "ap") else "auc"
+
+
+def bounds(row: dict[str, Any], metric: str) -> str:
+    """`71.2 to 76.8` in percent; a dash where it is not known."""
+    low, high = row.get("intervals", {}).get(metric) or (float("nan"), float("nan"))
+    return "–" if low != low else f"{100 * low:.1f} to {100 * high:.1f}"
+
+
+def compared(row: dict[str, Any], metric: str) -> str:
+    """`+7.39, p 0.002`: the difference to the baseline in percent; a dash for the baseline itself."""
+    told = row.get("against", {}).get(metric)
+    return "–" if told is None or told["p"] != told["p"] else f"{100 * told['difference']:+.2f}, p {told['p']:.3f}"
+
+
+def lines(board: Leaderboard) -> list[list[str]]:
+    """Head and body of the table."""
+    names = columns(board.rows, board.headline)
+    sure = certain(board.headline)
+    more = [f"95 % of {sure}", f"{sure} against {board.baseline}", "seeds", "seconds", "MB"]
+    return [["method", "features", "selection", *names, *more], *(cells(row, names) for row in board.rows)]
+
+
+def as_table(board: Leaderboard) -> Table:
+    """For the terminal; features, time and memory are in the files."""
+    head, *body = lines(board)
+    shown = [i for i, name in enumerate(head) if name not in ("features", "seconds", "MB")]
+    table = Table(*(head[i] for i in shown), title=f"{board.data}, %")
+    for line in body:
+        table.add_row(*(line[i] for i in shown))
+    return table
+
+
+def as_markdown(board: Leaderboard) -> str:
+    """For a results page: the table, what its columns are, published numbers beside it, and each method's command."""
+    parts = [_markdown(lines(board)), f"\n{board.legend}\n"]
+    if board.published:
+        parts.append(f"\nPublished, in percent, with their source:\n\n{_markdown(published_lines(board))}")
+    commands = "".join(f"    {card['command']}\n" for card in board.cards.values())
+    return "".join([*parts, f"\nEach method alone:\n\n{commands}"])
+
+
+def published_lines(board: Leaderboard) -> list[list[str]]:
+    """Head and body of the table of published numbers, best first."""
+    names = [
+        name for name in columns(board.rows, board.headline) if any(name in one.metrics for one in board.published)
+    ]
+
+    def line(one: Published) -> list[str]:
+        values = [f"{100 * one.metrics[name]:.2f}" if name in one.metrics else "–" for name in names]
+        return [one.method, one.features, *values, one.source]
+
+    best_first = sorted(board.published, key=lambda one: -one.metrics.get(board.headline, 0))
+    return [["method", "features", *names, "source"], *(line(one) for one in best_first)]
+
+
+def _markdown(table: Sequence[Sequence[str]]) -> str:
+    head, *body = table
+    return "".join(f"| {' | '.join(line)} |\n" for line in [head, ["---"] * len(head), *body])
+
+
+def as_csv(rows: Sequence[dict[str, Any]]) -> str:
+    """For a spreadsheet: every metric of every seed on a line of its own, with the interval of the mean over seeds."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    told = ("data", "method", "streams", "selection", "metric", "seed", "value", "parameters")
+    writer.writerow((*told, "features", "low", "high", "seconds", "peak_memory"))
+    for row in rows:
+        who = (row["data"], row["method"], "+".join(row["streams"]), row["selection"])
+        features = " + ".join(row["features"].values())
+        for metric, spread in row["metrics"].items():
+            bound = [_number(value) for value in row.get("intervals", {}).get(metric, ("", ""))]
+            more = (row["parameters"], features, *bound, row["seconds"], row["peak_memory"])
+            for number, value in enumerate(spread["values"]):
+                writer.writerow((*who, metric, number, _number(value), *more))
+    return file.getvalue()
+
+
+def _number(value: Any) -> Any:
+    return "" if value != value else value

@@ -1,0 +1,98 @@
+"""What stands behind a row of a leaderboard, and the one command that remakes it."""
+
+import dataclasses
+import json
+import os
+import platform
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from wsvad import __version__
+from wsvad.encoders.build import split
+from wsvad.files import read_json
+from wsvad.methods import METHODS
+from wsvad.training.experiment import Experiment
+from wsvad.training.protocol import Protocol
+
+DEFAULTS = Protocol(budget="data", normalise="standardise")
+"""What `wsvad bench` does where its command line says nothing."""
+
+
+def default_config(name: str) -> Any:
+    """A method's configuration where the command line of `wsvad bench` says nothing."""
+    kind = METHODS[name].config_class
+    return kind(**getattr(kind, "data_budget", {}))
+
+
+def command(
+    data: str, name: str, config: Any, protocol: Protocol, streams: Mapping[str, str], features: Path | None, out: Path
+) -> str:
+    """The command line of one method's rows. Arguments as in `run_bench`."""
+    words = ["wsvad", "bench", "--data", data, "--methods", name]
+    words += [*options("--", protocol, DEFAULTS), *options("--config.", config, default_config(name))]
+    for stream, spec in streams.items():
+        spec = near(spec)
+        words += [f"--{stream}", spec] if stream in NAMED else ["--stream", f"{stream}={spec}"]
+    words += ["--features", str(features)] if features else []
+    return shlex.join([*words, "--out", str(out)])
+
+
+def near(spec: str) -> str:
+    """An encoder with its files as seen from the current folder, where that is shorter."""
+    parts = []
+    for part in split(spec):
+        scheme, colon, file = part.partition(":")
+        parts.append(scheme + colon + (min(file, os.path.relpath(file), key=len) if file else ""))
+    return "+".join(parts)
+
+
+NAMED = ("rgb", "pose", "depth", "mask", "flow", "text")
+"""Streams that have an option of their own; any other is `--stream NAME=ENCODER`."""
+
+
+def options(prefix: str, value: Any, default: Any) -> Iterator[str]:
+    """What a dataclass has other than another, as command line options; one in a dataclass by a dotted name."""
+    for field in dataclasses.fields(value):
+        ours, theirs = getattr(value, field.name), getattr(default, field.name)
+        name = f"{prefix}{field.name}"
+        if dataclasses.is_dataclass(ours):
+            yield from options(f"{name}.", ours, theirs)
+        elif ours != theirs:
+            yield name
+            yield ours if isinstance(ours, str) else json.dumps(ours, ensure_ascii=False)
+
+
+def run_card(experiment: Experiment, remade_by: str) -> dict[str, Any]:
+    """A finished experiment: command, seeds, versions, what the features are, how long each phase was, and which
+    iteration the held-out videos chose for each seed."""
+    trained = read_json(experiment.out / "model.json")
+    metrics = read_json(experiment.out / "metrics.json")
+    log = [json.loads(line) for line in (experiment.out / "log.jsonl").read_text("utf-8").splitlines()]
+    phases: dict[str, int] = {}
+    for line in log:
+        if line["fit"] == "all":
+            phases[line["phase"]] = max(line["iteration"], phases.get(line["phase"], 0))
+    return {
+        "command": remade_by,
+        "seeds": metrics["seeds"],
+        "iterations": phases,
+        "held_out_iterations": metrics["iterations"],
+        "features": trained["passports"],
+        "versions": {
+            "wsvad": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+        },
+        "machine": f"{experiment.protocol.device}, {platform.machine()}, {torch.get_num_threads()} threads",
+    }
+
+
+def features_in_words(passports: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Stream → its encoder and width: `motion 304`."""
+    return {stream: f"{told['encoder']} {told['width']}" for stream, told in passports.items()}

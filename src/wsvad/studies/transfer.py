@@ -1,0 +1,141 @@
+"""What a trained run is worth on another dataset: as it is, and with only its CORE kept."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from wsvad.datasets.bags import PassportCheck, keep_bags, load_bags
+from wsvad.datasets.categories import names_of
+from wsvad.datasets.dataset import Bag, Dataset, LabelledVideo
+from wsvad.errors import WsvadError
+from wsvad.evaluation.classes import evaluate_classes, score_classes
+from wsvad.evaluation.curves import evaluate
+from wsvad.files import write_text
+from wsvad.runs.run import TrainedMethod, load_method
+from wsvad.runs.scorer import score_bags
+from wsvad.studies.ablate import Result, as_csv, as_markdown
+from wsvad.training.experiment import Experiment, training_progress
+from wsvad.training.protocol import Protocol
+from wsvad.training.selection import over_seeds
+
+ZERO_SHOT, KEPT, THERE = "zero-shot", "CORE kept, the rest trained there", "trained there"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a run is carried to."""
+
+    dataset: Dataset
+    features: Path
+
+
+def transfer(run: Path, to: Place, protocol: Protocol, out: Path, console: Console | None = None) -> list[Result]:
+    """Measure a run on another dataset's test videos, and write `transfer.csv` and `transfer.md` to `out`.
+
+    zero-shot: the whole network with its normalisation, every seed that the run has.
+    CORE kept, the rest trained there: for a method with CORE. Prototypes, classifier and cross-attention stay as they
+    are; everything else learns anew from the other dataset's training videos. Where those show a category that the CORE
+    does not know, no true category is used in learning (λ2 = 0).
+    trained there: the same method with nothing of the run, to compare with.
+
+    Raises:
+        WsvadError: the other dataset's features were made otherwise than the run's.
+    """
+    console = console or Console(stderr=True)
+    first = load_method(run)
+    results = [Result(label=ZERO_SHOT, metrics=zero_shot(run, to))]
+    if getattr(first.method, "core", None) is None:
+        console.print(f"{run}: {first.name} has no CORE to keep, so there is only the zero-shot line", highlight=False)
+    else:
+        kept, dataset = without_unknown(first.method.config, to.dataset)
+        own = replace(first.method.config, categories=())
+        for label, config, data, core in ((KEPT, kept, dataset, run), (THERE, own, to.dataset, None)):
+            with training_progress(console) as progress:
+                folder = out / ("core-kept" if core else "trained-there")
+                experiment = Experiment(
+                    dataset=data, features=to.features, name=first.name, config=config, protocol=protocol, out=folder,
+                    encoders=first.encoders, core=core, progress=progress,
+                )  # fmt: skip
+                results.append(Result(label=label, metrics=experiment.run().metrics["selection"]["last"]))
+    write_text(out / "transfer.csv", as_csv(results))
+    untold = without_truth(to.dataset)
+    if untold:
+        console.print(untold, highlight=False)
+    told = f"# {title(run, first, to)}\n\n{' '.join(filter(None, (note(results), untold)))}\n\n{as_markdown(results)}"
+    write_text(out / "transfer.md", told)
+    return results
+
+
+def title(run: Path, trained: TrainedMethod, to: Place) -> str:
+    """What was carried where."""
+    told = run / "metrics.json"
+    home = json.loads(told.read_text(encoding="utf-8")).get("data", run.name) if told.is_file() else run.name
+    return f"{trained.name}, {home} → {to.dataset.name}"
+
+
+def note(results: Sequence[Result]) -> str:
+    """What the figures are."""
+    counts = [(result.label, len(result.metrics["auc"]["values"])) for result in results]
+    seeds = ", ".join(f"{label}: {n} seed{'s' if n > 1 else ''}" for label, n in counts)
+    return f"Test videos; percent, mean ± standard deviation, last iteration. {seeds}."
+
+
+def without_truth(dataset: Dataset) -> str:
+    """What figures are missing for want of intervals; nothing where all test videos have them."""
+    unknown, count = sum(video.intervals is None for video in dataset.test), len(dataset.test)
+    if not unknown:
+        return ""
+    so = "there is video AUC alone" if unknown == count else "only the others count in all but video AUC"
+    return f"{dataset.name}: it is not known when anything happens in {unknown} of {count} test videos, so {so}."
+
+
+def zero_shot(run: Path, to: Place) -> dict[str, dict[str, Any]]:
+    """Test metrics of every seed of a run, as it is."""
+    folders = sorted(path.parent for path in run.glob("seed-*/model.json")) or [run]
+    check, bags = PassportCheck(to.features), list[Bag]()
+    each = []
+    for folder in folders:
+        trained = load_method(folder)
+        bags = bags or keep_bags(load_bags(to.dataset.test, to.features, trained.method.runs_on, check))
+        same_making(run, trained, check)
+        scores = score_bags(trained.method, bags, trained.normalisation)
+        classes = score_classes(trained.method, to.dataset.test, bags, trained.normalisation)
+        each.append(evaluate(Experiment.curves(to.dataset.test, bags, scores)) | evaluate_classes(classes)[0])
+    return over_seeds(each)
+
+
+def same_making(run: Path, trained: TrainedMethod, check: PassportCheck) -> None:
+    """Raises: WsvadError, the features were made otherwise than those that the run learned from."""
+    for stream, passport in check.passports.items():
+        here = json.loads(json.dumps(passport.identity()))
+        for name, value in trained.passports[stream].items():
+            if name != "decoder" and value != here[name]:  # another decoder changes pixels by a rounding at most
+                raise WsvadError(
+                    f"{check.source.folder}: its {stream} features are not like those of {run} ({name}: {here[name]}, "
+                    f"not {value}); extract them in the same way"
+                )
+
+
+def without_unknown(config: Any, dataset: Dataset) -> tuple[Any, Dataset]:
+    """The configuration and the dataset with which a CORE that knows some categories can learn: names that it does not
+    know are taken off the training videos, and if there are any, no true category is used. A CORE of one category
+    knows that something is abnormal, whatever it is called."""
+    if len(config.named) == 1:
+        name = config.named[0]
+        return config, replace(dataset, videos=tuple(_renamed(video, [name]) for video in dataset.videos))
+    unknown = {n for v in dataset.train if v.label for n in names_of(v.category)} - set(config.categories)
+    if not unknown:
+        return config, dataset
+    videos = (_renamed(v, [n for n in names_of(v.category) if n in config.categories]) for v in dataset.videos)
+    return replace(config, lambda2=0.0, add_truth=False), replace(dataset, videos=tuple(videos))
+
+
+def _renamed(video: LabelledVideo, names: Sequence[str]) -> LabelledVideo:
+    """A training video under other names; "normal", as a category, is none."""
+    if video.split == "test" or not video.label:
+        return video
+    return replace(video, category=";".join(names) or "normal")
