@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from places import SHARED
 
 from wsvad.encoders import ENCODERS, auto, build, list_encoders, models_folder
 from wsvad.encoders.build import split
@@ -18,7 +19,6 @@ from wsvad.errors import UsageError, WsvadError
 from wsvad.video.clock import SNIPPET
 
 BUILD = import_module("wsvad.encoders.build")  # the package has a function of that name
-SHARED = Path(__file__).parents[2].parent / "shared"
 MOBILENET = SHARED / "models" / "mobilenet_v1_1.0_224_quant_embedding_extractor.tflite"
 MOVENET = SHARED / "models" / "movenet_single_pose_lightning_ptq.tflite"
 DEEPLAB = SHARED / "models" / "deeplabv3_mnv2_dm05_pascal_quant.tflite"

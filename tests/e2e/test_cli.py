@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clips import write_clip
+from places import SHARED
 
 from wsvad.cli.main import main
 from wsvad.features.store import Passport, StoredFeatures, feature_path, load, save
 
 SMALL = ["--config.hidden", "128", "--config.lr", "0.0003"]
-PARITY = Path(__file__).parents[2].parent / "shared" / "data" / "parity"
+PARITY = SHARED / "data" / "parity"
 
 
 # ------------------------------------------------------------------------------------------------------ fixtures

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 from clips import write_clip
+from places import SHARED
 
 from wsvad.cli.main import main
 from wsvad.detection.detector import Detector
 from wsvad.features.store import feature_path, load
 from wsvad.runs.run import load_method
 
-SHARED = Path(__file__).parents[2].parent / "shared"
 TINY = [
     "--config.profile", "light", "--config.latent", "8", "--config.ur_dmu.hidden", "32", "--config.ur_dmu.lr", "0.001",
     "--config.ur_dmu.feed_forward", "32", "--config.warm_up_iterations", "600",

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clips import write_clip
+from places import ROOT
 
 from wsvad.cli.main import main
 from wsvad.encoders import build
@@ -17,8 +18,6 @@ from wsvad.errors import WsvadError
 from wsvad.features.store import load
 from wsvad.methods import METHODS
 from wsvad.registry import Registry
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")

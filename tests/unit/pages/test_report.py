@@ -4,7 +4,6 @@ import base64
 import io
 import re
 from fractions import Fraction
-from html.parser import HTMLParser
 from pathlib import Path
 
 import av
@@ -12,43 +11,15 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given
+from timelines import Page, event, timeline, write
 
 from wsvad.datasets.dataset import Interval
-from wsvad.detection.events import Event
-from wsvad.detection.timeline import Timeline
 from wsvad.pages import report
 from wsvad.pages.card import envelope, inside_truth, verdict
 from wsvad.pages.preview import at_rate, make_preview
 from wsvad.pages.report import ReportSummary, write_report
 from wsvad.video.reader import VideoReader
 from wsvad.video.writer import write_video
-
-
-def event(start: int, end: int, peak: float = 0.9) -> Event:
-    """At 10 frames per second."""
-    return Event(
-        start_frame=start, end_frame=end, start=start / 10, end=end / 10, peak=peak, peak_time=(start + end) / 20
-    )
-
-
-EVENT = event(16, 32)
-
-
-def timeline(video: str = "a.mp4", *, scores=(0.1, 0.9, 0.2), events=(EVENT,), **changes) -> Timeline:
-    edges = np.arange(len(scores) + 1) * 16
-    values = {
-        "video": video,
-        "path": None,
-        "rate": Fraction(10),
-        "frames": int(edges[-1]),
-        "times": edges / 10,
-        "frame_edges": edges,
-        "scores": np.array(scores),
-        "events": tuple(events),
-        "threshold": 0.5,
-        "low": 0.35,
-    }
-    return Timeline(**(values | changes))
 
 
 def fight(start: int, end: int) -> Interval:
@@ -60,37 +31,6 @@ def make_video(path: Path, frames: int = 48, rate: int = 10, size: tuple[int, in
     width, height = size
     write_video(path, (np.full((height, width, 3), 20 + 3 * i, np.uint8) for i in range(frames)), rate, crf=10)
     return path
-
-
-class Page(HTMLParser):
-    """Tags, attributes and text of a page."""
-
-    def __init__(self, path: Path):
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.words = ""
-        self._silent = False
-        self.source = path.read_text(encoding="utf-8")
-        self.feed(self.source)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        self._silent = tag in ("script", "style")
-
-    def handle_endtag(self, tag):
-        self._silent = False
-
-    def handle_data(self, data):
-        if not self._silent:
-            self.words += data
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.tags if name == tag]
-
-
-def write(path: Path, timelines, **summary) -> Page:
-    write_report(path, timelines, title="Night shift", summary=ReportSummary(**summary))
-    return Page(path)
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,15 @@
 """Categories of the real data sets: those of the papers, in labels, intervals and metrics."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
+from places import SHARED
 
 from wsvad.datasets.categories import categories_of, with_categories
 from wsvad.datasets.folder import open_folder
 from wsvad.evaluation.classes import beside_truth, evaluate_classes
 from wsvad.methods.refinevad import RefineVadConfig
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
+DATA = SHARED / "data"
 UCF_CRIME = {
     "Abuse": 2, "Arrest": 5, "Arson": 9, "Assault": 3, "Burglary": 13, "Explosion": 21, "Fighting": 5,
     "RoadAccidents": 23, "Robbery": 5, "Shooting": 23, "Shoplifting": 21, "Stealing": 5, "Vandalism": 5,

@@ -9,12 +9,12 @@ import onnx
 import pytest
 import yaml
 from onnx import TensorProto, helper, numpy_helper
+from places import SHARED
 
 from wsvad.encoders.network import IMAGENET, Onnx, TfLite
 from wsvad.errors import WsvadError
 from wsvad.files import sha256
 
-SHARED = Path(__file__).parents[2].parent / "shared"
 MOBILENET = SHARED / "models" / "mobilenet_v1_1.0_224_quant_embedding_extractor.tflite"
 real = [
     pytest.mark.real,

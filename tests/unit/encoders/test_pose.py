@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
+from places import SHARED
 
 from wsvad.encoders.pose import HIPS, LIMBS, SEEN, SHOULDERS, Pose, describe, dimensions
 from wsvad.errors import WsvadError
 from wsvad.video.reader import VideoReader
 
-SHARED = Path(__file__).parents[2].parent / "shared"
 MOVENET = SHARED / "models" / "movenet_single_pose_lightning_ptq.tflite"
 FIGHT = SHARED / "data" / "cctv-fights" / "videos" / "test_042.mp4"
 DIMS = dimensions()

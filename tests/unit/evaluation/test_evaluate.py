@@ -5,10 +5,10 @@ import io
 import math
 import pickle
 from collections import defaultdict
-from pathlib import Path
 
 import numpy as np
 import pytest
+from places import SHARED
 from rich.console import Console
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_auc_score
 
@@ -19,7 +19,6 @@ from wsvad.evaluation.measure import measure
 from wsvad.evaluation.scores_file import curves_from_scores_file, read_scores, write_scores
 from wsvad.evaluation.table import NAMES, table
 
-SHARED = Path(__file__).parents[2].parent / "shared"
 KEYS = {"auc", "ap", "ap_trapezoid", "auc_abnormal", "ap_abnormal", "video_auc", "far", "auc_constant"}
 
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from test_report import event, timeline, write
+from timelines import event, timeline, write
 
 from wsvad.datasets.dataset import Interval
 from wsvad.detection.kinds import Kinds, cosines, kinds_of, shares

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import trees
+from places import SHARED
 
 from wsvad.cli.main import main
 from wsvad.datasets.benchmark import DATASETS
@@ -22,7 +23,6 @@ from wsvad.methods.mil import Mil
 from wsvad.runs.normalisation import Normalisation
 from wsvad.runs.run import TrainedMethod, save_method
 
-SHARED = Path(__file__).parents[2].parent / "shared"
 CAPTIONS = SHARED / "data" / "ucf-crime-captions"
 PED2_LABELS = SHARED / "data" / "ucsd-ped2" / "labels.csv"
 PARITY = SHARED / "data" / "parity"

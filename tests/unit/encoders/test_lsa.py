@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from places import SHARED
 
 from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.encoders.lsa import Lsa, read_captions
@@ -16,7 +17,6 @@ from wsvad.errors import WsvadError
 from wsvad.extraction.captions import extract_captions
 from wsvad.features.store import feature_path, load
 
-SHARED = Path(__file__).parents[2].parent / "shared"
 UCF = SHARED / "data" / "ucf-crime-captions" / "captions.jsonl"
 CAPTIONS = {
     "a.mp4": ["a man walks a dog", "a man runs", "two people fight in the street"],

@@ -9,6 +9,7 @@ import pytest
 from clips import write_clip
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from places import SHARED
 
 from wsvad.cli.main import main
 from wsvad.datasets.annotations import read_annotations, write_annotations
@@ -355,7 +356,7 @@ def test_two_files_of_one_video_and_names_that_lead_away(tmp_path):
 
 # --------------------------------------------------------------------------------------------------------- real truth
 
-UCF = Path(__file__).parents[2].parent / "shared" / "data" / "ucf-crime-captions" / "test_intervals.csv"
+UCF = SHARED / "data" / "ucf-crime-captions" / "test_intervals.csv"
 
 
 @pytest.mark.real

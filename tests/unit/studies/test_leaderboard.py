@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from places import ROOT, SHARED
 
 from wsvad.cli.main import main
 from wsvad.datasets.benchmark import DATASETS
@@ -23,7 +24,7 @@ from wsvad.studies.published import published
 from wsvad.studies.run_card import command, default_config
 from wsvad.training.protocol import Protocol
 
-SPECIFICATION = Path(__file__).parents[2].parent / "shared" / "reference" / "methods.md"
+SPECIFICATION = SHARED / "reference" / "methods.md"
 BUDGET = ["--iterations", "6", "--segments", "4", "--bags", "3", "--points", "2", "--seeds", "2"]
 
 
@@ -203,7 +204,7 @@ def test_methods_without_the_headline_come_last():
 
 def test_published_numbers_are_of_known_datasets_and_metrics_and_have_a_source():
     told = [one for name in DATASETS for one in published(name)]
-    text = (Path(__file__).parents[2] / "src/wsvad/studies/published.csv").read_text("utf-8")
+    text = (ROOT / "src/wsvad/studies/published.csv").read_text("utf-8")
     assert sum(len(one.metrics) for one in told) == len(text.splitlines()) - 1  # none is of an unknown dataset
     for one in told:
         assert set(one.metrics) <= set(NAMES) and one.source and one.features
@@ -217,7 +218,7 @@ def test_published_numbers_are_of_known_datasets_and_metrics_and_have_a_source()
 @pytest.mark.skipif(not SPECIFICATION.is_file(), reason="the specification is not beside the project")
 def test_every_published_number_stands_in_the_specification():
     reported = SPECIFICATION.read_text("utf-8").partition("# PART IV")[2]
-    with (Path(__file__).parents[2] / "src/wsvad/studies/published.csv").open(encoding="utf-8") as file:
+    with (ROOT / "src/wsvad/studies/published.csv").open(encoding="utf-8") as file:
         assert [line for line in csv.DictReader(file) if line["value"] not in reported] == []
 
 

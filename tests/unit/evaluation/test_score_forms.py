@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from places import SHARED
 from sklearn.metrics import roc_auc_score
 
 from wsvad.cli.main import main
@@ -212,7 +213,7 @@ def test_a_csv_is_scores_if_it_says_so(tmp_path):
 
 # ------------------------------------------------------------------------------------------------------- real scores
 
-PARITY = Path(__file__).parents[2].parent / "shared" / "data" / "parity" / "ucf-crime-a.npz"
+PARITY = SHARED / "data" / "parity" / "ucf-crime-a.npz"
 
 
 @pytest.mark.real

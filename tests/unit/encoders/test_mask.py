@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
+from places import SHARED
 
 from wsvad.encoders.mask import Mask, describe, dimensions
 from wsvad.errors import WsvadError
 
-SHARED = Path(__file__).parents[2].parent / "shared"
 DEEPLAB = SHARED / "models" / "deeplabv3_mnv2_dm05_pascal_quant.tflite"
 FLOAT = TensorProto.FLOAT
 COLOURS = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255]])

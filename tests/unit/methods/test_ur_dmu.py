@@ -4,10 +4,10 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
+from places import ROOT
 
 from wsvad.errors import WsvadError
 from wsvad.layers import pieces
@@ -15,7 +15,7 @@ from wsvad.methods import ur_dmu
 from wsvad.methods.method import Batch
 from wsvad.methods.ur_dmu import UrDmu, UrDmuConfig
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+sys.path.insert(0, str(ROOT / "benchmarks"))
 from networks import transcribed
 
 TINY = UrDmuConfig(hidden=32, feed_forward=32, head=16, dropout=0.0)
