@@ -40,7 +40,7 @@ class TopMean(torch.nn.Module):
 
 
 class Brightness:
-    eats, argument, summary = "video", "", "how bright a 4×4 grid of the picture is"
+    input, argument, summary = "video", "", "how bright a 4×4 grid of the picture is"
     name, width, sampling = "brightness", 16, Sampling(count=4, size=(4, 4), colour="gray")
 
     def encode(self, snippets):

@@ -78,11 +78,11 @@ def test_scoring_needs_neither_captions_nor_other_features(run, videos, tmp_path
     features = torch.from_numpy(load(feature_path(run / "features", "rgb", "cam-9.mp4")).features)[None]
     expected = whole.method(whole.normalisation({"rgb": features}))[0].tolist()
     assert [snippet["score"] for snippet in told["snippets"]] == pytest.approx(expected, abs=1e-5)
-    because = Detector.load(alone).score(video).because
-    assert list(because) == ["flow", "text"]
-    np.testing.assert_allclose(sum(because.values()), np.ones(4), rtol=1e-5)
-    shares = whole.method.because(whole.normalisation({"rgb": features}))
-    np.testing.assert_allclose(because["flow"], shares["flow"][0].detach(), rtol=1e-4)
+    attributions = Detector.load(alone).score(video).attributions
+    assert list(attributions) == ["flow", "text"]
+    np.testing.assert_allclose(sum(attributions.values()), np.ones(4), rtol=1e-5)
+    shares = whole.method.attributions(whole.normalisation({"rgb": features}))
+    np.testing.assert_allclose(attributions["flow"], shares["flow"][0].detach(), rtol=1e-4)
 
 
 def test_the_report_says_what_was_made_up_and_how_well(run):

@@ -220,7 +220,7 @@ def datasets() -> int:
 
 
 def encoders() -> int:
-    """List the encoders: what each eats, and whether it runs on this machine."""
+    """List the encoders: the input of each, and whether it runs on this machine."""
     from rich.console import Console
     from rich.table import Table
 
@@ -228,7 +228,7 @@ def encoders() -> int:
 
     table = Table("encoder", "makes features from", "width", "runs here")
     for one in list_encoders():
-        table.add_row(one.name, one.eats, str(one.width or "its file's"), "yes" if one.available else one.install)
+        table.add_row(one.name, one.input, str(one.width or "its file's"), "yes" if one.available else one.install)
     Console().print(table)
     Console(stderr=True).print(f"auto: {auto()[1]}", highlight=False)
     return 0

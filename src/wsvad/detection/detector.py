@@ -11,7 +11,7 @@ import torch
 
 from wsvad.datasets.dataset import Bag, LabelledVideo
 from wsvad.detection.events import EventRules, find_events
-from wsvad.detection.kinds import kinds_of
+from wsvad.detection.explanation import explain
 from wsvad.detection.online import score_online
 from wsvad.detection.threshold import Calibration, calibrate, usable
 from wsvad.detection.timeline import Timeline
@@ -108,9 +108,9 @@ class Detector:
             rules=self.rules,
             path=path,
             mode=mode,
-            because=reasons(self.trained.method, streams, self.trained.normalisation) if mode == "whole" else None,
+            attributions=reasons(self.trained.method, streams, self.trained.normalisation) if mode == "whole" else None,
         )
-        return with_kinds(timeline, self.trained, streams)
+        return explained(timeline, self.trained, streams)
 
     def encoded(self, path: Path | str) -> dict[str, torch.Tensor]:
         """The streams of a video file as the method reads them, before normalisation, `(T, D)` or `(C, T, D)` each.
@@ -154,7 +154,7 @@ def make_timeline(
     path: Path | None = None,
     video: LabelledVideo | None = None,
     mode: Mode = "whole",
-    because: dict[str, np.ndarray] | None = None,
+    attributions: dict[str, np.ndarray] | None = None,
 ) -> Timeline:
     """Scores with the clock of the features that they were made from, and the events in them."""
     passport = stored.passport
@@ -178,14 +178,14 @@ def make_timeline(
         label=video.label if video else None,
         category=video.category if video else "",
         mode=mode,
-        because=because or {},
+        attributions=attributions or {},
     )
 
 
-def with_kinds(timeline: Timeline, trained: TrainedMethod, streams: dict[str, torch.Tensor]) -> Timeline:
+def explained(timeline: Timeline, trained: TrainedMethod, streams: dict[str, torch.Tensor]) -> Timeline:
     """A timeline with the kinds of its events, where the method says."""
     events = [timeline.snippets(event) for event in timeline.events]
-    return replace(timeline, kinds=kinds_of(trained, streams, events, online=timeline.mode == "online"))
+    return replace(timeline, explanation=explain(trained, streams, events, online=timeline.mode == "online"))
 
 
 def held_out_normal(folder: Path) -> list[tuple[np.ndarray, np.ndarray]]:

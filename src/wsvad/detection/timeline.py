@@ -14,7 +14,7 @@ import numpy as np
 
 from wsvad.datasets.dataset import Interval
 from wsvad.detection.events import Event
-from wsvad.detection.kinds import Kinds, cosines, shares
+from wsvad.detection.explanation import Explanation, cosines, shares
 from wsvad.files import atomic, write_json
 
 
@@ -47,10 +47,10 @@ class Timeline:
     """The video's weak label, 1 or 0; None where it is not known."""
     category: str = ""
     mode: Literal["whole", "online"] = "whole"
-    because: dict[str, np.ndarray] = field(default_factory=dict)
+    attributions: dict[str, np.ndarray] = field(default_factory=dict)
     """What the scores lean on: name → `(T,)` share, all shares of a snippet summing to 1; empty where the method does
     not say."""
-    kinds: Kinds | None = None
+    explanation: Explanation | None = None
     """What kind of thing it is; None where the method does not say."""
 
     def __post_init__(self) -> None:
@@ -62,7 +62,7 @@ class Timeline:
                 f"got {len(self.times)} times and {len(self.frame_edges)} frame edges"
             )
 
-        if any(len(shares) != len(self.scores) for shares in self.because.values()):
+        if any(len(shares) != len(self.scores) for shares in self.attributions.values()):
             raise ValueError(f"{self.video}: every share needs one number a snippet, {len(self.scores)}")
 
     @property
@@ -78,7 +78,7 @@ class Timeline:
     def leans_on(self, event: Event) -> dict[str, float]:
         """The mean shares of an event's snippets, the largest first; empty where the method does not say."""
         first, end = self.snippets(event)
-        return _falling({name: float(shares[first:end].mean()) for name, shares in self.because.items()})
+        return _falling({name: float(shares[first:end].mean()) for name, shares in self.attributions.items()})
 
     def snippets(self, event: Event) -> tuple[int, int]:
         """An event's first snippet, and the one after its last."""
@@ -88,18 +88,18 @@ class Timeline:
     def categories(self, event: Event) -> dict[str, float]:
         """How likely each kind of thing is, given that something happens, the likeliest first; they sum to 1. Empty
         where the method does not say."""
-        if self.kinds is None or self.kinds.scores is None:
+        if self.explanation is None or self.explanation.class_scores is None:
             return {}
         first, end = self.snippets(event)
-        likely = shares(self.kinds.scores[first:end])
-        return _falling({name: float(p) for name, p in zip(self.kinds.categories, likely, strict=True)})
+        likely = shares(self.explanation.class_scores[first:end])
+        return _falling({name: float(p) for name, p in zip(self.explanation.categories, likely, strict=True)})
 
     def nearest(self, event: Event, count: int = 3) -> dict[str, float]:
         """The prototypes nearest to an event with their cosines, nearest first; empty where there are none."""
-        if self.kinds is None or self.kinds.looks is None or self.kinds.prototypes is None:
+        if self.explanation is None or self.explanation.event_embeddings is None or self.explanation.prototypes is None:
             return {}
-        own = self.kinds.looks[[self.events.index(event)]]
-        near = zip(self.kinds.categories, cosines(own, self.kinds.prototypes)[0], strict=True)
+        own = self.explanation.event_embeddings[[self.events.index(event)]]
+        near = zip(self.explanation.categories, cosines(own, self.explanation.prototypes)[0], strict=True)
         return dict(list(_falling({name: float(cosine) for name, cosine in near}).items())[:count])
 
     def seconds(self, frame: int) -> float:
@@ -129,7 +129,7 @@ def as_dict(timeline: Timeline) -> dict[str, Any]:
                 "peak": _rounded(event.peak),
                 "peak_time": _rounded(event.peak_time),
             }
-            | _because(timeline, event)
+            | _attributions(timeline, event)
             | _kinds(timeline, event)
             for event in timeline.events
         ],
@@ -140,10 +140,10 @@ def as_dict(timeline: Timeline) -> dict[str, Any]:
     }
 
 
-def _because(timeline: Timeline, event: Event) -> dict[str, Any]:
+def _attributions(timeline: Timeline, event: Event) -> dict[str, Any]:
     """What an event leans on, where the method says."""
     shares = {name: _rounded(share) for name, share in timeline.leans_on(event).items()}
-    return {"because": shares} if shares else {}
+    return {"attributions": shares} if shares else {}
 
 
 def _kinds(timeline: Timeline, event: Event) -> dict[str, Any]:
@@ -159,21 +159,21 @@ def _falling(values: dict[str, float]) -> dict[str, float]:
 
 
 def write_events_csv(path: Path | str, timelines: Sequence[Timeline]) -> None:
-    """Write one row an event: `video,start_frame,end_frame,start,end,peak,peak_time,because,category,probability`;
-    `because` is in words, "pose 0.41; flow 0.32". The last three are empty where the method does not say."""
+    """Write one row an event: `video,start_frame,end_frame,start,end,peak,peak_time,attributions,category,probability`;
+    `attributions` is in words, "pose 0.41; flow 0.32". The last three are empty where the method does not say."""
     own = ("start_frame", "end_frame", "start", "end", "peak", "peak_time")
     rows = (
         (
             printable(timeline.video),
             *(event[column] for column in own),
-            "; ".join(f"{name} {share:.2f}" for name, share in list(event.get("because", {}).items())[:2]),
+            "; ".join(f"{name} {share:.2f}" for name, share in list(event.get("attributions", {}).items())[:2]),
             event.get("category", ""),
             event["categories"][event["category"]] if "category" in event else "",
         )
         for timeline in timelines
         for event in as_dict(timeline)["events"]
     )
-    _write_csv(path, ("video", *own, "because", "category", "probability"), rows)
+    _write_csv(path, ("video", *own, "attributions", "category", "probability"), rows)
 
 
 def write_scores_csv(path: Path | str, timelines: Sequence[Timeline]) -> None:

@@ -22,7 +22,7 @@ ENCODERS = Registry(
     lsa="wsvad.encoders.lsa:Lsa",
 )
 """Encoder classes by scheme: `motion` is `Motion()`, `tflite:FILE` is `TfLite("FILE")`. Beside the protocol `Encoder`,
-a class tells how it is used: `eats` ("video", or what else), `argument` (what is typed after the colon, or ""),
+a class tells how it is used: `input` ("video", or what else), `argument` (what is typed after the colon, or ""),
 `summary` (for a list), and where it needs a library that is not always there, `runtime` (the module, or several of
 which any will do) and `extra` (the optional dependency of this package that installs it)."""
 
@@ -49,8 +49,8 @@ def split(spec: str) -> list[str]:
 def _build_one(spec: str) -> Encoder:
     scheme, _, argument = spec.partition(":")
     encoder = ENCODERS[scheme]
-    if encoder.eats != "video":
-        raise UsageError(f"'{spec}': {scheme} makes features from {encoder.eats}, not from video; use it alone")
+    if encoder.input != "video":
+        raise UsageError(f"'{spec}': {scheme} makes features from {encoder.input}, not from video; use it alone")
     if bool(encoder.argument) != bool(argument):
         raise UsageError(f"'{spec}' is not complete or too long; write {_usage(scheme)}")
     return encoder(argument) if argument else encoder()
@@ -101,7 +101,7 @@ class Listing:
 
     name: str
     """As it is typed, `tflite:FILE`."""
-    eats: str
+    input: str
     """What it makes features from, in words."""
     width: int | None
     """D; None where the file decides."""
@@ -121,7 +121,7 @@ def _listing(scheme: str) -> Listing:
     available = _installed(scheme)
     return Listing(
         name=_usage(scheme),
-        eats=encoder.summary,
+        input=encoder.summary,
         width=getattr(encoder, "width", None),
         available=available,
         install=None if available else f"pip install 'wsvad[{encoder.extra}]'",

@@ -8,7 +8,7 @@ import numpy as np
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """Which frames of a snippet an encoder eats, and in what form. Only these are converted from the codec's format."""
+    """Which frames of a snippet an encoder reads, and in what form. Only these are converted from the codec's."""
 
     count: int
     """Frames per snippet, evenly spaced."""

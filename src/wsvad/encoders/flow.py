@@ -36,12 +36,12 @@ def dimensions() -> dict[str, slice]:
 class Flow:
     """The encoder `flow`."""
 
-    eats = "video"
+    input = "video"
     argument = ""
     summary = "optical flow between 16 grey frames a snippet; no weights"
     name = "flow"
     width = FLOW_WIDTH
-    # All frames, as `motion` eats them: what is sampled evenly is then consecutive in a short snippet too.
+    # All frames, as `motion` reads them: what is sampled evenly is then consecutive in a short snippet too.
     sampling = Sampling(count=SNIPPET, size=(WIDTH, HEIGHT), colour="gray")
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class FlowPreprocessing(Preprocessing):
 class Raft:
     """The encoder `raft:FILE`."""
 
-    eats = "video"
+    input = "video"
     argument = "FILE"
     summary = "optical flow between 4 pairs of frames a snippet, by a RAFT-like network in ONNX or TensorFlow Lite"
     extra = "onnx"

@@ -1,4 +1,4 @@
-"""A network that eats frames, one image or several at a time: what every encoder that stands in a file has in common.
+"""A network that reads frames, one image or several at a time: what every encoder that stands in a file has in common.
 
 What the file says is taken from the file: input size, layout, number type, and the parameters of a quantised network.
 What it cannot say stands in a YAML file beside it, `FILE.yaml`, with the fields of `Preprocessing` and those that the
@@ -86,7 +86,7 @@ class ImageNetwork(Generic[Asked]):
     size: tuple[int, int]
     """Width and height of a frame."""
     colour: Literal["rgb", "gray"]
-    """What it eats."""
+    """What it reads."""
     layout: Literal["nhwc", "nchw"]
     """Whether channels come last or first."""
     output: Tensor
@@ -108,7 +108,7 @@ class ImageNetwork(Generic[Asked]):
             file: the network, `.onnx` or `.tflite`.
             kind: the fields that its YAML file may have.
             format: the format, where it shall not be told from the suffix.
-            images: how many images it eats at a time, each at an input of its own.
+            images: how many images it reads at a time, each at an input of its own.
             free_size: width and height for a network that takes any.
 
         Raises:
@@ -175,7 +175,7 @@ class ImageNetwork(Generic[Asked]):
         return {"encoder": encoder, "width": width, "weights": sha256(self.path), "settings": settings}
 
     def _settle_input(self, images: int) -> None:
-        """Check that the network eats images, and settle how it is fed."""
+        """Check that the network reads images, and settle how it is fed."""
         shapes = ", ".join(f"{tensor.name} {list(tensor.shape)}" for tensor in self._inputs)
         first = self._inputs[0]
         alike = {(tensor.shape, tensor.dtype) for tensor in self._inputs}

@@ -61,9 +61,9 @@ def _json(line: str) -> Any:
 
 
 class Lsa:
-    """The encoder `lsa`. It eats captions, so it is fitted and run by `wsvad.extraction.captions`, not on frames."""
+    """The encoder `lsa`. It reads captions, so it is fitted and run by `wsvad.extraction.captions`, not on frames."""
 
-    eats = "captions"
+    input = "captions"
     argument = "captions.jsonl"
     summary = "captions, one JSON line a video"
     extra = "text"

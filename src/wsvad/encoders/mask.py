@@ -49,7 +49,7 @@ class MaskPreprocessing(Preprocessing):
 class Mask:
     """The encoder `mask:FILE`."""
 
-    eats = "video"
+    input = "video"
     argument = "FILE"
     summary = "2 frames a snippet, a segmentation network in ONNX or TensorFlow Lite"
     extra = "litert"

@@ -64,7 +64,7 @@ def dimensions() -> dict[str, slice]:
 class Motion:
     """The encoder `motion`."""
 
-    eats = "video"
+    input = "video"
     argument = ""
     summary = "16 grey frames a snippet; no weights"
     name = "motion"

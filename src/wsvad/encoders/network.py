@@ -42,7 +42,7 @@ class Embedding(Preprocessing):
 class _Network:
     """What the two formats share: everything but their name."""
 
-    eats: ClassVar[str] = "video"
+    input: ClassVar[str] = "video"
     argument: ClassVar[str] = "FILE"
     file_suffix: ClassVar[str]
 

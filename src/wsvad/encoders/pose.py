@@ -63,7 +63,7 @@ class PosePreprocessing(Preprocessing):
 class Pose:
     """The encoder `pose:FILE`."""
 
-    eats = "video"
+    input = "video"
     argument = "FILE"
     summary = "8 frames a snippet, a network of 17 keypoints (MoveNet) in ONNX or TensorFlow Lite"
     extra = "litert"

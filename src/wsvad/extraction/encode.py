@@ -22,7 +22,7 @@ class SnippetEncoder:
     """Frames in, one feature row per stream out each time that a snippet is full.
 
     A file and a live source both go through here, one snippet at a time, and so give the same features bit by bit.
-    At most one snippet of decoded frames is held; only those that an encoder eats are converted, each form once.
+    At most one snippet of decoded frames is held; only those that an encoder reads are converted, each form once.
     """
 
     def __init__(self, encoders: Encoders, *, stride: int = SNIPPET):

@@ -62,7 +62,7 @@ class Method(Protocol):
       its `given` is not empty, the teacher is not of the method's own kind: its streams are normalised as it learned;
     * `from_official(state_dict, config)`: itself from a public checkpoint, with the `widths` that it found there;
     * `compact()`: itself for scoring alone, cheaper, with the same scores;
-    * `because(streams)`: what the scores lean on, name → shares `(B, T)`;
+    * `attributions(streams)`: what the scores lean on, name → shares `(B, T)`;
     * `class_scores(streams)`: what kind of thing it is, `(B, T, K)` in [0, 1] for the K categories of `config.named`;
       each snippet's add up to its score, and what is missing to 1 is "normal". Its configuration has `categories`,
       which the training videos' labels fill where they are empty;

@@ -420,7 +420,7 @@ class PiVad(nn.Module):
 
         return over_crops(score, streams["rgb"], *([self._side_by_side(streams)] if real else []))
 
-    def because(self, streams: dict[str, Tensor]) -> dict[str, Tensor]:
+    def attributions(self, streams: dict[str, Tensor]) -> dict[str, Tensor]:
         """What the score leans on: each modality's share of the activations in the first block of the late inductor,
         `(B, T)` each, summing to 1 (figure 4, row 3). Crops are averaged."""
 

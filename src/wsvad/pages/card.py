@@ -26,7 +26,7 @@ SHIFT_SPAN = 0.05
 """A shift ratio that varies less is drawn flat: what is left is noise."""
 
 ALSO = 0.05
-"""The next two kinds of an event are told beside its likeliest, if they have such a share."""
+"""The next two categories of an event are told beside its likeliest, if they have such a share."""
 
 Verdict = Literal["alarm", "silent", "found", "elsewhere", "missed", "false", "quiet"]
 WRONG: tuple[Verdict, ...] = ("elsewhere", "missed", "false")
@@ -210,7 +210,7 @@ def _svg(timeline: Timeline) -> str:
 def _cap(timeline: Timeline, event: Event) -> str:
     """The line above an event, in the colour of what it is named."""
     name = next(iter(timeline.categories(event)), "")
-    return paint(timeline.kinds.categories.index(name), "cap") if timeline.kinds and name else 'class="cap"'
+    return paint(timeline.explanation.categories.index(name), "cap") if timeline.explanation and name else 'class="cap"'
 
 
 def _spans(timeline: Timeline, width: float) -> list[tuple[float, float]]:
@@ -236,12 +236,12 @@ def _why(timeline: Timeline) -> str:
     """A strip for each thing that the scores lean on: its share over time, darkest where it is largest in the video."""
     return "".join(
         f'<span class="source" aria-hidden="true">{text(name)}</span>{_strip(timeline, name)}\n'
-        for name in timeline.because
+        for name in timeline.attributions
     )
 
 
 def _strip(timeline: Timeline, name: str) -> str:
-    shares = timeline.because[name].astype(np.float64)
+    shares = timeline.attributions[name].astype(np.float64)
     bins = min(len(shares), STRIP_BINS)
     edges = np.arange(bins + 1) * len(shares) // bins
     means = np.add.reduceat(shares, edges[:-1]) / np.diff(edges)
@@ -264,9 +264,9 @@ def _strip(timeline: Timeline, name: str) -> str:
 
 def _shift(timeline: Timeline) -> str:
     """The shift ratio as a thin curve from its lowest to its highest value, where the method has one."""
-    if timeline.kinds is None or timeline.kinds.shift is None:
+    if timeline.explanation is None or timeline.explanation.shift is None:
         return ""
-    times, ratio = envelope(timeline.times, timeline.kinds.shift.astype(np.float64))
+    times, ratio = envelope(timeline.times, timeline.explanation.shift.astype(np.float64))
     x = _share(timeline, times) * 1000
     y = 100 - 100 * (ratio - ratio.min()) / max(ratio.max() - ratio.min(), SHIFT_SPAN)
     steps = "".join(f"V{top:.0f}H{right:.1f}" for top, right in zip(y, x[1:], strict=True))
@@ -279,9 +279,9 @@ def _shift(timeline: Timeline) -> str:
 
 
 def _shift_range(timeline: Timeline) -> str:
-    if timeline.kinds is None or timeline.kinds.shift is None:
+    if timeline.explanation is None or timeline.explanation.shift is None:
         return ""
-    return f"shift {timeline.kinds.shift.min():.2f} to {timeline.kinds.shift.max():.2f}"
+    return f"shift {timeline.explanation.shift.min():.2f} to {timeline.explanation.shift.max():.2f}"
 
 
 def _truth_words(timeline: Timeline) -> str:
@@ -321,13 +321,13 @@ def _events(timeline: Timeline, preview: Preview) -> str:
 def _what(timeline: Timeline, event: Event) -> str:
     """What an event is named and how surely, what else it may be, and what it is in truth if that is something else."""
     likely = timeline.categories(event)
-    if timeline.kinds is None or not likely:
+    if timeline.explanation is None or not likely:
         return ""
     (name, share), *others = likely.items()
     true = {n for one in timeline.truth or () if touches(event, [one]) for n in names_of(one.category)}
     true -= {UNNAMED} - set(likely)
     really = f' · <b class="wrong">truly {text(", ".join(sorted(true)))}</b>' if true and name not in true else ""
-    mark = f"<i {paint(timeline.kinds.categories.index(name), 'kind')}></i>"
+    mark = f"<i {paint(timeline.explanation.categories.index(name), 'kind')}></i>"
     told = ", ".join(f"{text(other)}\u00a0{p:.0%}" for other, p in others[:2] if p >= ALSO)
     also = f'<span class="also">or {told}</span>' if told else ""
     return f'<span class="what">{mark}<b>{text(name)}</b> {share:.0%}{really}</span>{also}'

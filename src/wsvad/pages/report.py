@@ -21,7 +21,7 @@ from wsvad.detection.timeline import Timeline
 from wsvad.files import write_text
 from wsvad.metrics.detection import IOUS
 from wsvad.pages.card import WRONG, card, count, figure, length, peak_time, text, verdict
-from wsvad.pages.kind_map import kind_map
+from wsvad.pages.category_map import category_map
 from wsvad.pages.palette import paint
 from wsvad.pages.preview import Preview, make_preview
 
@@ -115,7 +115,7 @@ def write_report(
         script=script,
         head=_head(ranked, summary or ReportSummary()),
         toolbar=_toolbar(ranked),
-        map=kind_map(ranked, [f"v{rank}" for rank in range(len(ranked))]),
+        map=category_map(ranked, [f"v{rank}" for rank in range(len(ranked))]),
         videos="\n".join(cards),
         foot=_foot(ranked),
         copies="\n".join(copies),
@@ -269,24 +269,26 @@ def _legend(timelines: Sequence[Timeline]) -> str:
         marks["low"] = "an event ends below"
     if any(timeline.truth is not None for timeline in timelines):
         marks["truth"] = "where it really happens"
-    if any(timeline.because for timeline in timelines):
+    if any(timeline.attributions for timeline in timelines):
         marks["why"] = "what the score leans on: stronger where a share is larger than elsewhere in the video"
-    if any(timeline.kinds is not None and timeline.kinds.shift is not None for timeline in timelines):
+    if any(timeline.explanation is not None and timeline.explanation.shift is not None for timeline in timelines):
         marks["shift"] = "shift: how much of a moment comes from its neighbours"
     items = "".join(f'<li><i class="k-{kind}"></i>{words}</li>' for kind, words in marks.items())
     return f'<ul class="legend">{items}</ul>{_kinds(timelines)}'
 
 
 def _kinds(timelines: Sequence[Timeline]) -> str:
-    """The colours of the kinds, with how many events are named so."""
-    known = next((t.kinds.categories for t in timelines if t.kinds and t.kinds.categories), ())
+    """The colours of the categories, with how many events are named so."""
+    known = next((t.explanation.categories for t in timelines if t.explanation and t.explanation.categories), ())
     named = [next(iter(t.categories(event)), "") for t in timelines for event in t.events]
     items = "".join(
         f"<li><i {paint(number, 'kind')}></i>{text(name)} <small>{named.count(name)}</small></li>"
         for number, name in enumerate(known)
     )
     return (
-        f'<ul class="legend kinds" aria-label="Kinds, and how many events are named so">{items}</ul>' if items else ""
+        f'<ul class="legend categories" aria-label="Categories, and how many events are named so">{items}</ul>'
+        if items
+        else ""
     )
 
 

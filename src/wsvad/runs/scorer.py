@@ -62,9 +62,9 @@ def reasons(method: Any, streams: dict[str, torch.Tensor], normalisation: Normal
     Args:
         streams: `(T, D)` or `(C, T, D)` each, as they come from the encoders.
     """
-    if not hasattr(method, "because"):
+    if not hasattr(method, "attributions"):
         return {}
-    shares = method.because(normalisation(one_bag({name: streams[name] for name in method.runs_on})))
+    shares = method.attributions(normalisation(one_bag({name: streams[name] for name in method.runs_on})))
     return {name: share_BT[0].float().cpu().numpy() for name, share_BT in shares.items()}
 
 

@@ -18,7 +18,7 @@ from wsvad.datasets.categories import names_of
 from wsvad.datasets.dataset import one_bag
 from wsvad.datasets.open import open_dataset
 from wsvad.detection.detector import Detector
-from wsvad.detection.kinds import shares
+from wsvad.detection.explanation import shares
 from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.classes import evaluate_classes, score_classes
 from wsvad.files import write_text

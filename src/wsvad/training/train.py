@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 
 from wsvad.datasets.dataset import Dataset
-from wsvad.detection.detector import UNCALIBRATED, calibration_sentence, make_timeline, with_kinds
+from wsvad.detection.detector import UNCALIBRATED, calibration_sentence, explained, make_timeline
 from wsvad.detection.events import EventRules
 from wsvad.detection.threshold import Calibration, calibrate, usable
 from wsvad.detection.timeline import Timeline
@@ -77,10 +77,10 @@ def train_detector(
     save_method(out, fitted.trained)
     threshold = calibration.threshold if calibration else UNCALIBRATED
     timelines = test_timelines(dataset, features, fitted, threshold, rules)
-    eats = ", ".join(f"{passport['encoder']} as {stream}" for stream, passport in fitted.trained.passports.items())
+    read = ", ".join(f"{passport['encoder']} as {stream}" for stream, passport in fitted.trained.passports.items())
     seeds = "1 seed" if protocol.seeds == 1 else f"{protocol.seeds} seeds"
     summary = ReportSummary(
-        model=f"{method} on {eats}, trained on {len(dataset.train)} videos, {seeds}",
+        model=f"{method} on {read}, trained on {len(dataset.train)} videos, {seeds}",
         threshold=calibration_sentence(calibration),
         metrics=fitted.metrics["selection"],
         notes=[
@@ -130,9 +130,9 @@ def test_timelines(
             rules=rules,
             path=video.path,
             video=video,
-            because=reasons(trained.method, streams, trained.normalisation),
+            attributions=reasons(trained.method, streams, trained.normalisation),
         )
-        timelines.append(with_kinds(timeline, trained, streams))
+        timelines.append(explained(timeline, trained, streams))
     return timelines
 
 

@@ -57,7 +57,7 @@ def test_csv_files_read_back_the_same_values_as_json(tmp_path: Path):
     for name, key in (("scores.csv", "snippets"), ("events.csv", "events")):
         with (tmp_path / name).open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        words = dict.fromkeys(["because", "category", "probability"], "") if key == "events" else {}
+        words = dict.fromkeys(["attributions", "category", "probability"], "") if key == "events" else {}
         expected = [{"video": video["video"], **item, **words} for video in videos for item in video[key]]
         assert rows == [{column: str(value) for column, value in row.items()} for row in expected]
 
@@ -65,11 +65,11 @@ def test_csv_files_read_back_the_same_values_as_json(tmp_path: Path):
 def test_an_event_says_what_it_leans_on(tmp_path: Path):
     event = dataclasses.replace(TIMELINE.events[0], end_frame=40)
     shares = {"pose": [0.9, 0.1, 0.3], "flow": [0.05, 0.6, 0.5], "text": [0.05, 0.3, 0.2]}
-    told = dataclasses.replace(TIMELINE, events=(event,), because={k: np.array(v) for k, v in shares.items()})
+    told = dataclasses.replace(TIMELINE, events=(event,), attributions={k: np.array(v) for k, v in shares.items()})
     write_scores_json(tmp_path / "scores.json", [told])
     ((found,),) = (video["events"] for video in json.loads((tmp_path / "scores.json").read_text())["videos"])
-    assert found["because"] == {"flow": 0.55, "text": 0.25, "pose": 0.2}
-    assert list(found["because"]) == ["flow", "text", "pose"]
+    assert found["attributions"] == {"flow": 0.55, "text": 0.25, "pose": 0.2}
+    assert list(found["attributions"]) == ["flow", "text", "pose"]
     write_events_csv(tmp_path / "events.csv", [told])
     assert (tmp_path / "events.csv").read_text().splitlines()[1].endswith(",flow 0.55; text 0.25,,")
 
@@ -86,7 +86,7 @@ def test_borders_must_fit_the_scores():
     with pytest.raises(ValueError, match="4 borders"):
         dataclasses.replace(TIMELINE, times=TIMELINE.times[:-1])
     with pytest.raises(ValueError, match="every share needs one number a snippet, 3"):
-        dataclasses.replace(TIMELINE, because={"pose": np.ones(2)})
+        dataclasses.replace(TIMELINE, attributions={"pose": np.ones(2)})
     with pytest.raises(ValueError, match="at least one snippet"):
         dataclasses.replace(TIMELINE, scores=TIMELINE.scores[:0])
 

@@ -82,7 +82,7 @@ def test_any_subset_of_modalities_of_any_width(modalities):
     given = {name: torch.randn(4, 6, widths[name]) for name in method.learns_from}
     parts = method.l_second(Batch(streams=given, labels=torch.tensor([0.0, 0.0, 1.0, 1.0])))
     assert parts["total"].isfinite()
-    assert set(method.because({"rgb": given["rgb"]})) == set(modalities)
+    assert set(method.attributions({"rgb": given["rgb"]})) == set(modalities)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_scoring_touches_rgb_alone():
     alone = OnlyRgb(rgb=given["rgb"])
     assert torch.equal(method(alone), method(given))
     assert torch.equal(method.compact()(alone), method(given))
-    for shares in method.because(alone).values():
+    for shares in method.attributions(alone).values():
         assert shares.shape == (2, 7)
 
 
@@ -300,12 +300,17 @@ def test_the_folded_method_scores_alike(config, length, fields):
             nn.init.normal_(linear.bias)
     before = (
         method(given),
-        method.because(given),
+        method.attributions(given),
         method.reconstruction(given),
         method.scores(given, silenced=("mask",)),
     )
     method.compact()
-    after = method(given), method.because(given), method.reconstruction(given), method.scores(given, silenced=("mask",))
+    after = (
+        method(given),
+        method.attributions(given),
+        method.reconstruction(given),
+        method.scores(given, silenced=("mask",)),
+    )
     for old, new in zip(before, after, strict=True):
         torch.testing.assert_close(old, new, atol=1e-5, rtol=0)
     assert method.teacher is None
@@ -317,7 +322,7 @@ def test_the_folded_method_scores_alike(config, length, fields):
 @both_profiles
 def test_shares_sum_to_one_and_follow_what_is_there(config):
     method, given = build(config).eval(), streams(2, 7)
-    shares = torch.stack(list(method.because(given).values()))
+    shares = torch.stack(list(method.attributions(given).values()))
     assert (shares >= 0).all()
     torch.testing.assert_close(shares.sum(0), torch.ones(2, 7))
     late, e_NTS = method.late, torch.randn(2, 7, 25)

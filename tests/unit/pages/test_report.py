@@ -292,7 +292,7 @@ def test_threshold_in_words(tmp_path: Path, threshold: float, low: float, words:
 
 def test_strips_show_each_share_over_time_and_events_name_the_largest(tmp_path: Path):
     shares = {"pose": np.array([0.2, 0.7, 0.2]), "<b>flow": np.array([0.8, 0.3, 0.8])}
-    write(tmp_path / "r.html", [timeline(because=shares)])
+    write(tmp_path / "r.html", [timeline(attributions=shares)])
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert page.count('class="why"') == 2
     assert "pose: 20% to 70% of what the score leans on" in page
@@ -306,7 +306,7 @@ def test_strips_show_each_share_over_time_and_events_name_the_largest(tmp_path: 
 
 def test_a_long_strip_is_thinned_by_its_mean(tmp_path: Path):
     share = np.repeat([0.0, 1.0], 6000)
-    write(tmp_path / "r.html", [timeline(scores=np.zeros(12000), events=(), because={"pose": share})])
+    write(tmp_path / "r.html", [timeline(scores=np.zeros(12000), events=(), attributions={"pose": share})])
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     (strip,) = re.findall(r'class="why".*?</svg>', page)
     assert len(re.findall(r"M[\d.]+ 0H", strip)) == 60

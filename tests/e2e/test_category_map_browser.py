@@ -1,4 +1,4 @@
-"""Kinds of events as a visitor sees them: the map opens, fits, and leads to the video."""
+"""Explanation of events as a visitor sees them: the map opens, fits, and leads to the video."""
 
 import tempfile
 from fractions import Fraction
@@ -10,7 +10,7 @@ from chromium import EXECUTABLE, Chromium
 
 from wsvad.datasets.dataset import Interval
 from wsvad.detection.events import Event
-from wsvad.detection.kinds import Kinds
+from wsvad.detection.explanation import Explanation
 from wsvad.detection.timeline import Timeline
 from wsvad.pages.report import write_report
 
@@ -27,24 +27,24 @@ def timeline(number: int) -> Timeline:
     edges = np.arange(9) * 16
     event = Event(start_frame=32, end_frame=64, start=3.2, end=6.4, peak=0.9, peak_time=4.8)
     kind, rng = number % 4, np.random.default_rng(number)
-    kinds = Kinds(
+    explanation = Explanation(
         categories=NAMES,
-        scores=np.tile(0.1 + 0.6 * (np.arange(4) == kind), (8, 1)),
+        class_scores=np.tile(0.1 + 0.6 * (np.arange(4) == kind), (8, 1)),
         shift=np.linspace(0.4, 0.6, 8),
-        looks=np.eye(4)[[kind]] + 0.1 * rng.normal(size=(1, 4)),
+        event_embeddings=np.eye(4)[[kind]] + 0.1 * rng.normal(size=(1, 4)),
         prototypes=np.eye(4),
     )
     return Timeline(
         video=f"v{number:02}.mp4", path=None, rate=Fraction(10), frames=128, times=edges / 10, frame_edges=edges,
         scores=np.where((edges[:-1] >= 32) & (edges[:-1] < 64), 0.9, 0.1), events=(event,), threshold=0.5, low=0.35,
-        truth=(Interval(start=40, end=64, category="fall"),), label=1, kinds=kinds,
+        truth=(Interval(start=40, end=64, category="fall"),), label=1, explanation=explanation,
     )  # fmt: skip
 
 
 @pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize("dark", [False, True])
 def test_the_map_opens_fits_and_leads_to_a_video(tmp_path: Path, width: int, dark: bool):
-    write_report(tmp_path / "r.html", [timeline(number) for number in range(12)], title="Kinds")
+    write_report(tmp_path / "r.html", [timeline(number) for number in range(12)], title="Explanation")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, Chromium(Path(profile)) as page:
         page.visit((tmp_path / "r.html").as_uri(), width=width, dark=dark)
         page.click("#map summary")

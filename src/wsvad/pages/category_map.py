@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from wsvad.detection.kinds import directions
+from wsvad.detection.explanation import directions
 from wsvad.detection.timeline import Timeline
 from wsvad.pages.card import count, span, text
 from wsvad.pages.palette import paint
@@ -15,30 +15,30 @@ WIDTH, HEIGHT, EDGE = 900, 440, 70
 """Of the map, in its own units; points keep away from the edge, where names need room."""
 
 
-def kind_map(timelines: Sequence[Timeline], ids: Sequence[str]) -> str:
+def category_map(timelines: Sequence[Timeline], ids: Sequence[str]) -> str:
     """A section with the map; nothing where there are no prototypes or fewer than four points.
 
     Args:
         ids: of each video's article on the page.
     """
-    told = next((t.kinds for t in timelines if t.kinds and t.kinds.prototypes is not None), None)
+    told = next((t.explanation for t in timelines if t.explanation and t.explanation.prototypes is not None), None)
     if told is None or told.prototypes is None:
         return ""
     events = [
         (event.peak, look, timeline, number, rank)
         for timeline, rank in zip(timelines, ids, strict=True)
-        if timeline.kinds is not None and timeline.kinds.looks is not None
-        for number, (event, look) in enumerate(zip(timeline.events, timeline.kinds.looks, strict=True))
+        if timeline.explanation is not None and timeline.explanation.event_embeddings is not None
+        for number, (event, look) in enumerate(zip(timeline.events, timeline.explanation.event_embeddings, strict=True))
     ]
     events = sorted(events, key=lambda one: -one[0])[:MAPPED]
     if len(told.prototypes) + len(events) < 4:
         return ""
-    looks = np.array([look for _, look, *_ in events]).reshape(-1, told.prototypes.shape[1])
-    points = np.concatenate([apart(told.prototypes), apart(looks)])
+    event_embeddings = np.array([look for _, look, *_ in events]).reshape(-1, told.prototypes.shape[1])
+    points = np.concatenate([apart(told.prototypes), apart(event_embeddings)])
     try:
         places = placed(points)
     except ImportError:
-        return "<p class=\"muted\">A map of the kinds needs scikit-learn: pip install 'wsvad[text]'.</p>"
+        return "<p class=\"muted\">A map of the categories needs scikit-learn: pip install 'wsvad[text]'.</p>"
     marks = [
         _event(x, y, timeline, number, rank)
         for (x, y), (_, _, timeline, number, rank) in zip(places[len(told.categories) :], events, strict=True)
@@ -46,18 +46,18 @@ def kind_map(timelines: Sequence[Timeline], ids: Sequence[str]) -> str:
     named = zip(told.categories, places, strict=False)
     marks += [_prototype(x, y, number, name) for number, (name, (x, y)) in enumerate(named)]
     return f"""<details class="map" id="map">
-<summary><b>Map of kinds</b> <span>{count(len(told.categories), "prototype")}, \
+<summary><b>Map of categories</b> <span>{count(len(told.categories), "prototype")}, \
 {count(len(events), "event")}</span></summary>
-<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="group" aria-label="Prototypes and events, like beside like">\
+<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="group" aria-label="Prototypes and events, similar ones close together">\
 {"".join(marks)}</svg>
-<p class="muted">Diamonds are the kinds as the model remembers them, dots are events in the colour of the kind that \
-they are named. Like lies beside like; directions and long distances mean nothing (t-SNE of cosine distances, without \
-what all dots, or all diamonds, have in common).</p>
+<p class="muted">Diamonds are the prototypes of the categories, dots are events in the colour of the category that \
+they are named. Similar ones lie close together; directions and long distances mean nothing (t-SNE of cosine \
+distances, without what all dots, or all diamonds, have in common).</p>
 </details>"""
 
 
 def apart(x_NH: np.ndarray) -> np.ndarray:
-    """Directions without what all of them have in common, which says nothing of kinds, from three on; at length 1."""
+    """Directions without what all of them have in common, from three on; at length 1."""
     each = directions(x_NH)
     return directions(each - each.mean(0)) if len(each) > 2 else each
 
@@ -91,9 +91,9 @@ def _axes(points_NH: np.ndarray) -> np.ndarray:
 def _event(x: float, y: float, timeline: Timeline, number: int, rank: str) -> str:
     event = timeline.events[number]
     name, share = next(iter(timeline.categories(event).items()))
-    assert timeline.kinds is not None
+    assert timeline.explanation is not None
     words = f"{name} {share:.0%}, {timeline.video}, {span(event.start, event.end)}"
-    kind = timeline.kinds.categories.index(name)
+    kind = timeline.explanation.categories.index(name)
     return (
         f'<a href="#{rank}"><circle cx="{x:.1f}" cy="{y:.1f}" r="6" {paint(kind)}>'
         f"<title>{text(words)}</title></circle></a>"

@@ -13,9 +13,9 @@ import torch
 from timelines import event, timeline, write
 
 from wsvad.datasets.dataset import Interval
-from wsvad.detection.kinds import Kinds, cosines, kinds_of, shares
+from wsvad.detection.explanation import Explanation, cosines, explain, shares
 from wsvad.detection.timeline import write_events_csv, write_scores_json
-from wsvad.pages.kind_map import HEIGHT, WIDTH, apart, kind_map, placed
+from wsvad.pages.category_map import HEIGHT, WIDTH, apart, category_map, placed
 from wsvad.pages.palette import COLOURS, paint
 from wsvad.runs.normalisation import Normalisation
 
@@ -25,10 +25,17 @@ SCORES = np.array([[0.1, 0.0, 0.0], [0.1, 0.6, 0.1], [0.3, 0.2, 0.2], [0.0, 0.0,
 
 def told(**changes):
     """Two events: snippets 1 to 2, a fight; snippet 3, a fire."""
-    looks = np.array([[0.0, 2.0, 0.0, 1.0], [0.0, 0.0, 3.0, 0.0]])
-    kinds = {"categories": NAMES, "scores": SCORES, "looks": looks, "prototypes": np.eye(4)[:3] * 5}
+    event_embeddings = np.array([[0.0, 2.0, 0.0, 1.0], [0.0, 0.0, 3.0, 0.0]])
+    given = {
+        "categories": NAMES,
+        "class_scores": SCORES,
+        "event_embeddings": event_embeddings,
+        "prototypes": np.eye(4)[:3] * 5,
+    }
     return timeline(
-        scores=(0.1, 0.8, 0.7, 0.4), events=(event(16, 48), event(48, 64, 0.4)), kinds=Kinds(**kinds | changes)
+        scores=(0.1, 0.8, 0.7, 0.4),
+        events=(event(16, 48), event(48, 64, 0.4)),
+        explanation=Explanation(**given | changes),
     )
 
 
@@ -78,28 +85,35 @@ def trained(method, window=4):
 
 def test_a_method_is_asked_for_all_that_it_says():
     x = torch.randn(9, 3, generator=torch.Generator().manual_seed(0))
-    kinds = kinds_of(trained(Says()), {"rgb": x}, [(0, 2), (5, 9)])
-    np.testing.assert_allclose(kinds.scores, x.cumsum(0).sigmoid() / 3, rtol=1e-6)
-    np.testing.assert_allclose(kinds.shift, x[:, 0].sigmoid(), rtol=1e-6)
-    np.testing.assert_allclose(kinds.looks, torch.stack([2 * x[:2].mean(0), 2 * x[5:].mean(0)]), rtol=1e-5)
-    none = kinds_of(trained(Says()), {"rgb": x}, [])
-    assert none.looks.shape == (0, 3)
-    online = kinds_of(trained(Says()), {"rgb": x}, [(0, 2)], online=True)
+    explanation = explain(trained(Says()), {"rgb": x}, [(0, 2), (5, 9)])
+    np.testing.assert_allclose(explanation.class_scores, x.cumsum(0).sigmoid() / 3, rtol=1e-6)
+    np.testing.assert_allclose(explanation.shift, x[:, 0].sigmoid(), rtol=1e-6)
+    np.testing.assert_allclose(
+        explanation.event_embeddings, torch.stack([2 * x[:2].mean(0), 2 * x[5:].mean(0)]), rtol=1e-5
+    )
+    none = explain(trained(Says()), {"rgb": x}, [])
+    assert none.event_embeddings.shape == (0, 3)
+    online = explain(trained(Says()), {"rgb": x}, [(0, 2)], online=True)
     replay = [x[max(0, end - 4) : end].sum(0).sigmoid() / 3 for end in range(1, 10)]
-    np.testing.assert_allclose(online.scores, torch.stack(replay), rtol=1e-5)
-    assert online.shift is None and online.looks is None
+    np.testing.assert_allclose(online.class_scores, torch.stack(replay), rtol=1e-5)
+    assert online.shift is None and online.event_embeddings is None
 
 
 def test_of_one_category_nothing_is_said():
     x = {"rgb": torch.zeros(5, 3)}
     one = type("One", (Says,), {"config": SimpleNamespace(named=("abnormal",))})
-    kinds = kinds_of(trained(one()), x, [(0, 2)])
-    assert kinds.categories == () and kinds.scores is None and kinds.looks is None and len(kinds.shift) == 5
-    assert kinds_of(trained(one()), x, [(0, 2)], online=True) is None
+    explanation = explain(trained(one()), x, [(0, 2)])
+    assert (
+        explanation.categories == ()
+        and explanation.class_scores is None
+        and explanation.event_embeddings is None
+        and len(explanation.shift) == 5
+    )
+    assert explain(trained(one()), x, [(0, 2)], online=True) is None
     still = type("Still", (one,), {"shift": lambda self, streams: streams["rgb"][..., 0] * 0})
-    assert kinds_of(trained(still()), x, [(0, 2)]) is None
+    assert explain(trained(still()), x, [(0, 2)]) is None
     silent = SimpleNamespace(runs_on=("rgb",), config=SimpleNamespace())
-    assert kinds_of(trained(silent), x, [(0, 2)]) is None
+    assert explain(trained(silent), x, [(0, 2)]) is None
 
 
 # -------------------------------------------------------------------------------------------------------------- files
@@ -133,7 +147,7 @@ def test_the_page_names_colours_and_explains_each_event(tmp_path):
     assert "near fight\u00a00.894, fall\u00a00.000, fire\u00a00.000" in page.words
     caps = [path for path in page.all("path") if path.get("class", "").startswith("cap")]
     assert [cap["style"] for cap in caps] == [f"--kind:{COLOURS[1]}", f"--kind:{COLOURS[2]}"]
-    legend = page.source[page.source.index('<ul class="legend kinds"') :]
+    legend = page.source[page.source.index('<ul class="legend categories"') :]
     words = re.sub("<[^>]*>", " ", legend[: legend.index("</ul>")])
     assert words.split() == ["fall", "0", "fight", "1", "fire", "1"]
 
@@ -157,10 +171,12 @@ def test_the_shift_is_a_curve_over_its_own_range(tmp_path):
 
 
 def test_a_page_without_kinds_says_nothing_of_them(tmp_path):
-    page = write(tmp_path / "r.html", [timeline(), timeline("b.mp4", kinds=Kinds(shift=np.array([0.1, 0.2, 0.1])))])
+    page = write(
+        tmp_path / "r.html", [timeline(), timeline("b.mp4", explanation=Explanation(shift=np.array([0.1, 0.2, 0.1])))]
+    )
     assert page.words.count("shift 0.10 to 0.20:") == 1
     body = page.source[page.source.index("<body>") : page.source.index("<script>")]
-    assert not any(word in body for word in ("--kind", 'class="what"', 'class="near"', 'id="map"', "legend kinds"))
+    assert not any(word in body for word in ("--kind", 'class="what"', 'class="near"', 'id="map"', "legend categories"))
 
 
 def luminance(colour: str) -> float:
@@ -214,17 +230,19 @@ def test_what_all_have_in_common_is_taken_away():
 
 def test_the_map_has_a_mark_for_each_and_leads_to_the_videos():
     lines = [dataclasses.replace(told(), video="<a>.mp4"), timeline("quiet.mp4")]
-    drawn = kind_map(lines, ["v0", "v1"])
+    drawn = category_map(lines, ["v0", "v1"])
     assert drawn.count("<circle") == 2 and drawn.count("<text") == 3
     assert drawn.count('href="#v0"') == 2 and "<a>.mp4" not in drawn
     assert "fight 53%, &lt;a&gt;.mp4, 0:01.6–0:04.8" in drawn
-    alone = dataclasses.replace(told(), events=(), kinds=dataclasses.replace(told().kinds, looks=np.zeros((0, 4))))
-    assert kind_map([alone], ["v0"]) == ""  # three points
-    assert kind_map([timeline()], ["v0"]) == ""
+    alone = dataclasses.replace(
+        told(), events=(), explanation=dataclasses.replace(told().explanation, event_embeddings=np.zeros((0, 4)))
+    )
+    assert category_map([alone], ["v0"]) == ""  # three points
+    assert category_map([timeline()], ["v0"]) == ""
 
 
 def test_without_scikit_learn_the_page_is_there_all_the_same(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.manifold", None)
     page = write(tmp_path / "r.html", [told()])
-    assert "A map of the kinds needs scikit-learn: pip install 'wsvad[text]'." in page.words
+    assert "A map of the categories needs scikit-learn: pip install 'wsvad[text]'." in page.words
     assert "fight 53%" in page.words

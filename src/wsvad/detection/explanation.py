@@ -15,25 +15,25 @@ from wsvad.runs.run import TrainedMethod
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Kinds:
+class Explanation:
     """What a method says of one video beside its scores; what it does not say is None or empty."""
 
     categories: tuple[str, ...] = ()
     """K names, at least two: of a single one there is nothing to say."""
-    scores: np.ndarray | None = None
+    class_scores: np.ndarray | None = None
     """`(T, K)` in [0, 1]."""
     shift: np.ndarray | None = None
     """`(T,)` in [0, 1]: how much of a snippet is taken from the one before and the one after."""
-    looks: np.ndarray | None = None
+    event_embeddings: np.ndarray | None = None
     """`(E, H)`: the mean embedding of each event's snippets."""
     prototypes: np.ndarray | None = None
-    """`(K, H)`, to be compared with `looks` by cosine."""
+    """`(K, H)`, to be compared with `event_embeddings` by cosine."""
 
 
 @torch.inference_mode()
-def kinds_of(
+def explain(
     trained: TrainedMethod, streams: dict[str, torch.Tensor], events: Sequence[tuple[int, int]], *, online: bool = False
-) -> Kinds | None:
+) -> Explanation | None:
     """Ask a method; None if it has nothing to say.
 
     Args:
@@ -48,20 +48,22 @@ def kinds_of(
     streams = trained.normalisation({name: streams[name] for name in method.runs_on})
     if online:
         scores = score_online(method.class_scores, streams, trained.window).float().numpy() if names else None
-        return Kinds(categories=names, scores=scores) if names else None
+        return Explanation(categories=names, class_scores=scores) if names else None
     whole = one_bag(streams)
     scores = method.class_scores(whole)[0].float().numpy() if names else None
     shift = method.shift(whole)[0].float().numpy() if hasattr(method, "shift") else None
     if shift is not None and not shift.any():
         shift = None
-    looks = prototypes = None
+    event_embeddings = prototypes = None
     if names and hasattr(method, "embeddings") and len(method.prototypes):
         x_TH = method.embeddings(whole)[0].float().numpy()
-        looks = np.array([x_TH[first:end].mean(0) for first, end in events]).reshape(-1, x_TH.shape[1])
+        event_embeddings = np.array([x_TH[first:end].mean(0) for first, end in events]).reshape(-1, x_TH.shape[1])
         prototypes = method.prototypes.float().numpy()
     if not names and shift is None:
         return None
-    return Kinds(categories=names, scores=scores, shift=shift, looks=looks, prototypes=prototypes)
+    return Explanation(
+        categories=names, class_scores=scores, shift=shift, event_embeddings=event_embeddings, prototypes=prototypes
+    )
 
 
 def shares(scores_TK: np.ndarray) -> np.ndarray:
@@ -70,9 +72,9 @@ def shares(scores_TK: np.ndarray) -> np.ndarray:
     return mean / mean.sum() if mean.sum() else np.full(len(mean), 1 / len(mean))
 
 
-def cosines(looks_EH: np.ndarray, prototypes_KH: np.ndarray) -> np.ndarray:
+def cosines(embeddings_EH: np.ndarray, prototypes_KH: np.ndarray) -> np.ndarray:
     """`(E, K)` in [−1, 1]; 0 with a vector of zeros."""
-    return directions(looks_EH) @ directions(prototypes_KH).T
+    return directions(embeddings_EH) @ directions(prototypes_KH).T
 
 
 def directions(x_NH: np.ndarray) -> np.ndarray:
