@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
 
 from wsvad.datasets.bags import load_bags
 from wsvad.datasets.dataset import Bag, Dataset
@@ -75,7 +74,7 @@ def main(name: str, out: Path = Path("runs/held-out"), seeds: int = 4) -> None:
     captions = name == "captions"
     streams = {"rgb": f"lsa:{SHARED.resolve()}/captions.jsonl" if captions else "motion"}
     data = f"ucf-crime:{SHARED}" if captions else "toy"
-    dataset, features = open_data(data, streams, None, out / name, Console(stderr=True))
+    dataset, features = open_data(data, streams, None, out / name)
     for label, (method, config, iterations) in SETTINGS[name].items():
         protocol = Protocol(segments=16, bags=32, normalise="none", iterations=iterations)
         if not captions:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from rich.console import Console
 
 from wsvad.datasets.bags import load_bags
 from wsvad.methods.dakd import DakdConfig
@@ -24,9 +23,7 @@ READINGS: tuple[Literal["block", "wide"], ...] = ("block", "wide")
 
 def span(data: str, reading: Literal["block", "wide"], seed: int, out: Path = Path("runs/readings")) -> float:
     """Highest less lowest score within a video, on average over abnormal training videos."""
-    dataset, features = open_data(
-        str(SHARED / data), {"rgb": "motion"}, out / "features" / data, out, Console(stderr=True)
-    )
+    dataset, features = open_data(str(SHARED / data), {"rgb": "motion"}, out / "features" / data, out)
     experiment = Experiment(
         dataset=dataset, features=features, name="dakd", out=out,
         config=DakdConfig(backbones=("rgb",), student="", reading=reading, test="native"),

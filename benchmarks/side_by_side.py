@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 from command import wsvad
-from rich.console import Console
 
 from wsvad.extraction.prepare import resolve
 from wsvad.features.store import StoredFeatures, feature_path, load, save
@@ -18,7 +17,7 @@ from wsvad.studies.bench import open_data
 
 
 def main(out: Path = Path("runs/side-by-side")) -> None:
-    dataset, features = open_data("toy", {"rgb": resolve("motion")[0]}, None, out, Console(stderr=True))
+    dataset, features = open_data("toy", {"rgb": resolve("motion")[0]}, None, out)
     for video in dataset.videos:
         rgb, text = (load(feature_path(features, stream, video.name)) for stream in ("rgb", "text"))
         both = np.concatenate([rgb.features, text.features], axis=-1)

@@ -2,22 +2,22 @@
 
 import errno
 import fcntl
-import io
+import logging
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 from clips import write_clip
-from rich.console import Console
 
 from wsvad.errors import WsvadError
 from wsvad.extraction.extract import extract
-from wsvad.extraction.progress import ExtractProgress
+from wsvad.extraction.progress import Estimate
 from wsvad.extraction.workers import Advanced, Begun, Finished, Job
 from wsvad.features.store import load
 
@@ -33,10 +33,25 @@ def videos(tmp_path):
 
 
 def run(videos, out, spec="means", *, workers=0, **streams):
-    messages = io.StringIO()
     streams = streams or {"rgb": spec}
-    report = extract(videos, streams, out, workers=workers, console=Console(file=messages), builder=BUILDER)
-    return report, messages.getvalue()
+    with messages() as said:
+        report = extract(videos, streams, out, workers=workers, builder=BUILDER)
+    return report, "\n".join(said)
+
+
+@contextmanager
+def messages():
+    """What the library logs in the block."""
+    said, log = [], logging.getLogger("wsvad")
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())
+    log.addHandler(handler)
+    before, _ = log.level, log.setLevel(logging.INFO)
+    try:
+        yield said
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before)
 
 
 def files(out: Path) -> dict[str, bytes]:
@@ -52,12 +67,12 @@ def undisturbed(videos, tmp_path):
 
 def test_processes_and_this_process_write_the_same_files(videos, undisturbed, tmp_path):
     out = tmp_path / "out"
-    report, messages = run(videos, out, workers=2, rgb="means", flow="means:4+means")
+    report, said = run(videos, out, workers=2, rgb="means", flow="means:4+means")
     assert files(out) == undisturbed
     assert len(undisturbed) == 12
     assert (report.done, report.reused, report.failed) == (6, 0, {})
     assert report.frames == 5 + 9 + 13 + 17 + 21 + 29
-    assert messages == ""
+    assert said == ""
     stored = load(out / "flow" / "yard" / "a.mp4.safetensors")
     assert stored.features.shape == (2, 6)
     assert stored.passport.frames == 17
@@ -86,23 +101,23 @@ def test_only_the_missing_stream_and_video_are_made(videos, undisturbed, tmp_pat
 def test_bad_videos_are_reported_and_the_others_done(videos, tmp_path, workers):
     (tmp_path / "empty.mp4").write_bytes(b"")
     bad = [("bad.mp4", tmp_path / "empty.mp4"), ("gone.mp4", tmp_path / "gone.mp4")]
-    report, messages = run([bad[0], *videos, bad[1]], tmp_path / "out", workers=workers)
+    report, said = run([bad[0], *videos, bad[1]], tmp_path / "out", workers=workers)
     assert report.done == 6
     assert set(report.failed) == {"bad.mp4", "gone.mp4"}
     assert "empty (0 bytes)" in report.failed["bad.mp4"]
     assert "there is no such video file" in report.failed["gone.mp4"]
-    assert messages.count("empty.mp4: ") == messages.count("gone.mp4: ") == 1
+    assert said.count("empty.mp4: ") == said.count("gone.mp4: ") == 1
     again, _ = run([bad[0], *videos, bad[1]], tmp_path / "out", workers=workers)
     assert (again.done, again.reused, set(again.failed)) == (0, 6, {"bad.mp4", "gone.mp4"})
 
 
 def test_a_crash_costs_one_video(videos, tmp_path):
     hostile = ("hostile.mp4", write_clip(tmp_path / "hostile.mp4", 1, first=29))
-    report, messages = run([*videos[:3], hostile, *videos[3:]], tmp_path / "out", "means-crash", workers=2)
+    report, said = run([*videos[:3], hostile, *videos[3:]], tmp_path / "out", "means-crash", workers=2)
     assert report.done == 6
     assert list(report.failed) == ["hostile.mp4"]
     assert "SIGSEGV" in report.failed["hostile.mp4"]
-    assert str(hostile[1]) in messages
+    assert str(hostile[1]) in said
     assert len(files(tmp_path / "out")) == 6
 
 
@@ -196,9 +211,9 @@ def test_a_video_that_changed_is_extracted_again(videos, tmp_path):
     out = tmp_path / "out"
     run(videos, out)
     write_clip(videos[0][1], 29)
-    report, messages = run(videos, out)
+    report, said = run(videos, out)
     assert (report.done, report.reused, report.frames) == (1, 5, 29)
-    assert f"{videos[0][1]}: has changed since" in messages
+    assert f"{videos[0][1]}: has changed since" in said
     assert load(out / "rgb" / "a.mp4.safetensors").passport.frames == 29
 
 
@@ -261,16 +276,14 @@ def test_no_videos_is_nothing_to_do(tmp_path):
 def test_time_left_counts_unopened_videos_by_their_bytes(monkeypatch):
     now = 0.0
     monkeypatch.setattr("wsvad.extraction.progress.time.monotonic", lambda: now)
-    messages = io.StringIO()
     jobs = [Job(video=name, path=Path(name), streams=("rgb",), size=size) for name, size in (("a", 300), ("b", 100))]
-    progress = ExtractProgress(jobs, Console(file=messages))
+    progress = Estimate(jobs)
     assert progress.total() is None
     progress.update(Begun(video="a", declared=3000))
     assert progress.total() == 4000  # ten frames a byte
     now = 10.5
     progress.update(Advanced(video="a", frames=1050))
     assert progress.status() == "0/2 videos, 100 frames/s, 30 s left"
-    assert messages.getvalue() == "extract: 0/2 videos, 100 frames/s, 30 s left\n"
     progress.update(Finished(video="a", frames=2100))  # its header lied
     assert progress.total() == 2800
     progress.update(Begun(video="b", declared=None))

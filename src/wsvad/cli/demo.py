@@ -3,8 +3,7 @@
 import time
 from pathlib import Path
 
-from rich.console import Console
-
+from wsvad.cli.output import say, show
 from wsvad.datasets.folder import open_folder
 from wsvad.datasets.toy import make_toy
 from wsvad.evaluation.table import selections_table
@@ -17,14 +16,14 @@ METHOD, ENCODER = "ur-dmu", "motion"
 
 def run(out: Path, videos: int, seed: int) -> int:
     """Record, extract, train, evaluate, report; the story goes to stderr, the metrics to stdout."""
-    console = Console(stderr=True, highlight=False)
     started = time.monotonic()
 
     def tell(step: str, words: str) -> None:
-        console.print(f"\n[bold]{step}[/bold]  {words}")
+        say("")
+        say(f"{step}  {words}", "bold")
 
     tell("1 Record", f"A simulated camera films {videos} short videos; in half of them something abnormal happens.")
-    folder = make_toy(out / "camera", videos=videos, seed=seed, console=console)
+    folder = make_toy(out / "camera", videos=videos, seed=seed)
     dataset = open_folder(folder)
     tell(
         "2 Learn",
@@ -38,13 +37,13 @@ def run(out: Path, videos: int, seed: int) -> int:
         METHODS[METHOD].config_class(),
         Protocol(budget="data", normalise="standardise", first_seed=seed),
         out / "run",
-        console=console,
     )
     tell("3 Test", f"On {len(dataset.test)} videos that it has never seen, frame by frame:")
-    Console().print(selections_table(fitted.metrics["selection"]))
+    show(selections_table(fitted.metrics["selection"]))
     tell("4 Look", f"Open {out / 'run' / 'report.html'}: curves, events, pictures; a click seeks the video.")
     score = next(video.path for video in dataset.test if video.label)
     tell("5 Use it", f"wsvad score {score} --model {out / 'run'}")
     auc = fitted.metrics["selection"]["last"]["auc"]["mean"]
-    console.print(f"\nframe AUC {auc:.3f} on test videos after {time.monotonic() - started:.0f} s")
+    say("")
+    say(f"frame AUC {auc:.3f} on test videos after {time.monotonic() - started:.0f} s")
     return 1 if failed else 0

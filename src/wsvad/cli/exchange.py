@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from wsvad.cli.output import say
 from wsvad.cli.parser import DEFAULT_METHOD
 from wsvad.cli.verbs import tell
 from wsvad.errors import UsageError
@@ -22,15 +23,11 @@ def import_checkpoint(
         method: Method that it is of: ur-dmu, rtfm.
         out: Run folder to write.
     """
-    from rich.console import Console
-
     from wsvad.runs.importing import import_checkpoint
 
     trained = import_checkpoint(checkpoint, method, config, out)
     width = ", ".join(f"{stream} features of width {width}" for stream, width in trained.widths.items())
-    Console(stderr=True).print(
-        f"run in {out}, which reads {width}: wsvad evaluate {out} --data FOLDER --features FOLDER", highlight=False
-    )
+    say(f"run in {out}, which reads {width}: wsvad evaluate {out} --data FOLDER --features FOLDER")
     return 0
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from jsonargparse import set_parsing_settings
 
 from wsvad.cli.exchange import convert, import_checkpoint
+from wsvad.cli.output import fail, say, show, show_json, show_text, talking
 from wsvad.cli.parser import DEFAULT_METHOD, Verb, build_parser, collect, underscored
 from wsvad.cli.verbs import (
     add_category,
@@ -23,7 +24,6 @@ from wsvad.cli.verbs import (
     doctor,
     encoders,
     methods,
-    print_json,
     report_failures,
     resolved,
     tell,
@@ -43,14 +43,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser = build_parser(given, VERBS)
         chosen = parser.instantiate(parser.parse_args(given))
         verb = VERBS[chosen.subcommand]
-        return verb.function(**collect(verb, vars(chosen[chosen.subcommand])))
+        with talking(debug=debug):
+            return verb.function(**collect(verb, vars(chosen[chosen.subcommand])))
     except WsvadError as error:
         if debug:
             raise
-        print(f"wsvad: {error}", file=sys.stderr)
+        fail(error)
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
-        print("wsvad: interrupted; run the same command again to go on", file=sys.stderr)
+        fail("interrupted; run the same command again to resume")
         return 1
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has left; nothing more can be said
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if debug:
             raise
-        print(f"wsvad: internal error: {type(error).__name__}: {error} (--debug shows where)", file=sys.stderr)
+        fail(f"internal error: {type(error).__name__}: {error} (--debug shows where)")
         return 1
 
 
@@ -107,18 +108,15 @@ def train(
         max_false_alarms_per_hour: Budget from which the threshold is chosen, on held-out normal videos.
         workers: Processes that extract, by default one for each core.
     """
-    from rich.console import Console
-
     from wsvad.datasets.folder import open_folder
     from wsvad.evaluation.table import selections_table
     from wsvad.training.train import train_detector
 
-    console = Console(stderr=True)
     config = narrowed(config, modalities)
     dataset = open_folder(folder, labels, intervals, seed=protocol.first_seed)
     fitted, failed = train_detector(
         dataset,
-        resolved(learned(streams, [(method, config)]), console),
+        resolved(learned(streams, [(method, config)])),
         method,
         config,
         protocol,
@@ -127,10 +125,9 @@ def train(
         features=features,
         max_false_alarms_per_hour=max_false_alarms_per_hour,
         workers=workers,
-        console=console,
     )
-    Console().print(selections_table(fitted.metrics["selection"]))
-    console.print(f"detector in {out}, report in {out / 'report.html'}", highlight=False)
+    show(selections_table(fitted.metrics["selection"]))
+    say(f"detector in {out}, report in {out / 'report.html'}")
     return report_failures(failed)
 
 
@@ -155,12 +152,13 @@ def score(
         json: Print scores.json on stdout as well.
     """
     from wsvad.cli.score_files import score_files
+    from wsvad.files import read_json
 
     _, failed = score_files(
         videos, model, mode=mode, out=out, max_false_alarms_per_hour=max_false_alarms_per_hour, overlay=overlay
     )
     if json:
-        print((out / "scores.json").read_text(encoding="utf-8"), end="")
+        show_json(read_json(out / "scores.json"))
     return report_failures(failed)
 
 
@@ -182,20 +180,17 @@ def extract(
         labels: labels.csv, if it is not in the folder.
         workers: Processes, by default one for each core.
     """
-    from rich.console import Console
-
     from wsvad.datasets.folder import open_folder, unlabelled_videos
     from wsvad.extraction.extract import extract as extract_videos
     from wsvad.extraction.prepare import prepare
 
-    console = Console(stderr=True)
-    specs = resolved(streams, console)
+    specs = resolved(streams)
     loose = unlabelled_videos(folder) if labels is None else None
     if loose:
-        failed = extract_videos(loose, specs, out, workers=workers, console=console).failed
+        failed = extract_videos(loose, specs, out, workers=workers).failed
     else:
         dataset = open_folder(folder, labels, need_videos=not all(s.startswith("lsa:") for s in specs.values()))
-        failed = prepare(dataset, specs, out, workers=workers, console=console)
+        failed = prepare(dataset, specs, out, workers=workers)
     return report_failures(failed)
 
 
@@ -224,23 +219,20 @@ def fit(
         teacher: Run folder of a trained teacher, for a method that has one; by default it trains its own.
         out: Run folder to write.
     """
-    from rich.console import Console
-
     from wsvad.datasets.open import open_dataset
     from wsvad.evaluation.table import selections_table
     from wsvad.evaluation.totals import check_bags, introduce
-    from wsvad.training.experiment import Experiment, training_progress
+    from wsvad.training.experiment import Experiment
 
     dataset = open_dataset(folder, labels, intervals, seed=protocol.first_seed)
     tell(introduce(dataset))
-    with training_progress(Console(stderr=True)) as progress:
-        experiment = Experiment(
-            dataset=dataset, features=features, name=method, config=narrowed(config, modalities), protocol=protocol,
-            out=out, teacher=teacher, progress=progress,
-        )  # fmt: skip
-        tell(check_bags(dataset, experiment.test_bags) if dataset.benchmark else ())
-        fitted = experiment.run()
-    Console().print(selections_table(fitted.metrics["selection"]))
+    experiment = Experiment(
+        dataset=dataset, features=features, name=method, config=narrowed(config, modalities), protocol=protocol,
+        out=out, teacher=teacher,
+    )  # fmt: skip
+    tell(check_bags(dataset, experiment.test_bags) if dataset.benchmark else ())
+    fitted = experiment.run()
+    show(selections_table(fitted.metrics["selection"]))
     return 0
 
 
@@ -265,8 +257,6 @@ def evaluate(
         compat: vadclip gives mAP as that paper's evaluator computes it, to compare with numbers that were so made.
         json: Print the metrics as JSON.
     """
-    from rich.console import Console
-
     from wsvad.datasets.open import open_dataset
     from wsvad.evaluation.measure import measure
     from wsvad.evaluation.table import categories_table, table
@@ -276,12 +266,13 @@ def evaluate(
     found, marked = measure(what, dataset, features, compat), headline(dataset)
     tell(found.notes)
     if json:
-        print_json(found.metrics)
+        show_json(found.metrics)
     elif found.per_category_ap:
         tables = table(found.metrics, headline=marked), categories_table(found.per_category, found.per_category_ap)
-        Console().print(*tables)
+        for one in tables:
+            show(one)
     else:
-        Console().print(table(found.metrics, found.per_category, marked))
+        show(table(found.metrics, found.per_category, marked))
     return 0
 
 
@@ -310,24 +301,21 @@ def bench(
         out: Folder for the runs and for bench.html, bench.md, bench.csv, bench.json.
         json: Print the rows as JSON.
     """
-    from rich.console import Console
-
+    from wsvad.cli.tables import leaderboard_table
     from wsvad.studies.bench import run_bench
-    from wsvad.studies.leaderboard import as_table
     from wsvad.studies.run_card import default_config
 
-    console = Console(stderr=True)
     configs = {methods: config} if config is not None else {name: default_config(name) for name in methods.split(",")}
     configs = {n: narrowed(c, modalities if hasattr(c, "modalities") else None) for n, c in configs.items()}
-    streams = resolved(learned(streams, configs.items()), console)
+    streams = resolved(learned(streams, configs.items()))
     board = run_bench(
         data, configs, protocol, streams=streams, features=features, out=out, headline=headline, baseline=against
     )
     if json:
-        print_json({"rows": board.rows})
+        show_json({"rows": board.rows})
     else:
-        Console().print(as_table(board))
-    console.print(f"page in {out / 'bench.html'}", highlight=False)
+        show(leaderboard_table(board))
+    say(f"page in {out / 'bench.html'}")
     return 0
 
 
@@ -360,22 +348,19 @@ def ablate(
         to_features: Feature folder of that dataset.
         out: Folder for the runs, and for the table as CSV, Markdown and SVG.
     """
-    from rich.console import Console
-
     from wsvad.datasets.open import open_dataset
     from wsvad.studies.ablate import Elsewhere, ablation, as_markdown, run_ablation, write_results
     from wsvad.studies.bench import open_data
 
-    console = Console(stderr=True)
     if (table is None) == (figure is None):
         raise UsageError("name a --table or a --figure")
     name = table or f"figure-{figure}"
     chosen, config = ablation(method, name), narrowed(config, modalities)
-    streams = resolved(learned(streams, [(row.method, row.config) for row in chosen.rows(config)]), console)
-    dataset, features = open_data(data, streams, features, out, console)
+    streams = resolved(learned(streams, [(row.method, row.config) for row in chosen.rows(config)]))
+    dataset, features = open_data(data, streams, features, out)
     elsewhere = Elsewhere(dataset=open_dataset(to), features=to_features) if to and to_features else None
-    results = run_ablation(chosen, config, dataset, features, protocol, out, elsewhere=elsewhere, console=console)
-    print(as_markdown(results), end="")
+    results = run_ablation(chosen, config, dataset, features, protocol, out, elsewhere=elsewhere)
+    show_text(as_markdown(results))
     seeds = "one seed" if protocol.seeds == 1 else f"{protocol.seeds} seeds"
     where = f"{dataset.name} → {elsewhere.dataset.name}" if elsewhere else dataset.name
     note = f"{where}; percent, mean ± standard deviation over {seeds}, last iteration."
@@ -392,11 +377,9 @@ def toy(out: Path, videos: int = 48, seed: int = 0, workers: int | None = None) 
         seed: Decides scenes and stories; the same seed gives the same bytes.
         workers: Processes, by default one for each core.
     """
-    from rich.console import Console
-
     from wsvad.datasets.toy import make_toy
 
-    make_toy(out, videos=videos, seed=seed, workers=workers, console=Console(stderr=True))
+    make_toy(out, videos=videos, seed=seed, workers=workers)
     return 0
 
 

@@ -2,38 +2,30 @@
 verbs talk. As in `cli`: machine output on stdout, messages on stderr; what a verb needs is imported when it is called.
 """
 
-import json as to_json
-import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from textwrap import indent
 from typing import Any
 
+from wsvad.cli.output import say, show, show_json, show_text, table
 from wsvad.errors import UsageError
 
 
-def print_json(value: Any) -> None:
-    """To stdout, NaN as null."""
-    from wsvad.files import without_nan
-
-    print(to_json.dumps(without_nan(value), indent=2, ensure_ascii=False))
-
-
 def tell(sentences: Sequence[str]) -> None:
-    """To stderr, a line each."""
+    """Messages, a line each."""
     for sentence in sentences:
-        print(sentence, file=sys.stderr)
+        say(sentence)
 
 
 def report_failures(failed: dict[str, str]) -> int:
     """Name what was skipped at the end, where it is seen; 1 if anything was."""
     for reason in failed.values():
-        print(f"wsvad: skipped: {reason}", file=sys.stderr)
+        say(f"skipped: {reason}")
     return 1 if failed else 0
 
 
-def resolved(streams: dict[str, str], console: Any) -> dict[str, str]:
+def resolved(streams: dict[str, str]) -> dict[str, str]:
     """Encoders with their files as absolute paths; what `auto` chose is told."""
     from wsvad.extraction.prepare import resolve
 
@@ -41,7 +33,7 @@ def resolved(streams: dict[str, str], console: Any) -> dict[str, str]:
     for stream, spec in streams.items():
         specs[stream], sentence = resolve(spec)
         if sentence:
-            console.print(sentence, highlight=False)
+            say(sentence)
     return specs
 
 
@@ -77,20 +69,17 @@ def distill(
         max_false_alarms_per_hour: Budget from which the threshold is chosen, on held-out normal videos.
         workers: Processes that extract, by default one for each core.
     """
-    from rich.console import Console
-
     from wsvad.evaluation.table import selections_table
     from wsvad.training import distill as teaching
 
-    console = Console(stderr=True)
     lesson = teaching.lesson_of(
-        run, to, config, resolved(streams, console), data=data, labels=labels, intervals=intervals, features=features
+        run, to, config, resolved(streams), data=data, labels=labels, intervals=intervals, features=features
     )
     fitted, failed = teaching.distill(
-        lesson, protocol, out, max_false_alarms_per_hour=max_false_alarms_per_hour, workers=workers, console=console
+        lesson, protocol, out, max_false_alarms_per_hour=max_false_alarms_per_hour, workers=workers
     )
-    Console().print(selections_table(fitted.metrics["selection"]))
-    console.print(f"student in {out}", highlight=False)
+    show(selections_table(fitted.metrics["selection"]))
+    say(f"student in {out}")
     return report_failures(failed)
 
 
@@ -108,17 +97,14 @@ def transfer(
         to_features: Feature folder of that dataset, by default in the out folder, made with the run's encoders.
         out: Folder for transfer.csv, transfer.md and the runs that are trained.
     """
-    from rich.console import Console
-
     from wsvad.runs.run import load_method
     from wsvad.studies.ablate import as_markdown
     from wsvad.studies.bench import open_data
     from wsvad.studies.transfer import Place, transfer
 
-    console = Console(stderr=True)
-    dataset, features = open_data(to, load_method(run).encoders, to_features, out, console)
-    print(as_markdown(transfer(run, Place(dataset=dataset, features=features), protocol, out, console)), end="")
-    console.print(f"table in {out / 'transfer.md'}", highlight=False)
+    dataset, features = open_data(to, load_method(run).encoders, to_features, out)
+    show_text(as_markdown(transfer(run, Place(dataset=dataset, features=features), protocol, out)))
+    say(f"table in {out / 'transfer.md'}")
     return 0
 
 
@@ -134,14 +120,13 @@ def add_category(run: Path, name: str, videos: list[Path], out: Path | None = No
         out: Run folder to write, by default beside the run with the category's name added; one that is there is never
             overwritten.
     """
-    from rich.console import Console
+    from wsvad.cli.tables import shares_table
+    from wsvad.training.grow import grow
 
-    from wsvad.training.grow import grow, shares_table
-
-    console = Console(stderr=True)
-    grown = grow(run, name, videos, out, console)
-    Console().print(shares_table(grown))
-    console.print(f"{grown.sentence}\ngrown run in {grown.out}", highlight=False)
+    grown = grow(run, name, videos, out)
+    show(shares_table(grown))
+    say(grown.sentence)
+    say(f"new run in {grown.out}")
     return 0
 
 
@@ -165,10 +150,10 @@ def doctor(
 
     found = diagnose(features, open_dataset(data, need_training=False), against, repair)
     if json:
-        print_json(as_json({stream: findings for stream, (_, findings) in found.items()}))
+        show_json(as_json({stream: findings for stream, (_, findings) in found.items()}))
     else:
         told = [line for stream, (head, findings) in found.items() for line in sentences(stream, findings, head)]
-        print("\n".join(told))
+        show_text("\n".join(told))
     return int(any(finding.level == "wrong" for _, findings in found.values() for finding in findings))
 
 
@@ -185,25 +170,22 @@ def compare_features(sets: list[Path], json: bool = False) -> int:
         raise UsageError(f"compare-features: {len(sets)} sets; name two")
     found = compare_sets(*sets)
     if json:
-        print_json(as_json(found))
+        show_json(as_json(found))
     else:
-        print("\n".join(line for stream, findings in found.items() for line in sentences(stream, findings)))
+        show_text("\n".join(line for stream, findings in found.items() for line in sentences(stream, findings)))
     return int(any(finding.level == "wrong" for findings in found.values() for finding in findings))
 
 
 def methods() -> int:
     """List the methods: what each learns from and what it needs to run."""
-    from rich.console import Console
-    from rich.table import Table
-
     from wsvad.methods import METHODS
 
-    table = Table("method", "learns from", "runs on", "what it is")
+    rows = []
     for name in METHODS:
         kind = METHODS[name]
         module = import_module(kind.__module__).__doc__ or ""
-        table.add_row(name, ", ".join(kind.learns_from), ", ".join(kind.runs_on), module.splitlines()[0])
-    Console().print(table)
+        rows.append((name, ", ".join(kind.learns_from), ", ".join(kind.runs_on), module.splitlines()[0]))
+    show(table(("method", "learns from", "runs on", "what it is"), rows))
     return 0
 
 
@@ -215,20 +197,18 @@ def datasets() -> int:
         one = DATASETS[name]
         (train, test), about = (one.split["train"], one.split["test"]), import_module(one.read.__module__).__doc__ or ""
         sizes = f"train {train[0]:,} abnormal + {train[1]:,} normal, test {test[0]:,} + {test[1]:,}"
-        print(f"{name}: {sizes}, headline {one.headline}\n\n{indent(about.strip(), '    ')}\n")
+        show_text(f"{name}: {sizes}, headline {one.headline}\n\n{indent(about.strip(), '    ')}\n\n ")
     return 0
 
 
 def encoders() -> int:
     """List the encoders: the input of each, and whether it runs on this machine."""
-    from rich.console import Console
-    from rich.table import Table
-
     from wsvad.encoders import auto, list_encoders
 
-    table = Table("encoder", "makes features from", "width", "runs here")
-    for one in list_encoders():
-        table.add_row(one.name, one.input, str(one.width or "its file's"), "yes" if one.available else one.install)
-    Console().print(table)
-    Console(stderr=True).print(f"auto: {auto()[1]}", highlight=False)
+    rows = [
+        (one.name, one.input, one.width or "its file's", "yes" if one.available else one.install)
+        for one in list_encoders()
+    ]
+    show(table(("encoder", "makes features from", "width", "runs here"), rows))
+    say(f"auto: {auto()[1]}")
     return 0

@@ -99,6 +99,21 @@ def video_files(folder: Path) -> list[Path]:
     return [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
 
 
+def videos_in(what: Sequence[Path]) -> list[Path]:
+    """The videos that were named, and those in folders that were named.
+
+    Raises:
+        WsvadError: a folder without videos.
+    """
+    found: list[Path] = []
+    for path in what:
+        inside = video_files(path) if path.is_dir() else [path]
+        if not inside:
+            raise WsvadError(f"{path}: there are no videos in this folder")
+        found += inside
+    return found
+
+
 def unlabelled_videos(folder: Path) -> list[tuple[str, Path]]:
     """Names and files of the videos of a folder that carries no labels; empty if it does."""
     if not folder.is_dir() or _find_labels(folder):

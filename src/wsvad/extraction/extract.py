@@ -6,6 +6,7 @@ one extraction runs in a folder at a time (the folder is locked), so any tempora
 removed at the start.
 """
 
+import logging
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,14 +15,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-
 from wsvad.errors import WsvadError
 from wsvad.extraction.encode import passport
-from wsvad.extraction.progress import ExtractProgress
+from wsvad.extraction.progress import Estimate
 from wsvad.extraction.workers import Finished, Job, Recipe, in_processes, in_this_process
 from wsvad.features.store import Passport, feature_path, read_passport
 from wsvad.files import explain, sha256
+from wsvad.progress import report_progress
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +48,6 @@ def extract(
     out: Path | str,
     *,
     workers: int | None = None,
-    console: Console | None = None,
     builder: str = "wsvad.encoders:build",
 ) -> ExtractReport:
     """Make the feature files that are missing in `out`, one a video and stream.
@@ -60,7 +61,6 @@ def extract(
         out: folder; files go to `out/STREAM/VIDEO.safetensors`.
         workers: processes; None = one for each processor, 0 = work in this process, where a crash ends everything
             (but loses nothing that was finished).
-        console: where progress and messages go; None = standard error.
         builder: `module:function` that turns a specification into encoders.
 
     Raises:
@@ -70,25 +70,25 @@ def extract(
     """
     started = time.monotonic()
     out = Path(out)
-    console = console or Console(stderr=True)
     recipe = Recipe(streams=dict(streams), out=out, builder=builder)
     with _only_one(out), _swept(out, streams):
-        jobs, failed = _plan(videos, recipe, console)
+        jobs, failed = _plan(videos, recipe)
         reused, done, frames = len(videos) - len(jobs) - len(failed), 0, 0
         events = in_this_process(jobs, recipe) if workers == 0 else in_processes(jobs, recipe, workers or processors())
         try:
-            with ExtractProgress(jobs, console) as progress:
-                for event in events:
-                    progress.update(event)
-                    match event:
-                        case Finished(reason=None):
-                            done += 1
-                            frames += event.frames
-                        case Finished(fatal=True):
-                            raise WsvadError(event.reason)
-                        case Finished():
-                            failed[event.video] = str(event.reason)
-                            progress.say(f"skipped: {event.reason}")
+            estimate = Estimate(jobs)
+            for event in events:
+                estimate.update(event)
+                report_progress("extract", estimate.fraction(), 1.0, estimate.status())
+                match event:
+                    case Finished(reason=None):
+                        done += 1
+                        frames += event.frames
+                    case Finished(fatal=True):
+                        raise WsvadError(event.reason)
+                    case Finished():
+                        failed[event.video] = str(event.reason)
+                        logger.warning("skipped: %s", event.reason)
         except KeyboardInterrupt:
             raise WsvadError(
                 f"{out}: interrupted; {done + reused} of {len(videos)} videos are finished and kept; "
@@ -104,7 +104,7 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _plan(videos: Sequence[tuple[str, Path]], recipe: Recipe, console: Console) -> tuple[list[Job], dict[str, str]]:
+def _plan(videos: Sequence[tuple[str, Path]], recipe: Recipe) -> tuple[list[Job], dict[str, str]]:
     """What is left to do, the longest files first, and the videos that are not there."""
     wanted = {stream: passport(encoders, frames=0) for stream, encoders in recipe.encoders().items()}
     there = {name: _there(name, wanted, recipe.out) for name, _ in videos}
@@ -117,19 +117,15 @@ def _plan(videos: Sequence[tuple[str, Path]], recipe: Recipe, console: Console) 
     jobs = []
     for name, path in videos:
         if name in failed:
-            _say(console, f"skipped: {failed[name]}")
+            logger.warning("skipped: %s", failed[name])
             continue
         stale = [stream for stream, made in there[name].items() if made.source != sources[name]]
         if stale:
-            _say(console, f"{path}: has changed since its features were made; extracting it again")
+            logger.info("%s: has changed since its features were made; extracting it again", path)
         missing = tuple(stream for stream in wanted if stream not in there[name] or stream in stale)
         if missing:
             jobs.append(Job(video=name, path=path, streams=missing, size=path.stat().st_size))
     return sorted(jobs, key=lambda job: -job.size), failed
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _there(video: str, wanted: Mapping[str, Passport], out: Path) -> dict[str, Passport]:

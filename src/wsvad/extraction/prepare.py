@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
 from wsvad.datasets.dataset import Dataset
 from wsvad.encoders.build import ENCODERS, auto, split
 from wsvad.errors import UsageError, WsvadError
@@ -31,7 +29,6 @@ def prepare(
     out: Path,
     *,
     workers: int | None = None,
-    console: Console | None = None,
 ) -> dict[str, str]:
     """Extract what is missing of a dataset's streams.
 
@@ -66,7 +63,7 @@ def prepare(
     ]
     if lacking:
         raise WsvadError(f"{lacking[0]}: neither these features nor the video to make them from are there; add one")
-    return extract(found, from_video, out, workers=workers, console=console).failed if found else {}
+    return extract(found, from_video, out, workers=workers).failed if found else {}
 
 
 def without(dataset: Dataset, failed: Mapping[str, str]) -> Dataset:

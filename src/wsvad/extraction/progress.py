@@ -1,56 +1,26 @@
-"""How far an extraction is: a bar on a terminal, a line every ten seconds elsewhere."""
+"""How far an extraction is: videos done, video frames a second, time left."""
 
 import time
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 
 from wsvad.extraction.workers import Advanced, Begun, Event, Finished, Job
 
-_LINE_EVERY = 10.0
-"""Seconds between two lines where there is no terminal."""
 
-
-class ExtractProgress:
-    """Videos done, video frames a second, time left.
-
-    The time left comes from the frames that headers promise; a video that was not opened yet counts by its bytes,
-    at the frames per byte of those that were.
+class Estimate:
+    """Takes the events of the queue. The time left comes from the frames that headers promise; a video that was not
+    opened yet counts by its bytes, at the frames per byte of those that were.
     """
 
-    def __init__(self, jobs: Sequence[Job], console: Console):
-        self.console = console
+    def __init__(self, jobs: Sequence[Job]):
         self._sizes = {job.video: job.size for job in jobs}
         self._expected: dict[str, int] = {}
         """Video → frames, of those that were opened and promise any."""
         self._read: dict[str, int] = {}
         self._finished = 0
-        self._started = self._told = time.monotonic()
-        self._bar = Progress(
-            TextColumn("extract"), BarColumn(), TextColumn("{task.description}"), console=console, transient=True
-        )
-        self._task = self._bar.add_task("", total=1.0)
-
-    def __enter__(self) -> Self:
-        if self.console.is_terminal and self._sizes:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar.live.is_started:  # stopping one that was never started prints an empty line
-            self._bar.stop()
-
-    def say(self, line: str) -> None:
-        """Print a line above the bar."""
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._started = time.monotonic()
 
     def update(self, event: Event) -> None:
-        """Take an event of the queue and show it."""
+        """Take an event."""
         match event:
             case Begun(declared=int(declared)):
                 self._expected[event.video] = declared
@@ -60,11 +30,6 @@ class ExtractProgress:
                 self._finished += 1
                 self._read[event.video] = event.frames
                 self._expected[event.video] = event.frames
-        if self.console.is_terminal:
-            self._bar.update(self._task, completed=self.fraction(), description=self.status())
-        elif time.monotonic() - self._told > _LINE_EVERY:
-            self._told = time.monotonic()
-            self.say(f"extract: {self.status()}")
 
     def frames(self) -> int:
         """Frames read so far."""

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
 
 from wsvad.datasets.bags import keep_bags, load_bags
 from wsvad.datasets.dataset import Bag, Dataset, one_bag
@@ -23,9 +23,11 @@ from wsvad.files import atomic, write_text
 from wsvad.runs.normalisation import Normalisation
 from wsvad.runs.run import TrainedMethod, load_method
 from wsvad.studies.ablations import ABLATIONS, Ablation, Row, Score
-from wsvad.training.experiment import Experiment, training_progress
+from wsvad.training.experiment import Experiment
 from wsvad.training.protocol import Protocol
 from wsvad.training.selection import over_seeds
+
+logger = logging.getLogger(__name__)
 
 METRICS = ("auc", "auc_abnormal", "auc_constant", "ap", "video_auc", "map@0.1", "category_accuracy")
 """Columns, the last two where a method gives class scores."""
@@ -72,7 +74,6 @@ def run_ablation(
     out: Path,
     *,
     elsewhere: Elsewhere | None = None,
-    console: Console | None = None,
 ) -> list[Result]:
     """Train and measure every row; run again, it goes on where it was stopped.
 
@@ -83,24 +84,22 @@ def run_ablation(
     """
     if table.elsewhere and elsewhere is None:
         raise UsageError("this table is about another dataset; name it with --to and --to-features")
-    console = console or Console(stderr=True)
     experiments: dict[str, Experiment] = {}
     results = []
     for row in table.rows(config):
-        with training_progress(console) as progress:
-            if row.like is None:
-                experiments[row.label] = Experiment(
-                    dataset=dataset, features=features, name=row.method, config=row.config, protocol=protocol,
-                    out=out / slug(row.runs or row.label), progress=progress,
-                    teacher=experiments[row.teacher].out if row.teacher else None,
-                )  # fmt: skip
-            experiment = experiments[row.like or row.label]
-            metrics = experiment.run().metrics["selection"]["last"]
+        if row.like is None:
+            experiments[row.label] = Experiment(
+                dataset=dataset, features=features, name=row.method, config=row.config, protocol=protocol,
+                out=out / slug(row.runs or row.label),
+                teacher=experiments[row.teacher].out if row.teacher else None,
+            )  # fmt: skip
+        experiment = experiments[row.like or row.label]
+        metrics = experiment.run().metrics["selection"]["last"]
         if row.score or elsewhere:
             metrics = measured(experiment, row, elsewhere)
         costs = costs_of(experiment) if table.costs else {}
         results.append(Result(label=row.label, metrics=metrics, costs=costs))
-        console.print(f"{row.label}: AUC {with_spread(metrics['auc'])}", highlight=False)
+        logger.info("%s: AUC %s", row.label, with_spread(metrics["auc"]))
     return results
 
 

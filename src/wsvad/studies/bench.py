@@ -1,5 +1,6 @@
 """Compare methods over seeds on one dataset: one table, every selection, remade by one command."""
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from wsvad.datasets.categories import names_of
 from wsvad.datasets.dataset import Dataset
@@ -26,8 +26,10 @@ from wsvad.studies.leaderboard import Leaderboard, as_csv, as_markdown
 from wsvad.studies.leaderboard_page import as_page
 from wsvad.studies.published import published
 from wsvad.studies.run_card import command, features_in_words, run_card
-from wsvad.training.experiment import Experiment, training_progress
+from wsvad.training.experiment import Experiment
 from wsvad.training.protocol import Protocol
+
+logger = logging.getLogger(__name__)
 
 TOY_VIDEOS = 96
 """Videos of the dataset `toy`."""
@@ -43,7 +45,6 @@ def run_bench(
     out: Path,
     headline: str | None = None,
     baseline: str | None = None,
-    console: Console | None = None,
 ) -> Leaderboard:
     """Fit every method on the same features and write `bench.json`, `bench.csv`, `bench.md` and `bench.html` to `out`.
 
@@ -61,25 +62,22 @@ def run_bench(
     Raises:
         UsageError: there is no such metric or baseline.
     """
-    console = console or Console(stderr=True)
     baseline = baseline or next(iter(methods))
     check_names(methods, headline, baseline)
-    dataset, place = open_data(data, streams, features, out, console)
+    dataset, place = open_data(data, streams, features, out)
     encoders = {stream: encoder for stream, encoder in streams.items() if stream not in released(place)}
     headline = headline or headline_of(dataset) or "auc"
     rows: dict[str, list[dict[str, Any]]] = {}
     cards, resampled = {}, {}
     for name, config in methods.items():
         own = protocol if isinstance(protocol, Protocol) else protocol[name]
-        with training_progress(console) as progress:
-            experiment = Experiment(
-                dataset=dataset, features=place, name=name, config=config, protocol=own, out=out / name,
-                encoders=encoders, progress=progress,
-            )  # fmt: skip
-            if dataset.benchmark and not rows:
-                for sentence in check_bags(dataset, experiment.test_bags):
-                    console.print(sentence, highlight=False)
-            metrics = experiment.run().metrics
+        experiment = Experiment(
+            dataset=dataset, features=place, name=name, config=config, protocol=own, out=out / name, encoders=encoders
+        )
+        if dataset.benchmark and not rows:
+            for sentence in check_bags(dataset, experiment.test_bags):
+                logger.info("%s", sentence)
+        metrics = experiment.run().metrics
         used = {stream: spec for stream, spec in encoders.items() if stream in experiment.streams}
         cards[name] = run_card(experiment, command(data, name, config, own, used, features, out))
         rows[name] = rows_of(metrics, experiment.costs(), cards[name]["features"])
@@ -101,38 +99,36 @@ def check_names(methods: Mapping[str, Any], headline: str | None, baseline: str)
         raise UsageError(f"--against {baseline}: it is not among the methods; choose one of: {', '.join(methods)}")
 
 
-def open_data(
-    data: str, streams: Mapping[str, str], features: Path | None, out: Path, console: Console
-) -> tuple[Dataset, Path]:
+def open_data(data: str, streams: Mapping[str, str], features: Path | None, out: Path) -> tuple[Dataset, Path]:
     """A dataset (`open_dataset`), or `toy`, with its streams on disk; and where they are: by default in `out`, or for
     `toy` in its own folder, where the exact streams are."""
-    folder = toy_folder(console) if data == "toy" else None
+    folder = toy_folder() if data == "toy" else None
     features = features or (folder or out) / "features"
     dataset = open_dataset(folder or data)
     for sentence in introduce(dataset):
-        console.print(sentence, highlight=False)
-    return complete(dataset, streams, features, console), features
+        logger.info("%s", sentence)
+    return complete(dataset, streams, features), features
 
 
-def complete(dataset: Dataset, streams: Mapping[str, str], features: Path, console: Console) -> Dataset:
+def complete(dataset: Dataset, streams: Mapping[str, str], features: Path) -> Dataset:
     """The dataset with its streams on disk; videos that cannot be encoded are left out, and named.
 
     Raises:
         WsvadError: a training or test class is empty then.
     """
-    failed = prepare(dataset, streams, features, console=console)
+    failed = prepare(dataset, streams, features)
     for reason in failed.values():
-        console.print(f"left out: {reason}", highlight=False)
+        logger.warning("left out: %s", reason)
     rest = without(dataset, failed)
     if not rest.test:
         raise WsvadError(f"{features}: no test video could be encoded; mend the files that are named above")
     return rest
 
 
-def toy_folder(console: Console) -> Path:
+def toy_folder() -> Path:
     """The simulated camera's dataset, made once in the user's cache."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wsvad"
-    return make_toy(cache / f"toy-{TOY_VIDEOS}", videos=TOY_VIDEOS, seed=0, console=console)
+    return make_toy(cache / f"toy-{TOY_VIDEOS}", videos=TOY_VIDEOS, seed=0)
 
 
 def videos_of(dataset: Dataset) -> dict[str, int]:

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rich.table import Table
-
 from wsvad.evaluation.table import with_spread
 from wsvad.studies.published import Published
 
@@ -103,16 +101,6 @@ def lines(board: Leaderboard) -> list[list[str]]:
     sure = certain(board.headline)
     more = [f"95 % of {sure}", f"{sure} against {board.baseline}", "seeds", "seconds", "MB"]
     return [["method", "features", "selection", *names, *more], *(cells(row, names) for row in board.rows)]
-
-
-def as_table(board: Leaderboard) -> Table:
-    """For the terminal; features, time and memory are in the files."""
-    head, *body = lines(board)
-    shown = [i for i, name in enumerate(head) if name not in ("features", "seconds", "MB")]
-    table = Table(*(head[i] for i in shown), title=f"{board.data}, %")
-    for line in body:
-        table.add_row(*(line[i] for i in shown))
-    return table
 
 
 def as_markdown(board: Leaderboard) -> str:

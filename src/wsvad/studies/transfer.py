@@ -1,12 +1,11 @@
 """What a trained run is worth on another dataset: as it is, and with only its CORE kept."""
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
 
 from wsvad.datasets.bags import PassportCheck, keep_bags, load_bags
 from wsvad.datasets.categories import names_of
@@ -18,9 +17,11 @@ from wsvad.files import write_text
 from wsvad.runs.run import TrainedMethod, load_method
 from wsvad.runs.scorer import score_bags
 from wsvad.studies.ablate import Result, as_csv, as_markdown
-from wsvad.training.experiment import Experiment, training_progress
+from wsvad.training.experiment import Experiment
 from wsvad.training.protocol import Protocol
 from wsvad.training.selection import over_seeds
+
+logger = logging.getLogger(__name__)
 
 ZERO_SHOT, KEPT, THERE = "zero-shot", "CORE kept, the rest trained there", "trained there"
 
@@ -33,7 +34,7 @@ class Place:
     features: Path
 
 
-def transfer(run: Path, to: Place, protocol: Protocol, out: Path, console: Console | None = None) -> list[Result]:
+def transfer(run: Path, to: Place, protocol: Protocol, out: Path) -> list[Result]:
     """Measure a run on another dataset's test videos, and write `transfer.csv` and `transfer.md` to `out`.
 
     zero-shot: the whole network with its normalisation, every seed that the run has.
@@ -45,26 +46,24 @@ def transfer(run: Path, to: Place, protocol: Protocol, out: Path, console: Conso
     Raises:
         WsvadError: the other dataset's features were made otherwise than the run's.
     """
-    console = console or Console(stderr=True)
     first = load_method(run)
     results = [Result(label=ZERO_SHOT, metrics=zero_shot(run, to))]
     if getattr(first.method, "core", None) is None:
-        console.print(f"{run}: {first.name} has no CORE to keep, so there is only the zero-shot line", highlight=False)
+        logger.info("%s: %s has no CORE to keep, so there is only the zero-shot line", run, first.name)
     else:
         kept, dataset = without_unknown(first.method.config, to.dataset)
         own = replace(first.method.config, categories=())
         for label, config, data, core in ((KEPT, kept, dataset, run), (THERE, own, to.dataset, None)):
-            with training_progress(console) as progress:
-                folder = out / ("core-kept" if core else "trained-there")
-                experiment = Experiment(
-                    dataset=data, features=to.features, name=first.name, config=config, protocol=protocol, out=folder,
-                    encoders=first.encoders, core=core, progress=progress,
-                )  # fmt: skip
-                results.append(Result(label=label, metrics=experiment.run().metrics["selection"]["last"]))
+            folder = out / ("core-kept" if core else "trained-there")
+            experiment = Experiment(
+                dataset=data, features=to.features, name=first.name, config=config, protocol=protocol, out=folder,
+                encoders=first.encoders, core=core,
+            )  # fmt: skip
+            results.append(Result(label=label, metrics=experiment.run().metrics["selection"]["last"]))
     write_text(out / "transfer.csv", as_csv(results))
     untold = without_truth(to.dataset)
     if untold:
-        console.print(untold, highlight=False)
+        logger.info("%s", untold)
     told = f"# {title(run, first, to)}\n\n{' '.join(filter(None, (note(results), untold)))}\n\n{as_markdown(results)}"
     write_text(out / "transfer.md", told)
     return results

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from rich.console import Console
 
 from wsvad.datasets.dataset import Dataset
 from wsvad.datasets.open import folder_of, open_dataset
@@ -14,7 +13,7 @@ from wsvad.errors import UsageError
 from wsvad.features.source import open_features
 from wsvad.methods.dakd import DakdConfig, judge
 from wsvad.runs.run import TrainedMethod, load_method
-from wsvad.training.experiment import Experiment, Fitted, training_progress
+from wsvad.training.experiment import Experiment, Fitted
 from wsvad.training.protocol import Protocol
 from wsvad.training.train import train_detector
 
@@ -38,26 +37,23 @@ def distill(
     *,
     max_false_alarms_per_hour: float = 1.0,
     workers: int | None = None,
-    console: Console | None = None,
 ) -> tuple[Fitted, dict[str, str]]:
     """Train the student: a detector where its encoder is known, a run for `wsvad evaluate` otherwise.
 
     Returns:
         What was fitted, and the videos that had to be left out, with the reason.
     """
-    console = console or Console(stderr=True)
     if lesson.config.student in lesson.streams:
         return train_detector(
             lesson.dataset, lesson.streams, "dakd", lesson.config, protocol, out,
             teacher=lesson.teacher, features=lesson.features,
-            max_false_alarms_per_hour=max_false_alarms_per_hour, workers=workers, console=console,
+            max_false_alarms_per_hour=max_false_alarms_per_hour, workers=workers,
         )  # fmt: skip
-    with training_progress(console) as progress:
-        experiment = Experiment(
-            dataset=lesson.dataset, features=lesson.features, name="dakd", config=lesson.config, protocol=protocol,
-            out=out, teacher=lesson.teacher, progress=progress,
-        )  # fmt: skip
-        return experiment.run(), {}
+    experiment = Experiment(
+        dataset=lesson.dataset, features=lesson.features, name="dakd", config=lesson.config, protocol=protocol,
+        out=out, teacher=lesson.teacher,
+    )  # fmt: skip
+    return experiment.run(), {}
 
 
 def lesson_of(

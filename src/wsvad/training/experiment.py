@@ -11,6 +11,7 @@ is calibrated on. The *fit* learns from all training videos. Its one curve of te
 
 import dataclasses
 import json
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,8 +23,6 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from wsvad import __version__
 from wsvad.datasets.bags import PackedBags, PassportCheck, keep_bags, load_bags, longest, pack
@@ -39,12 +38,15 @@ from wsvad.features.source import FeatureSource, open_features
 from wsvad.files import read_json, without_nan, write_json, write_text
 from wsvad.methods import METHODS
 from wsvad.methods.method import Phase, learns_from, runs_on, standardised, teacher_method
+from wsvad.progress import report_progress
 from wsvad.runs.normalisation import Kind, Normalisation
 from wsvad.runs.run import TrainedMethod, load_method, save_method
 from wsvad.runs.scorer import class_score_bags, reconstruction_error, score_bags
 from wsvad.training.loop import run_phases
 from wsvad.training.protocol import Protocol, under_budget
 from wsvad.training.selection import SELECTIONS, choose, over_seeds
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +80,6 @@ class Experiment:
     """Run folder of a trained teacher, for a method that has one; by default the method trains its own."""
     core: Path | None = None
     """Run folder whose CORE is taken over and stays as it is, for a method that has one."""
-    progress: Progress | None = None
 
     def __post_init__(self) -> None:
         self.config, self.remarks = with_categories(self.config, self.dataset)
@@ -211,9 +212,8 @@ class Experiment:
             WsvadError: the folder holds a run with other settings.
         """
         self.claim()
-        if self.progress:
-            for remark in self.remarks:
-                self.progress.console.print(f"note: {remark}", highlight=False)
+        for remark in self.remarks:
+            logger.info("note: %s", remark)
         seeds = self.seeds
         results = [self.one_seed(seed) for seed in seeds]
         first = self.out / f"seed-{seeds[0]}"
@@ -338,17 +338,16 @@ class Experiment:
         seed: int,
         checkpoint: Path,
         at_point: Callable[[Phase, int, dict[str, float]], dict[str, Any]],
-        told: str,
+        task: str,
         without: Sequence[str] | set[str] = (),
     ) -> list[dict[str, Any]]:
         """Run the phases; only the last one is evaluated."""
         phases = self.phases(method)
-        task = self.progress.add_task(told, total=sum(p.iterations for p in phases)) if self.progress else None
+        total = sum(phase.iterations for phase in phases)
 
         def at_step(phase: Phase, iteration: int, loss: float) -> None:
-            if self.progress and task is not None:
-                done = sum(p.iterations for p in phases[: [p.name for p in phases].index(phase.name)]) + iteration
-                self.progress.update(task, completed=done, description=f"{told} · {phase.name} · loss {loss:.3f}")
+            done = sum(p.iterations for p in phases[: [p.name for p in phases].index(phase.name)]) + iteration
+            report_progress(task, done, total, f"{phase.name}, loss {loss:.3f}")
 
         return run_phases(
             method,
@@ -428,9 +427,3 @@ class Experiment:
             "remarks": self.remarks,
             "reconstruction": over_seeds([result["selection"]["reconstruction"] for result in results]),
         }
-
-
-def training_progress(console: Console) -> Progress:
-    """The bar that shows phases, loss and time left."""
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    return Progress(*columns, console=console)

@@ -1,32 +1,30 @@
 """One more category for a finished run, from a handful of videos; nothing is trained again."""
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import yaml
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 
-from wsvad.cli.score_files import collect
 from wsvad.datasets.bags import keep_bags, load_bags
 from wsvad.datasets.categories import names_of
 from wsvad.datasets.dataset import one_bag
+from wsvad.datasets.folder import videos_in
 from wsvad.datasets.open import open_dataset
 from wsvad.detection.detector import Detector
 from wsvad.detection.explanation import shares
 from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.classes import evaluate_classes, score_classes
 from wsvad.files import write_text
+from wsvad.progress import track
 from wsvad.runs.normalisation import Normalisation
 from wsvad.runs.run import TrainedMethod, save_method
 from wsvad.studies.ablate import slug
 
-MEASURED = {"category_accuracy": "test events named right", "map@0.1": "mAP at IoU 0.1"}
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +47,7 @@ class Grown:
         return f"'{self.name}' is now the likeliest category in {named} of {len(self.videos)} video(s)"
 
 
-def grow(run: Path, name: str, what: Sequence[Path], out: Path | None = None, console: Console | None = None) -> Grown:
+def grow(run: Path, name: str, what: Sequence[Path], out: Path | None = None) -> Grown:
     """Write a run that knows one more category.
 
     Its weights are the run's, with rows added for the category. Thresholds are kept, and the scores that a new budget
@@ -63,21 +61,20 @@ def grow(run: Path, name: str, what: Sequence[Path], out: Path | None = None, co
         UsageError: the run's method has no categories, the name is taken, or `out` is there already.
         WsvadError: a video cannot be read.
     """
-    console = console or Console(stderr=True)
     out = out or run.parent / f"{run.resolve().name}-{slug(name)}"
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out}: is there already and would be overwritten; name another folder with --out")
     detector = Detector.load(run)
     trained = detector.trained
     _check(run, trained, name)
-    paths = collect(what)
-    streams = [detector.encoded(path) for path in track(paths, "encode", console=console)]
+    paths = videos_in(what)
+    streams = [detector.encoded(path) for path in track(paths, "encode")]
     given = [trained.normalisation(one_bag(each)) for each in streams]
     with torch.inference_mode():
         embeddings = [trained.method.embeddings(each)[0] for each in given]
     grown = trained.method.add_category(name, embeddings)
     before, after = ([_shares(method, each) for each in given] for method in (trained.method, grown))
-    tested = _tested(run, (trained.method, grown), trained.normalisation, console)
+    tested = _tested(run, (trained.method, grown), trained.normalisation)
     _write(run, out, name, paths, trained, grown)
     return Grown(
         out=out, name=name, videos=tuple(path.name for path in paths), before=tuple(before), after=tuple(after),
@@ -106,9 +103,7 @@ def _shares(method: Any, streams: dict[str, torch.Tensor]) -> dict[str, float]:
     return dict(zip(method.config.named, mean_K.tolist(), strict=True))
 
 
-def _tested(
-    run: Path, methods: Sequence[Any], normalisation: Normalisation, console: Console
-) -> tuple[dict[str, float], ...]:
+def _tested(run: Path, methods: Sequence[Any], normalisation: Normalisation) -> tuple[dict[str, float], ...]:
     """What a category more does to the others: each method's class metrics of the run's own test videos."""
     told = _config(run)
     if "source" not in told:
@@ -117,7 +112,7 @@ def _tested(
         test = open_dataset(**told["source"], seed=told["protocol"]["first_seed"], need_training=False).test
         bags = keep_bags(load_bags(test, Path(told["features"]), methods[0].runs_on))
     except WsvadError as error:
-        console.print(f"its test videos are not measured again: {error}", highlight=False)
+        logger.warning("its test videos are not measured again: %s", error)
         return ()
     return tuple(evaluate_classes(score_classes(method, test, bags, normalisation))[0] for method in methods)
 
@@ -138,28 +133,3 @@ def _write(run: Path, out: Path, name: str, paths: Sequence[Path], trained: Trai
     write_text(out / "config.yaml", yaml.safe_dump(told, sort_keys=False, allow_unicode=True))
     trained.method = grown
     save_method(out, trained)
-
-
-def shares_table(grown: Grown) -> Table:
-    """A row a category: its mean share over the videos, before and after; then each video's likeliest category; then
-    what was measured of test videos."""
-    table = Table("share of, %", "before", "after", title=f"{len(grown.videos)} video(s) of '{grown.name}'")
-    for name in grown.after[0]:
-        means = (float(np.mean([one.get(name, np.nan) for one in each])) for each in (grown.before, grown.after))
-        table.add_row(name, *map(_percent, means))
-    table.add_section()
-    for video, before, after in zip(grown.videos, grown.before, grown.after, strict=True):
-        table.add_row(video, _likeliest(before), _likeliest(after))
-    table.add_section()
-    for key, label in MEASURED.items() if grown.tested else ():
-        table.add_row(label, *(_percent(metrics.get(key, np.nan)) for metrics in grown.tested))
-    return table
-
-
-def _percent(share: float) -> str:
-    return "–" if np.isnan(share) else f"{100 * share:.1f}"
-
-
-def _likeliest(each: Mapping[str, float]) -> str:
-    name = max(each, key=lambda one: each[one])
-    return f"{name} {_percent(each[name])}"

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 
 from wsvad.datasets.dataset import Dataset
 from wsvad.detection.detector import UNCALIBRATED, calibration_sentence, explained, make_timeline
@@ -20,7 +19,7 @@ from wsvad.files import write_json
 from wsvad.pages.report import ReportSummary, write_report
 from wsvad.runs.run import save_method
 from wsvad.runs.scorer import reasons
-from wsvad.training.experiment import Experiment, Fitted, training_progress
+from wsvad.training.experiment import Experiment, Fitted
 from wsvad.training.protocol import Protocol
 
 
@@ -37,7 +36,6 @@ def train_detector(
     max_false_alarms_per_hour: float = 1.0,
     rules: EventRules | None = None,
     workers: int | None = None,
-    console: Console | None = None,
 ) -> tuple[Fitted, dict[str, str]]:
     """Everything that `wsvad train` does.
 
@@ -50,26 +48,17 @@ def train_detector(
     Returns:
         What was fitted, and the videos that had to be left out, with the reason.
     """
-    console = console or Console(stderr=True)
     features, rules = features or out / "features", rules or EventRules()
-    failed = prepare(dataset, streams, features, workers=workers, console=console)
+    failed = prepare(dataset, streams, features, workers=workers)
     dataset = without(dataset, failed)
     for label, word in enumerate(("normal", "abnormal")):
         if not any(video.label == label for video in dataset.train):
             raise WsvadError(f"{features}: no {word} training video could be read; mend the files that are named above")
-    with training_progress(console) as progress:
-        experiment = Experiment(
-            dataset=dataset,
-            features=features,
-            name=method,
-            config=config,
-            protocol=protocol,
-            out=out,
-            encoders=dict(streams),
-            teacher=teacher,
-            progress=progress,
-        )
-        fitted = experiment.run()
+    experiment = Experiment(
+        dataset=dataset, features=features, name=method, config=config, protocol=protocol, out=out,
+        encoders=dict(streams), teacher=teacher,
+    )  # fmt: skip
+    fitted = experiment.run()
     calibration = calibrate_run(dataset, features, experiment.streams[0], fitted, rules, max_false_alarms_per_hour, out)
     fitted.trained.threshold = {"rules": dataclasses.asdict(rules)} | (
         dataclasses.asdict(calibration) if calibration else {}

@@ -15,8 +15,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
 from wsvad.datasets.toy.backdrop import Backdrop, paint
 from wsvad.datasets.toy.captions import captions
@@ -28,6 +26,7 @@ from wsvad.datasets.toy.streams import exact_streams
 from wsvad.errors import WsvadError
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
 from wsvad.files import read_json, sha256, write_json, write_text
+from wsvad.progress import track
 from wsvad.video.writer import write_video
 
 VERSION = 1
@@ -52,9 +51,7 @@ class Plan:
     """0 to 1."""
 
 
-def make_toy(
-    out: Path, *, videos: int = 40, seed: int = 0, workers: int | None = None, console: Console | None = None
-) -> Path:
+def make_toy(out: Path, *, videos: int = 40, seed: int = 0, workers: int | None = None) -> Path:
     """Make a data set of a simulated camera, or complete one that was begun.
 
     Half of the videos are abnormal, their categories (`EVENTS`) in equal numbers; two thirds of each category are
@@ -74,7 +71,6 @@ def make_toy(
         videos: how many, at least 4.
         seed: decides scenes and stories.
         workers: processes; by default one for each processor.
-        console: where progress is shown; None = nowhere.
 
     Returns:
         `out`.
@@ -92,7 +88,7 @@ def make_toy(
         (out / "labels.csv").unlink(missing_ok=True)
     workers = min(workers or os.cpu_count() or 1, len(missing))
     done = _render_all([(out, seed, item) for item in missing], workers)
-    for _ in track(done, "simulating", total=len(missing), console=console, disable=console is None or not missing):
+    for _ in track(done, "simulate", total=len(missing)) if missing else ():
         pass
     _write_tables(out, seed, plans)
     return out

@@ -1,0 +1,53 @@
+"""Nothing that is printed is markup or reaches the terminal as a control character."""
+
+import json
+import logging
+
+import pytest
+
+from wsvad.cli.output import plain, say, show, show_json, show_text, table, talking
+from wsvad.progress import report_progress
+
+HOSTILE = "gate[north].mp4 [bold]x[/bold] [/] \x1b[2J\x07 \u202etxt.exe a\nb \udcff"
+SHOWN = "gate[north].mp4 [bold]x[/bold] [/] \\x1b[2J\\x07 \\u202etxt.exe a\\nb \\udcff"
+
+
+def test_control_characters_are_shown_and_brackets_stay():
+    assert plain(HOSTILE) == SHOWN
+    assert plain("pip install 'wsvad[litert]' äöü – 猫") == "pip install 'wsvad[litert]' äöü – 猫"
+
+
+def test_every_way_of_printing_is_plain(capsys):
+    say(HOSTILE)
+    show(table(("a[b]", "n"), [(HOSTILE, 1), None, ("x", 2)], numbers=1, title="[red]t"))
+    show(HOSTILE)
+    show_text(f"one\n{HOSTILE}")
+    with talking():
+        logging.getLogger("wsvad.somewhere").info("note: %s", HOSTILE)
+        report_progress(HOSTILE, 1, 2, HOSTILE)
+    out, err = capsys.readouterr()
+    assert not any(sign in out + err for sign in ("\x1b", "\x07", "\u202e", "\udcff"))
+    assert err.splitlines() == [SHOWN, f"note: {SHOWN}"]
+    assert "a[b]" in out and "[red]t" in out
+    assert SHOWN in out.splitlines()
+
+
+def test_json_stays_json(capsys):
+    show_json({HOSTILE.replace("\udcff", ""): [float("nan"), "\x9b"]})
+    out = capsys.readouterr().out
+    assert json.loads(out) == {HOSTILE.replace("\udcff", ""): [None, "\x9b"]}
+    assert "\x9b" not in out and "\u202e" not in out
+
+
+def test_nothing_is_printed_after_the_verb(capsys):
+    with talking():
+        pass
+    logging.getLogger("wsvad").info("later")
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_debug_says_more(capsys, debug):
+    with talking(debug=debug):
+        logging.getLogger("wsvad").debug("detail")
+    assert capsys.readouterr().err == ("detail\n" if debug else "")
