@@ -152,13 +152,19 @@ def score(
         json: Print scores.json on stdout as well.
     """
     from wsvad.cli.score_files import score_files
+    from wsvad.cli.tables import events_table
     from wsvad.files import read_json
 
-    _, failed = score_files(
+    timelines, failed, sentence = score_files(
         videos, model, mode=mode, out=out, max_false_alarms_per_hour=max_false_alarms_per_hour, overlay=overlay
     )
-    if json:
-        show_json(read_json(out / "scores.json"))
+    if timelines:
+        if json:
+            show_json(read_json(out / "scores.json"))
+        else:
+            show(events_table(timelines))
+        say(sentence)
+        say(f"scores, events and report.html are in {out}")
     return report_failures(failed)
 
 

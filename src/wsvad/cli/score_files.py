@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from wsvad.cli.output import say, show
-from wsvad.cli.tables import events_table
 from wsvad.datasets.folder import videos_in
 from wsvad.detection.detector import Detector, Mode
 from wsvad.detection.timeline import Timeline, write_events_csv, write_scores_csv, write_scores_json
@@ -22,11 +20,11 @@ def score_files(
     out: Path,
     max_false_alarms_per_hour: float | None = None,
     overlay: bool = False,
-) -> tuple[list[Timeline], dict[str, str]]:
+) -> tuple[list[Timeline], dict[str, str], str]:
     """Everything that `wsvad score` does.
 
     Returns:
-        The timelines, and the videos that could not be scored, with the reason.
+        The timelines; the videos that could not be scored, with the reason; and what can be said of the threshold.
     """
     detector = Detector.load(model, max_false_alarms_per_hour=max_false_alarms_per_hour)
     timelines: list[Timeline] = []
@@ -54,7 +52,4 @@ def score_files(
         write_scores_csv(out / "scores.csv", timelines)
         summary = ReportSummary(model=f"{detector.trained.name}, {mode}", threshold=detector.sentence)
         write_report(out / "report.html", timelines, title="Scored videos", summary=summary)
-        show(events_table(timelines))
-        say(detector.sentence)
-        say(f"scores, events and report.html are in {out}")
-    return timelines, failed
+    return timelines, failed, detector.sentence
