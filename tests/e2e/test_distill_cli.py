@@ -19,8 +19,8 @@ from wsvad.methods.mil import MilConfig
 from wsvad.methods.pi_vad import PiVadConfig
 from wsvad.methods.refinevad import RefineVadConfig
 from wsvad.methods.ur_dmu import UrDmuConfig
+from wsvad.runs.model import load_method
 from wsvad.runs.normalisation import Normalisation
-from wsvad.runs.run import load_method
 from wsvad.training.distill import lesson_of
 from wsvad.training.experiment import Experiment
 from wsvad.training.protocol import Protocol

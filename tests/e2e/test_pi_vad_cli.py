@@ -15,7 +15,7 @@ from places import SHARED
 from wsvad.cli.main import main
 from wsvad.detection.detector import Detector
 from wsvad.features.store import feature_path, load
-from wsvad.runs.run import load_method
+from wsvad.runs.model import load_method
 
 TINY = [
     "--config.profile", "light", "--config.latent", "8", "--config.ur_dmu.hidden", "32", "--config.ur_dmu.lr", "0.001",

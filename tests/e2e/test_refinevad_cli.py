@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from wsvad.cli.main import main
 from wsvad.features.store import feature_path, load
-from wsvad.runs.run import load_method
+from wsvad.runs.model import load_method
 
 TINY = [
     "--config.hidden", "32", "--config.heads", "2", "--config.feed_forward", "32", "--config.head", "16",

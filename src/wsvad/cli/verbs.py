@@ -97,7 +97,7 @@ def transfer(
         to_features: Feature folder of that dataset, by default in the out folder, made with the run's encoders.
         out: Folder for transfer.csv, transfer.md and the runs that are trained.
     """
-    from wsvad.runs.run import load_method
+    from wsvad.runs.model import load_method
     from wsvad.studies.ablate import as_markdown
     from wsvad.studies.bench import open_data
     from wsvad.studies.transfer import Place, transfer

@@ -12,7 +12,6 @@ import torch
 from wsvad.datasets.dataset import Bag, LabelledVideo
 from wsvad.detection.events import EventRules, find_events
 from wsvad.detection.explanation import explain
-from wsvad.detection.online import score_online
 from wsvad.detection.threshold import Calibration, calibrate, usable
 from wsvad.detection.timeline import Timeline
 from wsvad.encoders import build
@@ -21,7 +20,8 @@ from wsvad.errors import WsvadError
 from wsvad.extraction.encode import encode_video
 from wsvad.features.store import Passport, StoredFeatures
 from wsvad.files import read_json
-from wsvad.runs.run import TrainedMethod, load_method
+from wsvad.runs.model import TrainedMethod, load_method
+from wsvad.runs.online import score_online
 from wsvad.runs.scorer import reasons, score_bags
 from wsvad.video.clock import snippet_lengths
 

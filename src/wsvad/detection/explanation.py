@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from wsvad.datasets.dataset import one_bag
-from wsvad.detection.online import score_online
-from wsvad.runs.run import TrainedMethod
+from wsvad.runs.model import TrainedMethod
+from wsvad.runs.online import score_online
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

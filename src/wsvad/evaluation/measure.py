@@ -16,7 +16,7 @@ from wsvad.evaluation.score_forms import holds_scores
 from wsvad.evaluation.scores_file import classes_from_scores_file, curves_from_scores_file, read_scores
 from wsvad.evaluation.totals import check_totals, explain_labels, introduce
 from wsvad.files import read_json
-from wsvad.runs.run import TrainedMethod, load_method
+from wsvad.runs.model import TrainedMethod, load_method
 from wsvad.runs.scorer import class_score_bags, score_bags
 
 

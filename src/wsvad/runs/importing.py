@@ -18,8 +18,8 @@ from wsvad import __version__
 from wsvad.errors import UsageError, WsvadError
 from wsvad.files import sha256, write_text
 from wsvad.methods import METHODS
+from wsvad.runs.model import TrainedMethod, save_method
 from wsvad.runs.normalisation import Normalisation
-from wsvad.runs.run import TrainedMethod, save_method
 
 WRAPPERS = ("state_dict", "model_state_dict", "model")
 """Keys under which training scripts put the weights beside an optimiser's state and an epoch."""

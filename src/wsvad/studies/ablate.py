@@ -20,8 +20,8 @@ from wsvad.evaluation.cost import executed_weights, multiply_adds, snippets_per_
 from wsvad.evaluation.curves import evaluate
 from wsvad.evaluation.table import with_spread
 from wsvad.files import atomic, write_text
+from wsvad.runs.model import TrainedMethod, load_method
 from wsvad.runs.normalisation import Normalisation
-from wsvad.runs.run import TrainedMethod, load_method
 from wsvad.studies.ablations import ABLATIONS, Ablation, Row, Score
 from wsvad.training.experiment import Experiment
 from wsvad.training.protocol import Protocol

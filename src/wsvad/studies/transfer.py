@@ -14,7 +14,7 @@ from wsvad.errors import WsvadError
 from wsvad.evaluation.classes import evaluate_classes, score_classes
 from wsvad.evaluation.curves import evaluate
 from wsvad.files import write_text
-from wsvad.runs.run import TrainedMethod, load_method
+from wsvad.runs.model import TrainedMethod, load_method
 from wsvad.runs.scorer import score_bags
 from wsvad.studies.ablate import Result, as_csv, as_markdown
 from wsvad.training.experiment import Experiment

@@ -12,7 +12,7 @@ from wsvad.datasets.open import folder_of, open_dataset
 from wsvad.errors import UsageError
 from wsvad.features.source import open_features
 from wsvad.methods.dakd import DakdConfig, judge
-from wsvad.runs.run import TrainedMethod, load_method
+from wsvad.runs.model import TrainedMethod, load_method
 from wsvad.training.experiment import Experiment, Fitted
 from wsvad.training.protocol import Protocol
 from wsvad.training.train import train_detector

@@ -39,8 +39,8 @@ from wsvad.files import read_json, without_nan, write_json, write_text
 from wsvad.methods import METHODS
 from wsvad.methods.method import Phase, learns_from, runs_on, standardised, teacher_method
 from wsvad.progress import report_progress
+from wsvad.runs.model import TrainedMethod, load_method, save_method
 from wsvad.runs.normalisation import Kind, Normalisation
-from wsvad.runs.run import TrainedMethod, load_method, save_method
 from wsvad.runs.scorer import class_score_bags, reconstruction_error, score_bags
 from wsvad.training.loop import run_phases
 from wsvad.training.protocol import Protocol, under_budget

@@ -20,8 +20,8 @@ from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.classes import evaluate_classes, score_classes
 from wsvad.files import write_text
 from wsvad.progress import track
+from wsvad.runs.model import TrainedMethod, save_method
 from wsvad.runs.normalisation import Normalisation
-from wsvad.runs.run import TrainedMethod, save_method
 from wsvad.studies.ablate import slug
 
 logger = logging.getLogger(__name__)

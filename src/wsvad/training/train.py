@@ -17,7 +17,7 @@ from wsvad.extraction.prepare import prepare, without
 from wsvad.features.store import feature_path, load
 from wsvad.files import write_json
 from wsvad.pages.report import ReportSummary, write_report
-from wsvad.runs.run import save_method
+from wsvad.runs.model import save_method
 from wsvad.runs.scorer import reasons
 from wsvad.training.experiment import Experiment, Fitted
 from wsvad.training.protocol import Protocol

@@ -20,8 +20,8 @@ from wsvad.evaluation.measure import measure
 from wsvad.evaluation.scores_file import curves_from_scores_file, read_scores, write_scores
 from wsvad.evaluation.totals import check_totals, introduce
 from wsvad.methods.mil import Mil
+from wsvad.runs.model import TrainedMethod, save_method
 from wsvad.runs.normalisation import Normalisation
-from wsvad.runs.run import TrainedMethod, save_method
 
 CAPTIONS = SHARED / "data" / "ucf-crime-captions"
 PED2_LABELS = SHARED / "data" / "ucsd-ped2" / "labels.csv"

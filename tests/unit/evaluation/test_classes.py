@@ -22,7 +22,7 @@ from wsvad.features.store import Passport, StoredFeatures, feature_path, save
 from wsvad.methods.mil import MilConfig
 from wsvad.methods.refinevad import RefineVadConfig
 from wsvad.metrics.detection import IOUS, ClassScores, detection_map, with_normal
-from wsvad.runs.run import load_method
+from wsvad.runs.model import load_method
 from wsvad.training.experiment import Experiment
 from wsvad.training.protocol import Protocol
 

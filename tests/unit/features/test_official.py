@@ -18,8 +18,8 @@ from wsvad.features.segments import bin_average
 from wsvad.features.source import Store, named_places, open_features, released
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
 from wsvad.methods.mil import Mil
+from wsvad.runs.model import TrainedMethod, save_method
 from wsvad.runs.normalisation import Normalisation
-from wsvad.runs.run import TrainedMethod, save_method
 
 
 def random(*shape: int, seed: int = 0) -> np.ndarray:

@@ -21,7 +21,7 @@ from wsvad.methods.mil import MilConfig
 from wsvad.methods.rtfm import Rtfm, RtfmConfig
 from wsvad.methods.ur_dmu import UrDmu, UrDmuConfig
 from wsvad.runs.importing import import_checkpoint, read_weights
-from wsvad.runs.run import load_method
+from wsvad.runs.model import load_method
 from wsvad.training.distill import lesson_of
 
 WIDTH = 16

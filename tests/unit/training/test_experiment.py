@@ -12,7 +12,7 @@ from wsvad.errors import UsageError, WsvadError
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
 from wsvad.methods.pi_vad import PiVadConfig
 from wsvad.methods.ur_dmu import UrDmuConfig
-from wsvad.runs.run import load_method
+from wsvad.runs.model import load_method
 from wsvad.training.experiment import Experiment
 from wsvad.training.protocol import Protocol
 

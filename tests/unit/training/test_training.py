@@ -13,8 +13,8 @@ from wsvad.datasets.dataset import Bag
 from wsvad.errors import WsvadError
 from wsvad.methods.mil import Mil, MilConfig
 from wsvad.methods.ur_dmu import UrDmu, UrDmuConfig
+from wsvad.runs.model import TrainedMethod, load_method, save_method
 from wsvad.runs.normalisation import Normalisation
-from wsvad.runs.run import TrainedMethod, load_method, save_method
 from wsvad.runs.scorer import score_bags
 from wsvad.training.loop import Sampler, run_phases, set_rate
 

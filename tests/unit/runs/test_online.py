@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from wsvad.detection.online import WINDOWS, OnlineScorer, score_online
+from wsvad.runs.online import WINDOWS, OnlineScorer, score_online
 
 
 class Attends(nn.Module):
