@@ -27,8 +27,7 @@ from wsvad.datasets.folder import hold_out
 from wsvad.methods.refinevad import GAIN, RefineVadConfig
 from wsvad.methods.ur_dmu import UrDmuConfig
 from wsvad.metrics.frame import roc_auc
-from wsvad.runs.normalisation import Normalisation
-from wsvad.runs.scorer import class_score_bags, score_bags
+from wsvad.runs.scorer import CLASSES, Scorer
 from wsvad.studies.bench import open_data
 from wsvad.training.experiment import Experiment
 from wsvad.training.loop import run_phases
@@ -97,15 +96,17 @@ def held_out(experiment: Experiment, dataset: Dataset, seed: int, *, halves: boo
     """The measures of a fit that never saw a fifth of the training videos (three tenths of a small set)."""
     out = set(hold_out(dataset.train, 0.2 if halves else 0.3, seed)[1])
     videos = [video for video in dataset.train if video.name in out]
-    bags = list(load_bags(videos, experiment.source, experiment.streams, experiment.check))
-    method = experiment.build(seed)
+    fitting = experiment.fitting
+    bags = list(load_bags(videos, fitting.source, fitting.streams, fitting.check))
+    method = fitting.build(seed)
     if chance:
         method.head[-1].reset_parameters()
         for weight in method.head[-1].parameters():
             weight.data /= GAIN
-    phases = experiment.phases(method)
-    run_phases(method, phases, experiment.packed, experiment.normalisation, seed=seed, without=out, points=1)
-    curves = list(score_bags(method, bags, experiment.normalisation))
+    phases = fitting.phases(method)
+    run_phases(method, phases, fitting.packed, fitting.normalisation, seed=seed, without=out, points=1)
+    scorer = Scorer(method, fitting.normalisation)
+    curves = scorer.scores(bags)
     peaks, labels = np.array([scores.max() for scores in curves]), np.array([bag.label for bag in bags])
     weights = [
         np.full(len(scores), (1 if video.label else video.frames) / len(scores))
@@ -114,21 +115,24 @@ def held_out(experiment: Experiment, dataset: Dataset, seed: int, *, halves: boo
     weight, of_all = np.concatenate(weights), np.repeat(labels, [len(scores) for scores in curves])
     frames = roc_auc(np.concatenate(curves), weight * of_all, weight * (1 - of_all))
     pairs, abnormal = joined(bags, halves)
-    scores = score_bags(method, pairs, experiment.normalisation)
+    scores = scorer.scores(pairs)
     when = float(np.mean([part[score.argmax()] for score, part in zip(scores, abnormal, strict=True)]))
     if halves:
         of_all = np.concatenate(abnormal).astype(int)
         when = roc_auc(np.concatenate(scores), of_all, 1 - of_all)
-    return roc_auc(peaks, labels, 1 - labels), frames, when, *named(method, bags, experiment.normalisation)
+    return roc_auc(peaks, labels, 1 - labels), frames, when, *named(scorer, bags)
 
 
-def named(method: Any, bags: Sequence[Bag], normalisation: Normalisation) -> tuple[float, float]:
+def named(scorer: Scorer, bags: Sequence[Bag]) -> tuple[float, float]:
     """How often the highest snippet of an abnormal video has its name, alone and beside another; NaN without names."""
-    if not hasattr(method, "class_scores") or len(method.config.named) < 2:
+    if len(scorer.categories) < 2:
         return float("nan"), float("nan")
 
     def right(scores: np.ndarray, bag: Bag) -> bool:
-        return method.config.named[scores[scores.sum(1).argmax()].argmax()] == bag.category
+        return scorer.categories[scores[scores.sum(1).argmax()].argmax()] == bag.category
+
+    def class_scores(some: Sequence[Bag]) -> list[np.ndarray]:
+        return [one.class_scores for one in scorer(some, CLASSES) if one.class_scores is not None]
 
     abnormal, rng = [bag for bag in bags if bag.label], np.random.default_rng(0)
     pairs = [
@@ -138,10 +142,10 @@ def named(method: Any, bags: Sequence[Bag], normalisation: Normalisation) -> tup
     both = [
         replace(a, streams={name: torch.cat([x, b.streams[name]]) for name, x in a.streams.items()}) for a, b in pairs
     ]
-    alone = [right(*pair) for pair in zip(class_score_bags(method, abnormal, normalisation), abnormal, strict=True)]
+    alone = [right(*pair) for pair in zip(class_scores(abnormal), abnormal, strict=True)]
     apart = [
         right(part, bag)
-        for pair, scores in zip(pairs, class_score_bags(method, both, normalisation), strict=True)
+        for pair, scores in zip(pairs, class_scores(both), strict=True)
         for part, bag in zip(np.split(scores, [pair[0].snippets]), pair, strict=True)
     ]
     return float(np.mean(alone)), float(np.mean(apart))

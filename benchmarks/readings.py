@@ -11,7 +11,7 @@ import numpy as np
 
 from wsvad.datasets.bags import load_bags
 from wsvad.methods.dakd import DakdConfig
-from wsvad.runs.scorer import score_bags
+from wsvad.runs.scorer import Scorer
 from wsvad.studies.bench import open_data
 from wsvad.training.experiment import Experiment
 from wsvad.training.loop import run_phases
@@ -29,12 +29,12 @@ def span(data: str, reading: Literal["block", "wide"], seed: int, out: Path = Pa
         config=DakdConfig(backbones=("rgb",), student="", reading=reading, test="native"),
         protocol=Protocol(budget="data", normalise="standardise"),
     )  # fmt: skip
-    teacher = experiment.build(seed)
-    phases = experiment.phases(teacher)
-    run_phases(teacher, phases, experiment.packed, experiment.normalisation, seed=seed, points=1)
+    fitting = experiment.fitting
+    teacher = fitting.build(seed)
+    run_phases(teacher, fitting.phases(teacher), fitting.packed, fitting.normalisation, seed=seed, points=1)
     abnormal = [video for video in dataset.train if video.label]
-    bags = list(load_bags(abnormal, experiment.source, experiment.streams, experiment.check))
-    return float(np.mean([np.ptp(scores) for scores in score_bags(teacher, bags, experiment.normalisation)]))
+    bags = list(load_bags(abnormal, fitting.source, fitting.streams, fitting.check))
+    return float(np.mean([np.ptp(scores) for scores in Scorer(teacher, fitting.normalisation).scores(bags)]))
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@ import errno
 import hashlib
 import json
 import os
+import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,32 @@ def without_nan(value: Any) -> Any:
             return value
 
 
+SAMPLE = 64 * 1024
+"""Bytes that `sampled_sha256` reads at the beginning, in the middle and at the end of a file."""
+
+
+def sampled_sha256(paths: Sequence[Path]) -> str:
+    """SHA-256 of the sizes of files and of samples of their bytes: enough to see that large arrays were replaced, and
+    cheap; files that are small are read whole."""
+    digest = hashlib.sha256()
+    for path in paths:
+        size = path.stat().st_size
+        digest.update(size.to_bytes(8, "little"))
+        with path.open("rb") as file:
+            for start in sorted({0, max(0, (size - SAMPLE) // 2), max(0, size - SAMPLE)}):
+                file.seek(start)
+                digest.update(file.read(SAMPLE))
+    return digest.hexdigest()
+
+
 def sha256(path: Path | str) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def slug(label: str) -> str:
+    """A label as the name of a folder."""
+    for letter, name in zip("πταδλ", ("pi", "tau", "alpha", "delta", "lambda"), strict=True):
+        label = label.replace(letter, name)
+    return re.sub(r"[^\w]+", "-", label.lower()).strip("-")

@@ -279,10 +279,10 @@ def test_a_run_of_any_method_teaches(stored, name, reads):
         teacher=teacher,
     )  # fmt: skip
     for seed in range(2):  # each seed's student has that seed's teacher
-        method, own = experiment.build(seed), load_method(teacher / f"seed-{seed}")
-        packed = experiment.packed(6)
+        method, own = experiment.fitting.build(seed), load_method(teacher / f"seed-{seed}")
+        packed = experiment.fitting.packed(6)
         labels = packed.labels.float()
-        taught = method.taught_of(Batch(streams=experiment.normalisation(packed.streams), labels=labels))
+        taught = method.taught_of(Batch(streams=experiment.fitting.normalisation(packed.streams), labels=labels))
         with torch.no_grad():
             raw = own.method.eval()(own.normalisation({stream: packed.streams[stream] for stream in reads}))
         torch.testing.assert_close(taught.y, refine(raw, labels))

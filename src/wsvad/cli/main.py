@@ -110,10 +110,11 @@ def train(
     """
     from wsvad.datasets.folder import open_folder
     from wsvad.evaluation.table import selections_table
+    from wsvad.runs.folder import RunFolder
     from wsvad.training.train import train_detector
 
     config = narrowed(config, modalities)
-    dataset = open_folder(folder, labels, intervals, seed=protocol.first_seed)
+    dataset = open_folder(folder, labels, intervals, seed=protocol.first_seed, split=RunFolder(out).split())
     fitted, failed = train_detector(
         dataset,
         resolved(learned(streams, [(method, config)])),
@@ -228,9 +229,10 @@ def fit(
     from wsvad.datasets.open import open_dataset
     from wsvad.evaluation.table import selections_table
     from wsvad.evaluation.totals import check_bags, introduce
+    from wsvad.runs.folder import RunFolder
     from wsvad.training.experiment import Experiment
 
-    dataset = open_dataset(folder, labels, intervals, seed=protocol.first_seed)
+    dataset = open_dataset(folder, labels, intervals, seed=protocol.first_seed, split=RunFolder(out).split())
     tell(introduce(dataset))
     experiment = Experiment(
         dataset=dataset, features=features, name=method, config=narrowed(config, modalities), protocol=protocol,
@@ -267,8 +269,10 @@ def evaluate(
     from wsvad.evaluation.measure import measure
     from wsvad.evaluation.table import categories_table, table
     from wsvad.evaluation.totals import headline
+    from wsvad.runs.folder import RunFolder
 
-    dataset = open_dataset(data, labels, intervals, need_training=False) if data else None
+    split = RunFolder(what).split()
+    dataset = open_dataset(data, labels, intervals, split=split, need_training=False) if data else None
     found, marked = measure(what, dataset, features, compat), headline(dataset)
     tell(found.notes)
     if json:

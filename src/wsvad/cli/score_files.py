@@ -50,6 +50,8 @@ def score_files(
         write_scores_json(out / "scores.json", timelines)
         write_events_csv(out / "events.csv", timelines)
         write_scores_csv(out / "scores.csv", timelines)
-        summary = ReportSummary(model=f"{detector.trained.name}, {mode}", threshold=detector.sentence)
+        summary = ReportSummary(
+            model=f"{detector.trained.name}, {mode}", threshold=detector.calibrations.sentence(mode)
+        )
         write_report(out / "report.html", timelines, title="Scored videos", summary=summary)
-    return timelines, failed, detector.sentence
+    return timelines, failed, detector.calibrations.sentence(mode)

@@ -97,12 +97,13 @@ def transfer(
         to_features: Feature folder of that dataset, by default in the out folder, made with the run's encoders.
         out: Folder for transfer.csv, transfer.md and the runs that are trained.
     """
-    from wsvad.runs.model import load_method
+    from wsvad.runs.folder import RunFolder
     from wsvad.studies.ablate import as_markdown
     from wsvad.studies.bench import open_data
     from wsvad.studies.transfer import Place, transfer
 
-    dataset, features = open_data(to, load_method(run).encoders, to_features, out)
+    folder = RunFolder(run)
+    dataset, features = open_data(to, folder.load().encoders, to_features, out, split=folder.split())
     show_text(as_markdown(transfer(run, Place(dataset=dataset, features=features), protocol, out)))
     say(f"table in {out / 'transfer.md'}")
     return 0

@@ -15,7 +15,7 @@ from wsvad.errors import WsvadError
 from wsvad.features.official import UNKNOWN_TAIL
 from wsvad.features.segments import bin_average
 from wsvad.features.source import FeatureSource, Released, open_features
-from wsvad.features.store import Passport, StoredFeatures
+from wsvad.features.store import Passport, StoredFeatures, rate_of
 
 IN_MEMORY = 4 * 2**30
 """Packed training features larger than this many bytes go to a memory map in half precision; so do, as they are, bags
@@ -54,6 +54,8 @@ def load_bag(
         frames=passport.frames,
         video=video.name,
         stride=passport.stride,
+        times=first.times,
+        rate=rate_of(passport),
     )
     return bag, stored
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.errors import UsageError
+from wsvad.methods.abilities import NamesCategories
 
 UNNAMED = "abnormal"
 """The category of an abnormal video or interval of which nothing more is known."""
@@ -31,10 +32,10 @@ def with_categories(config: Any, dataset: Dataset) -> tuple[Any, list[str]]:
     Raises:
         UsageError: the user's categories leave out one that a training video shows.
     """
-    if not hasattr(config, "categories"):
+    if not isinstance(config, NamesCategories):
         return config, []
     if not config.categories:
-        config = dataclasses.replace(config, categories=categories_of(dataset.train))
+        config = dataclasses.replace(config, categories=categories_of(dataset.train))  # type: ignore[type-var]
     if not config.categories:
         return config, []
     for video in dataset.train:

@@ -1,11 +1,15 @@
 """A dataset: videos, their weak labels, and the truth where it is known."""
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from wsvad.video.clock import SNIPPET, SnippetClock
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,13 +74,24 @@ class Bag:
     """F."""
     video: str
     """Name."""
-    stride: int = 16
+    stride: int = SNIPPET
     """Frames from one snippet to the next."""
+    times: np.ndarray | None = None
+    """`(T + 1,)` seconds at which each snippet starts and the last one ends; None where they are not known."""
+    rate: Fraction | None = None
+    """Frames per second; None where it is not known."""
 
     @property
     def snippets(self) -> int:
         """T."""
         return next(iter(self.streams.values())).shape[-2]
+
+    @property
+    def clock(self) -> SnippetClock:
+        """When its snippets are."""
+        return SnippetClock(
+            snippets=self.snippets, frames=self.frames, stride=self.stride, times=self.times, rate=self.rate
+        )
 
 
 def one_bag(streams: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ videos is held out for testing.
 import csv
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +31,7 @@ def open_folder(
     intervals: Path | str | None = None,
     *,
     seed: int = 0,
+    split: Mapping[str, str] | None = None,
     need_videos: bool = True,
 ) -> Dataset:
     """Read a dataset from its folder.
@@ -40,6 +41,8 @@ def open_folder(
         labels: `labels.csv`; by default looked for in `folder` and beside it.
         intervals: `intervals.csv`; by default `intervals.csv` or `test_intervals.csv` beside the labels.
         seed: decides the hold-out where no split is given.
+        split: video → `train` or `test` of an earlier call, which holds where the labels give none; videos that it
+            does not know are divided among themselves.
         need_videos: False where the features already exist: then rows may have no file.
 
     Raises:
@@ -61,7 +64,7 @@ def open_folder(
     if truth:
         videos = _with_truth(videos, truth)
     if not any(video.split == "test" for video in videos):
-        videos = _hold_out(videos, TEST_SHARE, seed)
+        videos = _divided(videos, split or {}, seed)
     home = folder.resolve()
     given = {"folder": home, "labels": labels, "intervals": intervals}
     dataset = Dataset(
@@ -275,8 +278,10 @@ def _with_truth(videos: list[LabelledVideo], table: Path) -> list[LabelledVideo]
     ]
 
 
-def _hold_out(videos: list[LabelledVideo], share: float, seed: int) -> list[LabelledVideo]:
-    held_out = set(hold_out(videos, share, seed)[1])
+def _divided(videos: list[LabelledVideo], before: Mapping[str, str], seed: int) -> list[LabelledVideo]:
+    """Videos for training and for testing, as they were before where that is known."""
+    held_out = set(hold_out([video for video in videos if video.name not in before], TEST_SHARE, seed)[1])
+    held_out |= {name for name, side in before.items() if side == "test"}
     return [replace(video, split="test" if video.name in held_out else "train") for video in videos]
 
 

@@ -1,5 +1,6 @@
 """`--data`: a folder with labels.csv, or a published dataset in its official files."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ def open_dataset(
     intervals: Path | str | None = None,
     *,
     seed: int = 0,
+    split: Mapping[str, str] | None = None,
     need_training: bool = True,
 ) -> Dataset:
     """Read a dataset, whose videos need not be there.
@@ -26,6 +28,7 @@ def open_dataset(
         labels: labels.csv, if it is not in the folder.
         intervals: intervals.csv, if it is not beside the labels.
         seed: decides the hold-out where no split is given.
+        split: that of an earlier call, see `open_folder`.
         need_training: False for an evaluation: then there may be test videos alone.
 
     Raises:
@@ -39,7 +42,7 @@ def open_dataset(
     if benchmark is None and not ours:
         benchmark = recognise(folder)
     if benchmark is None or ours:
-        dataset = open_folder(folder, labels, intervals, seed=seed, need_videos=False)
+        dataset = open_folder(folder, labels, intervals, seed=seed, split=split, need_videos=False)
         if benchmark is None:
             return dataset
         source = dataset.source | {"folder": f"{benchmark.name}:{folder.resolve()}"}

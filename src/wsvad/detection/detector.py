@@ -1,33 +1,37 @@
-"""A detector: a trained method with its encoders, its normalisation and its threshold. Video in, events out."""
+"""A detector: a trained method with its encoders, its normalisation and its thresholds. Video in, events out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from wsvad.datasets.dataset import Bag, LabelledVideo
-from wsvad.detection.events import EventRules, find_events
+from wsvad.datasets.dataset import LabelledVideo
+from wsvad.detection.calibration import Calibrations, recalibrated
+from wsvad.detection.events import find_events
 from wsvad.detection.explanation import explain
-from wsvad.detection.threshold import Calibration, calibrate, usable
+from wsvad.detection.live import LiveScorer
 from wsvad.detection.timeline import Timeline
 from wsvad.encoders import build
 from wsvad.encoders.encoder import Encoder
 from wsvad.errors import WsvadError
-from wsvad.extraction.encode import encode_video
-from wsvad.features.store import Passport, StoredFeatures
-from wsvad.files import read_json
-from wsvad.runs.model import TrainedMethod, load_method
-from wsvad.runs.online import score_online
-from wsvad.runs.scorer import reasons, score_bags
-from wsvad.video.clock import snippet_lengths
+from wsvad.extraction.encode import encode_frames, encode_video
+from wsvad.features.store import Passport, StoredFeatures, rate_of
+from wsvad.methods.abilities import Compacts
+from wsvad.runs.folder import RunFolder
+from wsvad.runs.model import TrainedMethod
+from wsvad.runs.scorer import EVERYTHING, Mode, Scored, Scorer, Wanted
+from wsvad.video.clock import SNIPPET, SnippetClock
+from wsvad.video.reader import Frame
 
-Mode = Literal["whole", "online"]
-UNCALIBRATED = 0.5
-"""The threshold of a detector that no normal video was held out for."""
+NOMINAL = Fraction(30)
+"""Frames per second that are assumed where nobody says how fast frames were taken."""
+WANTED: dict[Mode, tuple[Wanted, ...]] = {"whole": EVERYTHING, "online": ("class_scores",)}
+"""What a timeline shows beside scores: shift, embeddings and attributions explain a video that is looked at as a
+whole."""
 
 
 @dataclass(kw_only=True)
@@ -40,164 +44,192 @@ class Detector:
     """
 
     trained: TrainedMethod
+    scorer: Scorer
     encoders: dict[str, tuple[Encoder, ...]]
-    """Those of the streams that the method runs on; the others are needed in training only."""
-    threshold: float
-    rules: EventRules
-    sentence: str
-    """What can be said of the threshold."""
+    """Those of the streams that the method runs on (the others are needed in training only); empty for a run that was
+    fitted on features, which scores features alone."""
+    calibrations: Calibrations
+    """Threshold and promise of each mode, and what makes an event."""
+    run: Path
+    """Where it was loaded from, for messages."""
 
     @classmethod
-    def load(cls, folder: Path | str, *, max_false_alarms_per_hour: float | None = None) -> "Detector":
+    def load(
+        cls,
+        run: Path | str,
+        *,
+        device: torch.device | str = "cpu",
+        max_false_alarms_per_hour: float | None = None,
+    ) -> "Detector":
         """Open a run folder.
 
         Args:
-            max_false_alarms_per_hour: calibrate anew for this budget, on the normal video that was held out in
-                training; by default the threshold that training chose.
+            device: where the method's network runs: `cpu`, `cuda`, …
+            max_false_alarms_per_hour: calibrate anew for this budget, on the normal video that was kept apart in
+                training; by default the thresholds that training chose.
 
         Raises:
-            WsvadError: not a run, no encoder recorded (it was fitted on features), an encoder's file is missing.
+            WsvadError: not a run, or an encoder's file is missing.
         """
-        folder = Path(folder)
-        trained = load_method(folder)
-        if hasattr(trained.method, "compact"):
+        folder = RunFolder(run)
+        trained = folder.load()
+        if isinstance(trained.method, Compacts):
             trained.method = trained.method.compact()
-        needed = {stream: trained.encoders.get(stream) for stream in trained.method.runs_on}
-        if missing := [stream for stream, spec in needed.items() if not spec]:
-            raise WsvadError(
-                f"{folder}: was fitted on features whose {', '.join(missing)} encoder is not known, so it cannot score "
-                "videos; train on videos, or score features with 'wsvad evaluate'"
-            )
-        told = trained.threshold
-        rules = EventRules(**told.get("rules", {}))
-        threshold, sentence = told.get("threshold", UNCALIBRATED), told.get("sentence", "")
+        calibrations = Calibrations.read(trained.calibration)
         if max_false_alarms_per_hour is not None:
-            normal = held_out_normal(folder)
-            calibration = usable(calibrate(normal, rules, max_false_alarms_per_hour), normal, rules)
-            threshold, sentence = calibration.threshold, calibration.sentence
+            calibrations = recalibrated(folder, calibrations.rules, max_false_alarms_per_hour)
+        needed = {stream: trained.encoders.get(stream, "") for stream in trained.method.runs_on}
         return cls(
             trained=trained,
-            encoders={stream: build(spec) for stream, spec in needed.items() if spec},
-            threshold=threshold,
-            rules=rules,
-            sentence=sentence,
+            scorer=Scorer.of(trained, device),
+            encoders={stream: build(spec) for stream, spec in needed.items()} if all(needed.values()) else {},
+            calibrations=calibrations,
+            run=folder.path,
         )
 
     def score(
-        self, path: Path | str, *, mode: Mode = "whole", on_frames: Callable[[int], None] | None = None
+        self,
+        source: Path | str | Mapping[str, np.ndarray | Tensor] | Iterable[Frame | np.ndarray],
+        *,
+        mode: Mode = "whole",
+        name: str = "",
+        rate: Fraction | float | None = None,
+        on_frames: Callable[[int], None] | None = None,
     ) -> Timeline:
-        """Score a video file.
+        """Score a video.
 
         Args:
+            source: a video file; or features, stream → `(T, D)` or `(C, T, D)`, as the detector's encoders make them;
+                or frames in order, `(h, w, 3)` uint8 RGB arrays or `Frame`s of a reader.
             mode: `whole` looks at all of it at once; `online` scores each snippet by the last W alone, as a live camera
                 has to.
-            on_frames: told how many more frames were read, for a progress bar.
+            name: of the video; by default its file's name.
+            rate: frames per second of features or arrays, 30 by default; a file says so itself.
+            on_frames: called with the number of frames that were read since the last call, for a progress bar.
 
         Raises:
-            WsvadError: the video cannot be read, or would be encoded otherwise than the training videos were.
+            WsvadError: the video cannot be read, or would be encoded otherwise than the training videos were; the
+                detector's encoders are not known.
         """
-        path = Path(path)
-        stored = self._encode(path, on_frames)
-        first = next(iter(stored.values()))
-        streams = {name: torch.from_numpy(item.features) for name, item in stored.items()}
-        timeline = make_timeline(
-            path.name,
-            first,
-            self.score_streams(streams, mode),
-            threshold=self.threshold,
-            rules=self.rules,
-            path=path,
+        path: Path | None = None
+        rate = Fraction(rate).limit_denominator(100_000) if rate is not None else None
+        if isinstance(source, Mapping):
+            streams = {stream: torch.as_tensor(x) for stream, x in source.items()}
+            snippets = self._check_streams(streams)
+            clock = SnippetClock(snippets=snippets, frames=SNIPPET * snippets, rate=rate or NOMINAL)
+        else:
+            if isinstance(source, str | Path):
+                path = Path(source)
+                stored = self._same_making(path, encode_video(path, self._encoders(), on_frames))
+            else:
+                frames = Frame.of_arrays(source, rate or NOMINAL)
+                stored = self._same_making("frames", encode_frames(frames, self._encoders(), on_frames))
+            streams = {stream: torch.from_numpy(item.features) for stream, item in stored.items()}
+            clock = clock_of(next(iter(stored.values())))
+        return timeline_of(
+            name or (path.name if path else ""),
+            clock,
+            self.scorer.describe(streams, WANTED[mode], mode),
+            self.scorer,
+            self.calibrations,
             mode=mode,
-            attributions=reasons(self.trained.method, streams, self.trained.normalisation) if mode == "whole" else None,
+            path=path,
         )
-        return explained(timeline, self.trained, streams)
 
-    def encoded(self, path: Path | str) -> dict[str, torch.Tensor]:
+    def live(self) -> LiveScorer:
+        """A scorer that takes the frames of a live source, one by one; its scores are those of `mode="online"`."""
+        return LiveScorer(self.scorer, self._encoders(), self.calibrations)
+
+    def encoded(self, path: Path | str) -> dict[str, Tensor]:
         """The streams of a video file as the method reads them, before normalisation, `(T, D)` or `(C, T, D)` each.
 
         Raises:
             WsvadError: as `score`.
         """
-        return {name: torch.from_numpy(item.features) for name, item in self._encode(Path(path)).items()}
+        stored = self._same_making(path, encode_video(path, self._encoders()))
+        return {stream: torch.from_numpy(item.features) for stream, item in stored.items()}
 
-    def _encode(self, path: Path, on_frames: Callable[[int], None] | None = None) -> dict[str, StoredFeatures]:
-        stored = encode_video(path, self.encoders, on_frames)
+    def _encoders(self) -> dict[str, tuple[Encoder, ...]]:
+        if not self.encoders:
+            lacking = [name for name in self.trained.method.runs_on if not self.trained.encoders.get(name)]
+            raise WsvadError(
+                f"{self.run}: was fitted on features whose {', '.join(lacking)} encoder is not known, so it cannot "
+                "score videos; train on videos, or score features with 'wsvad evaluate'"
+            )
+        return self.encoders
+
+    def _same_making(self, source: object, stored: dict[str, StoredFeatures]) -> dict[str, StoredFeatures]:
         for stream, item in stored.items():
-            self._same_making(path, stream, item.passport)
+            passport = item.passport
+            trained_on = Passport(**{**vars(passport), **self.trained.passports[stream]})
+            # Another decoder version changes pixels by a rounding at most; anything else what a feature means.
+            if difference := trained_on.difference(Passport(**{**vars(passport), "decoder": trained_on.decoder})):
+                raise WsvadError(
+                    f"{source}: its {stream} stream would be made differently from the training videos' "
+                    f"({difference}); use the encoder that the detector was trained with, or train again"
+                )
         return stored
 
-    def score_streams(self, streams: dict[str, torch.Tensor], mode: Mode = "whole") -> np.ndarray:
-        """Score features, each stream `(T, D)` or `(C, T, D)`: `(T,)` in [0, 1]."""
-        trained = self.trained
-        if mode == "online":
-            return score_online(trained.method, trained.normalisation(streams), trained.window).numpy()
-        bag = Bag(streams=streams, label=0, category="", frames=0, video="")
-        return score_bags(trained.method, [bag], trained.normalisation)[0]
-
-    def _same_making(self, path: Path, stream: str, passport: Passport) -> None:
-        trained_on = Passport(**{**vars(passport), **self.trained.passports[stream]})
-        # Another decoder version changes pixels by a rounding at most; anything else changes what a feature means.
-        if difference := trained_on.difference(Passport(**{**vars(passport), "decoder": trained_on.decoder})):
-            raise WsvadError(
-                f"{path}: its {stream} stream would be made differently from the training videos' ({difference}); "
-                "use the encoder that the detector was trained with, or train again"
-            )
+    def _check_streams(self, streams: Mapping[str, Tensor]) -> int:
+        """T of features from memory, which have to be what the method reads."""
+        for stream in self.trained.method.runs_on:
+            width, found = self.trained.widths[stream], streams.get(stream)
+            if found is None or found.ndim not in (2, 3) or 0 in found.shape or found.shape[-1] != width:
+                what = "is missing" if found is None else f"has shape {tuple(found.shape)}"
+                raise WsvadError(f"the stream '{stream}' {what}; give it as (T, {width}) or (C, T, {width})")
+        lengths = {stream: streams[stream].shape[-2] for stream in self.trained.method.runs_on}
+        if len(set(lengths.values())) > 1:
+            raise WsvadError(f"streams differ in length ({lengths} snippets); encode them together")
+        return next(iter(lengths.values()))
 
 
-def make_timeline(
+def clock_of(stored: StoredFeatures) -> SnippetClock:
+    """When the snippets of stored features are."""
+    passport = stored.passport
+    return SnippetClock(
+        snippets=stored.features.shape[-2],
+        frames=passport.frames,
+        stride=passport.stride,
+        times=stored.times,
+        rate=rate_of(passport),
+    )
+
+
+def timeline_of(
     name: str,
-    stored: StoredFeatures,
-    scores_T: np.ndarray,
+    clock: SnippetClock,
+    scored: Scored,
+    scorer: Scorer,
+    calibrations: Calibrations,
     *,
-    threshold: float,
-    rules: EventRules,
+    mode: Mode = "whole",
     path: Path | None = None,
     video: LabelledVideo | None = None,
-    mode: Mode = "whole",
-    attributions: dict[str, np.ndarray] | None = None,
 ) -> Timeline:
-    """Scores with the clock of the features that they were made from, and the events in them."""
-    passport = stored.passport
-    edges = np.concatenate([[0], np.cumsum(snippet_lengths(passport.frames, len(scores_T), passport.stride))])
-    rate = Fraction(passport.frame_rate) if passport.frame_rate else None
-    if stored.times is None:
-        raise WsvadError(f"{name}: its features carry no times; extract them again")
-    events = find_events(scores_T, stored.times, edges, threshold=threshold, rules=rules)
-    return Timeline(
+    """What was scored on the clock of its features, the events in it, and what the method says of them.
+
+    Args:
+        video: what is known of it. Times are by `NOMINAL` frames per second where the clock knows no better.
+    """
+    times, rules = clock.seconds(NOMINAL), calibrations.rules
+    assert times is not None
+    threshold = calibrations.threshold(mode)
+    timeline = Timeline(
         video=name,
         path=path,
-        rate=rate,
-        frames=passport.frames,
-        times=stored.times,
-        frame_edges=edges,
-        scores=scores_T,
-        events=tuple(events),
+        rate=clock.rate,
+        frames=clock.frames,
+        times=times,
+        frame_edges=clock.edges,
+        scores=scored.scores,
+        events=tuple(find_events(scored.scores, times, clock.edges, threshold=threshold, rules=rules)),
         threshold=threshold,
         low=threshold * rules.low,
         truth=(() if video.label == 0 else video.intervals) if video else None,
         label=video.label if video else None,
         category=video.category if video else "",
         mode=mode,
-        attributions=attributions or {},
+        attributions=scored.attributions,
     )
-
-
-def explained(timeline: Timeline, trained: TrainedMethod, streams: dict[str, torch.Tensor]) -> Timeline:
-    """A timeline with the kinds of its events, where the method says."""
-    events = [timeline.snippets(event) for event in timeline.events]
-    return replace(timeline, explanation=explain(trained, streams, events, online=timeline.mode == "online"))
-
-
-def held_out_normal(folder: Path) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Scores and times of the normal videos that a run's threshold is calibrated on."""
-    told: list[dict[str, Any]] = read_json(folder / "held_out.json")
-    return [(np.asarray(video["scores"]), np.asarray(video["times"])) for video in told]
-
-
-def calibration_sentence(calibration: Calibration | None) -> str:
-    """What a reader should know of a threshold."""
-    if calibration is None:
-        return (
-            f"Threshold {UNCALIBRATED}: no normal training video was held out, so nothing is promised of false alarms."
-        )
-    return calibration.sentence
+    spans = [timeline.snippets(event) for event in timeline.events]
+    return replace(timeline, explanation=explain(scorer.method, scorer.categories, scored, spans))

@@ -1,17 +1,16 @@
-"""What kind of thing happens in a video and why a method thinks so, for methods that say it.
+"""Which category of anomaly a video shows and why a method thinks so, for methods that say it.
 
 Shapes: T snippets, K categories, E events, H width of the method's embedding.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import torch
 
-from wsvad.datasets.dataset import one_bag
-from wsvad.runs.model import TrainedMethod
-from wsvad.runs.online import score_online
+from wsvad.methods.abilities import Embeds
+from wsvad.runs.scorer import Scored
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,39 +29,32 @@ class Explanation:
     """`(K, H)`, to be compared with `event_embeddings` by cosine."""
 
 
-@torch.inference_mode()
 def explain(
-    trained: TrainedMethod, streams: dict[str, torch.Tensor], events: Sequence[tuple[int, int]], *, online: bool = False
+    method: Any, categories: Sequence[str], scored: Scored, events: Sequence[tuple[int, int]]
 ) -> Explanation | None:
-    """Ask a method; None if it has nothing to say.
+    """What a method said of a video, for a reader; None if there is nothing to say.
 
     Args:
-        streams: `(T, D)` or `(C, T, D)` each, as they come from the encoders.
+        categories: names of the columns of the class scores.
+        scored: what it said. Of a video that was scored online, only class scores: embeddings and shift explain a video
+            that is looked at as a whole.
         events: first snippet of each event, and the one after its last.
-        online: class scores from the last W snippets alone, as `score_online` does; no embeddings and no shift, which
-            explain a video that is looked at as a whole.
     """
-    method = trained.method
-    names = tuple(method.config.named) if hasattr(method, "class_scores") else ()
-    names = names if len(names) > 1 else ()
-    streams = trained.normalisation({name: streams[name] for name in method.runs_on})
-    if online:
-        scores = score_online(method.class_scores, streams, trained.window).float().numpy() if names else None
-        return Explanation(categories=names, class_scores=scores) if names else None
-    whole = one_bag(streams)
-    scores = method.class_scores(whole)[0].float().numpy() if names else None
-    shift = method.shift(whole)[0].float().numpy() if hasattr(method, "shift") else None
-    if shift is not None and not shift.any():
-        shift = None
+    names = tuple(categories) if len(categories) > 1 else ()
+    shift = scored.shift if scored.shift is not None and scored.shift.any() else None
     event_embeddings = prototypes = None
-    if names and hasattr(method, "embeddings") and len(method.prototypes):
-        x_TH = method.embeddings(whole)[0].float().numpy()
+    if names and scored.embeddings is not None and isinstance(method, Embeds) and len(method.prototypes):
+        x_TH = scored.embeddings
         event_embeddings = np.array([x_TH[first:end].mean(0) for first, end in events]).reshape(-1, x_TH.shape[1])
-        prototypes = method.prototypes.float().numpy()
+        prototypes = method.prototypes.float().cpu().numpy()
     if not names and shift is None:
         return None
     return Explanation(
-        categories=names, class_scores=scores, shift=shift, event_embeddings=event_embeddings, prototypes=prototypes
+        categories=names,
+        class_scores=scored.class_scores if names else None,
+        shift=shift,
+        event_embeddings=event_embeddings,
+        prototypes=prototypes,
     )
 
 

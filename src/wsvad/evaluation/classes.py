@@ -5,18 +5,15 @@ Shapes: T snippets, K categories.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import torch
 
 from wsvad.datasets.categories import UNNAMED, names_of
-from wsvad.datasets.dataset import Bag, Interval, LabelledVideo
+from wsvad.datasets.dataset import Interval, LabelledVideo
 from wsvad.evaluation.curves import truth
 from wsvad.metrics.detection import ClassScores, detection_map, with_normal
-from wsvad.runs.normalisation import Normalisation
-from wsvad.runs.scorer import class_score_bags
-from wsvad.video.clock import SNIPPET, snippet_lengths
+from wsvad.video.clock import SNIPPET
 
 Compat = Literal["vadclip"]
 NORMAL = "normal"
@@ -34,30 +31,6 @@ class Classes:
     """Those of which it is known when and what."""
     normal: tuple[np.ndarray, ...]
     """The score of "normal" in each, `(T,)`: what is missing to 1, where the system has no score of its own."""
-
-
-def score_classes(
-    method: Any,
-    videos: Sequence[LabelledVideo],
-    bags: Sequence[Bag],
-    normalisation: Normalisation,
-    device: torch.device | str = "cpu",
-) -> Classes | None:
-    """Class scores of bags beside the truth; None where `told_apart` is empty."""
-    names = told_apart(method)
-    if not names:
-        return None
-    scores = class_score_bags(method, bags, normalisation, device)
-    lengths = [snippet_lengths(bag.frames, len(s), bag.stride) for bag, s in zip(bags, scores, strict=True)]
-    return beside_truth(names, videos, scores, lengths)
-
-
-def told_apart(method: Any) -> tuple[str, ...]:
-    """The categories of a method's class scores; none for a method that gives none, or whose configuration keeps it
-    from telling apart those that it was trained with (its mAP would be of other categories than theirs)."""
-    if not hasattr(method, "class_scores") or len(method.config.named) < len(method.config.categories):
-        return ()
-    return tuple(method.config.named)
 
 
 def beside_truth(

@@ -1,23 +1,24 @@
 """Metrics of a scores file, of a run, or of a run on another dataset."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from wsvad.datasets.bags import load_bags
-from wsvad.datasets.dataset import Dataset, LabelledVideo
+from wsvad.datasets.dataset import Bag, Dataset, LabelledVideo
 from wsvad.datasets.open import benchmark_of
 from wsvad.errors import UsageError
-from wsvad.evaluation.classes import Classes, Compat, beside_truth, evaluate_classes, told_apart
+from wsvad.evaluation.classes import Classes, Compat, beside_truth, evaluate_classes
 from wsvad.evaluation.curves import Curve, evaluate, per_category
 from wsvad.evaluation.score_forms import holds_scores
 from wsvad.evaluation.scores_file import classes_from_scores_file, curves_from_scores_file, read_scores
 from wsvad.evaluation.totals import check_totals, explain_labels, introduce
-from wsvad.files import read_json
-from wsvad.runs.model import TrainedMethod, load_method
-from wsvad.runs.scorer import class_score_bags, score_bags
+from wsvad.features.source import open_features
+from wsvad.runs.folder import RunFolder
+from wsvad.runs.scorer import CLASSES, Mode, Scored, Scorer
+from wsvad.video.clock import SnippetClock
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,8 @@ class Measured:
     """Frame AUC of each category's abnormal videos."""
     per_category_ap: dict[str, dict[str, float]] = field(default_factory=dict)
     """Average precision of each category's intervals, `ap@0.1` …; empty without class scores."""
+    curves: Sequence[Curve] = ()
+    """What was measured: each video's scores beside its truth; empty where only metrics were read."""
     notes: list[str] = field(default_factory=list)
     """On what it was measured, beside published totals; and how truths differ. Sentences for the terminal."""
 
@@ -43,64 +46,130 @@ def measure(what: Path, dataset: Dataset | None, features: Path | None, compat: 
         compat: mAP with the quirks of a published evaluator; needs `dataset`.
 
     Raises:
-        UsageError: something is missing; `what` is neither.
+        UsageError: something is missing; `what` is neither; the run was trained on one of the test videos.
     """
     if compat and dataset is None:
         raise UsageError(f"{what}: --compat {compat} needs the truth; name the dataset with --data")
     if holds_scores(what):
-        given = read_scores(what)
-        classes = classes_from_scores_file(given, dataset, compat) if dataset else None
-        found = _measured(what, curves_from_scores_file(given, dataset), classes, compat, dataset)
-        if dataset is None and all(video.label is None for video in given.values()):
-            found.notes.append(f"{what}: holds no labels to measure by; name the dataset with --data")
-        return replace(found, notes=[*found.notes, *explain_labels(given, dataset)]) if dataset else found
-    if not (what / "model.json").is_file():
+        return _of_scores_file(what, dataset, compat)
+    run = RunFolder(what)
+    if not run.finished:
         raise UsageError(f"{what}: neither scores (.npz, .csv, .npy, a folder of .npy) nor the folder of a run")
     if dataset is None:
-        if not (what / "metrics.json").is_file():
-            raise UsageError(f"{what}: an imported or grown run has no metrics of its own; name --data and --features")
-        told = read_json(what / "metrics.json")
-        return Measured(
-            metrics={name: value["mean"] for name, value in told["selection"]["last"].items()},
-            per_category={name: value["mean"] for name, value in told["per_category"].items()},
-            per_category_ap={
-                category: {name: value["mean"] for name, value in each.items()}
-                for category, each in told.get("per_category_ap", {}).items()
-            },
-        )
+        return _stored(run)
     if features is None:
         raise UsageError(f"{what}: to measure a run on a dataset, name that dataset's --features")
-    return _measured(what, *_scored(load_method(what), dataset.test, features), compat, dataset)
+    return _of_run(run, dataset, features, compat)
 
 
-def _scored(
-    trained: TrainedMethod, videos: Sequence[LabelledVideo], features: Path
-) -> tuple[list[Curve], Classes | None]:
-    """A run's scores of videos, and its class scores. One bag is in memory at a time: ten crops of a whole test set
-    would take gigabytes."""
-    method, curves, of_classes = trained.method, list[Curve](), list[np.ndarray]()
-    names = told_apart(method)
-    for video, bag in zip(videos, load_bags(videos, features, method.runs_on), strict=True):
-        if not curves:
-            trained.check(bag)
-        (scores,) = score_bags(method, [bag], trained.normalisation)
-        curves.append(Curve.of(video, scores, bag.frames, bag.stride))
-        of_classes += class_score_bags(method, [bag], trained.normalisation) if names else []
-    lengths = [curve.lengths for curve in curves]
-    return curves, beside_truth(names, videos, of_classes, lengths) if names else None
-
-
-def _measured(
-    what: Path, curves: list[Curve], classes: Classes | None, compat: Compat | None, dataset: Dataset | None
+def measure_scorer(
+    scorer: Scorer,
+    videos: Sequence[LabelledVideo],
+    bags: Iterable[Bag],
+    compat: Compat | None = None,
+    *,
+    normal_is_event: bool = False,
+    mode: Mode = "whole",
 ) -> Measured:
-    if compat and classes is None:
-        raise UsageError(f"{what}: --compat {compat} is about mAP, which needs class scores, and there are none")
-    benchmark = benchmark_of(dataset) if dataset else None
-    normal_is_event = benchmark is not None and benchmark.normal_is_event
+    """Score videos and measure what comes out.
+
+    Args:
+        bags: those of `videos`, in order. A sequence is scored together; of anything else one bag is in memory at a
+            time, since ten crops of a whole test set take gigabytes.
+        compat, normal_is_event: as in `evaluate_classes`.
+    """
+    wanted = CLASSES if scorer.told_apart else ()
+    clocks, scored = list[SnippetClock](), list[Scored]()
+    for some in [bags] if isinstance(bags, Sequence) else ([bag] for bag in bags):
+        scored += scorer(some, wanted, mode)
+        clocks += [bag.clock for bag in some]
+    return measure_scored(videos, clocks, scored, scorer.told_apart, compat, normal_is_event=normal_is_event)
+
+
+def measure_scored(
+    videos: Sequence[LabelledVideo],
+    clocks: Sequence[SnippetClock],
+    scored: Sequence[Scored],
+    categories: Sequence[str] = (),
+    compat: Compat | None = None,
+    *,
+    normal_is_event: bool = False,
+) -> Measured:
+    """Measure scores of videos, and class scores of these categories, beside the truth."""
+    curves = curves_of(videos, clocks, [one.scores for one in scored])
+    classes = None
+    if categories:
+        each = [one.class_scores for one in scored if one.class_scores is not None]
+        classes = beside_truth(categories, videos, each, [curve.lengths for curve in curves])
+    return measure_curves(curves, classes, compat, normal_is_event=normal_is_event)
+
+
+def measure_curves(
+    curves: Sequence[Curve], classes: Classes | None, compat: Compat | None = None, *, normal_is_event: bool = False
+) -> Measured:
+    """All metrics of curves, and of class scores where there are any."""
     metrics, by_category = evaluate_classes(classes, compat, normal_is_event=normal_is_event)
     return Measured(
         metrics=evaluate(curves) | metrics,
         per_category=per_category(curves),
         per_category_ap=by_category,
-        notes=[*introduce(dataset), *check_totals(dataset, curves)] if dataset else [],
+        curves=curves,
     )
+
+
+def curves_of(
+    videos: Sequence[LabelledVideo], clocks: Sequence[SnippetClock], scores: Sequence[np.ndarray]
+) -> list[Curve]:
+    """Each video's scores `(T,)` with the frames that they stand for, and the truth."""
+    return [Curve.of(v, s, c.frames, c.stride) for v, s, c in zip(videos, scores, clocks, strict=True)]
+
+
+def _of_scores_file(what: Path, dataset: Dataset | None, compat: Compat | None) -> Measured:
+    given = read_scores(what)
+    classes = classes_from_scores_file(given, dataset, compat) if dataset else None
+    if compat and classes is None:
+        raise _no_class_scores(what, compat)
+    curves = curves_from_scores_file(given, dataset)
+    found = measure_curves(curves, classes, compat, normal_is_event=_normal_is_event(dataset))
+    if dataset is None:
+        unknown = all(video.label is None for video in given.values())
+        return replace(found, notes=[f"{what}: holds no labels; name the dataset with --data"] if unknown else [])
+    notes = [*introduce(dataset), *check_totals(dataset, curves), *explain_labels(given, dataset)]
+    return replace(found, notes=notes)
+
+
+def _of_run(run: RunFolder, dataset: Dataset, features: Path, compat: Compat | None) -> Measured:
+    trained, source = run.load(), open_features(features)
+    scorer = Scorer.of(trained)
+    if compat and not scorer.told_apart:
+        raise _no_class_scores(run.path, compat)
+    run.refuse_trained_on(dataset.test, source)
+    bags = map(trained.check, load_bags(dataset.test, source, trained.method.runs_on))
+    found = measure_scorer(scorer, dataset.test, bags, compat, normal_is_event=_normal_is_event(dataset))
+    return replace(found, notes=[*introduce(dataset), *check_totals(dataset, found.curves)])
+
+
+def _stored(run: RunFolder) -> Measured:
+    """What a run measured of its own test videos, the mean over its seeds."""
+    record = run.read_metrics()
+    if record is None:
+        raise UsageError(
+            f"{run.path}: this run was imported or extended, so it stores no metrics; name --data and --features"
+        )
+    return Measured(
+        metrics={name: value["mean"] for name, value in record["selection"]["last"].items()},
+        per_category={name: value["mean"] for name, value in record["per_category"].items()},
+        per_category_ap={
+            category: {name: value["mean"] for name, value in each.items()}
+            for category, each in record.get("per_category_ap", {}).items()
+        },
+    )
+
+
+def _normal_is_event(dataset: Dataset | None) -> bool:
+    benchmark = benchmark_of(dataset) if dataset else None
+    return benchmark is not None and benchmark.normal_is_event
+
+
+def _no_class_scores(what: Path, compat: Compat) -> UsageError:
+    return UsageError(f"{what}: --compat {compat} is about mAP, which needs class scores, and there are none")

@@ -1,7 +1,8 @@
 """Encode a video into its streams: decoded once for all encoders, snippet by snippet, in bounded memory."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -87,38 +88,58 @@ def encode_video(
         WsvadError: as `VideoReader`; or an encoder breaks its word.
     """
     source = sha256(path) if Path(path).is_file() else None
+    with VideoReader(path, threads=threads) as video:
+        rows, edges, frames = _encode_frames(video, encoders, on_frames)
+    facts = {"frame_rate": str(video.info.rate), "source": source, "damaged": video.damaged}
+    return _stored(encoders, rows, edges, frames=frames, **facts)
+
+
+def encode_frames(
+    frames: Iterable[Frame], encoders: Encoders, on_frames: Callable[[int], None] | None = None
+) -> dict[str, StoredFeatures]:
+    """Encode frames from memory or of any other source, in order; as `encode_video`.
+
+    Raises:
+        WsvadError: there are none; or an encoder breaks its word.
+    """
+    rows, edges, count = _encode_frames(frames, encoders, on_frames)
+    rate = Fraction(count / (edges[-1] - edges[0])).limit_denominator(1001) if edges[-1] > edges[0] else None
+    return _stored(encoders, rows, edges, frames=count, frame_rate=str(rate) if rate else None)
+
+
+def _encode_frames(
+    frames: Iterable[Frame], encoders: Encoders, on_frames: Callable[[int], None] | None
+) -> tuple[dict[str, list[np.ndarray]], list[float], int]:
+    """Rows of each stream, the T + 1 edges of the snippets in seconds, and F."""
     snippets = SnippetEncoder(encoders)
     rows: dict[str, list[np.ndarray]] = {stream: [] for stream in encoders}
     edges: list[float] = []
-    frame: Frame | None = None
+    count, end = 0, 0.0
 
-    def keep(finished: dict[str, np.ndarray] | None, count: int) -> None:
+    def keep(finished: dict[str, np.ndarray] | None, read: int) -> None:
         if finished is not None:
             for stream, row in finished.items():
                 rows[stream].append(row)
             if on_frames is not None:
-                on_frames(count)
+                on_frames(read)
 
-    with VideoReader(path, threads=threads) as video:
-        for frame in video:
-            if frame.index % SNIPPET == 0:
-                edges.append(float(frame.time))
-            keep(snippets.push(frame), SNIPPET)
-        assert frame is not None  # a reader that opens has a first frame
-        frames = frame.index + 1
-        keep(snippets.flush(), frames % SNIPPET)
-        edges.append(float(frame.time + frame.duration))
+    for frame in frames:
+        if count % SNIPPET == 0:
+            edges.append(float(frame.time))
+        count, end = count + 1, float(frame.time + frame.duration)
+        keep(snippets.push(frame), SNIPPET)
+    if not count:
+        raise WsvadError("there are no frames to encode")
+    keep(snippets.flush(), count % SNIPPET)
+    return rows, [*edges, end], count
+
+
+def _stored(
+    encoders: Encoders, rows: Mapping[str, list[np.ndarray]], edges: list[float], **per_video: Any
+) -> dict[str, StoredFeatures]:
     return {
         stream: StoredFeatures(
-            features=np.stack(rows[stream]),
-            passport=passport(
-                encoders[stream],
-                frames=frames,
-                frame_rate=str(video.info.rate),
-                source=source,
-                damaged=video.damaged,
-            ),
-            times=np.asarray(edges),
+            features=np.stack(rows[stream]), passport=passport(encoders[stream], **per_video), times=np.asarray(edges)
         )
         for stream in encoders
     }

@@ -185,7 +185,7 @@ class OfficialStream:
             raise WsvadError(
                 f"{paths[0]}: NaN or infinity in snippet {bad}; 'wsvad doctor … --repair OUT' mends a copy"
             )
-        return StoredFeatures(features=features, passport=self._passport(features))
+        return StoredFeatures(features=features, passport=self.passport(video))
 
     @cached_property
     def crops_first(self) -> bool:
@@ -215,14 +215,15 @@ class OfficialStream:
             raise WsvadError(f"{paths[0]}: the same name is at {paths[1]} as well; keep one of the two")
         return paths[0]
 
-    def _passport(self, features: np.ndarray) -> Passport:
+    def passport(self, video: str) -> Passport:
         """The length rule (1.1): the truth takes the length of the features, 16 frames a snippet."""
+        shape = self.shape(video)
         return Passport(
             encoder="release",
-            width=features.shape[-1],
-            settings={"crops": len(features) if features.ndim == 3 else 1},
+            width=shape[-1],
+            settings={"crops": shape[0] if len(shape) == 3 else 1},
             tail=UNKNOWN_TAIL,
-            frames=SNIPPET * features.shape[-2],
+            frames=SNIPPET * shape[-2],
         )
 
 

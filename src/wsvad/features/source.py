@@ -11,7 +11,8 @@ from typing import Protocol
 
 from wsvad.errors import WsvadError
 from wsvad.features.official import OfficialStream, holds_arrays
-from wsvad.features.store import StoredFeatures, feature_path, load, stored_shape
+from wsvad.features.store import Passport, StoredFeatures, feature_path, load, read_passport, stored_shape
+from wsvad.files import sampled_sha256
 
 
 class FeatureSource(Protocol):
@@ -36,6 +37,12 @@ class FeatureSource(Protocol):
     def shape(self, video: str, stream: str) -> tuple[int, ...]:
         """`(T, D)` or `(C, T, D)` of a stream, which stays on disk."""
 
+    def passport(self, video: str, stream: str) -> Passport:
+        """How a stream was made; it stays on disk."""
+
+    def content(self, video: str, stream: str) -> str:
+        """A hash that tells what a stream was made from: of the video, where that is known, else of the features."""
+
 
 class Store:
     """A folder that `wsvad extract` wrote."""
@@ -54,6 +61,12 @@ class Store:
 
     def shape(self, video: str, stream: str) -> tuple[int, ...]:
         return stored_shape(self.path(video, stream))
+
+    def passport(self, video: str, stream: str) -> Passport:
+        return read_passport(self.path(video, stream))
+
+    def content(self, video: str, stream: str) -> str:
+        return self.passport(video, stream).source or sampled_sha256([self.path(video, stream)])
 
 
 class Released:
@@ -79,6 +92,14 @@ class Released:
     def shape(self, video: str, stream: str) -> tuple[int, ...]:
         found = self.streams.get(stream)
         return found.shape(video) if found else self.store.shape(video, stream)
+
+    def passport(self, video: str, stream: str) -> Passport:
+        found = self.streams.get(stream)
+        return found.passport(video) if found else self.store.passport(video, stream)
+
+    def content(self, video: str, stream: str) -> str:
+        found = self.streams.get(stream)
+        return sampled_sha256(found.paths(video)) if found else self.store.content(video, stream)
 
 
 def open_features(features: Path | FeatureSource) -> FeatureSource:

@@ -9,6 +9,7 @@ which each snippet starts and the last one ends (optional). Metadata: `passport`
 import dataclasses
 import json
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,11 @@ class Passport:
             if value != theirs[name]:
                 return f"{name}: {value} against {theirs[name]}"
         return None
+
+
+def rate_of(passport: Passport) -> Fraction | None:
+    """A video's frame rate as a number; None where it is not known."""
+    return Fraction(passport.frame_rate) if passport.frame_rate else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -55,22 +55,7 @@ class Method(Protocol):
     """A network (`torch.nn.Module`) with its paper's loss. Built as `Method(widths, config)`, where `widths` maps each
     stream's name to its width D.
 
-    A method may have more, which is used where it is there:
-
-    * `teacher_method`: the name of the method that teaches it, and `teach(network)`, which takes over a trained one, so
-      that `phases` need not train it; a configuration with a field or property of that name decides otherwise. Where
-      its `given` is not empty, the teacher is not of the method's own kind: its streams are normalised as it learned;
-    * `from_official(state_dict, config)`: itself from a public checkpoint, with the `widths` that it found there;
-    * `compact()`: itself for scoring alone, cheaper, with the same scores;
-    * `attributions(streams)`: what the scores lean on, name → shares `(B, T)`;
-    * `class_scores(streams)`: what kind of thing it is, `(B, T, K)` in [0, 1] for the K categories of `config.named`;
-      each snippet's add up to its score, and what is missing to 1 is "normal". Its configuration has `categories`,
-      which the training videos' labels fill where they are empty;
-    * `shift(streams)`: how much of each snippet comes from its neighbours, `(B, T)` in [0, 1]; `embeddings(streams)`,
-      `(B, T, H)`, and `prototypes`, `(K, H)`, which are compared with them by cosine; `add_category(name, embeddings)`,
-      itself with one category more;
-    * `reconstruction(streams)`: how well it makes up the streams that it does not run on, name → squared errors, and
-      those of always saying the mean, `(B, T)` both.
+    `wsvad.methods.abilities` has what a method may give beside: a teacher, categories, attributions, a cheaper form …
     """
 
     learns_from: ClassVar[tuple[str, ...]]
@@ -83,8 +68,7 @@ class Method(Protocol):
     """Streams that are standardised whatever is done to the others; as above."""
     config_class: ClassVar[type]
     """Its configuration, a frozen keyword-only dataclass that can be built without arguments. A class variable
-    `data_budget` names defaults that verbs of that budget have instead; a property `remark` may be a sentence that the
-    reader of its results should know."""
+    `data_budget` names defaults that verbs of that budget have instead."""
     config: Any
 
     def __call__(self, streams: dict[str, Tensor]) -> Tensor:

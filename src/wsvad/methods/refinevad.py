@@ -26,6 +26,7 @@ from wsvad.layers import pieces
 from wsvad.layers.block import Block
 from wsvad.layers.dropout import Dropout
 from wsvad.layers.pieces import over_crops, with_neighbours
+from wsvad.methods.abilities import Outputs
 from wsvad.methods.method import Batch, Phase
 
 NORMAL = "normal"
@@ -412,6 +413,21 @@ class RefineVad(nn.Module):
 
         return over_crops(scores, *self._given(streams))
 
+    def describe(self, streams: dict[str, Tensor]) -> Outputs:
+        """Scores, class scores, shift and embeddings, each as the function of that name gives it, from one pass."""
+
+        def all_four(*x: Tensor) -> Tensor:
+            x_NTH, ratio_NT1 = self.motar(*x), with_neighbours(self.motar.ratio, *x)
+            scores_NT1 = self._scores(x_NTH)[..., None]
+            classes_NTK = scores_NT1 * self._shares(x_NTH)
+            return torch.cat([scores_NT1, classes_NTK, ratio_NT1, x_NTH.float()], dim=-1)
+
+        sizes = (1, len(self.config.named), 1, self.config.hidden)
+        scores, class_scores, shift, embeddings = over_crops(all_four, *self._given(streams)).split(sizes, -1)
+        return Outputs(
+            scores=scores[..., 0], class_scores=class_scores, shift=shift[..., 0], embeddings=embeddings
+        )  # fmt: skip
+
     def shift(self, streams: dict[str, Tensor]) -> Tensor:
         """MoTAR's ratio r_t, `(B, T)` in [0, 1]: how much of a snippet comes from its neighbours, by motion alone."""
         return over_crops(lambda *x: with_neighbours(self.motar.ratio, *x), *self._given(streams)).squeeze(-1)
@@ -424,6 +440,17 @@ class RefineVad(nn.Module):
     def prototypes(self) -> Tensor:
         """E `(K, H)`, a row for each category of `config.named`; `(0, H)` without CORE."""
         return self.core.prototypes.detach() if self.core is not None else torch.empty(0, self.config.hidden)
+
+    @property
+    def has_core(self) -> bool:
+        """False where the configuration turns it off."""
+        return self.core is not None
+
+    def take_core(self, other: "RefineVad") -> None:
+        """Use another run's CORE as it is: prototypes, classifier and cross-attention learn no more."""
+        assert self.core is not None and other.core is not None
+        self.core.load_state_dict(other.core.state_dict())
+        self.core.requires_grad_(False)
 
     def add_category(self, name: str, embeddings: Sequence[Tensor]) -> "RefineVad":
         """A copy that knows one more category; all its other weights are this method's.

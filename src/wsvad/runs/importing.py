@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from wsvad import __version__
 from wsvad.errors import UsageError, WsvadError
-from wsvad.files import sha256, write_text
+from wsvad.files import sha256
 from wsvad.methods import METHODS
-from wsvad.runs.model import TrainedMethod, save_method
+from wsvad.methods.abilities import FromOfficial
+from wsvad.runs.folder import RunFolder
+from wsvad.runs.model import TrainedMethod
 from wsvad.runs.normalisation import Normalisation
 
 WRAPPERS = ("state_dict", "model_state_dict", "model")
@@ -82,8 +83,8 @@ def import_checkpoint(path: Path | str, name: str, config: Any, out: Path) -> Tr
         WsvadError: as `read_weights`; the weights are not the method's, or not numbers; `out` holds another run.
     """
     kind = METHODS[name]
-    if not hasattr(kind, "from_official"):
-        able = ", ".join(other for other in METHODS if hasattr(METHODS[other], "from_official"))
+    if not issubclass(kind, FromOfficial):
+        able = ", ".join(other for other in METHODS if issubclass(METHODS[other], FromOfficial))
         raise UsageError(f"{name} has no public checkpoint format that is known here; these have: {able}")
     weights = read_weights(path)
     try:
@@ -99,23 +100,18 @@ def import_checkpoint(path: Path | str, name: str, config: Any, out: Path) -> Tr
         widths=method.widths,
         normalisation=Normalisation(kinds=dict.fromkeys(method.widths, kind.normalisation)),
     )
-    _claim(Path(path), trained, out)
-    save_method(out, trained)
-    return trained
-
-
-def _claim(path: Path, trained: TrainedMethod, out: Path) -> None:
-    """Say in `config.yaml` where the run is from; or make sure that the folder's says the same."""
+    folder = RunFolder(out)
     settings = {
         "wsvad": __version__,
-        "imported": {"file": path.name, "sha256": sha256(path)},
+        "imported": {"file": Path(path).name, "sha256": sha256(path)},
         "source": {},
         "features": "",
-        "method": trained.name,
-        "config": dataclasses.asdict(trained.method.config),
+        "method": name,
+        "config": json.loads(json.dumps(dataclasses.asdict(method.config))),
     }
-    text = yaml.safe_dump(json.loads(json.dumps(settings)), sort_keys=False, allow_unicode=True)
-    told = out / "config.yaml"
-    if (told.is_file() and told.read_text("utf-8") != text) or (not told.is_file() and (out / "model.json").is_file()):
+    before = folder.read_settings()
+    if (before or folder.finished) and before != settings:
         raise WsvadError(f"{out}: another run is there; give another --out, or delete the folder")
-    write_text(told, text)
+    folder.write_made(settings)
+    folder.finish(trained)
+    return trained

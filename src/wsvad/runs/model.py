@@ -17,8 +17,10 @@ from wsvad.files import atomic, read_json, write_json
 from wsvad.methods import METHODS
 from wsvad.runs.normalisation import Normalisation
 
-FORMAT = 2
+FORMAT = 3
 """Version of the run folder; raised when an older program could no longer read it."""
+READ = (2, 3)
+"""Versions that are read."""
 
 
 @dataclass(kw_only=True)
@@ -36,13 +38,13 @@ class TrainedMethod:
     """Stream → encoder as the user named it, with its path; empty where only features were there."""
     passports: dict[str, dict[str, object]] = field(default_factory=dict)
     """Stream → how the training features were made."""
-    threshold: dict[str, Any] = field(default_factory=dict)
-    """The calibration: `value`, the budget it was made for, and what it can promise."""
+    calibration: dict[str, Any] = field(default_factory=dict)
+    """Thresholds and what they promise, see `wsvad.detection.calibration`."""
     window: int = 64
     """W, the snippets that online scoring looks back on."""
 
-    def check(self, bag: Bag) -> None:
-        """Make sure that a bag's streams are as wide as those that were learned from.
+    def check(self, bag: Bag) -> Bag:
+        """The bag, if its streams are as wide as those that were learned from.
 
         Raises:
             WsvadError: one is not.
@@ -54,6 +56,7 @@ class TrainedMethod:
                     f"{bag.video}: {stream} features of width {found}, but this run of {self.name} reads "
                     f"{self.widths[stream]}; name the features of the encoder that it learned from"
                 )
+        return bag
 
 
 def save_method(folder: Path, trained: TrainedMethod) -> None:
@@ -76,7 +79,7 @@ def save_method(folder: Path, trained: TrainedMethod) -> None:
             "normalisation": trained.normalisation.kinds,
             "encoders": trained.encoders,
             "passports": trained.passports,
-            "threshold": trained.threshold,
+            "calibration": trained.calibration,
             "window": trained.window,
             "versions": {"wsvad": __version__, "torch": torch.__version__, "python": platform.python_version()},
         },
@@ -94,16 +97,17 @@ def load_method(folder: Path | str) -> TrainedMethod:
         raise WsvadError(
             f"{folder}: not a finished run (no model.json); 'wsvad train … --out {folder}' makes or ends it"
         )
-    told = read_json(folder / "model.json")
-    if told.get("format") != FORMAT:
+    record = read_json(folder / "model.json")
+    if record.get("format") not in READ:
         raise WsvadError(
-            f"{folder}/model.json: run format {told.get('format')}, this is wsvad {__version__} with format {FORMAT}; "
-            f"use wsvad {told.get('versions', {}).get('wsvad', 'of another version')} or train again"
+            f"{folder}/model.json: run format {record.get('format')}, this is wsvad {__version__} with formats "
+            f"{READ[0]} to {READ[-1]}; use wsvad {record.get('versions', {}).get('wsvad', 'of another version')} or "
+            "train again"
         )
-    kind = METHODS[told["method"]]
+    kind = METHODS[record["method"]]
     try:
         tensors = load_file(folder / "model.safetensors")
-        method = kind(told["widths"], configure(kind.config_class, told["config"]))
+        method = kind(record["widths"], configure(kind.config_class, record["config"]))
         weights = {n.removeprefix("method."): v for n, v in tensors.items() if n.startswith("method.")}
         method.load_state_dict(weights)
     except (OSError, SafetensorError, RuntimeError, TypeError) as error:
@@ -112,20 +116,21 @@ def load_method(folder: Path | str) -> TrainedMethod:
     statistics = {
         name: {
             stream: tensors[f"normalisation.{name}.{stream}"]
-            for stream, kind in told["normalisation"].items()
+            for stream, kind in record["normalisation"].items()
             if kind == "standardise"
         }
         for name in ("mean", "std")
     }
     return TrainedMethod(
-        name=told["method"],
+        name=record["method"],
         method=method.eval(),
-        widths=told["widths"],
-        normalisation=Normalisation(kinds=told["normalisation"], **statistics),
-        encoders=told["encoders"],
-        passports=told["passports"],
-        threshold=told["threshold"],
-        window=told["window"],
+        widths=record["widths"],
+        normalisation=Normalisation(kinds=record["normalisation"], **statistics),
+        encoders=record["encoders"],
+        passports=record["passports"],
+        # Format 2 has one threshold.
+        calibration=record["calibration"] if record["format"] > 2 else record["threshold"],
+        window=record["window"],
     )
 
 

@@ -1,84 +1,219 @@
-"""Score whole bags with a trained method."""
+"""Score videos with a trained method: whole or online, on any device, and all that the method says from one pass.
+
+Shapes: B videos, C crops, T snippets, D features, K categories, H width of the method's embedding.
+"""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from wsvad.datasets.dataset import Bag, one_bag
+from wsvad.methods.abilities import (
+    Attributes,
+    Describes,
+    Embeds,
+    NamesCategories,
+    Outputs,
+    Reconstructs,
+    Shifts,
+    TellsCategories,
+)
 from wsvad.runs.normalisation import Normalisation
+from wsvad.runs.online import score_online
 
+Mode = Literal["whole", "online"]
+"""`whole` looks at all of a video at once; `online` scores each snippet by the last W, as a live camera has to."""
+MODES: tuple[Mode, ...] = ("whole", "online")
+Wanted = Literal["class_scores", "attributions", "shift", "embeddings"]
+EVERYTHING: tuple[Wanted, ...] = ("class_scores", "attributions", "shift", "embeddings")
+CLASSES: tuple[Wanted, ...] = ("class_scores",)
+EMBEDDINGS: tuple[Wanted, ...] = ("embeddings",)
 TOGETHER = 4096
 """Snippets (over all crops) that are scored in one forward pass, if videos of the same length allow it."""
 
 
-def score_bags(
-    method: Any, bags: Sequence[Bag], normalisation: Normalisation, device: torch.device | str = "cpu"
-) -> list[np.ndarray]:
-    """Scores of each bag at its native length, in order: `(T,)` in [0, 1]. Crops are averaged.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scored:
+    """What a method says of one video; what was not wanted, or what it does not say, is None or empty."""
 
-    Videos of the same length share a forward pass; none is padded, because the temporal networks would see it.
-    """
-    return _over_bags(method, method, bags, normalisation, device)
-
-
-def class_score_bags(
-    method: Any, bags: Sequence[Bag], normalisation: Normalisation, device: torch.device | str = "cpu"
-) -> list[np.ndarray]:
-    """Class scores of each bag, in order: `(T, K)`, for a method that has `class_scores`."""
-    return _over_bags(method.class_scores, method, bags, normalisation, device)
-
-
-@torch.inference_mode()
-def _over_bags(
-    function: Callable[[dict[str, torch.Tensor]], torch.Tensor],
-    method: Any,
-    bags: Sequence[Bag],
-    normalisation: Normalisation,
-    device: torch.device | str,
-) -> list[np.ndarray]:
-    """What a function of streams says of each bag."""
-    method.eval()
-    alike: dict[tuple[tuple[int, ...], ...], list[int]] = defaultdict(list)
-    for number, bag in enumerate(bags):
-        alike[tuple(tuple(bag.streams[name].shape) for name in method.runs_on)].append(number)
-    scores: dict[int, np.ndarray] = {}
-    for shapes, numbers in alike.items():
-        together = max(1, TOGETHER // int(np.prod(shapes[0][:-1])))
-        for start in range(0, len(numbers), together):
-            chunk = numbers[start : start + together]
-            streams = {name: torch.stack([bags[i].streams[name] for i in chunk]) for name in method.runs_on}
-            streams = {name: stream.to(device) for name, stream in normalisation(streams).items()}
-            scores |= dict(zip(chunk, function(streams).float().cpu().numpy(), strict=True))
-    return [scores[number] for number in range(len(bags))]
+    scores: np.ndarray
+    """`(T,)` in [0, 1]; crops are averaged."""
+    class_scores: np.ndarray | None = None
+    """`(T, K)` in [0, 1], for the categories of the method's configuration (`named`)."""
+    attributions: dict[str, np.ndarray] = field(default_factory=dict)
+    """Name → `(T,)` share of what the score leans on."""
+    shift: np.ndarray | None = None
+    """`(T,)` in [0, 1]: how much of a snippet is taken from its neighbours."""
+    embeddings: np.ndarray | None = None
+    """`(T, H)`."""
 
 
-@torch.inference_mode()
-def reasons(method: Any, streams: dict[str, torch.Tensor], normalisation: Normalisation) -> dict[str, np.ndarray]:
-    """What the scores of a video lean on, `(T,)` shares by name; nothing for a method that does not say.
+class Source(Protocol):
+    """What a scorer needs to know of a trained method: `wsvad.runs.model.TrainedMethod` is one."""
 
-    Args:
-        streams: `(T, D)` or `(C, T, D)` each, as they come from the encoders.
-    """
-    if not hasattr(method, "attributions"):
-        return {}
-    shares = method.attributions(normalisation(one_bag({name: streams[name] for name in method.runs_on})))
-    return {name: share_BT[0].float().cpu().numpy() for name, share_BT in shares.items()}
+    method: Any
+    normalisation: Normalisation
+    window: int
 
 
-@torch.inference_mode()
-def reconstruction_error(
-    method: Any, bags: Sequence[Bag], normalisation: Normalisation, device: torch.device | str = "cpu"
-) -> dict[str, float]:
-    """How well a method makes up the streams that it does not run on: stream → squared error over all snippets, as a
-    share of that of always saying the mean; nothing for a method that makes none up."""
-    if not hasattr(method, "reconstruction"):
-        return {}
-    sums: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(2))
-    for bag in bags:
-        streams = {name: stream.to(device) for name, stream in normalisation(one_bag(bag.streams)).items()}
-        for name, both in method.reconstruction(streams).items():
-            sums[name] += [float(errors_BT.double().sum()) for errors_BT in both]
-    return {name: float(error / mean) if mean else float("nan") for name, (error, mean) in sums.items()}
+class Scorer:
+    """A method with its normalisation, on a device."""
+
+    def __init__(
+        self, method: Any, normalisation: Normalisation, *, device: torch.device | str = "cpu", window: int = 64
+    ):
+        """`window` is W, the snippets that an online score looks back on, its own included. The method is moved to the
+        device and put into evaluation mode when something is scored."""
+        self.method = method
+        self.normalisation = normalisation
+        self.device = torch.device(device)
+        self.window = window
+
+    @classmethod
+    def of(cls, trained: Source, device: torch.device | str = "cpu") -> "Scorer":
+        """Of a trained method, as it lies in a run."""
+        return cls(trained.method, trained.normalisation, device=device, window=trained.window)
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Names of the K columns of class scores; empty for a method that gives none."""
+        method = self.method
+        return tuple(method.config.named) if isinstance(method, TellsCategories) else ()
+
+    @property
+    def told_apart(self) -> tuple[str, ...]:
+        """The same; empty also where the configuration keeps the method from telling apart the categories that it was
+        trained with (its mAP would be of other categories than theirs)."""
+        config = self.method.config if self.categories else None
+        merged = isinstance(config, NamesCategories) and len(config.named) < len(config.categories)
+        return () if merged else self.categories
+
+    def scores(self, bags: Sequence[Bag], mode: Mode = "whole") -> list[np.ndarray]:
+        """Scores of each bag at its native length, in order: `(T,)` in [0, 1]."""
+        return [scored.scores for scored in self(bags, mode=mode)]
+
+    @torch.inference_mode()
+    def score_streams(self, streams: dict[str, Tensor]) -> Tensor:
+        """Streams `(B, T, D)` or `(B, C, T, D)` as they come from the encoders → scores `(B, T)`, as tensors."""
+        self.method.to(self.device).eval()
+        return self.method(self._given(streams)).float().cpu()
+
+    def describe(
+        self, streams: Mapping[str, Tensor], wanted: Collection[Wanted] = EVERYTHING, mode: Mode = "whole"
+    ) -> Scored:
+        """All that the method says of one video.
+
+        Args:
+            streams: `(T, D)` or `(C, T, D)` each, as they come from the encoders.
+        """
+        bag = Bag(streams=dict(streams), label=0, category="", frames=0, video="")
+        return next(iter(self([bag], wanted, mode)))
+
+    def __call__(self, bags: Sequence[Bag], wanted: Collection[Wanted] = (), mode: Mode = "whole") -> list[Scored]:
+        """Score bags, in order.
+
+        Whole videos of the same length share a forward pass; none is padded, because the temporal networks would see
+        it. Online, the windows of a video share passes instead.
+        """
+        self.method.to(self.device).eval()
+        if mode == "online":
+            return [self._online(bag, wanted) for bag in bags]
+        found: dict[int, Scored] = {}
+        for numbers in self._together(bags):
+            streams = {name: torch.stack([bags[i].streams[name] for i in numbers]) for name in self.method.runs_on}
+            outputs = self._outputs(self._given(streams), wanted)
+            columns_BTN = torch.cat(_columns(outputs), dim=-1)
+            found |= {number: _from_columns(one, outputs) for number, one in zip(numbers, columns_BTN, strict=True)}
+        return [found[number] for number in range(len(bags))]
+
+    def embeddings(self, streams: Mapping[str, Tensor]) -> Tensor:
+        """The method's embedding of one video, `(T, H)`; for a method that `Embeds`."""
+        found = self.describe(streams, EMBEDDINGS).embeddings
+        assert found is not None
+        return torch.from_numpy(found)
+
+    def reconstruction_error(self, bags: Iterable[Bag]) -> dict[str, float]:
+        """How well the method synthesises the streams that it does not run on: stream → squared error over all
+        snippets, as a share of that of always saying the mean; nothing for a method that synthesises none."""
+        if not isinstance(self.method, Reconstructs):
+            return {}
+        self.method.to(self.device).eval()  # type: ignore[attr-defined]
+        sums: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(2))
+        with torch.inference_mode():
+            for bag in bags:
+                streams = self._given(one_bag(bag.streams))
+                for name, both in self.method.reconstruction(streams).items():
+                    sums[name] += [float(errors_BT.double().sum()) for errors_BT in both]
+        return {name: float(error / mean) if mean else float("nan") for name, (error, mean) in sums.items()}
+
+    # ------------------------------------------------------------------------------------------------------ inside
+
+    def _together(self, bags: Sequence[Bag]) -> Iterator[list[int]]:
+        """Numbers of bags that share a forward pass."""
+        alike: dict[tuple[tuple[int, ...], ...], list[int]] = defaultdict(list)
+        for number, bag in enumerate(bags):
+            alike[tuple(tuple(bag.streams[name].shape) for name in self.method.runs_on)].append(number)
+        for shapes, numbers in alike.items():
+            together = max(1, TOGETHER // int(np.prod(shapes[0][:-1])))
+            yield from (numbers[start : start + together] for start in range(0, len(numbers), together))
+
+    def _given(self, streams: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Normalised, on the device."""
+        return {name: stream.to(self.device) for name, stream in self.normalisation(dict(streams)).items()}
+
+    @torch.inference_mode()
+    def _outputs(self, streams: dict[str, Tensor], wanted: Collection[Wanted]) -> Outputs:
+        """Everything wanted, from one pass where the method can."""
+        method = self.method
+        if not wanted:
+            return Outputs(scores=method(streams))
+        if isinstance(method, Describes):
+            found = method.describe(streams)
+            return Outputs(scores=found.scores, **{name: getattr(found, name) for name in wanted})
+        asked: dict[str, Any] = {}
+        if "class_scores" in wanted and isinstance(method, TellsCategories):
+            asked["class_scores"] = method.class_scores(streams)
+        if "attributions" in wanted and isinstance(method, Attributes):
+            asked["attributions"] = method.attributions(streams)
+        if "shift" in wanted and isinstance(method, Shifts):
+            asked["shift"] = method.shift(streams)
+        if "embeddings" in wanted and isinstance(method, Embeds):
+            asked["embeddings"] = method.embeddings(streams)
+        return Outputs(scores=self.method(streams), **asked)
+
+    def _online(self, bag: Bag, wanted: Collection[Wanted]) -> Scored:
+        """Each snippet as the newest of the last W."""
+        form: list[Outputs] = []
+
+        def side_by_side(streams: dict[str, Tensor]) -> Tensor:
+            form[:] = [self._outputs(streams, wanted)]
+            return torch.cat(_columns(form[0]), dim=-1)
+
+        streams = self._given({name: bag.streams[name] for name in self.method.runs_on})
+        columns_TN = score_online(side_by_side, streams, self.window)
+        return _from_columns(columns_TN, form[0])
+
+
+def _columns(outputs: Outputs) -> list[Tensor]:
+    """All outputs as `(B, T, ·)`, in a fixed order."""
+    rest = [outputs.class_scores, outputs.shift, outputs.embeddings, *outputs.attributions.values()]
+    found = [outputs.scores, *(one for one in rest if one is not None)]
+    return [one[..., None] if one.ndim == 2 else one for one in found]
+
+
+def _from_columns(columns_TN: Tensor, form: Outputs) -> Scored:
+    """`_columns` of one video, put apart again."""
+    sizes = [column.shape[-1] for column in _columns(form)]
+    parts = iter(column.numpy() for column in columns_TN.float().cpu().split(sizes, -1))
+    return Scored(
+        scores=next(parts)[:, 0],
+        class_scores=next(parts) if form.class_scores is not None else None,
+        shift=next(parts)[:, 0] if form.shift is not None else None,
+        embeddings=next(parts) if form.embeddings is not None else None,
+        attributions={name: next(parts)[:, 0] for name in form.attributions},
+    )

@@ -3,9 +3,8 @@
 import csv
 import io
 import logging
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +12,16 @@ import numpy as np
 import torch
 
 from wsvad.datasets.bags import keep_bags, load_bags
-from wsvad.datasets.dataset import Bag, Dataset, one_bag
+from wsvad.datasets.dataset import Bag, Dataset
 from wsvad.errors import UsageError, WsvadError
-from wsvad.evaluation.classes import evaluate_classes, score_classes
 from wsvad.evaluation.cost import executed_weights, multiply_adds, snippets_per_second
-from wsvad.evaluation.curves import evaluate
+from wsvad.evaluation.measure import measure_scorer
 from wsvad.evaluation.table import with_spread
-from wsvad.files import atomic, write_text
-from wsvad.runs.model import TrainedMethod, load_method
-from wsvad.runs.normalisation import Normalisation
+from wsvad.features.source import open_features
+from wsvad.files import atomic, slug, write_text
+from wsvad.methods.abilities import Compacts
+from wsvad.runs.model import TrainedMethod
+from wsvad.runs.scorer import Scorer
 from wsvad.studies.ablations import ABLATIONS, Ablation, Row, Score
 from wsvad.training.experiment import Experiment
 from wsvad.training.protocol import Protocol
@@ -103,26 +103,40 @@ def run_ablation(
     return results
 
 
-def slug(label: str) -> str:
-    """A label as the name of a folder."""
-    for letter, name in zip("πταδλ", ("pi", "tau", "alpha", "delta", "lambda"), strict=True):
-        label = label.replace(letter, name)
-    return re.sub(r"[^\w]+", "-", label.lower()).strip("-")
+@dataclass(frozen=True)
+class Otherwise:
+    """A method that is scored in a row's own way."""
+
+    method: Any
+    score: Score
+    runs_on: tuple[str, ...]
+
+    def __call__(self, streams: dict[str, torch.Tensor]) -> torch.Tensor:
+        return self.score(self.method, streams)
+
+    def to(self, device: torch.device) -> "Otherwise":
+        return replace(self, method=self.method.to(device))
+
+    def eval(self) -> None:
+        self.method.eval()
 
 
 def measured(experiment: Experiment, row: Row, elsewhere: Elsewhere | None) -> dict[str, dict[str, Any]]:
     """Test metrics of an experiment's runs when they are scored in the row's way, or on another dataset."""
     dataset = elsewhere.dataset if elsewhere else experiment.dataset
-    features = elsewhere.features if elsewhere else experiment.features
-    streams = experiment.streams if row.score else experiment.scored
-    bags = keep_bags(load_bags(dataset.test, features, streams))
+    source = open_features(elsewhere.features if elsewhere else experiment.features)
+    streams = experiment.streams if row.score else experiment.fitting.scored
+    bags = keep_bags(load_bags(dataset.test, source, streams))
+    if elsewhere:
+        experiment.folder.refuse_trained_on(dataset.test, source)
     each = []
     for seed in experiment.seeds:
-        trained = load_method(experiment.out / f"seed-{seed}")
-        check_widths(trained, bags, features)
-        scores = scored(trained.method, bags, trained.normalisation, row.score)
-        classes = score_classes(trained.method, dataset.test, bags, trained.normalisation)
-        each.append(evaluate(Experiment.curves(dataset.test, bags, scores)) | evaluate_classes(classes)[0])
+        trained = experiment.folder.of_seed(seed)
+        check_widths(trained, bags, source.folder)
+        scorer = Scorer.of(trained)
+        if row.score:
+            scorer = Scorer(Otherwise(trained.method, row.score, streams), trained.normalisation)
+        each.append(measure_scorer(scorer, dataset.test, bags).metrics)
     return over_seeds(each)
 
 
@@ -136,18 +150,11 @@ def check_widths(trained: TrainedMethod, bags: Sequence[Bag], features: Path) ->
             )
 
 
-@torch.inference_mode()
-def scored(method: Any, bags: Sequence[Bag], normalisation: Normalisation, score: Score | None) -> list[np.ndarray]:
-    """Scores of each bag, `(T,)`."""
-    function = score or (lambda method, streams: method(streams))
-    return [function(method, normalisation(one_bag(bag.streams)))[0].float().numpy() for bag in bags]
-
-
 def costs_of(experiment: Experiment) -> dict[str, float]:
     """Weights, multiply-adds and speed of the first seed's method, as a detector runs it."""
-    trained = load_method(experiment.out / f"seed-{experiment.seeds[0]}")
+    trained = experiment.folder.of_seed(experiment.seeds[0])
     weights = executed_weights(trained.method, trained.widths)
-    method = trained.method.compact() if hasattr(trained.method, "compact") else trained.method
+    method = trained.method.compact() if isinstance(trained.method, Compacts) else trained.method
     return {
         "weights, M": weights / 1e6,
         "multiply-adds, G": multiply_adds(method, trained.widths) / 1e9,

@@ -21,6 +21,7 @@ from wsvad.evaluation.totals import headline as headline_of
 from wsvad.extraction.prepare import prepare, without
 from wsvad.features.source import released
 from wsvad.files import write_json, write_text
+from wsvad.runs.folder import RunFolder
 from wsvad.studies.certainty import Resampled, against, intervals, resample
 from wsvad.studies.leaderboard import Leaderboard, as_csv, as_markdown
 from wsvad.studies.leaderboard_page import as_page
@@ -80,7 +81,7 @@ def run_bench(
         metrics = experiment.run().metrics
         used = {stream: spec for stream, spec in encoders.items() if stream in experiment.streams}
         cards[name] = run_card(experiment, command(data, name, config, own, used, features, out))
-        rows[name] = rows_of(metrics, experiment.costs(), cards[name]["features"])
+        rows[name] = rows_of(metrics, experiment.folder.costs(), cards[name]["features"])
         resampled[name] = resample(experiment.test_curves())
     judge(rows, resampled, baseline)
     board = Leaderboard(
@@ -99,15 +100,26 @@ def check_names(methods: Mapping[str, Any], headline: str | None, baseline: str)
         raise UsageError(f"--against {baseline}: it is not among the methods; choose one of: {', '.join(methods)}")
 
 
-def open_data(data: str, streams: Mapping[str, str], features: Path | None, out: Path) -> tuple[Dataset, Path]:
+def open_data(
+    data: str,
+    streams: Mapping[str, str],
+    features: Path | None,
+    out: Path,
+    split: Mapping[str, str] | None = None,
+) -> tuple[Dataset, Path]:
     """A dataset (`open_dataset`), or `toy`, with its streams on disk; and where they are: by default in `out`, or for
     `toy` in its own folder, where the exact streams are."""
     folder = toy_folder() if data == "toy" else None
     features = features or (folder or out) / "features"
-    dataset = open_dataset(folder or data)
+    dataset = open_dataset(folder or data, split=earlier_split(out) if split is None else split)
     for sentence in introduce(dataset):
         logger.info("%s", sentence)
     return complete(dataset, streams, features), features
+
+
+def earlier_split(out: Path) -> dict[str, str]:
+    """How the runs in a folder divided the videos; empty where there are none yet."""
+    return next((found for path in sorted(out.glob("*")) if (found := RunFolder(path).split())), {})
 
 
 def complete(dataset: Dataset, streams: Mapping[str, str], features: Path) -> Dataset:

@@ -14,7 +14,6 @@ import torch
 
 from wsvad import __version__
 from wsvad.encoders.build import split
-from wsvad.files import read_json
 from wsvad.methods import METHODS
 from wsvad.training.experiment import Experiment
 from wsvad.training.protocol import Protocol
@@ -70,11 +69,9 @@ def options(prefix: str, value: Any, default: Any) -> Iterator[str]:
 def run_card(experiment: Experiment, remade_by: str) -> dict[str, Any]:
     """A finished experiment: command, seeds, versions, what the features are, how long each phase was, and which
     iteration the held-out videos chose for each seed."""
-    trained = read_json(experiment.out / "model.json")
-    metrics = read_json(experiment.out / "metrics.json")
-    log = [json.loads(line) for line in (experiment.out / "log.jsonl").read_text("utf-8").splitlines()]
+    metrics = experiment.folder.read_metrics() or {}
     phases: dict[str, int] = {}
-    for line in log:
+    for line in experiment.folder.read_log():
         if line["fit"] == "all":
             phases[line["phase"]] = max(line["iteration"], phases.get(line["phase"], 0))
     return {
@@ -82,7 +79,7 @@ def run_card(experiment: Experiment, remade_by: str) -> dict[str, Any]:
         "seeds": metrics["seeds"],
         "iterations": phases,
         "held_out_iterations": metrics["iterations"],
-        "features": trained["passports"],
+        "features": experiment.fitting.passports,
         "versions": {
             "wsvad": __version__,
             "python": platform.python_version(),

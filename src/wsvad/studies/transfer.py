@@ -1,6 +1,5 @@
 """What a trained run is worth on another dataset: as it is, and with only its CORE kept."""
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,11 +10,12 @@ from wsvad.datasets.bags import PassportCheck, keep_bags, load_bags
 from wsvad.datasets.categories import names_of
 from wsvad.datasets.dataset import Bag, Dataset, LabelledVideo
 from wsvad.errors import WsvadError
-from wsvad.evaluation.classes import evaluate_classes, score_classes
-from wsvad.evaluation.curves import evaluate
+from wsvad.evaluation.measure import measure_scorer
 from wsvad.files import write_text
-from wsvad.runs.model import TrainedMethod, load_method
-from wsvad.runs.scorer import score_bags
+from wsvad.methods.abilities import KeepsCore
+from wsvad.runs.folder import RunFolder
+from wsvad.runs.model import TrainedMethod
+from wsvad.runs.scorer import Scorer
 from wsvad.studies.ablate import Result, as_csv, as_markdown
 from wsvad.training.experiment import Experiment
 from wsvad.training.protocol import Protocol
@@ -46,33 +46,32 @@ def transfer(run: Path, to: Place, protocol: Protocol, out: Path) -> list[Result
     Raises:
         WsvadError: the other dataset's features were made otherwise than the run's.
     """
-    first = load_method(run)
-    results = [Result(label=ZERO_SHOT, metrics=zero_shot(run, to))]
-    if getattr(first.method, "core", None) is None:
+    folder = RunFolder(run)
+    first = folder.load()
+    results = [Result(label=ZERO_SHOT, metrics=zero_shot(folder, to))]
+    if not isinstance(first.method, KeepsCore) or not first.method.has_core:
         logger.info("%s: %s has no CORE to keep, so there is only the zero-shot line", run, first.name)
     else:
         kept, dataset = without_unknown(first.method.config, to.dataset)
         own = replace(first.method.config, categories=())
         for label, config, data, core in ((KEPT, kept, dataset, run), (THERE, own, to.dataset, None)):
-            folder = out / ("core-kept" if core else "trained-there")
             experiment = Experiment(
-                dataset=data, features=to.features, name=first.name, config=config, protocol=protocol, out=folder,
-                encoders=first.encoders, core=core,
+                dataset=data, features=to.features, name=first.name, config=config, protocol=protocol,
+                out=out / ("core-kept" if core else "trained-there"), encoders=first.encoders, core=core,
             )  # fmt: skip
             results.append(Result(label=label, metrics=experiment.run().metrics["selection"]["last"]))
     write_text(out / "transfer.csv", as_csv(results))
     untold = without_truth(to.dataset)
     if untold:
         logger.info("%s", untold)
-    told = f"# {title(run, first, to)}\n\n{' '.join(filter(None, (note(results), untold)))}\n\n{as_markdown(results)}"
-    write_text(out / "transfer.md", told)
+    notes = " ".join(filter(None, (note(results), untold)))
+    write_text(out / "transfer.md", f"# {title(run, first, to)}\n\n{notes}\n\n{as_markdown(results)}")
     return results
 
 
 def title(run: Path, trained: TrainedMethod, to: Place) -> str:
     """What was carried where."""
-    told = run / "metrics.json"
-    home = json.loads(told.read_text(encoding="utf-8")).get("data", run.name) if told.is_file() else run.name
+    home = (RunFolder(run).read_metrics() or {}).get("data", run.name)
     return f"{trained.name}, {home} → {to.dataset.name}"
 
 
@@ -92,25 +91,22 @@ def without_truth(dataset: Dataset) -> str:
     return f"{dataset.name}: it is not known when anything happens in {unknown} of {count} test videos, so {so}."
 
 
-def zero_shot(run: Path, to: Place) -> dict[str, dict[str, Any]]:
+def zero_shot(run: RunFolder, to: Place) -> dict[str, dict[str, Any]]:
     """Test metrics of every seed of a run, as it is."""
-    folders = sorted(path.parent for path in run.glob("seed-*/model.json")) or [run]
     check, bags = PassportCheck(to.features), list[Bag]()
+    run.refuse_trained_on(to.dataset.test, check.source)
     each = []
-    for folder in folders:
-        trained = load_method(folder)
-        bags = bags or keep_bags(load_bags(to.dataset.test, to.features, trained.method.runs_on, check))
-        same_making(run, trained, check)
-        scores = score_bags(trained.method, bags, trained.normalisation)
-        classes = score_classes(trained.method, to.dataset.test, bags, trained.normalisation)
-        each.append(evaluate(Experiment.curves(to.dataset.test, bags, scores)) | evaluate_classes(classes)[0])
+    for trained in run.each_seed():
+        bags = bags or keep_bags(load_bags(to.dataset.test, check.source, trained.method.runs_on, check))
+        same_making(run.path, trained, check)
+        each.append(measure_scorer(Scorer.of(trained), to.dataset.test, bags).metrics)
     return over_seeds(each)
 
 
 def same_making(run: Path, trained: TrainedMethod, check: PassportCheck) -> None:
     """Raises: WsvadError, the features were made otherwise than those that the run learned from."""
     for stream, passport in check.passports.items():
-        here = json.loads(json.dumps(passport.identity()))
+        here = passport.identity()
         for name, value in trained.passports[stream].items():
             if name != "decoder" and value != here[name]:  # another decoder changes pixels by a rounding at most
                 raise WsvadError(

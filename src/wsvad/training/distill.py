@@ -5,14 +5,13 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from wsvad.datasets.dataset import Dataset
 from wsvad.datasets.open import folder_of, open_dataset
 from wsvad.errors import UsageError
 from wsvad.features.source import open_features
 from wsvad.methods.dakd import DakdConfig, judge
-from wsvad.runs.model import TrainedMethod, load_method
+from wsvad.runs.folder import RunFolder
+from wsvad.runs.model import TrainedMethod
 from wsvad.training.experiment import Experiment, Fitted
 from wsvad.training.protocol import Protocol
 from wsvad.training.train import train_detector
@@ -79,15 +78,15 @@ def lesson_of(
     Raises:
         WsvadError: they are no longer there, or nobody knows how to make the student's stream.
     """
-    trained, path = load_method(run), run / "config.yaml"
-    told: dict[str, Any] = yaml.safe_load(path.read_text("utf-8")) if path.is_file() else {}
+    folder = RunFolder(run)
+    trained, settings = folder.load(), folder.read_settings()
     asked: dict[str, Any] = {"folder": data, "labels": labels, "intervals": intervals}
-    source: dict[str, Any] = asked if data else told.get("source", {})
+    source: dict[str, Any] = asked if data else settings.get("source", {})
     if not source or not folder_of(source["folder"]).is_dir():
         raise UsageError(f"{run}: its videos are no longer where it found them; name their folder with --data")
-    dataset = open_dataset(**source, seed=told.get("protocol", {}).get("first_seed", 0))
+    dataset = open_dataset(**source, seed=settings.get("protocol", {}).get("first_seed", 0), split=folder.split())
     config = taught_by(trained, to, config)
-    features = features or (Path(told["features"]) if told.get("features") else None)
+    features = features or (Path(settings["features"]) if settings.get("features") else None)
     if features is None:
         raise UsageError(f"{run}: does not say where its features are; name them with --features")
     known = dict(streams) | trained.encoders

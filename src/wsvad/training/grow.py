@@ -1,30 +1,31 @@
 """One more category for a finished run, from a handful of videos; nothing is trained again."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
-import yaml
 
 from wsvad.datasets.bags import keep_bags, load_bags
 from wsvad.datasets.categories import names_of
-from wsvad.datasets.dataset import one_bag
 from wsvad.datasets.folder import videos_in
 from wsvad.datasets.open import open_dataset
 from wsvad.detection.detector import Detector
 from wsvad.detection.explanation import shares
 from wsvad.errors import UsageError, WsvadError
-from wsvad.evaluation.classes import evaluate_classes, score_classes
-from wsvad.files import write_text
+from wsvad.evaluation.measure import measure_scorer
+from wsvad.files import slug
+from wsvad.methods.abilities import Grows
+from wsvad.metrics.detection import IOUS
 from wsvad.progress import track
-from wsvad.runs.model import TrainedMethod, save_method
-from wsvad.runs.normalisation import Normalisation
-from wsvad.studies.ablate import slug
+from wsvad.runs.folder import RunFolder
+from wsvad.runs.model import TrainedMethod
+from wsvad.runs.scorer import CLASSES, Scorer
 
 logger = logging.getLogger(__name__)
+
+CLASS_METRICS = ("category_accuracy", "map", *(f"map@{iou:g}" for iou in IOUS))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,13 +70,12 @@ def grow(run: Path, name: str, what: Sequence[Path], out: Path | None = None) ->
     _check(run, trained, name)
     paths = videos_in(what)
     streams = [detector.encoded(path) for path in track(paths, "encode")]
-    given = [trained.normalisation(one_bag(each)) for each in streams]
-    with torch.inference_mode():
-        embeddings = [trained.method.embeddings(each)[0] for each in given]
-    grown = trained.method.add_category(name, embeddings)
-    before, after = ([_shares(method, each) for each in given] for method in (trained.method, grown))
-    tested = _tested(run, (trained.method, grown), trained.normalisation)
-    _write(run, out, name, paths, trained, grown)
+    scorer = detector.scorer
+    method = trained.method.add_category(name, [scorer.embeddings(each) for each in streams])
+    scorers = scorer, Scorer(method, trained.normalisation, device=scorer.device, window=trained.window)
+    before, after = ([_shares(one, each) for each in streams] for one in scorers)
+    tested = _tested(RunFolder(run), scorers)
+    _write(RunFolder(run), RunFolder(out), name, paths, replace(trained, method=method))
     return Grown(
         out=out, name=name, videos=tuple(path.name for path in paths), before=tuple(before), after=tuple(after),
         tested=tested,
@@ -85,7 +85,7 @@ def grow(run: Path, name: str, what: Sequence[Path], out: Path | None = None) ->
 def _check(run: Path, trained: TrainedMethod, name: str) -> None:
     """What is wrong is told before minutes of encoding."""
     method = trained.method
-    if not hasattr(method, "add_category"):
+    if not isinstance(method, Grows):
         raise UsageError(f"{run}: {trained.name} tells no categories apart, so it learns none; train refinevad")
     if not len(method.prototypes):
         raise UsageError(f"{run}: was trained without categories (core: off), so it learns none; train anew")
@@ -96,40 +96,38 @@ def _check(run: Path, trained: TrainedMethod, name: str) -> None:
         raise UsageError(f"{run}: '{name}' is no name of a category; take one without ';', and not 'normal'")
 
 
-@torch.inference_mode()
-def _shares(method: Any, streams: dict[str, torch.Tensor]) -> dict[str, float]:
+def _shares(scorer: Scorer, streams: Mapping[str, torch.Tensor]) -> dict[str, float]:
     """How likely each category is in a video as a whole."""
-    mean_K = shares(method.class_scores(streams)[0].float().numpy())
-    return dict(zip(method.config.named, mean_K.tolist(), strict=True))
+    class_scores = scorer.describe(streams, CLASSES).class_scores
+    assert class_scores is not None
+    return dict(zip(scorer.categories, shares(class_scores).tolist(), strict=True))
 
 
-def _tested(run: Path, methods: Sequence[Any], normalisation: Normalisation) -> tuple[dict[str, float], ...]:
-    """What a category more does to the others: each method's class metrics of the run's own test videos."""
-    told = _config(run)
-    if "source" not in told:
+def _tested(run: RunFolder, scorers: Sequence[Scorer]) -> tuple[dict[str, float], ...]:
+    """What a category more does to the others: each scorer's class metrics of the run's own test videos."""
+    settings = run.read_settings()
+    if not settings.get("source"):
         return ()
     try:
-        test = open_dataset(**told["source"], seed=told["protocol"]["first_seed"], need_training=False).test
-        bags = keep_bags(load_bags(test, Path(told["features"]), methods[0].runs_on))
+        dataset = open_dataset(
+            **settings["source"], seed=settings["protocol"]["first_seed"], split=run.split(), need_training=False
+        )
+        bags = keep_bags(load_bags(dataset.test, Path(settings["features"]), scorers[0].method.runs_on))
     except WsvadError as error:
         logger.warning("its test videos are not measured again: %s", error)
         return ()
-    return tuple(evaluate_classes(score_classes(method, test, bags, normalisation))[0] for method in methods)
+    each = [measure_scorer(scorer, dataset.test, bags).metrics for scorer in scorers]
+    return tuple({key: value for key, value in metrics.items() if key in CLASS_METRICS} for metrics in each)
 
 
-def _config(run: Path) -> dict[str, Any]:
-    """What a run's configuration file says; nothing where it has none."""
-    path = run / "config.yaml"
-    return dict(yaml.safe_load(path.read_text(encoding="utf-8"))) if path.is_file() else {}
-
-
-def _write(run: Path, out: Path, name: str, paths: Sequence[Path], trained: TrainedMethod, grown: Any) -> None:
-    """The run folder; `model.json` last, so that a folder with it is whole."""
-    if (run / "held_out.json").is_file():
-        write_text(out / "held_out.json", (run / "held_out.json").read_text(encoding="utf-8"))
-    told = _config(run)
-    told.setdefault("config", {})["categories"] = list(grown.config.named)
-    told.setdefault("grown", []).append({"from": str(run.resolve()), "category": name, "videos": list(map(str, paths))})
-    write_text(out / "config.yaml", yaml.safe_dump(told, sort_keys=False, allow_unicode=True))
-    trained.method = grown
-    save_method(out, trained)
+def _write(run: RunFolder, out: RunFolder, name: str, paths: Sequence[Path], grown: TrainedMethod) -> None:
+    """The run folder: as the run it comes from, with what was added."""
+    settings = run.read_settings()
+    settings.setdefault("config", {})["categories"] = list(grown.method.config.named)
+    settings.setdefault("grown", []).append(
+        {"from": str(run.path.resolve()), "category": name, "videos": list(map(str, paths))}
+    )
+    out.write_made(settings)
+    if fingerprint := run.fingerprint():
+        out.write_fingerprint(fingerprint)
+    out.finish(grown, calibration=run.read_calibration())

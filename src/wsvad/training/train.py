@@ -1,26 +1,25 @@
 """From a folder of weakly labelled videos to a detector: extract, fit, calibrate, report."""
 
-import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
 
-from wsvad.datasets.dataset import Dataset
-from wsvad.detection.detector import UNCALIBRATED, calibration_sentence, explained, make_timeline
+from wsvad.datasets.dataset import Dataset, LabelledVideo
+from wsvad.detection.calibration import Calibrations, Curves, calibrated
+from wsvad.detection.detector import NOMINAL, clock_of, timeline_of
 from wsvad.detection.events import EventRules
-from wsvad.detection.threshold import Calibration, calibrate, usable
 from wsvad.detection.timeline import Timeline
 from wsvad.errors import WsvadError
 from wsvad.extraction.prepare import prepare, without
-from wsvad.features.store import feature_path, load
-from wsvad.files import write_json
 from wsvad.pages.report import ReportSummary, write_report
-from wsvad.runs.model import save_method
-from wsvad.runs.scorer import reasons
+from wsvad.runs.scorer import Mode, Scorer
 from wsvad.training.experiment import Experiment, Fitted
 from wsvad.training.protocol import Protocol
+from wsvad.video.clock import SnippetClock
+from wsvad.video.reader import VideoReader
 
 
 def train_detector(
@@ -58,71 +57,84 @@ def train_detector(
         dataset=dataset, features=features, name=method, config=config, protocol=protocol, out=out,
         encoders=dict(streams), teacher=teacher,
     )  # fmt: skip
-    fitted = experiment.run()
-    calibration = calibrate_run(dataset, features, experiment.streams[0], fitted, rules, max_false_alarms_per_hour, out)
-    fitted.trained.threshold = {"rules": dataclasses.asdict(rules)} | (
-        dataclasses.asdict(calibration) if calibration else {}
+    fitted = experiment.fit()
+    curves = held_out_curves(experiment, fitted)
+    calibrations = calibrated(as_curves(curves), rules, max_false_alarms_per_hour)
+    fitted.trained.calibration = calibrations.as_dict()
+    timelines, notes = test_timelines(experiment, fitted, calibrations)
+    summary = summarise(experiment, fitted, calibrations, [*notes, *(f"Left out: {why}" for why in failed.values())])
+    experiment.finish(
+        fitted,
+        calibration=curves,
+        report=lambda path: write_report(path, timelines, title=f"{dataset.name}: test videos", summary=summary),
     )
-    save_method(out, fitted.trained)
-    threshold = calibration.threshold if calibration else UNCALIBRATED
-    timelines = test_timelines(dataset, features, fitted, threshold, rules)
-    read = ", ".join(f"{passport['encoder']} as {stream}" for stream, passport in fitted.trained.passports.items())
-    seeds = "1 seed" if protocol.seeds == 1 else f"{protocol.seeds} seeds"
-    summary = ReportSummary(
-        model=f"{method} on {read}, trained on {len(dataset.train)} videos, {seeds}",
-        threshold=calibration_sentence(calibration),
-        metrics=fitted.metrics["selection"],
-        notes=[
-            *fitted.metrics["remarks"],
-            *trust(fitted.metrics["reconstruction"]),
-            *(f"Left out: {reason}" for reason in failed.values()),
-        ],
-    )
-    write_report(out / "report.html", timelines, title=f"{dataset.name}: test videos", summary=summary)
     return fitted, failed
 
 
-def calibrate_run(
-    dataset: Dataset, features: Path, stream: str, fitted: Fitted, rules: EventRules, budget: float, out: Path
-) -> Calibration | None:
-    """Choose the threshold on the held-out normal videos and keep their curves for another budget; None without any."""
-    normal = [video for video in dataset.train if video.label == 0 and video.name in fitted.held_out_scores]
-    stored = [load(feature_path(features, stream, video.name)) for video in normal]
-    curves = [
-        (video.name, fitted.held_out_scores[video.name], item.times)
-        for video, item in zip(normal, stored, strict=True)
-        if item.times is not None
-    ]
-    write_json(
-        out / "held_out.json",
-        [{"video": name, "scores": scores.tolist(), "times": times.tolist()} for name, scores, times in curves],
+def summarise(
+    experiment: Experiment, fitted: Fitted, calibrations: Calibrations, notes: Sequence[str]
+) -> ReportSummary:
+    """What the report says above the videos."""
+    count, protocol = len(experiment.dataset.train), experiment.protocol
+    read = ", ".join(f"{passport['encoder']} as {stream}" for stream, passport in fitted.trained.passports.items())
+    seeds = "1 seed" if protocol.seeds == 1 else f"{protocol.seeds} seeds"
+    return ReportSummary(
+        model=f"{experiment.name} on {read}, trained on {count} videos, {seeds}",
+        threshold=calibrations.sentence("whole"),
+        metrics=fitted.metrics["selection"],
+        notes=[*fitted.metrics["remarks"], *trust(fitted.metrics["reconstruction"]), *notes],
     )
-    if not curves:
-        return None
-    plain = [(scores, times) for _, scores, times in curves]
-    return usable(calibrate(plain, rules, budget), plain, rules)
+
+
+Curve = dict[str, Any]
+"""One video in calibration.json: `video`, `scores` `(T,)`, `times` `(T + 1,)` in seconds."""
+
+
+def held_out_curves(experiment: Experiment, fitted: Fitted) -> dict[Mode, list[Curve]]:
+    """The scores, in each mode, of normal training videos by a fit that has not seen them."""
+    source, stream = experiment.fitting.source, experiment.streams[0]
+    found: dict[Mode, list[Curve]] = {}
+    for mode, scores in fitted.held_out_scores.items():
+        found[mode] = [
+            {"video": name, "scores": one.tolist(), "times": times.tolist()}
+            for name, one in scores.items()
+            if (times := clock_of(source.load(name, stream)).seconds()) is not None
+        ]
+    return found
+
+
+def as_curves(curves: Mapping[Mode, Sequence[Curve]]) -> dict[Mode, Curves]:
+    """As arrays."""
+    return {
+        mode: [(np.asarray(one["scores"]), np.asarray(one["times"])) for one in each] for mode, each in curves.items()
+    }
 
 
 def test_timelines(
-    dataset: Dataset, features: Path, fitted: Fitted, threshold: float, rules: EventRules
-) -> list[Timeline]:
-    """The test videos as the first seed's detector sees them."""
-    trained, timelines = fitted.trained, []
-    for video in dataset.test:
-        stored = {name: load(feature_path(features, name, video.name)) for name in trained.method.runs_on}
-        streams = {name: torch.from_numpy(item.features) for name, item in stored.items()}
-        timeline = make_timeline(
-            video.name,
-            next(iter(stored.values())),
-            fitted.test_scores[video.name],
-            threshold=threshold,
-            rules=rules,
-            path=video.path,
-            video=video,
-            attributions=reasons(trained.method, streams, trained.normalisation),
-        )
-        timelines.append(explained(timeline, trained, streams))
-    return timelines
+    experiment: Experiment, fitted: Fitted, calibrations: Calibrations
+) -> tuple[list[Timeline], list[str]]:
+    """The test videos as the first seed's detector sees them, and what a reader should know of their times."""
+    scorer, timelines, assumed = Scorer.of(fitted.trained), [], 0
+    for video, bag in zip(experiment.dataset.test, experiment.test_bags, strict=True):
+        clock = with_rate(bag.clock, video)
+        assumed += clock.seconds() is None
+        scored = replace(scorer.describe(bag.streams), scores=fitted.test_scores[video.name])
+        timelines.append(timeline_of(video.name, clock, scored, scorer, calibrations, path=video.path, video=video))
+    few = f"{assumed} of {len(timelines)} videos" if assumed < len(timelines) else "the videos"
+    note = f"The frame rate of {few} is not known; their times assume {NOMINAL} frames per second."
+    return timelines, [note] if assumed else []
+
+
+def with_rate(clock: SnippetClock, video: LabelledVideo) -> SnippetClock:
+    """The clock of features that do not know their video's frame rate (captions, a public release), with the rate of
+    the video file where that is there."""
+    if clock.seconds() is not None or video.path is None:
+        return clock
+    try:
+        with VideoReader(video.path) as reader:
+            return replace(clock, rate=reader.info.rate)
+    except WsvadError:
+        return clock
 
 
 def trust(reconstruction: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -7,6 +7,8 @@ F values.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
@@ -27,6 +29,40 @@ TAILS: dict[str, Callable[[int], int]] = {
 ⌊F/16⌋+1      a clip more at the end, whether frames remain or not (RTFM)
 ⌊(F−1)/16⌋    one frame is lost to the alignment with optical flow (XD-Violence)
 """
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SnippetClock:
+    """When the snippets of one video are."""
+
+    snippets: int
+    """T."""
+    frames: int
+    """F."""
+    stride: int = SNIPPET
+    """Frames from one snippet to the next."""
+    times: np.ndarray | None = None
+    """`(T + 1,)` seconds at which each snippet starts and the last one ends; None where only frames were counted."""
+    rate: Fraction | None = None
+    """Frames per second on average; None where it is not known."""
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """`(T,)`, frames that each snippet stands for, see `snippet_lengths`."""
+        return snippet_lengths(self.frames, self.snippets, self.stride)
+
+    @property
+    def edges(self) -> np.ndarray:
+        """`(T + 1,)` borders in frames, from 0 to F."""
+        return np.concatenate([[0], np.cumsum(self.lengths)])
+
+    def seconds(self, rate: Fraction | None = None) -> np.ndarray | None:
+        """`(T + 1,)` borders in seconds: as they were measured, else by the frame rate, or by `rate` where that is not
+        known either; None where nothing is known."""
+        if self.times is not None:
+            return self.times
+        rate = self.rate or rate
+        return None if not rate else self.edges / float(rate)
 
 
 def snippet_count(frames: int, stride: int = SNIPPET) -> int:

@@ -5,7 +5,7 @@ turned only when its array is asked for. A reader holds one frame at a time and 
 """
 
 import heapq
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -118,6 +118,26 @@ class Frame:
                 stays.
         """
         return self.pictures.array(self.picture, size, colour)
+
+    @classmethod
+    def of_array(cls, array: np.ndarray, index: int, rate: Fraction) -> Self:
+        """A picture from memory, `(h, w, 3)` uint8 RGB, as frame `index` of a source with that many frames a second.
+
+        Raises:
+            WsvadError: the array is not such a picture.
+        """
+        if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
+            raise WsvadError(
+                f"frame {index}: an array of shape {array.shape}, {array.dtype}; pictures are (h, w, 3) RGB, uint8"
+            )
+        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24")
+        return cls(index, index / rate, 1 / rate, picture, Pictures(array.shape[1], array.shape[0], 0))
+
+    @classmethod
+    def of_arrays(cls, frames: "Iterable[Frame | np.ndarray]", rate: Fraction) -> "Iterator[Frame]":
+        """Pictures from memory as frames; what is a frame already is passed on."""
+        for index, frame in enumerate(frames):
+            yield cls.of_array(frame, index, rate) if isinstance(frame, np.ndarray) else frame
 
 
 class VideoReader:

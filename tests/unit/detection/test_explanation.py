@@ -11,13 +11,17 @@ import numpy as np
 import pytest
 import torch
 from timelines import event, timeline, write
+from torch import nn
 
 from wsvad.datasets.dataset import Interval
+from wsvad.detection.detector import WANTED
 from wsvad.detection.explanation import Explanation, cosines, explain, shares
 from wsvad.detection.timeline import write_events_csv, write_scores_json
+from wsvad.methods.mil import Mil, MilConfig
 from wsvad.pages.category_map import HEIGHT, WIDTH, apart, category_map, placed
 from wsvad.pages.palette import COLOURS, paint
 from wsvad.runs.normalisation import Normalisation
+from wsvad.runs.scorer import Scorer
 
 NAMES = ("fall", "fight", "fire")
 SCORES = np.array([[0.1, 0.0, 0.0], [0.1, 0.6, 0.1], [0.3, 0.2, 0.2], [0.0, 0.0, 0.4]])
@@ -62,12 +66,15 @@ def test_the_nearest_prototypes_are_those_of_the_cosine():
     assert (cosines(np.zeros((1, 5)), b) == 0).all()
 
 
-class Says:
+class Says(nn.Module):
     """Class scores that look at what came before, a shift, embeddings: everything that a method may say."""
 
     runs_on = ("rgb",)
     config = SimpleNamespace(named=NAMES)
     prototypes = torch.eye(3)
+
+    def forward(self, streams):
+        return self.class_scores(streams).sum(-1)
 
     def class_scores(self, streams):
         return streams["rgb"].cumsum(1).sigmoid() / 3
@@ -79,21 +86,22 @@ class Says:
         return 2 * streams["rgb"]
 
 
-def trained(method, window=4):
-    return SimpleNamespace(method=method, normalisation=Normalisation(kinds={"rgb": "none"}), window=window)
+def explained(method, streams, events, mode="whole"):
+    scorer = Scorer(method, Normalisation(kinds={"rgb": "none"}), window=4)
+    return explain(method, scorer.categories, scorer.describe(streams, WANTED[mode], mode), events)
 
 
 def test_a_method_is_asked_for_all_that_it_says():
     x = torch.randn(9, 3, generator=torch.Generator().manual_seed(0))
-    explanation = explain(trained(Says()), {"rgb": x}, [(0, 2), (5, 9)])
+    explanation = explained(Says(), {"rgb": x}, [(0, 2), (5, 9)])
     np.testing.assert_allclose(explanation.class_scores, x.cumsum(0).sigmoid() / 3, rtol=1e-6)
     np.testing.assert_allclose(explanation.shift, x[:, 0].sigmoid(), rtol=1e-6)
     np.testing.assert_allclose(
         explanation.event_embeddings, torch.stack([2 * x[:2].mean(0), 2 * x[5:].mean(0)]), rtol=1e-5
     )
-    none = explain(trained(Says()), {"rgb": x}, [])
+    none = explained(Says(), {"rgb": x}, [])
     assert none.event_embeddings.shape == (0, 3)
-    online = explain(trained(Says()), {"rgb": x}, [(0, 2)], online=True)
+    online = explained(Says(), {"rgb": x}, [(0, 2)], "online")
     replay = [x[max(0, end - 4) : end].sum(0).sigmoid() / 3 for end in range(1, 10)]
     np.testing.assert_allclose(online.class_scores, torch.stack(replay), rtol=1e-5)
     assert online.shift is None and online.event_embeddings is None
@@ -102,18 +110,17 @@ def test_a_method_is_asked_for_all_that_it_says():
 def test_of_one_category_nothing_is_said():
     x = {"rgb": torch.zeros(5, 3)}
     one = type("One", (Says,), {"config": SimpleNamespace(named=("abnormal",))})
-    explanation = explain(trained(one()), x, [(0, 2)])
+    explanation = explained(one(), x, [(0, 2)])
     assert (
         explanation.categories == ()
         and explanation.class_scores is None
         and explanation.event_embeddings is None
         and len(explanation.shift) == 5
     )
-    assert explain(trained(one()), x, [(0, 2)], online=True) is None
+    assert explained(one(), x, [(0, 2)], "online") is None
     still = type("Still", (one,), {"shift": lambda self, streams: streams["rgb"][..., 0] * 0})
-    assert explain(trained(still()), x, [(0, 2)]) is None
-    silent = SimpleNamespace(runs_on=("rgb",), config=SimpleNamespace())
-    assert explain(trained(silent), x, [(0, 2)]) is None
+    assert explained(still(), x, [(0, 2)]) is None
+    assert explained(Mil({"rgb": 3}, MilConfig(hidden=(4, 2))), x, [(0, 2)]) is None
 
 
 # -------------------------------------------------------------------------------------------------------------- files

@@ -15,7 +15,7 @@ from wsvad.methods.mil import Mil, MilConfig
 from wsvad.methods.ur_dmu import UrDmu, UrDmuConfig
 from wsvad.runs.model import TrainedMethod, load_method, save_method
 from wsvad.runs.normalisation import Normalisation
-from wsvad.runs.scorer import score_bags
+from wsvad.runs.scorer import Scorer
 from wsvad.training.loop import Sampler, run_phases, set_rate
 
 TINY = UrDmuConfig(hidden=16, heads=2, feed_forward=16, abnormal_slots=5, normal_slots=5, head=8, iterations=12, bags=3)
@@ -163,9 +163,9 @@ def bag(snippets: int, seed: int, crops: int = 0) -> Bag:
 def test_bags_of_all_lengths_are_scored_as_if_alone_and_in_order():
     method = UrDmu({"rgb": 6}, TINY).eval()
     bags = [bag(t, i, crops=c) for i, (t, c) in enumerate([(5, 0), (1, 0), (5, 0), (40, 3), (5, 0), (1, 0), (40, 3)])]
-    together = score_bags(method, bags, Normalisation(kinds={"rgb": "l2"}))
+    together = Scorer(method, Normalisation(kinds={"rgb": "l2"})).scores(bags)
     for one, scores in zip(bags, together, strict=True):
-        alone = score_bags(method, [one], Normalisation(kinds={"rgb": "l2"}))[0]
+        alone = Scorer(method, Normalisation(kinds={"rgb": "l2"})).scores([one])[0]
         np.testing.assert_allclose(scores, alone, atol=1e-6)
         assert scores.shape == (one.snippets,)
 
@@ -182,7 +182,7 @@ def test_a_run_folder_gives_the_same_scores_back(run):
     loaded = load_method(run)
     assert loaded.method.config == TINY
     again = load_method(run)
-    assert np.array_equal(*(score_bags(t.method, [bag(9, 0)], t.normalisation)[0] for t in (loaded, again)))
+    assert np.array_equal(*(Scorer.of(t).scores([bag(9, 0)])[0] for t in (loaded, again)))
     assert loaded.normalisation.mean["rgb"].shape == (6,)
 
 

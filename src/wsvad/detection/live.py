@@ -1,0 +1,82 @@
+"""Score a live source frame by frame, in constant memory.
+
+Equal to the replay: the scores of a camera are those that `Detector.score(recording, mode="online")` gives to its
+recording, up to the rounding of batched arithmetic (1e-5), because both go through the same encoders, one snippet at a
+time, and look at the same window of W snippets.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import torch
+
+from wsvad.detection.calibration import Calibrations
+from wsvad.encoders.encoder import Encoder
+from wsvad.extraction.encode import SnippetEncoder
+from wsvad.runs.online import OnlineScorer
+from wsvad.runs.scorer import Scorer
+from wsvad.video.reader import Frame
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveScore:
+    """One snippet of a live source."""
+
+    score: float
+    """In [0, 1]."""
+    alarm: bool
+    """Whether the score reaches the threshold of the mode `online`."""
+    start: float
+    """Seconds of its first frame, on the clock of the frames."""
+    end: float
+    """Seconds at which its last frame ends."""
+
+
+class LiveScorer:
+    """Made by `Detector.live()`.
+
+    >>> live = detector.live()                                       # doctest: +SKIP
+    >>> for frame in camera:                                         # doctest: +SKIP
+    ...     if (snippet := live.push(frame)) and snippet.alarm:
+    ...         print(snippet.start, snippet.score)
+    """
+
+    def __init__(self, scorer: Scorer, encoders: Mapping[str, tuple[Encoder, ...]], calibrations: Calibrations):
+        self.threshold = calibrations.threshold("online")
+        self._scorer = scorer
+        self._encoders = dict(encoders)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything that was pushed: after a break in the source, what comes is not a continuation."""
+        self._snippets = SnippetEncoder(self._encoders)
+        self._online = OnlineScorer(self._scorer.score_streams, self._scorer.window)
+        self._count = 0
+        self._span: tuple[Fraction, Fraction] | None = None
+
+    def push(self, frame: Frame | np.ndarray, *, rate: Fraction | float = 30) -> LiveScore | None:
+        """Take the next frame; a score each time that a snippet of 16 frames is full, None otherwise.
+
+        Args:
+            frame: `(h, w, 3)` uint8 RGB, or a reader's `Frame`.
+            rate: frames per second, for the clock of arrays.
+        """
+        if isinstance(frame, np.ndarray):
+            frame = Frame.of_array(frame, self._count, Fraction(rate).limit_denominator(100_000))
+        self._count += 1
+        start = self._span[0] if self._span else frame.time
+        self._span = start, frame.time + frame.duration
+        return self._scored(self._snippets.push(frame))
+
+    def flush(self) -> LiveScore | None:
+        """The score of the frames that are left when the source has ended (a short snippet); None without any."""
+        return self._scored(self._snippets.flush())
+
+    def _scored(self, rows: dict[str, np.ndarray] | None) -> LiveScore | None:
+        if rows is None or self._span is None:
+            return None
+        score = self._online.push({stream: torch.from_numpy(row) for stream, row in rows.items()})
+        (start, end), self._span = self._span, None
+        return LiveScore(score=score, alarm=score >= self.threshold, start=float(start), end=float(end))

@@ -1,0 +1,369 @@
+"""A run folder: the only module that knows its files.
+
+    config.yaml          the command: method, configuration, protocol, encoders, where the data was
+    fingerprint.json     what the model was made from, see `wsvad.runs.fingerprint`
+    unfinished.json      the same of fits that are under way; it becomes fingerprint.json at the end
+    seed-N/              the fits of each seed, see `SeedFolder`
+    log.jsonl            loss and metrics of all seeds, a line each point
+    metrics.json         mean and spread over seeds
+    calibration.json     scores of normal videos by fits that have not seen them, for another budget
+    report.html
+    model.safetensors    weights and normalisation
+    model.json           everything else that scoring needs; written last of all, so that a folder with it is whole
+
+While a finished run is made anew, its model stays as it is until the new one is ready.
+"""
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as serialise
+
+from wsvad import __version__
+from wsvad.datasets.dataset import LabelledVideo
+from wsvad.errors import UsageError, WsvadError
+from wsvad.features.source import FeatureSource
+from wsvad.files import atomic, read_json, sha256, without_nan, write_json, write_text
+from wsvad.runs.fingerprint import Changes, changes
+from wsvad.runs.model import TrainedMethod, load_method, save_method
+from wsvad.runs.scorer import Scored
+
+logger = logging.getLogger(__name__)
+
+FREE = ("source", "wsvad")
+"""Settings that may differ when a run is continued."""
+
+
+class RunFolder:
+    """What `wsvad train`, `fit`, `bench`, `ablate`, `distill` and `import` write."""
+
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+
+    # ------------------------------------------------------------------------------------------ what is there
+
+    @property
+    def finished(self) -> bool:
+        """Whether a whole run is there."""
+        return (self.path / "model.json").is_file()
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def features(self) -> Path:
+        """Where features are kept by default."""
+        return self.path / "features"
+
+    def load(self) -> TrainedMethod:
+        """The trained method: the first seed's after its last iteration.
+
+        Raises:
+            WsvadError: it is not a finished run, was written by a newer version, or its weights do not fit.
+        """
+        return load_method(self.path)
+
+    def of_seed(self, seed: int) -> TrainedMethod:
+        """The method of one seed; the run's own, where it has none of that seed (a run that was imported)."""
+        own = SeedFolder(self.path / f"seed-{seed}")
+        return load_method(own.path if own.has_model else self.path)
+
+    def each_seed(self) -> Iterator[TrainedMethod]:
+        """The methods of all seeds; the run's own, where it keeps no seeds."""
+        folders = sorted(path.parent for path in self.path.glob("seed-*/model.json")) or [self.path]
+        return map(load_method, folders)
+
+    def seed(self, seed: int) -> "SeedFolder":
+        return SeedFolder(self.path / f"seed-{seed}")
+
+    def read_settings(self) -> dict[str, Any]:
+        """The command that made it; empty where there is none.
+
+        Raises:
+            WsvadError: config.yaml is damaged.
+        """
+        path = self.path / "config.yaml"
+        if not path.is_file():
+            return {}
+        try:
+            found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise WsvadError(
+                f"{path}: not valid YAML ({str(error).splitlines()[0]}); delete it and train again"
+            ) from None
+        return dict(found or {})
+
+    def read_metrics(self) -> dict[str, Any] | None:
+        """`metrics.json`; None for a run that stores none."""
+        return self._read("metrics.json")
+
+    def read_calibration(self) -> list[dict[str, Any]] | dict[str, Any] | None:
+        """Scores of normal videos for calibration; None where none were held out."""
+        # Runs of format 2 have one list, under another name.
+        return self._read("calibration.json") or self._read("held_out.json")
+
+    def read_log(self) -> list[dict[str, Any]]:
+        """A line for each point of each fit."""
+        return [json.loads(line) for line in (self.path / "log.jsonl").read_text("utf-8").splitlines()]
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What the model was made from; empty for a run that did not record it."""
+        return self._read("fingerprint.json") or {}
+
+    def split(self) -> dict[str, str]:
+        """Video → `train` or `test`, of the last call, finished or not; empty where that is not recorded."""
+        record = self._read("unfinished.json") or self.fingerprint()
+        sides = (("train", record.get("training", {})), ("test", record.get("test", {})))
+        return {name: side for side, videos in sides for name in videos}
+
+    def weights_hash(self) -> str:
+        """A hash of the weights of all seeds."""
+        digest = hashlib.sha256()
+        for path in sorted([*self.path.glob("model.safetensors"), *self.path.glob("seed-*/model.safetensors")]):
+            digest.update(sha256(path).encode())
+        return digest.hexdigest()
+
+    def costs(self) -> dict[str, Any]:
+        """`seconds` that the fits of all seeds took (since they were last taken up), and `peak_memory`, the most bytes
+        that one held; None where that was not measured."""
+        each = [read_json(path) for path in self.path.glob("seed-*/timing.json")]
+        most = max((one.get("peak_memory", 0) for one in each), default=0)
+        return {"seconds": sum(one["seconds"] for one in each), "peak_memory": most or None}
+
+    def refuse_trained_on(self, videos: Sequence[LabelledVideo], source: FeatureSource) -> None:
+        """Make sure that none of the videos was learned from: none with the same content where that is known of both,
+        else none of the same name.
+
+        Raises:
+            UsageError: one was.
+        """
+        training = self.fingerprint().get("training", {})
+        contents = {(stream, it) for one in training.values() for stream, it in one["content"].items()}
+        streams = {stream for stream, _ in contents}
+
+        def learned(video: LabelledVideo) -> bool:
+            own = {(s, source.content(video.name, s)) for s in streams if source.has(video.name, s)}
+            return bool(own & contents) if own else video.name in training
+
+        if found := [video.name for video in videos if learned(video)]:
+            raise UsageError(
+                f"{self.path}: was trained on {len(found)} of the {len(videos)} test videos, the first is {found[0]}; "
+                "measure it on others, or give the videos of its training a split 'train'"
+            )
+
+    # ------------------------------------------------------------------------------------------ making it
+
+    def claim(self, settings: Mapping[str, Any], fingerprint: Mapping[str, Any]) -> Changes:
+        """Begin a run here or go on with it: what no longer holds is removed, and said.
+
+        Args:
+            settings: the command, plain values.
+            fingerprint: what it will be made from.
+
+        Raises:
+            WsvadError: the folder holds a run with other settings, or one that did not record its data.
+        """
+        settings = json.loads(json.dumps({"wsvad": __version__, **settings}))
+        fingerprint = json.loads(json.dumps(fingerprint))
+        before = self.read_settings()
+        self._refuse_other(before, settings)
+        record = self._read("unfinished.json") or self.fingerprint()
+        if before and not record and any(self.path.glob("seed-*/*.json")):
+            raise WsvadError(
+                f"{self.path}: the run there was made by wsvad {before.get('wsvad')}, which did not record its data; "
+                "give another --out, or delete the folder"
+            )
+        found = changes(record, fingerprint) if record else Changes()
+        self._forget(found)
+        write_json(self.path / "unfinished.json", fingerprint)
+        write_text(self.path / "config.yaml", yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+        return found
+
+    def _refuse_other(self, before: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+        if not before:
+            if self.finished:
+                raise WsvadError(f"{self.path}: another run is there; give another --out, or delete the folder")
+            return
+        for key in {**before, **settings}:
+            if key not in FREE and before.get(key) != settings.get(key):
+                raise WsvadError(
+                    f"{self.path / 'config.yaml'}: the run there has another '{key}' "
+                    f"({_difference(before.get(key), settings.get(key))}); give another --out, or delete the folder"
+                )
+
+    def _forget(self, found: Changes) -> None:
+        """Remove what changed data made untrue, and say so."""
+        if not found.sentences:
+            return
+        again = "training again" if found.training else "fitting again" if found.tested else "measuring again"
+        logger.info("%s: the data has changed, so %s: %s", self.path, again, "; ".join(found.sentences))
+        for seed in map(SeedFolder, self.path.glob("seed-*")):
+            if found.training:
+                seed.forget_everything()
+            elif found.tested:
+                seed.forget_fit()
+            else:
+                seed.forget_result()
+
+    def finish(
+        self,
+        trained: TrainedMethod,
+        *,
+        metrics: Mapping[str, Any] | None = None,
+        log: Iterable[str] = (),
+        calibration: Any = None,
+        report: Callable[[Path], None] | None = None,
+    ) -> None:
+        """Write what the run came to; the model last.
+
+        Args:
+            trained: with its calibration.
+            metrics: content of metrics.json.
+            log: lines of log.jsonl.
+            calibration: content of calibration.json.
+            report: writes the page to the path that it is given.
+        """
+        (self.path / "model.json").unlink(missing_ok=True)
+        if (self.path / "unfinished.json").is_file():
+            (self.path / "unfinished.json").replace(self.path / "fingerprint.json")
+        if metrics is not None:
+            write_json(self.path / "metrics.json", metrics)
+            write_text(self.path / "log.jsonl", "".join(log))
+        if calibration is not None:
+            write_json(self.path / "calibration.json", calibration)
+        if report is not None:
+            report(self.report)
+        save_method(self.path, trained)
+
+    def write_made(self, settings: Mapping[str, Any]) -> None:
+        """`config.yaml` of a run that was not trained here (imported, extended)."""
+        text = yaml.safe_dump(json.loads(json.dumps(settings)), sort_keys=False, allow_unicode=True)
+        write_text(self.path / "config.yaml", text)
+
+    def write_fingerprint(self, fingerprint: Mapping[str, Any]) -> None:
+        """Of a run that was not trained here, as its origin's."""
+        write_json(self.path / "fingerprint.json", fingerprint)
+
+    def _read(self, name: str) -> Any:
+        return read_json(self.path / name) if (self.path / name).is_file() else None
+
+
+class SeedFolder:
+    """The fits of one seed.
+
+    selection.json     the fit without the held-out videos: which iteration they choose, their scores
+    points/N.safetensors    scores of the test videos after N iterations of the fit on all training videos
+    fit.json           that fit's history of losses
+    result.json        what the points come to beside the truth: metrics of each selection
+    test_scores.npz    class scores of the test videos after the last iteration, for a method that gives them
+    log.jsonl, timing.json, model.safetensors, model.json
+    *.checkpoint       of a fit under way
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    @property
+    def has_model(self) -> bool:
+        return (self.path / "model.json").is_file()
+
+    def checkpoint(self, fit: str) -> Path:
+        return self.path / f"{fit}.checkpoint"
+
+    @property
+    def class_scores(self) -> Path:
+        return self.path / "test_scores.npz"
+
+    def read(self, name: str) -> Any:
+        """`selection`, `fit`, `result` or `timing`; None where it is not there yet."""
+        path = self.path / f"{name}.json"
+        return read_json(path) if path.is_file() else None
+
+    def write(self, name: str, value: Mapping[str, Any]) -> Any:
+        """Write one of them; returns it as it is read back."""
+        write_json(self.path / f"{name}.json", value)
+        return self.read(name)
+
+    def write_log(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        write_text(self.path / "log.jsonl", "".join(json.dumps(without_nan(row)) + "\n" for row in rows))
+
+    def log(self) -> str:
+        return (self.path / "log.jsonl").read_text(encoding="utf-8")
+
+    def write_model(self, trained: TrainedMethod) -> None:
+        save_method(self.path, trained)
+
+    def write_point(self, iteration: int, scored: Mapping[str, Scored]) -> None:
+        """Keep what the test videos score at a point of the fit."""
+        tensors = {}
+        for number, one in enumerate(scored.values()):
+            tensors[f"scores.{number}"] = np.ascontiguousarray(one.scores, np.float32)
+            if one.class_scores is not None:
+                tensors[f"class_scores.{number}"] = np.ascontiguousarray(one.class_scores, np.float32)
+        with atomic(self._point(iteration)) as temporary:
+            temporary.write_bytes(serialise(tensors, metadata={"videos": json.dumps(list(scored))}))
+
+    def read_point(self, iteration: int) -> dict[str, Scored]:
+        """Video → its scores after so many iterations.
+
+        Raises:
+            WsvadError: they are not there, or damaged.
+        """
+        path = self._point(iteration)
+        try:
+            with safe_open(path, framework="numpy") as file:
+                there = set(file.keys())
+                return {
+                    name: Scored(
+                        scores=file.get_tensor(f"scores.{number}"),
+                        class_scores=file.get_tensor(key) if (key := f"class_scores.{number}") in there else None,
+                    )
+                    for number, name in enumerate(json.loads(file.metadata()["videos"]))
+                }
+        except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+            raise WsvadError(f"{path}: damaged or missing ({error}); delete {self.path} and run again") from None
+
+    def points(self) -> list[int]:
+        """Iterations at which the test videos were scored."""
+        return sorted(int(path.stem) for path in (self.path / "points").glob("[0-9]*.safetensors"))
+
+    def end_fits(self) -> None:
+        """The results are safe: checkpoints are no longer needed."""
+        for path in self.path.glob("*.checkpoint"):
+            path.unlink()
+
+    def forget_result(self) -> None:
+        """The truth has changed."""
+        (self.path / "result.json").unlink(missing_ok=True)
+
+    def forget_fit(self) -> None:
+        """There are test videos that were not scored. The selection fit stays: it knows training videos alone."""
+        self.forget_result()
+        for name in ("fit.json", "model.json", "model.safetensors", "fit.checkpoint"):
+            (self.path / name).unlink(missing_ok=True)
+        shutil.rmtree(self.path / "points", ignore_errors=True)
+
+    def forget_everything(self) -> None:
+        """The training data has changed."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def _point(self, iteration: int) -> Path:
+        return self.path / "points" / f"{iteration:06d}.safetensors"
+
+
+def _difference(before: Any, now: Any) -> str:
+    """The first place where two settings differ, `lr: 0.1, now 0.2`."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in {**before, **now}:
+            if before.get(key) != now.get(key):
+                return f"{key}: {_difference(before.get(key), now.get(key))}"
+    return f"{before}, now {now}"

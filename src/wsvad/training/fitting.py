@@ -1,0 +1,203 @@
+"""Fit a method to the training videos of a dataset: streams, normalisation, teacher, phases."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from wsvad.datasets.bags import PackedBags, PassportCheck, load_bags, longest, pack
+from wsvad.datasets.dataset import Dataset
+from wsvad.errors import UsageError, WsvadError
+from wsvad.features.source import FeatureSource, open_features
+from wsvad.methods import METHODS
+from wsvad.methods.abilities import KeepsCore, Taught, given_teacher
+from wsvad.methods.method import Phase, learns_from, runs_on, standardised, teacher_method
+from wsvad.progress import report_progress
+from wsvad.runs.folder import RunFolder
+from wsvad.runs.normalisation import Kind, Normalisation
+from wsvad.training.loop import run_phases
+from wsvad.training.protocol import Protocol, under_budget
+
+AtPoint = Callable[[Phase, int, dict[str, float]], dict[str, Any]]
+"""Phase, iteration, mean loss parts since the last point → what becomes part of the history."""
+
+
+@dataclass(kw_only=True)
+class Fitting:
+    """One method on the training videos of a dataset with its features, under one protocol."""
+
+    dataset: Dataset
+    features: Path
+    name: str
+    """The method's."""
+    config: Any
+    protocol: Protocol
+    teacher: Path | None = None
+    """Run folder of a trained teacher, for a method that has one; by default the method trains its own."""
+    core: Path | None = None
+    """Run folder whose CORE is taken over and stays as it is, for a method that has one."""
+
+    # ------------------------------------------------------------------------------------------ data
+
+    @property
+    def kind(self) -> Any:
+        """The method's class."""
+        return METHODS[self.name]
+
+    @cached_property
+    def streams(self) -> tuple[str, ...]:
+        """What training needs."""
+        return learns_from(self.kind, self.config)
+
+    @cached_property
+    def scored(self) -> tuple[str, ...]:
+        """What scoring needs."""
+        return runs_on(self.kind, self.config)
+
+    @cached_property
+    def source(self) -> FeatureSource:
+        """Where the streams come from."""
+        return open_features(self.features)
+
+    @cached_property
+    def check(self) -> PassportCheck:
+        return PassportCheck(self.source)
+
+    @cached_property
+    def widths(self) -> dict[str, int]:
+        """D of each stream, as the first training video has it."""
+        list(load_bags(self.dataset.train[:1], self.source, self.streams, self.check))
+        return {stream: passport.width for stream, passport in self.check.passports.items()}
+
+    @property
+    def passports(self) -> dict[str, dict[str, object]]:
+        """Stream → how its features were made."""
+        assert self.widths
+        return {stream: passport.identity() for stream, passport in self.check.passports.items()}
+
+    @cached_property
+    def _packs(self) -> dict[int, PackedBags]:
+        return {}
+
+    def packed(self, segments: int) -> PackedBags:
+        """The training videos, averaged to so many segments."""
+        if segments not in self._packs:
+            self._packs[segments] = pack(self.dataset.train, self.source, self.streams, segments, self.check)
+        return self._packs[segments]
+
+    @cached_property
+    def longest(self) -> int:
+        """T of the longest training video."""
+        return longest(self.dataset.train, self.source, self.streams[0])
+
+    @cached_property
+    def normalisation(self) -> Normalisation:
+        """Fitted to the training bags as the last phase sees them; that of a given teacher, for the streams that it
+        reads."""
+        with torch.random.fork_rng():  # asking for the phases builds a network, which must not cost random numbers
+            phases = self.phases(self.kind(self.widths, self.config))
+        asked = self.protocol.normalise or self.kind.normalisation
+        fixed = standardised(self.kind, self.config)
+        kinds: dict[str, Kind] = {name: "standardise" if name in fixed else asked for name in self.streams}
+        fitted = Normalisation.fit(kinds, self.packed(phases[-1].segments).streams)
+        if given_teacher(self.config) and self.teacher:
+            return fitted.like(RunFolder(self.teacher).load().normalisation)
+        return fitted
+
+    # ------------------------------------------------------------------------------------------ method and budget
+
+    def build(self, seed: int) -> Any:
+        """The method with that seed's initial weights, its teacher and its CORE."""
+        torch.manual_seed(seed)
+        method = self.kind(self.widths, self.config)
+        if self.teacher:
+            self.teach(method, self.teacher, seed)
+        if self.core:
+            assert isinstance(method, KeepsCore)
+            method.take_core(RunFolder(self.core).of_seed(seed).method)
+        return method.to(self.protocol.device)
+
+    def teach(self, method: Any, run: Path, seed: int) -> None:
+        """Give the method the teacher of a finished run: that of the same seed, where the run has one.
+
+        Raises:
+            WsvadError: the method has no teacher, or the run is of another method, other features, another
+                normalisation or another size.
+        """
+        trained = RunFolder(run).of_seed(seed)
+        wanted = teacher_method(self.kind, self.config)
+        if trained.name != wanted:
+            raise UsageError(f"{run}: a run of {trained.name}, but {self.name} learns from {wanted or 'no teacher'}")
+        for stream, passport in trained.passports.items():
+            if stream not in self.streams:
+                continue
+            here = self.check.passports[stream].identity()
+            for name, value in passport.items():
+                if value != here[name]:
+                    raise WsvadError(
+                        f"{run}: the teacher learned from other {stream} features ({name}: {value} against "
+                        f"{here[name]}); train it on these, or name its --features"
+                    )
+        if not given_teacher(self.config) and not trained.normalisation.same(self.normalisation):
+            raise WsvadError(
+                f"{run}: the teacher saw its features normalised otherwise ({trained.normalisation.kinds}); train it "
+                "with the same --normalise, on the same videos"
+            )
+        assert isinstance(method, Taught)
+        try:
+            method.teach(trained.method)
+        except RuntimeError as error:
+            raise WsvadError(
+                f"{run}: the teacher has another size ({str(error).splitlines()[-1].strip()}); give both the same "
+                "configuration"
+            ) from None
+
+    def phases(self, method: Any) -> list[Phase]:
+        """The method's phases under the protocol's budget."""
+        return under_budget(method.phases(), self.protocol, self.dataset.train, self.longest)
+
+    # ------------------------------------------------------------------------------------------ a fit
+
+    def fit(
+        self,
+        method: Any,
+        seed: int,
+        checkpoint: Path,
+        at_point: AtPoint,
+        task: str,
+        without: Collection[str] = (),
+    ) -> list[dict[str, Any]]:
+        """Run the phases; only in the last one stock is taken.
+
+        Args:
+            checkpoint: where the fit goes on after a kill.
+            task: for reports of progress.
+            without: names of training videos that are left out.
+
+        Returns:
+            The history, a row each point.
+        """
+        phases = self.phases(method)
+        total = sum(phase.iterations for phase in phases)
+
+        def at_step(phase: Phase, iteration: int, loss: float) -> None:
+            done = sum(p.iterations for p in phases[: [p.name for p in phases].index(phase.name)]) + iteration
+            report_progress(task, done, total, f"{phase.name}, loss {loss:.3f}")
+
+        return run_phases(
+            method,
+            phases,
+            self.packed,
+            self.normalisation,
+            seed=seed,
+            without=without,
+            points=self.protocol.points,
+            at_point=lambda phase, i, loss: at_point(phase, i, loss) if phase is phases[-1] else {},
+            at_step=at_step,
+            checkpoint=checkpoint,
+            precision=self.protocol.precision,
+            device=self.protocol.device,
+        )
