@@ -140,19 +140,25 @@ class RunFolder:
         return {"seconds": sum(one["seconds"] for one in each), "peak_memory": most or None}
 
     def refuse_trained_on(self, videos: Sequence[LabelledVideo], source: FeatureSource) -> None:
-        """Make sure that none of the videos was learned from: none with the same content where that is known of both,
-        else none of the same name.
+        """Make sure that none of the videos was learned from, neither under its name, unless that is of another video
+        there, nor under another one.
 
         Raises:
             UsageError: one was.
         """
-        training = self.fingerprint().get("training", {})
-        contents = {(stream, it) for one in training.values() for stream, it in one["content"].items()}
-        streams = {stream for stream, _ in contents}
+        record = self.fingerprint()
+        training, features = record.get("training", {}), record.get("features", {})
+        # What was decoded from a video tells the video; two videos may have the same captions.
+        decoded = [stream for stream, passport in features.items() if passport["decoder"]]
+        contents = {(s, one["content"].get(s)) for one in training.values() for s in decoded}
+
+        def content(video: LabelledVideo) -> dict[str, str]:
+            return {s: source.content(video.name, s) for s in features if source.has(video.name, s)}
 
         def learned(video: LabelledVideo) -> bool:
-            own = {(s, source.content(video.name, s)) for s in streams if source.has(video.name, s)}
-            return bool(own & contents) if own else video.name in training
+            own, there = content(video), training.get(video.name)
+            same_name = there is not None and not any(there["content"].get(s, it) != it for s, it in own.items())
+            return same_name or any((s, own[s]) in contents for s in decoded if s in own)
 
         if found := [video.name for video in videos if learned(video)]:
             raise UsageError(

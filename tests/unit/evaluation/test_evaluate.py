@@ -264,7 +264,7 @@ def test_what_is_no_scores_file_is_refused(tmp_path):
 def test_scores_without_labels_or_a_dataset_are_told_so(tmp_path):
     write_scores(tmp_path / "scores.npz", {"a": np.zeros(20), "b": np.zeros(16)})
     (note,) = measure(tmp_path / "scores.npz", None, None).notes
-    assert note.endswith("holds no labels to measure by; name the dataset with --data")
+    assert note.endswith("holds no labels; name the dataset with --data")
     write_scores(tmp_path / "scores.npz", {"a": np.zeros(20)}, {"a": np.zeros(20)})
     assert measure(tmp_path / "scores.npz", None, None).notes == []
 

@@ -132,7 +132,7 @@ def test_features_of_another_width_are_told(dataset, tmp_path, capsys):
     assert main(["evaluate", str(tmp_path / "run"), "--data", str(data), "--features", str(features)]) == 1
     assert "v2: rgb features of width 16, but this run of rtfm reads 24" in capsys.readouterr().err
     assert main(["evaluate", str(tmp_path / "run")]) == 2
-    assert "no metrics of its own; name --data and --features" in capsys.readouterr().err
+    assert "so it stores no metrics; name --data and --features" in capsys.readouterr().err
 
 
 def test_an_imported_run_can_teach_a_student(dataset, checkpoint, tmp_path):

@@ -189,7 +189,7 @@ def test_a_run_folder_gives_the_same_scores_back(run):
 def test_a_run_of_another_version_or_a_broken_one_is_told(run):
     told = json.loads((run / "model.json").read_text())
     (run / "model.json").write_text(json.dumps(told | {"format": 1, "versions": {"wsvad": "9.9"}}))
-    with pytest.raises(WsvadError, match=r"run format 1, this is wsvad .* with format 2; use wsvad 9.9"):
+    with pytest.raises(WsvadError, match=r"run format 1, this is wsvad .* with formats 2 to 3; use wsvad 9.9"):
         load_method(run)
     (run / "model.json").write_text(json.dumps(told | {"widths": {"rgb": 7}}))
     with pytest.raises(WsvadError, match=r"model.safetensors: does not fit model.json"):
