@@ -10,13 +10,13 @@ demo: .venv/core  ## simulated camera → extract → train → evaluate → rep
 	$(BIN)/wsvad demo
 
 test: .venv/dev lint  ## what continuous integration runs
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 bench-captions: .venv/dev  ## methods on the captions of UCF-Crime, where they lie beside the project
 	$(BIN)/python benchmarks/captions.py ../shared/data/ucf-crime-captions
 
 lint: .venv/dev
-	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
 bench: .venv/dev  ## slow proofs; results are kept in benchmarks/results
 	$(BIN)/python benchmarks/speed.py

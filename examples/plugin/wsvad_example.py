@@ -7,9 +7,10 @@ import torch
 from torch.nn.functional import binary_cross_entropy
 
 from wsvad.datasets.benchmark import Benchmark
-from wsvad.datasets.dataset import Interval, LabelledVideo
+from wsvad.datasets.dataset import LabelledVideo
 from wsvad.encoders.encoder import Sampling
 from wsvad.methods.method import Phase
+from wsvad.metrics.interval import Interval
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

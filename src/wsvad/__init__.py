@@ -3,11 +3,12 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from wsvad.version import __version__
+
 if TYPE_CHECKING:
     from wsvad.detection.detector import Detector
     from wsvad.errors import WsvadError
 
-__version__ = "0.1.0"
 __all__ = ["Detector", "WsvadError", "__version__"]
 
 _PLACES = {"Detector": "wsvad.detection.detector", "WsvadError": "wsvad.errors"}

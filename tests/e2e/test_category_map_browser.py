@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from chromium import EXECUTABLE, Chromium
 
-from wsvad.datasets.dataset import Interval
 from wsvad.detection.events import Event
 from wsvad.detection.explanation import Explanation
 from wsvad.detection.timeline import Timeline
+from wsvad.metrics.interval import Interval
 from wsvad.pages.report import write_report
 
 pytestmark = [

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from chromium import EXECUTABLE, Chromium
 
-from wsvad.datasets.dataset import Interval
 from wsvad.detection.events import Event
 from wsvad.detection.timeline import Timeline
+from wsvad.metrics.interval import Interval
 from wsvad.pages.report import ReportSummary, write_report
 from wsvad.video.writer import write_video
 

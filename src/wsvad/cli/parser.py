@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from jsonargparse import ArgumentParser
 
-from wsvad import __version__
 from wsvad.errors import UsageError
+from wsvad.version import __version__
 
 DEFAULT_METHOD = "ur-dmu"
 STREAM_OPTIONS = {

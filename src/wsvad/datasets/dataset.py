@@ -9,16 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wsvad.metrics.interval import Interval
 from wsvad.video.clock import SNIPPET, SnippetClock
-
-
-@dataclass(frozen=True, kw_only=True)
-class Interval:
-    """Frames `[start, end)` in which something abnormal happens."""
-
-    start: int
-    end: int
-    category: str
 
 
 @dataclass(frozen=True, kw_only=True)

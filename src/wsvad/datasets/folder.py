@@ -16,8 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from wsvad.datasets.categories import UNNAMED, categories_of, names_of
-from wsvad.datasets.dataset import Dataset, Interval, LabelledVideo
+from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.errors import WsvadError
+from wsvad.metrics.interval import Interval
 
 VIDEO_SUFFIXES = {f".{name}" for name in ["mp4", "avi", "mkv", "mov", "m4v", "webm", "mpg", "mpeg", "ts", "wmv", "flv"]}
 LABELS = {"0": 0, "1": 1, "normal": 0, "abnormal": 1}

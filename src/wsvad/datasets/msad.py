@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from wsvad.datasets.benchmark import Benchmark, Totals
-from wsvad.datasets.dataset import Interval, LabelledVideo
+from wsvad.datasets.dataset import LabelledVideo
 from wsvad.datasets.official import (
     agree,
     check_lists,
@@ -27,6 +27,7 @@ from wsvad.datasets.official import (
     video_name,
 )
 from wsvad.errors import WsvadError
+from wsvad.metrics.interval import Interval
 
 ANNOTATION = ("anomaly_annotation.csv", "*msad*annotation*.csv")
 TRAIN = ("MSAD_I3D_WS_Train.list", "msad-i3d.list", "*msad*train*.list", "*msad*train*.txt")

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
-from wsvad.datasets.dataset import Interval, LabelledVideo
+from wsvad.datasets.dataset import LabelledVideo
 from wsvad.errors import WsvadError
+from wsvad.metrics.interval import Interval
 
 PLACES = ("", "list", "lists", "annotations", "annotation", "split", "splits", "Test", "testing")
 """Folders below the dataset's in which official repositories keep their lists."""

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from wsvad.datasets.benchmark import Benchmark, Totals
-from wsvad.datasets.dataset import Interval, LabelledVideo
+from wsvad.datasets.dataset import LabelledVideo
 from wsvad.datasets.official import (
     agree,
     check_lists,
@@ -31,6 +31,7 @@ from wsvad.datasets.official import (
     video_name,
 )
 from wsvad.errors import WsvadError
+from wsvad.metrics.interval import Interval
 from wsvad.video.clock import SNIPPET
 
 TRAIN = ("SHANGHAI_train.txt", "*sh*train*.list", "*sh*train*.txt", "train.list")

@@ -12,9 +12,10 @@ import re
 from pathlib import Path
 
 from wsvad.datasets.benchmark import Benchmark, Totals
-from wsvad.datasets.dataset import Interval, LabelledVideo
+from wsvad.datasets.dataset import LabelledVideo
 from wsvad.datasets.official import check_lists, find, frame_counts, read_list
 from wsvad.errors import WsvadError
+from wsvad.metrics.interval import Interval
 
 PICTURES = {".tif", ".tiff", ".png", ".jpg", ".bmp"}
 TRAINING_CLIPS = 10

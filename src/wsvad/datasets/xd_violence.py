@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Literal
 
 from wsvad.datasets.benchmark import Benchmark, Totals
-from wsvad.datasets.dataset import Interval, LabelledVideo
+from wsvad.datasets.dataset import LabelledVideo
 from wsvad.datasets.official import check_lists, find, frame_counts, intervals_of, lines, read_list, require, video_name
 from wsvad.errors import WsvadError
+from wsvad.metrics.interval import Interval
 
 CODES = {"B1": "fighting", "B2": "shooting", "B4": "riot", "B5": "abuse", "B6": "car accident", "G": "explosion"}
 TRAIN = ("XD_Train.list", "rgb.list", "violence-i3d.list", "xd_CLIP_rgb.csv", "*xd*train*.list")

@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from wsvad.datasets.dataset import Interval
 from wsvad.detection.events import Event
 from wsvad.detection.explanation import Explanation, cosines, shares
 from wsvad.files import atomic, write_json
+from wsvad.metrics.interval import Interval
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

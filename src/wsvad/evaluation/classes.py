@@ -10,9 +10,10 @@ from typing import Literal
 import numpy as np
 
 from wsvad.datasets.categories import UNNAMED, names_of
-from wsvad.datasets.dataset import Interval, LabelledVideo
+from wsvad.datasets.dataset import LabelledVideo
 from wsvad.evaluation.curves import truth
 from wsvad.metrics.detection import ClassScores, detection_map, with_normal
+from wsvad.metrics.interval import Interval
 from wsvad.video.clock import SNIPPET
 
 Compat = Literal["vadclip"]

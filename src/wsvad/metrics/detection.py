@@ -13,8 +13,8 @@ from typing import Literal
 
 import numpy as np
 
-from wsvad.datasets.dataset import Interval
 from wsvad.errors import WsvadError
+from wsvad.metrics.interval import Interval
 
 IOUS = (0.1, 0.2, 0.3, 0.4, 0.5)
 """Overlaps that the literature reports."""

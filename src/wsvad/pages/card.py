@@ -10,9 +10,9 @@ from typing import Literal
 import numpy as np
 
 from wsvad.datasets.categories import UNNAMED, names_of
-from wsvad.datasets.dataset import Interval
 from wsvad.detection.events import Event
 from wsvad.detection.timeline import Timeline, clock, printable
+from wsvad.metrics.interval import Interval
 from wsvad.pages.palette import paint
 from wsvad.pages.preview import Preview
 

@@ -12,8 +12,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wsvad.datasets.dataset import Dataset, Interval, LabelledVideo
+from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.features.source import FeatureSource
+from wsvad.metrics.interval import Interval
 
 SHOWN = 3
 """Videos that a sentence names; of the others it says how many there are."""

@@ -27,7 +27,6 @@ import yaml
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as serialise
 
-from wsvad import __version__
 from wsvad.datasets.dataset import LabelledVideo
 from wsvad.errors import UsageError, WsvadError
 from wsvad.features.source import FeatureSource
@@ -35,6 +34,7 @@ from wsvad.files import atomic, read_json, sha256, without_nan, write_json, writ
 from wsvad.runs.fingerprint import Changes, changes
 from wsvad.runs.model import TrainedMethod, load_method, save_method
 from wsvad.runs.scorer import Scored
+from wsvad.version import __version__
 
 logger = logging.getLogger(__name__)
 

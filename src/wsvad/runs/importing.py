@@ -13,7 +13,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from wsvad import __version__
 from wsvad.errors import UsageError, WsvadError
 from wsvad.files import sha256
 from wsvad.methods import METHODS
@@ -21,6 +20,7 @@ from wsvad.methods.abilities import FromOfficial
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.model import TrainedMethod
 from wsvad.runs.normalisation import Normalisation
+from wsvad.version import __version__
 
 WRAPPERS = ("state_dict", "model_state_dict", "model")
 """Keys under which training scripts put the weights beside an optimiser's state and an epoch."""

@@ -10,12 +10,12 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from wsvad import __version__
 from wsvad.datasets.dataset import Bag
 from wsvad.errors import WsvadError
 from wsvad.files import atomic, read_json, write_json
 from wsvad.methods import METHODS
 from wsvad.runs.normalisation import Normalisation
+from wsvad.version import __version__
 
 FORMAT = 3
 """Version of the run folder; raised when an older program could no longer read it."""

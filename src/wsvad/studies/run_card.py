@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from wsvad import __version__
 from wsvad.encoders.build import split
 from wsvad.methods import METHODS
 from wsvad.training.experiment import Experiment
 from wsvad.training.protocol import Protocol
+from wsvad.version import __version__
 
 DEFAULTS = Protocol(budget="data", normalise="standardise")
 """What `wsvad bench` does where its command line says nothing."""

@@ -14,9 +14,9 @@ from places import SHARED
 from wsvad.cli.main import main
 from wsvad.datasets.annotations import read_annotations, write_annotations
 from wsvad.datasets.annotations.label_studio import video_name
-from wsvad.datasets.dataset import Interval
 from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.convert import convert_annotations, parsed_rate
+from wsvad.metrics.interval import Interval
 
 OUT = {"csv": "out.csv", "cvat": "out", "label-studio": "out.json", "via": "out.json"}
 

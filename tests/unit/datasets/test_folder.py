@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsvad.datasets.dataset import Interval, LabelledVideo
+from wsvad.datasets.dataset import LabelledVideo
 from wsvad.datasets.folder import hold_out, open_folder, unlabelled_videos
 from wsvad.errors import WsvadError
+from wsvad.metrics.interval import Interval
 
 LABELS = (
     "video,label,category,split\na.mp4,0,,train\nb.mp4,abnormal,fight,train\nc.mp4,1,fight,test\nd.mp4,normal,,test\n"

@@ -13,11 +13,11 @@ import torch
 from timelines import event, timeline, write
 from torch import nn
 
-from wsvad.datasets.dataset import Interval
 from wsvad.detection.detector import WANTED
 from wsvad.detection.explanation import Explanation, cosines, explain, shares
 from wsvad.detection.timeline import write_events_csv, write_scores_json
 from wsvad.methods.mil import Mil, MilConfig
+from wsvad.metrics.interval import Interval
 from wsvad.pages.category_map import HEIGHT, WIDTH, apart, category_map, placed
 from wsvad.pages.palette import COLOURS, paint
 from wsvad.runs.normalisation import Normalisation

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsvad.datasets.dataset import Interval
 from wsvad.detection.events import Event
 from wsvad.detection.timeline import Timeline, clock, write_events_csv, write_scores_csv, write_scores_json
+from wsvad.metrics.interval import Interval
 
 RATE = Fraction(30000, 1001)
 EDGES = np.array([0, 16, 32, 40])

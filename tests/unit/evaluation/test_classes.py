@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from wsvad.datasets.categories import categories_of, names_of, with_categories
-from wsvad.datasets.dataset import Dataset, Interval, LabelledVideo
+from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.datasets.folder import open_folder
 from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.classes import beside_truth, evaluate_classes
@@ -22,6 +22,7 @@ from wsvad.features.store import Passport, StoredFeatures, feature_path, save
 from wsvad.methods.mil import MilConfig
 from wsvad.methods.refinevad import RefineVadConfig
 from wsvad.metrics.detection import IOUS, ClassScores, detection_map, with_normal
+from wsvad.metrics.interval import Interval
 from wsvad.runs.model import load_method
 from wsvad.training.experiment import Experiment
 from wsvad.training.protocol import Protocol

@@ -12,12 +12,13 @@ from places import SHARED
 from rich.console import Console
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_auc_score
 
-from wsvad.datasets.dataset import Dataset, Interval, LabelledVideo
+from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.curves import Curve, evaluate, per_category
 from wsvad.evaluation.measure import measure
 from wsvad.evaluation.scores_file import curves_from_scores_file, read_scores, write_scores
 from wsvad.evaluation.table import NAMES, table
+from wsvad.metrics.interval import Interval
 
 KEYS = {"auc", "ap", "ap_trapezoid", "auc_abnormal", "ap_abnormal", "video_auc", "far", "auc_constant"}
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsvad.datasets.dataset import Interval
 from wsvad.errors import WsvadError
 from wsvad.metrics.detection import IOUS, ClassScores, detection_map, intervals, with_normal
+from wsvad.metrics.interval import Interval
 
 NAMES = ("fight", "fall")
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from timelines import Page, event, timeline, write
 
-from wsvad.datasets.dataset import Interval
+from wsvad.metrics.interval import Interval
 from wsvad.pages import report
 from wsvad.pages.card import envelope, inside_truth, verdict
 from wsvad.pages.preview import at_rate, make_preview

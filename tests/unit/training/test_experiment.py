@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from wsvad.datasets.dataset import Dataset, Interval, LabelledVideo
+from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.errors import UsageError, WsvadError
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
 from wsvad.methods.pi_vad import PiVadConfig
 from wsvad.methods.ur_dmu import UrDmuConfig
+from wsvad.metrics.interval import Interval
 from wsvad.runs.model import load_method
 from wsvad.training.experiment import Experiment
 from wsvad.training.protocol import Protocol

@@ -10,10 +10,10 @@ from typing import Literal, get_args
 
 from wsvad.datasets.annotations import cvat, label_studio, via
 from wsvad.datasets.annotations.truth import Truth, checked
-from wsvad.datasets.dataset import Interval
 from wsvad.datasets.folder import table_rows
 from wsvad.errors import UsageError, WsvadError
 from wsvad.files import atomic, read_json
+from wsvad.metrics.interval import Interval
 
 Form = Literal["csv", "cvat", "label-studio", "via"]
 FORMS: tuple[Form, ...] = get_args(Form)

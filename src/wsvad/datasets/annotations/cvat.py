@@ -14,9 +14,9 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 from xml.parsers import expat
 
 from wsvad.datasets.annotations.truth import Truth, runs
-from wsvad.datasets.dataset import Interval
 from wsvad.errors import WsvadError
 from wsvad.files import write_text
+from wsvad.metrics.interval import Interval
 
 SHAPES = ("box", "polygon", "polyline", "points", "cuboid", "ellipse", "mask", "skeleton")
 

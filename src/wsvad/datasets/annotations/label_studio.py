@@ -8,9 +8,9 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from wsvad.datasets.annotations.truth import Truth
-from wsvad.datasets.dataset import Interval
 from wsvad.errors import WsvadError
 from wsvad.files import write_json
+from wsvad.metrics.interval import Interval
 
 UPLOADED = re.compile(r"^(?:/data/)?upload/(?:\d+/)?[0-9a-f]{8}-(.+)$")
 """What Label Studio makes of a file's name when it is uploaded."""

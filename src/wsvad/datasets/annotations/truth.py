@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from wsvad.datasets.dataset import Interval
 from wsvad.errors import WsvadError
+from wsvad.metrics.interval import Interval
 
 Truth = Mapping[str, tuple[Interval, ...]]
 """Video → its intervals; none where it was looked at and nothing happens."""

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from wsvad.datasets.annotations.truth import Truth
-from wsvad.datasets.dataset import Interval
 from wsvad.errors import WsvadError
 from wsvad.files import write_json
+from wsvad.metrics.interval import Interval
 
 TEXT, SELECT, VIDEO, LOCAL, DELETED = 1, 4, 4, 1, 1
 """VIA's numbers: attributes that are typed or chosen, a video, a file that the browser is shown, a segment's flag."""
