@@ -8,10 +8,11 @@ import numpy as np
 
 from wsvad.datasets.bags import load_bags
 from wsvad.datasets.dataset import Bag, Dataset, LabelledVideo
-from wsvad.datasets.open import benchmark_of
+from wsvad.datasets.open import benchmark_of, open_dataset
 from wsvad.errors import UsageError
 from wsvad.evaluation.classes import Classes, Compat, beside_truth, evaluate_classes
-from wsvad.evaluation.curves import Curve, evaluate, per_category
+from wsvad.evaluation.curves import Curve, per_category
+from wsvad.evaluation.curves import evaluate as evaluate_curves
 from wsvad.evaluation.score_forms import holds_scores
 from wsvad.evaluation.scores_file import classes_from_scores_file, curves_from_scores_file, read_scores
 from wsvad.evaluation.totals import check_totals, explain_labels, introduce
@@ -34,6 +35,35 @@ class Measured:
     """What was measured: each video's scores beside its truth; empty where only metrics were read."""
     notes: list[str] = field(default_factory=list)
     """On what it was measured, beside published totals; and how truths differ. Sentences for the terminal."""
+
+
+def evaluate(
+    what: Path | str,
+    data: Path | str | Dataset | None = None,
+    features: Path | str | None = None,
+    *,
+    labels: Path | str | None = None,
+    intervals: Path | str | None = None,
+    compat: Compat | None = None,
+) -> Measured:
+    """Measure a run, or the frame scores of any system.
+
+    Args:
+        what: a run folder; or scores: .npz with `video`, `frames`, `score` and optionally `label`, `class_score` and
+            `categories`; .csv; .npy; a folder of .npy.
+        data: where the truth comes from: a dataset, its folder, or NAME:FOLDER of a published one. None = the labels
+            in the scores file, or the run's own test videos. Videos without a split are divided as the run did.
+        features: features of that dataset, for a run.
+        labels, intervals: the files, where they are not in the folder.
+        compat: mAP with the quirks of a published evaluator; needs `data`.
+
+    Raises:
+        UsageError: something is missing; `what` is neither; the run was trained on one of the test videos.
+    """
+    what = Path(what)
+    if data is not None and not isinstance(data, Dataset):
+        data = open_dataset(data, labels, intervals, split=RunFolder(what).split(), need_training=False)
+    return measure(what, data, Path(features) if features is not None else None, compat)
 
 
 def measure(what: Path, dataset: Dataset | None, features: Path | None, compat: Compat | None = None) -> Measured:
@@ -110,7 +140,7 @@ def measure_curves(
     """All metrics of curves, and of class scores where there are any."""
     metrics, by_category = evaluate_classes(classes, compat, normal_is_event=normal_is_event)
     return Measured(
-        metrics=evaluate(curves) | metrics,
+        metrics=evaluate_curves(curves) | metrics,
         per_category=per_category(curves),
         per_category_ap=by_category,
         curves=curves,

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from wsvad.datasets.dataset import Dataset
+from wsvad.datasets.folder import open_folder, unlabelled_videos
 from wsvad.encoders.build import ENCODERS, auto, split
 from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.captions import extract_captions
@@ -21,6 +22,35 @@ def resolve(spec: str) -> tuple[str, str | None]:
         ENCODERS[scheme]  # a wrong name is told before any work
         parts.append(f"{scheme}:{Path(file).expanduser().absolute()}" if colon else scheme)
     return "+".join(parts), sentence
+
+
+def extract_dataset(
+    data: Path | str | Dataset, streams: Mapping[str, str], out: Path | str, *, labels: Path | str | None = None,
+    workers: int | None = None,
+) -> dict[str, str]:  # fmt: skip
+    """Turn videos into features, one file a video and stream; interrupted and called again, it goes on.
+
+    Args:
+        data: a folder of videos, with labels or without, or a dataset (`open_dataset`).
+        streams: stream → encoder, as in `{"rgb": "motion"}`; see `wsvad encoders`.
+        out: feature folder.
+        labels: labels.csv, if it is not in the folder.
+        workers: processes; by default one for each core.
+
+    Returns:
+        Videos that could not be encoded, with the reason.
+
+    Raises:
+        WsvadError: as `open_folder`, `prepare`.
+    """
+    specs = {stream: resolve(spec)[0] for stream, spec in streams.items()}
+    if isinstance(data, Dataset):
+        return prepare(data, specs, Path(out), workers=workers)
+    loose = unlabelled_videos(Path(data)) if labels is None else None
+    if loose:
+        return extract(loose, specs, out, workers=workers).failed
+    dataset = open_folder(data, labels, need_videos=not all(spec.startswith("lsa:") for spec in specs.values()))
+    return prepare(dataset, specs, Path(out), workers=workers)
 
 
 def prepare(

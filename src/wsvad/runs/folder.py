@@ -38,8 +38,10 @@ from wsvad.version import __version__
 
 logger = logging.getLogger(__name__)
 
-FREE = ("source", "wsvad")
-"""Settings that may differ when a run is continued."""
+FREE = ("source", "features", "wsvad")
+"""Settings that may differ when a run is continued: where things lie. What lies there is in the fingerprint."""
+RUNS = ("teacher", "core")
+"""Settings that name another run: with or without is another command, where it lies is not."""
 
 
 class RunFolder:
@@ -200,7 +202,8 @@ class RunFolder:
                 raise WsvadError(f"{self.path}: another run is there; give another --out, or delete the folder")
             return
         for key in {**before, **settings}:
-            if key not in FREE and before.get(key) != settings.get(key):
+            ours, theirs = (bool(one.get(key)) if key in RUNS else one.get(key) for one in (settings, before))
+            if key not in FREE and ours != theirs:
                 raise WsvadError(
                     f"{self.path / 'config.yaml'}: the run there has another '{key}' "
                     f"({_difference(before.get(key), settings.get(key))}); give another --out, or delete the folder"

@@ -133,7 +133,7 @@ def complete(dataset: Dataset, streams: Mapping[str, str], features: Path) -> Da
         logger.warning("left out: %s", reason)
     rest = without(dataset, failed)
     if not rest.test:
-        raise WsvadError(f"{features}: no test video could be encoded; mend the files that are named above")
+        raise WsvadError(f"{features}: no test video could be encoded; fix the files listed above")
     return rest
 
 

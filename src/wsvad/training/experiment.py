@@ -281,12 +281,12 @@ class Experiment:
         """A scores file of the test videos, for a method that gives class scores."""
         if not scorer.categories:
             return
-        curves, of_frames = {curve.video: curve for curve in last.curves}, {}
-        for name, scored in folder.read_point(folder.points()[-1]).items():
-            lengths = curves[name].lengths
-            assert scored.class_scores is not None
-            of_frames[name] = np.repeat(scored.class_scores, lengths, axis=0)
-        frame_scores = {name: curve.frame_scores for name, curve in curves.items()}
+        scored, of_frames = folder.read_point(folder.points()[-1]), {}
+        for curve in last.curves:
+            class_scores = scored[curve.video].class_scores
+            assert class_scores is not None
+            of_frames[curve.video] = np.repeat(class_scores, curve.lengths, axis=0)
+        frame_scores = {curve.video: curve.frame_scores for curve in last.curves}
         write_scores(folder.class_scores, frame_scores, classes=(scorer.categories, of_frames))
 
     # ------------------------------------------------------------------------------------------ results

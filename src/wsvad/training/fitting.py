@@ -97,15 +97,14 @@ class Fitting:
     def normalisation(self) -> Normalisation:
         """Fitted to the training bags as the last phase sees them; that of a given teacher, for the streams that it
         reads."""
-        with torch.random.fork_rng():  # asking for the phases builds a network, which must not cost random numbers
+        with torch.random.fork_rng():  # networks that are built here must not cost random numbers
             phases = self.phases(self.kind(self.widths, self.config))
+            given = RunFolder(self.teacher).load() if given_teacher(self.config) and self.teacher else None
         asked = self.protocol.normalise or self.kind.normalisation
         fixed = standardised(self.kind, self.config)
         kinds: dict[str, Kind] = {name: "standardise" if name in fixed else asked for name in self.streams}
         fitted = Normalisation.fit(kinds, self.packed(phases[-1].segments).streams)
-        if given_teacher(self.config) and self.teacher:
-            return fitted.like(RunFolder(self.teacher).load().normalisation)
-        return fitted
+        return fitted.like(given.normalisation) if given else fitted
 
     # ------------------------------------------------------------------------------------------ method and budget
 

@@ -1,5 +1,6 @@
 """From a folder of weakly labelled videos to a detector: extract, fit, calibrate, report."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,18 +9,84 @@ from typing import Any
 import numpy as np
 
 from wsvad.datasets.dataset import Dataset, LabelledVideo
+from wsvad.datasets.folder import open_folder
 from wsvad.detection.calibration import Calibrations, Curves, calibrated
-from wsvad.detection.detector import NOMINAL, clock_of, timeline_of
+from wsvad.detection.detector import NOMINAL, Detector, clock_of, timeline_of
 from wsvad.detection.events import EventRules
 from wsvad.detection.timeline import Timeline
 from wsvad.errors import WsvadError
-from wsvad.extraction.prepare import prepare, without
+from wsvad.extraction.prepare import prepare, resolve, without
+from wsvad.methods import METHODS
 from wsvad.pages.report import ReportSummary, write_report
+from wsvad.runs.folder import RunFolder
 from wsvad.runs.scorer import Mode, Scorer
 from wsvad.training.experiment import Experiment, Fitted
 from wsvad.training.protocol import Protocol
 from wsvad.video.clock import SnippetClock
 from wsvad.video.reader import VideoReader
+
+logger = logging.getLogger(__name__)
+
+DEFAULTS = Protocol(budget="data", normalise="standardise")
+"""How a detector is trained from a folder of videos, where nothing else is said."""
+
+
+def train(
+    data: Path | str | Dataset,
+    out: Path | str,
+    *,
+    method: str = "ur-dmu",
+    streams: Mapping[str, str] | None = None,
+    config: Any = None,
+    protocol: Protocol = DEFAULTS,
+    labels: Path | str | None = None,
+    intervals: Path | str | None = None,
+    teacher: Path | str | None = None,
+    features: Path | str | None = None,
+    max_false_alarms_per_hour: float = 1.0,
+    workers: int | None = None,
+) -> Detector:
+    """Train a detector on videos that are labelled normal or abnormal as a whole. Interrupted and called again, it goes
+    on; with other videos or labels it does again what they change, and logs what that is.
+
+    Args:
+        data: a folder of videos with labels.csv, or with subfolders named after what they show; or a dataset.
+        out: run folder to write.
+        method: name in `METHODS`.
+        streams: stream → encoder, by default `{"rgb": "auto"}`; see `wsvad encoders`.
+        config: the method's configuration; by default that for small sets.
+        protocol: seeds, budget, hold-out.
+        labels, intervals: the files, where they are not in the folder.
+        teacher: run folder of a trained teacher, for a method that has one.
+        features: where streams are kept; by default in the run folder.
+        max_false_alarms_per_hour: budget from which the thresholds are chosen.
+        workers: processes that extract; by default one for each core.
+
+    Returns:
+        The detector; `evaluate(out)` has its metrics. Videos that could not be read are left out, and logged.
+
+    Raises:
+        WsvadError: a file, a label or a setting is wrong.
+    """
+    out = Path(out)
+    if not isinstance(data, Dataset):
+        data = open_folder(data, labels, intervals, seed=protocol.first_seed, split=RunFolder(out).split())
+    config_class = METHODS[method].config_class
+    _, failed = train_detector(
+        data,
+        {stream: resolve(spec)[0] for stream, spec in (streams or {"rgb": "auto"}).items()},
+        method,
+        config if config is not None else config_class(**getattr(config_class, "data_budget", {})),
+        protocol,
+        out,
+        teacher=Path(teacher) if teacher else None,
+        features=Path(features) if features else None,
+        max_false_alarms_per_hour=max_false_alarms_per_hour,
+        workers=workers,
+    )
+    for reason in failed.values():
+        logger.warning("left out: %s", reason)
+    return Detector.load(out)
 
 
 def train_detector(
@@ -52,7 +119,7 @@ def train_detector(
     dataset = without(dataset, failed)
     for label, word in enumerate(("normal", "abnormal")):
         if not any(video.label == label for video in dataset.train):
-            raise WsvadError(f"{features}: no {word} training video could be read; mend the files that are named above")
+            raise WsvadError(f"{features}: no {word} training video could be read; fix the files listed above")
     experiment = Experiment(
         dataset=dataset, features=features, name=method, config=config, protocol=protocol, out=out,
         encoders=dict(streams), teacher=teacher,
