@@ -18,8 +18,8 @@ from typing import Any
 from urllib.parse import quote
 
 from wsvad.detection.timeline import Timeline
+from wsvad.evaluation.vocabulary import ALWAYS, METRICS, SELECTIONS, UNDEFINED, percent, spread_of, words_for
 from wsvad.files import write_text
-from wsvad.metrics.detection import IOUS
 from wsvad.pages.card import WRONG, card, count, figure, length, peak_time, text, verdict
 from wsvad.pages.category_map import category_map
 from wsvad.pages.palette import paint
@@ -35,37 +35,6 @@ PICTURED = 300
 """Videos shown with pictures, the most suspicious first."""
 STILLS = 600
 """Pictures of events in the whole page; each video has its share of them, for its strongest events."""
-
-SELECTIONS = {"last": "Last", "held_out": "Held-out", "best_on_test": "Best on test"}
-MAP = (
-    "how clean the list of intervals of each kind is, highest score first; one is right if it overlaps a true one of "
-    f"its kind by at least {IOUS[0]:g} (frames in both over frames in either)"
-)
-METRICS = {
-    "auc": ("Frame AUC", "chance that an abnormal frame scores above a normal one, over all videos; 50 is guessing"),
-    "auc_abnormal": ("AUC on abnormal videos", "the same inside abnormal videos only: does it know <em>when</em>?"),
-    "auc_constant": (
-        "AUC of a constant per video",
-        "what frame AUC becomes when every video gets one score, its mean: it knows <em>which</em>, never when",
-    ),
-    "ap": (
-        "Average precision",
-        "how clean the list of frames is, highest score first; the share of abnormal frames is guessing",
-    ),
-    "ap_trapezoid": ("Average precision, trapezoid", "the same by the trapezoidal rule, as some papers print it"),
-    "ap_abnormal": ("Average precision on abnormal videos", "the same inside abnormal videos only"),
-    "video_auc": ("Video AUC", "chance that an abnormal video's highest score is above a normal video's"),
-    "far": ("False-alarm rate", "share of the frames of normal videos that score 0.5 or more; lower is better"),
-    **{
-        f"map@{iou:g}": (f"mAP at IoU {iou:g}", f"the same, where the overlap must be {iou:g}" if number else MAP)
-        for number, iou in enumerate(IOUS)
-    },
-    "map": ("mAP, mean of these", ""),
-    "category_accuracy": ("Named right", "share of true events whose likeliest kind is right"),
-}
-"""Names and explanations (HTML) of the metrics that `metrics.json` holds, in the order of the table."""
-ALWAYS = ("auc", "auc_abnormal", "auc_constant")
-"""Frame AUC is never shown without the two numbers that say how much of it is about time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,37 +173,35 @@ def _sentence(words: str) -> str:
 
 def _metrics(selections: Mapping[str, Mapping[str, Any]]) -> str:
     """The table: a row a metric, a column a way of choosing the weights."""
-    kinds = [kind for kind in SELECTIONS if kind in selections]
-    if not kinds:
+    chosen = [key for key in SELECTIONS if key in selections]
+    if not chosen:
         return ""
-    measured = {name for kind in kinds for name in selections[kind]}
+    measured = {name for key in chosen for name in selections[key]}
     names = [name for name in METRICS if name in measured or name in ALWAYS]
     names += sorted(measured - set(METRICS))
-    heads = "".join(f'<th scope="col">{SELECTIONS[kind]}</th>' for kind in kinds)
+    heads = "".join(f'<th scope="col">{SELECTIONS[key].name}</th>' for key in chosen)
     rows = []
     for name in names:
-        label, meaning = METRICS.get(name, (text(name), ""))
-        cells = "".join(f'<td class="{kind}">{_percent(selections[kind].get(name))}</td>' for kind in kinds)
-        rows.append(f'<tr><th scope="row">{label}</th>{cells}<td class="meaning">{meaning}</td></tr>')
-    trio = ", ".join(f"{METRICS[name][0]} {_percent(selections[kinds[0]].get(name))}" for name in ALWAYS)
-    return f"""<details class="figures" id="figures" style="--columns:{len(kinds)}">
-<summary><b>How good is this model?</b> <span>{trio} ({SELECTIONS[kinds[0]].lower()}, percent)</span></summary>
+        metric = words_for(name)
+        cells = "".join(f'<td class="{key}">{_percent(selections[key].get(name))}</td>' for key in chosen)
+        rows.append(
+            f'<tr><th scope="row">{text(metric.name)}</th>{cells}<td class="meaning">{text(metric.meaning)}</td></tr>'
+        )
+    first = selections[chosen[0]]
+    trio = ", ".join(f"{METRICS[name].name} {_percent(first.get(name))}" for name in ALWAYS)
+    return f"""<details class="figures" id="figures" style="--columns:{len(chosen)}">
+<summary><b>How good is this model?</b> <span>{trio} ({SELECTIONS[chosen[0]].name.lower()}, percent)</span></summary>
 <table><thead><tr><th scope="col">Percent</th>{heads}<td></td></tr></thead><tbody>{"".join(rows)}</tbody></table>
-{_reading(kinds, selections)}</details>"""
+{_reading(chosen, selections)}</details>"""
 
 
-def _reading(kinds: Sequence[str], selections: Mapping[str, Mapping[str, Any]]) -> str:
+def _reading(chosen: Sequence[str], selections: Mapping[str, Mapping[str, Any]]) -> str:
     """How to read the table, and what its numbers cannot support."""
-    meanings = {
-        "last": "<b>Last</b>: at the end of training.",
-        "held_out": "<b>Held-out</b>: after as many iterations as training videos kept apart would choose.",
-        "best_on_test": "<b>Best on test</b>: stopped by looking at the test videos, as papers often do; too good by "
-        "construction.",
-    }
-    values = {name: selections[kinds[0]].get(name) for name in ALWAYS}
+    values = {name: selections[chosen[0]].get(name) for name in ALWAYS}
     seeds = max((len(_seeds(value)) for value in values.values()), default=0)
     spread = f" Mean ± standard deviation over {seeds} seeds." if seeds > 1 else ""
-    parts = [f'<p class="muted">{" ".join(meanings[kind] for kind in kinds)}{spread}</p>']
+    meanings = " ".join(f"<b>{SELECTIONS[key].name}</b>: {SELECTIONS[key].meaning}." for key in chosen)
+    parts = [f'<p class="muted">{meanings}{spread}</p>']
     auc, constant = _mean(values.get("auc")), _mean(values.get("auc_constant"))
     if constant >= auc:
         parts.append(
@@ -246,12 +213,11 @@ def _reading(kinds: Sequence[str], selections: Mapping[str, Mapping[str, Any]]) 
 
 def _percent(value: Any) -> str:
     """A fraction as percent, "98.6 ± 0.3"; a dash where it was not measured or is not defined."""
-    mean = _mean(value)
-    if math.isnan(mean):
-        return '<span aria-label="not measured">–</span>'
-    std = value.get("std") if len(_seeds(value)) > 1 else None
-    spread = "" if std is None else f" <small>± {100 * std:.1f}</small>"
-    return f"{100 * mean:.1f}{spread}"
+    mean = percent(_mean(value), 1)
+    if mean == UNDEFINED:
+        return f'<span aria-label="not measured">{UNDEFINED}</span>'
+    spread = spread_of(value, 1) if isinstance(value, Mapping) else ""
+    return f"{mean} <small>± {spread}</small>" if spread else mean
 
 
 def _mean(value: Any) -> float:

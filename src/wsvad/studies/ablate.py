@@ -18,7 +18,7 @@ from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.classes import evaluate_classes, score_classes
 from wsvad.evaluation.cost import executed_weights, multiply_adds, snippets_per_second
 from wsvad.evaluation.curves import evaluate
-from wsvad.evaluation.table import with_spread
+from wsvad.evaluation.vocabulary import with_spread
 from wsvad.files import atomic, write_text
 from wsvad.runs.normalisation import Normalisation
 from wsvad.runs.run import TrainedMethod, load_method

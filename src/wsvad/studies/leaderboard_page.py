@@ -12,12 +12,14 @@ from importlib.resources import files as package_files
 from string import Template
 from typing import Any
 
-from wsvad.evaluation.table import NAMES, with_spread
+from wsvad.evaluation.vocabulary import METRICS, SELECTIONS, UNDEFINED, percent, with_spread, words_for
 from wsvad.studies.leaderboard import Leaderboard, bounds, certain, columns, compared
 from wsvad.studies.published import Published
 
-LOWER = ("far", "p", "seconds", "memory", "parameters")
+LOWER = (*(key for key, metric in METRICS.items() if metric.lower_is_better), "p", "seconds", "memory", "parameters")
 """Columns in which the lowest is the best."""
+PUBLISHED = "Published"
+"""Stands for a selection in rows that are not ours."""
 WORDS = ("method", "features", "selection", "source")
 """Columns that are no numbers."""
 
@@ -50,10 +52,10 @@ def _table(board: Leaderboard) -> str:
         "method": "Method",
         "features": "Features",
         "selection": "Selection",
-        names[0]: f"{names[0]} %",
-        "interval": f"95 % of {sure}",
+        names[0]: f"{words_for(names[0]).short} %",
+        "interval": f"95 % of {words_for(sure).short}",
         "p": f"against {board.baseline}",
-        **{name: f"{name} %" for name in names[1:]},
+        **{name: f"{words_for(name).short} %" for name in names[1:]},
         "seconds": "Seconds",
         "memory": "MB",
         "parameters": "Weights",
@@ -67,12 +69,13 @@ def _table(board: Leaderboard) -> str:
 
 
 def _head(key: str, label: str, sorted_by: bool) -> str:
-    told = f' title="{escape(NAMES[key])}"' if key in NAMES else ""
+    metric = METRICS.get(key)
+    title = f' title="{escape(f"{metric.name}: {metric.meaning}")}"' if metric else ""
     state = f' aria-sort="{"ascending" if key in LOWER else "descending"}"' if sorted_by else ""
     kind = "" if key in WORDS else ' class="number"'
     first = "ascending" if key in (*LOWER, *WORDS) else "descending"
     return (
-        f'<th scope="col"{kind}{state}><button type="button" data-first="{first}"{told}>{escape(label)}</button></th>'
+        f'<th scope="col"{kind}{state}><button type="button" data-first="{first}"{title}>{escape(label)}</button></th>'
     )
 
 
@@ -99,25 +102,25 @@ def _ours(row: dict[str, Any], names: tuple[str, ...], sure: str) -> str:
     name = escape(row["method"])
     return (
         f'<tr class="{row["selection"]}"><th scope="row"><a href="#card-{name}">{name}</a></th><td>{made}</td>'
-        f"<td>{row['selection'].replace('_', ' ')}</td>{''.join(cells)}<td>this run</td></tr>"
+        f"<td>{SELECTIONS[row['selection']].name}</td>{''.join(cells)}<td>this run</td></tr>"
     )
 
 
 def _theirs(one: Published, names: tuple[str, ...]) -> str:
     values = [one.metrics.get(name) for name in names]
-    first, *others = (_cell("" if value is None else f"{100 * value:.2f}", value) for value in values)
+    first, *others = (_cell(percent(value), value) for value in values)
     return (
         f'<tr class="published"><th scope="row">{escape(one.method)}</th><td>{escape(one.features)}</td>'
-        f"<td>published</td>{first}{_cell('') * 2}{''.join(others)}{_cell('') * 3}<td>{escape(one.source)}</td></tr>"
+        f"<td>{PUBLISHED}</td>{first}{_cell('') * 2}{''.join(others)}{_cell('') * 3}<td>{escape(one.source)}</td></tr>"
     )
 
 
 def _switches(board: Leaderboard) -> str:
     """Which rows are shown; styles alone do it."""
-    kinds = {"last": "last iteration", "held_out": "held out", "best_on_test": "best on test"}
-    shown = {kind: words for kind, words in kinds.items() if any(row["selection"] == kind for row in board.rows)}
+    used = {row["selection"] for row in board.rows}
+    shown = {key: selection.name for key, selection in SELECTIONS.items() if key in used}
     if board.published:
-        shown["published"] = "published"
+        shown["published"] = PUBLISHED
     boxes = (
         f'<label><input type="checkbox" id="show-{kind}"{" checked" if kind in ("last", "published") else ""}> '
         f"{words}</label>"
@@ -147,7 +150,7 @@ def _category(name: str, videos: int | None, rows: list[dict[str, Any]]) -> str:
 def _bar(method: str, value: dict[str, Any]) -> str:
     """One bar from 0 to 100 with a line at 50, and the spread over seeds as a thin one."""
     if value["mean"] is None or value["mean"] != value["mean"]:
-        return f'<div class="bar"><span>{escape(method)}</span><span></span><span>–</span></div>'
+        return f'<div class="bar"><span>{escape(method)}</span><span></span><span>{UNDEFINED}</span></div>'
     mean, low, high = (100 * (value["mean"] + sign * value["std"]) for sign in (0, -1, 1))
     drawn = (
         f'<svg height="14" aria-hidden="true"><rect class="whole" width="100%" height="14"/>'

@@ -21,12 +21,14 @@ from wsvad.detection.detector import Detector
 from wsvad.detection.explanation import shares
 from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.classes import evaluate_classes, score_classes
+from wsvad.evaluation.vocabulary import METRICS, percent
 from wsvad.files import write_text
 from wsvad.runs.normalisation import Normalisation
 from wsvad.runs.run import TrainedMethod, save_method
 from wsvad.studies.ablate import slug
 
-MEASURED = {"category_accuracy": "test events named right", "map@0.1": "mAP at IoU 0.1"}
+MEASURED = ("category_accuracy", "map@0.1")
+"""Metrics of the run's own test videos that are shown without and with the new category."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,20 +148,16 @@ def shares_table(grown: Grown) -> Table:
     table = Table("share of, %", "before", "after", title=f"{len(grown.videos)} video(s) of '{grown.name}'")
     for name in grown.after[0]:
         means = (float(np.mean([one.get(name, np.nan) for one in each])) for each in (grown.before, grown.after))
-        table.add_row(name, *map(_percent, means))
+        table.add_row(name, *(percent(mean, 1) for mean in means))
     table.add_section()
     for video, before, after in zip(grown.videos, grown.before, grown.after, strict=True):
         table.add_row(video, _likeliest(before), _likeliest(after))
     table.add_section()
-    for key, label in MEASURED.items() if grown.tested else ():
-        table.add_row(label, *(_percent(metrics.get(key, np.nan)) for metrics in grown.tested))
+    for key in MEASURED if grown.tested else ():
+        table.add_row(METRICS[key].name, *(percent(metrics.get(key), 1) for metrics in grown.tested))
     return table
-
-
-def _percent(share: float) -> str:
-    return "–" if np.isnan(share) else f"{100 * share:.1f}"
 
 
 def _likeliest(each: Mapping[str, float]) -> str:
     name = max(each, key=lambda one: each[one])
-    return f"{name} {_percent(each[name])}"
+    return f"{name} {percent(each[name], 1)}"
