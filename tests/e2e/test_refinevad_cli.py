@@ -2,6 +2,7 @@
 
 import csv
 import json
+from html import unescape
 from pathlib import Path
 
 import cv2
@@ -124,7 +125,7 @@ def test_the_training_report_says_what_cannot_be_named(videos, tmp_path, capsys)
     options = ["--rgb", "motion", "--iterations", "2", "--points", "1", "--workers", "0", "--hold-out", "0"]
     assert main([*command, *options, "--out", str(tmp_path / "run")]) == 0
     told = ["Only test videos show 'blast'", "A single training video shows 'puff'"]
-    page, err = (tmp_path / "run" / "report.html").read_text("utf-8").replace("&#x27;", "'"), capsys.readouterr().err
+    page, err = unescape((tmp_path / "run" / "report.html").read_text("utf-8")), capsys.readouterr().err
     assert all(one in page and f"note: {one}" in err for one in told)
     # Several kinds of one video, joined by ";", are each a kind to all that learns, measures and shows.
     assert json.loads((tmp_path / "run" / "model.json").read_text())["config"]["categories"] == ["dash", "drop", "puff"]
