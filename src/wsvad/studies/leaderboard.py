@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from wsvad.evaluation.vocabulary import ALWAYS, SELECTIONS, UNDEFINED, percent, with_spread, words_for
 from wsvad.studies.published import Published
@@ -112,9 +113,11 @@ def as_table(board: Leaderboard) -> Table:
     """For the terminal; features, time and memory are in the files."""
     head, *body = lines(board)
     shown = [i for i, name in enumerate(head) if name not in ("features", "seconds", "MB")]
-    table = Table(*(head[i] for i in shown), title=f"{board.data}, %")
+    table = Table(title=Text(f"{board.data}, %"))  # as Text, in which brackets are no markup
+    for i in shown:
+        table.add_column(Text(head[i]))
     for line in body:
-        table.add_row(*(line[i] for i in shown))
+        table.add_row(*(Text(line[i]) for i in shown))
     return table
 
 
