@@ -12,7 +12,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from wsvad.evaluation.table import with_spread
+from wsvad.evaluation.vocabulary import with_spread
 from wsvad.extraction.prepare import resolve
 from wsvad.files import read_json
 from wsvad.metrics.detection import IOUS
@@ -50,7 +50,7 @@ def main(folder: str, out: str = "runs/ucf-crime-captions", seeds: str = "5") ->
     head = (
         "# UCF-Crime from captions\n\n"
         "Official split, 16 machine captions a video, `lsa` features (512 wide, fitted on the training captions).\n"
-        "One score a video, its mean, reaches `auc_constant`; `auc_abnormal` says what the scores know of *when*.\n"
+        "One score a video, its mean, reaches *AUC constant*; *AUC abnormal* says what the scores know of *when*.\n"
         "`ucf-crime-captions.html` is the same as a page that sorts, with bars by category. `make bench-captions`\n"
         "remakes all of it; `benchmarks/captions.py` says how the budgets were chosen.\n\n"
     )

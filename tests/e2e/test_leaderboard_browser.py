@@ -78,13 +78,13 @@ def test_a_head_sorts_by_mouse_and_by_keyboard(page):
     ours = [name for name in page.evaluate(METHODS) if name in ("ur-dmu", "mil", "a-method-with-a-long-name")]
     assert ours == ["ur-dmu", "a-method-with-a-long-name", "mil"]
     page.click("thead th:nth-child(4) button")  # AUC: the best first, and then the other way round
-    values = [float(v) for v in page.evaluate(f"({VALUES})('auc %')")]
+    values = [float(v) for v in page.evaluate(f"({VALUES})('AUC %')")]
     assert values == sorted(values, reverse=True) and values[0] == 0.9158
     page.click("thead th:nth-child(4) button")
-    values = [float(v) for v in page.evaluate(f"({VALUES})('auc %')")]
+    values = [float(v) for v in page.evaluate(f"({VALUES})('AUC %')")]
     assert values == sorted(values) and values[0] == 0.7
     state = "[...document.querySelectorAll('th[aria-sort]')].map((e) => [e.textContent, e.getAttribute('aria-sort')])"
-    assert page.evaluate(state) == [["auc %", "ascending"]]
+    assert page.evaluate(state) == [["AUC %", "ascending"]]
     page.evaluate("[...document.querySelectorAll('thead button')].find((b) => b.textContent === 'Seconds').focus()")
     page.press("\r")
     assert page.evaluate("document.getElementById('said').textContent") == "sorted by Seconds, ascending"

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from html import unescape
 from pathlib import Path
 
 import cv2
@@ -83,7 +84,7 @@ def test_a_run_knows_its_categories_and_is_measured_by_them(run, videos, capsys)
     assert of_file["map@0.1"] < told["map@0.1"]  # "normal" has no intervals
     assert main(["evaluate", str(run)]) == 0
     printed = capsys.readouterr().out
-    assert "category, %" in printed and "AP@0.1" in printed and "true events that are named right" in printed
+    assert "category, %" in printed and "AP@0.1" in printed and "Category accuracy" in printed
 
 
 def test_scoring_names_what_happens(run, videos, tmp_path, capsys):
@@ -124,7 +125,7 @@ def test_the_training_report_says_what_cannot_be_named(videos, tmp_path, capsys)
     options = ["--rgb", "motion", "--iterations", "2", "--points", "1", "--workers", "0", "--hold-out", "0"]
     assert main([*command, *options, "--out", str(tmp_path / "run")]) == 0
     told = ["Only test videos show 'blast'", "A single training video shows 'puff'"]
-    page, err = (tmp_path / "run" / "report.html").read_text("utf-8").replace("&#x27;", "'"), capsys.readouterr().err
+    page, err = unescape((tmp_path / "run" / "report.html").read_text("utf-8")), capsys.readouterr().err
     assert all(one in page and f"note: {one}" in err for one in told)
     # Several kinds of one video, joined by ";", are each a kind to all that learns, measures and shows.
     assert json.loads((tmp_path / "run" / "model.json").read_text())["config"]["categories"] == ["dash", "drop", "puff"]
@@ -180,10 +181,10 @@ def test_a_bench_has_class_metrics_where_a_method_has(run, videos, tmp_path, cap
     page = (tmp_path / "bench.md").read_text()
     first = page[page.index("| ") :].partition("\n\n")[0].splitlines()
     head, _, *body = ([cell.strip() for cell in line.split("|")[1:-1]] for line in first)
-    place = head.index("map@0.1")
-    assert head[place + 1] == "category_accuracy"
+    place = head.index("mAP@0.1")
+    assert head[place + 1] == "Category accuracy"
     method, selection = head.index("method"), head.index("selection")
-    printed = {line[method]: line[place] for line in body if line[selection] == "last"}
+    printed = {line[method]: line[place] for line in body if line[selection] == "Last"}
     value = rows["refinevad", "last"]["map@0.1"]
     assert printed == {"mil": "–", "refinevad": f"{100 * value['mean']:.2f} ± {100 * value['std']:.2f}"}
 
@@ -284,7 +285,7 @@ def test_a_run_learns_one_more_category(run, videos, tmp_path, capsys):
     for folder in (run, out):
         assert main(["evaluate", str(folder), *known]) == 0
         measured.append(json.loads(capsys.readouterr().out))
-    for key, label in (("category_accuracy", "test events named right"), ("map@0.1", "mAP at IoU 0.1")):
+    for key, label in (("category_accuracy", "Category accuracy"), ("map@0.1", "mAP at IoU 0.1")):
         assert shares[label] == [f"{100 * metrics[key]:.1f}" for metrics in measured]
     # A new video of the kind is named so, and those of the old kinds keep their names.
     later = clip(tmp_path / "later.mp4", 200, "shake")

@@ -7,10 +7,12 @@ from rich.table import Table
 
 from wsvad.cli.output import table
 from wsvad.detection.timeline import Timeline, clock
+from wsvad.evaluation.vocabulary import METRICS, percent
 from wsvad.studies.leaderboard import Leaderboard, lines
 from wsvad.training.grow import Grown
 
-MEASURED = {"category_accuracy": "test events named right", "map@0.1": "mAP at IoU 0.1"}
+MEASURED = ("category_accuracy", "map@0.1")
+"""Metrics of the run's own test videos that are shown without and with the new category."""
 
 
 def events_table(timelines: Sequence[Timeline]) -> Table:
@@ -42,21 +44,17 @@ def shares_table(grown: Grown) -> Table:
     rows: list[tuple[str, ...] | None] = []
     for name in grown.after[0]:
         means = (float(np.mean([one.get(name, np.nan) for one in each])) for each in (grown.before, grown.after))
-        rows.append((name, *map(_percent, means)))
+        rows.append((name, *(percent(mean, 1) for mean in means)))
     rows.append(None)
     for video, before, after in zip(grown.videos, grown.before, grown.after, strict=True):
         rows.append((video, _likeliest(before), _likeliest(after)))
     rows.append(None)
-    for key, label in MEASURED.items() if grown.tested else ():
-        rows.append((label, *(_percent(metrics.get(key, np.nan)) for metrics in grown.tested)))
+    measured = MEASURED if grown.tested else ()
+    rows += [(METRICS[key].name, *(percent(metrics.get(key), 1) for metrics in grown.tested)) for key in measured]
     title = f"{len(grown.videos)} video(s) of '{grown.name}'"
     return table(("share of, %", "before", "after"), rows, title=title)
 
 
-def _percent(share: float) -> str:
-    return "–" if np.isnan(share) else f"{100 * share:.1f}"
-
-
 def _likeliest(each: Mapping[str, float]) -> str:
     name = max(each, key=lambda one: each[one])
-    return f"{name} {_percent(each[name])}"
+    return f"{name} {percent(each[name], 1)}"

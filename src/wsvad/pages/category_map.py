@@ -1,13 +1,16 @@
-"""A map of prototypes and events for the report page, drawn as SVG: like lies beside like."""
+"""A map of prototypes and events for the report page: like lies beside like."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from wsvad.detection.events import Event
 from wsvad.detection.explanation import directions
 from wsvad.detection.timeline import Timeline
-from wsvad.pages.card import count, span, text
+from wsvad.pages.chart import event_paint
 from wsvad.pages.palette import paint
+from wsvad.pages.words import count, span
 
 MAPPED = 300
 """Events on the map, the strongest."""
@@ -15,45 +18,58 @@ WIDTH, HEIGHT, EDGE = 900, 440, 70
 """Of the map, in its own units; points keep away from the edge, where names need room."""
 
 
-def category_map(timelines: Sequence[Timeline], ids: Sequence[str]) -> str:
-    """A section with the map; nothing where there are no prototypes or fewer than four points.
+def category_map(timelines: Sequence[Timeline], ids: Sequence[str]) -> dict[str, Any] | None:
+    """All that `category_map.html` draws; None where there are no prototypes or fewer than four points.
+
+    Where scikit-learn is missing, `prototypes` and `events` are None.
 
     Args:
         ids: of each video's article on the page.
     """
-    told = next((t.explanation for t in timelines if t.explanation and t.explanation.prototypes is not None), None)
-    if told is None or told.prototypes is None:
-        return ""
-    events = [
-        (event.peak, look, timeline, number, rank)
-        for timeline, rank in zip(timelines, ids, strict=True)
-        if timeline.explanation is not None and timeline.explanation.event_embeddings is not None
-        for number, (event, look) in enumerate(zip(timeline.events, timeline.explanation.event_embeddings, strict=True))
-    ]
-    events = sorted(events, key=lambda one: -one[0])[:MAPPED]
-    if len(told.prototypes) + len(events) < 4:
-        return ""
-    event_embeddings = np.array([look for _, look, *_ in events]).reshape(-1, told.prototypes.shape[1])
-    points = np.concatenate([apart(told.prototypes), apart(event_embeddings)])
+    first = next((t.explanation for t in timelines if t.explanation and t.explanation.prototypes is not None), None)
+    if first is None or first.prototypes is None:
+        return None
+    events = strongest_events(timelines, ids)
+    if len(first.prototypes) + len(events) < 4:
+        return None
+    looks = np.array([look for look, *_ in events]).reshape(-1, first.prototypes.shape[1])
     try:
-        places = placed(points)
+        places = placed(np.concatenate([apart(first.prototypes), apart(looks)]))
     except ImportError:
-        return "<p class=\"muted\">A map of the categories needs scikit-learn: pip install 'wsvad[text]'.</p>"
-    marks = [
-        _event(x, y, timeline, number, rank)
-        for (x, y), (_, _, timeline, number, rank) in zip(places[len(told.categories) :], events, strict=True)
+        return {"prototypes": None, "events": None}
+    own, others = places[: len(first.prototypes)], places[len(first.prototypes) :]
+    return {
+        "width": WIDTH,
+        "height": HEIGHT,
+        "counts": f"{count(len(own), 'prototype')}, {count(len(events), 'event')}",
+        "events": [mark | _at(*place) for (_, mark), place in zip(events, others, strict=True)],
+        "prototypes": [
+            {"name": name, "paint": paint(number), "side": "end" if x > 0.55 * WIDTH else "start"} | _at(x, y)
+            for number, (name, (x, y)) in enumerate(zip(first.categories, own, strict=True))
+        ],
+    }
+
+
+def strongest_events(timelines: Sequence[Timeline], ids: Sequence[str]) -> list[tuple[np.ndarray, dict[str, Any]]]:
+    """The embedding of each of the strongest events, and what its mark is: address, colour, words."""
+    events = [
+        (event.peak, look, timeline, event, address)
+        for timeline, address in zip(timelines, ids, strict=True)
+        if timeline.explanation is not None and timeline.explanation.event_embeddings is not None
+        for event, look in zip(timeline.events, timeline.explanation.event_embeddings, strict=True)
     ]
-    named = zip(told.categories, places, strict=False)
-    marks += [_prototype(x, y, number, name) for number, (name, (x, y)) in enumerate(named)]
-    return f"""<details class="map" id="map">
-<summary><b>Map of categories</b> <span>{count(len(told.categories), "prototype")}, \
-{count(len(events), "event")}</span></summary>
-<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="group" aria-label="Prototypes and events, similar ones close together">\
-{"".join(marks)}</svg>
-<p class="muted">Diamonds are the prototypes of the categories, dots are events in the colour of the category that \
-they are named. Similar ones lie close together; directions and long distances mean nothing (t-SNE of cosine \
-distances, without what all dots, or all diamonds, have in common).</p>
-</details>"""
+    strongest = sorted(events, key=lambda one: -one[0])[:MAPPED]
+    return [(look, _event(timeline, event, address)) for _, look, timeline, event, address in strongest]
+
+
+def _event(timeline: Timeline, event: Event, address: str) -> dict[str, Any]:
+    name, share = next(iter(timeline.categories(event).items()))
+    words = f"{name} {share:.0%}, {timeline.video}, {span(event.start, event.end)}"
+    return {"id": address, "paint": event_paint(timeline, event), "words": words}
+
+
+def _at(x: float, y: float) -> dict[str, float]:
+    return {"x": float(x), "y": float(y)}
 
 
 def apart(x_NH: np.ndarray) -> np.ndarray:
@@ -86,24 +102,3 @@ def _axes(points_NH: np.ndarray) -> np.ndarray:
     axes *= np.sign(axes[np.abs(axes).argmax(0), [0, 1]])
     spread = axes[:, 0].std()
     return (1e-4 * axes / (spread or 1.0)).astype(np.float32)
-
-
-def _event(x: float, y: float, timeline: Timeline, number: int, rank: str) -> str:
-    event = timeline.events[number]
-    name, share = next(iter(timeline.categories(event).items()))
-    assert timeline.explanation is not None
-    words = f"{name} {share:.0%}, {timeline.video}, {span(event.start, event.end)}"
-    kind = timeline.explanation.categories.index(name)
-    return (
-        f'<a href="#{rank}"><circle cx="{x:.1f}" cy="{y:.1f}" r="6" {paint(kind)}>'
-        f"<title>{text(words)}</title></circle></a>"
-    )
-
-
-def _prototype(x: float, y: float, number: int, name: str) -> str:
-    side = "end" if x > 0.55 * WIDTH else "start"
-    aside = -15 if side == "end" else 15
-    return (
-        f'<path d="M{x:.1f} {y - 11:.1f}l11 11l-11 11l-11-11z" {paint(number)}/>'
-        f'<text x="{x + aside:.1f}" y="{y + 5:.1f}" text-anchor="{side}">{text(name)}</text>'
-    )

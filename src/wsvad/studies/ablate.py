@@ -16,7 +16,7 @@ from wsvad.datasets.dataset import Bag, Dataset
 from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.cost import executed_weights, multiply_adds, snippets_per_second
 from wsvad.evaluation.measure import measure_scorer
-from wsvad.evaluation.table import with_spread
+from wsvad.evaluation.vocabulary import with_spread
 from wsvad.features.source import open_features
 from wsvad.files import atomic, slug, write_text
 from wsvad.methods.abilities import Compacts

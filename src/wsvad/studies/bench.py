@@ -15,9 +15,9 @@ from wsvad.datasets.dataset import Dataset
 from wsvad.datasets.open import open_dataset
 from wsvad.datasets.toy import make_toy
 from wsvad.errors import UsageError, WsvadError
-from wsvad.evaluation.table import NAMES
 from wsvad.evaluation.totals import check_bags, introduce
 from wsvad.evaluation.totals import headline as headline_of
+from wsvad.evaluation.vocabulary import METRICS, words_for
 from wsvad.extraction.prepare import prepare, without
 from wsvad.features.source import released
 from wsvad.files import write_json, write_text
@@ -94,8 +94,8 @@ def run_bench(
 
 def check_names(methods: Mapping[str, Any], headline: str | None, baseline: str) -> None:
     """Raises: UsageError, there is no such metric, or the baseline is none of the methods."""
-    if headline is not None and headline not in NAMES:
-        raise UsageError(f"--headline {headline}: no such metric; choose one of: {', '.join(NAMES)}")
+    if headline is not None and headline not in METRICS:
+        raise UsageError(f"--headline {headline}: no such metric; choose one of: {', '.join(METRICS)}")
     if baseline not in methods:
         raise UsageError(f"--against {baseline}: it is not among the methods; choose one of: {', '.join(methods)}")
 
@@ -183,13 +183,13 @@ def judge(rows: Mapping[str, Sequence[dict[str, Any]]], resampled: Mapping[str, 
 
 
 def ranked(rows: Mapping[str, Sequence[dict[str, Any]]], headline: str) -> list[dict[str, Any]]:
-    """The rows of all methods, the best method after the last iteration first; false alarms are better few."""
+    """The rows of all methods, the best method after the last iteration first."""
 
     def place(name: str) -> float:
         value = rows[name][0]["metrics"].get(headline, {}).get("mean")
         if value is None or value != value:
             return inf
-        return value if headline == "far" else -value
+        return value if words_for(headline).lower_is_better else -value
 
     return [row for name in sorted(rows, key=place) for row in rows[name]]
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from wsvad.evaluation.table import with_spread
+from wsvad.evaluation.vocabulary import ALWAYS, SELECTIONS, UNDEFINED, percent, with_spread, words_for
 from wsvad.studies.published import Published
 
-COLUMNS = ("auc", "auc_abnormal", "auc_constant", "ap", "video_auc", "far")
+COLUMNS = (*ALWAYS, "ap", "video_auc", "far")
 """Metrics in the printed table; the files have all."""
 OF_CLASSES = ("map@0.1", "category_accuracy")
 """Those beside them where a method gives class scores."""
@@ -40,9 +40,9 @@ class Leaderboard:
         """What the columns are."""
         seeds = max((len(row["metrics"]["auc"]["values"]) for row in self.rows), default=1)
         spread = f", mean ± standard deviation over {seeds} seeds" if seeds > 1 else ""
-        sure = certain(self.headline)
+        sure = words_for(certain(self.headline)).short
         parts = [
-            f"Percent{spread}; the best {self.headline} after the last iteration comes first.",
+            f"Percent{spread}; the best {words_for(self.headline).short} after the last iteration comes first.",
             f"The 95 % interval is that of the mean {sure} if other test videos were drawn (bootstrap over videos); p "
             f"is that of no difference to {self.baseline} in {sure} over the same draws, two-sided. Both are about "
             "the last iteration.",
@@ -63,18 +63,18 @@ def columns(rows: Sequence[dict[str, Any]], headline: str = "auc") -> tuple[str,
 def cells(row: dict[str, Any], names: Sequence[str]) -> list[str]:
     """A row as text: percent, mean ± standard deviation over seeds; a dash where the method has no such metric."""
     values = [row["metrics"].get(name) for name in names]
-    texts = ["–" if value is None else with_spread(value) for value in values]
+    texts = [UNDEFINED if value is None else with_spread(value) for value in values]
     seeds = len(row["metrics"][COLUMNS[0]]["values"])
     return [
         row["method"],
         ", ".join(f"{stream}: {made}" for stream, made in row["features"].items()),
-        row["selection"].replace("_", " "),
+        SELECTIONS[row["selection"]].name,
         *texts,
         bounds(row, certain(names[0])),
         compared(row, certain(names[0])),
         str(seeds),
         f"{row['seconds']:.0f}",
-        "–" if row["peak_memory"] is None else f"{row['peak_memory'] / 1e6:,.0f}",
+        UNDEFINED if row["peak_memory"] is None else f"{row['peak_memory'] / 1e6:,.0f}",
     ]
 
 
@@ -86,21 +86,24 @@ def certain(headline: str) -> str:
 def bounds(row: dict[str, Any], metric: str) -> str:
     """`71.2 to 76.8` in percent; a dash where it is not known."""
     low, high = row.get("intervals", {}).get(metric) or (float("nan"), float("nan"))
-    return "–" if low != low else f"{100 * low:.1f} to {100 * high:.1f}"
+    return UNDEFINED if low != low else f"{percent(low, 1)} to {percent(high, 1)}"
 
 
 def compared(row: dict[str, Any], metric: str) -> str:
     """`+7.39, p 0.002`: the difference to the baseline in percent; a dash for the baseline itself."""
-    told = row.get("against", {}).get(metric)
-    return "–" if told is None or told["p"] != told["p"] else f"{100 * told['difference']:+.2f}, p {told['p']:.3f}"
+    found = row.get("against", {}).get(metric)
+    if found is None or found["p"] != found["p"]:
+        return UNDEFINED
+    return f"{100 * found['difference']:+.2f}, p {found['p']:.3f}"
 
 
 def lines(board: Leaderboard) -> list[list[str]]:
     """Head and body of the table."""
     names = columns(board.rows, board.headline)
-    sure = certain(board.headline)
+    sure = words_for(certain(board.headline)).short
     more = [f"95 % of {sure}", f"{sure} against {board.baseline}", "seeds", "seconds", "MB"]
-    return [["method", "features", "selection", *names, *more], *(cells(row, names) for row in board.rows)]
+    heads = ["method", "features", "selection", *(words_for(name).short for name in names), *more]
+    return [heads, *(cells(row, names) for row in board.rows)]
 
 
 def as_markdown(board: Leaderboard) -> str:
@@ -119,11 +122,12 @@ def published_lines(board: Leaderboard) -> list[list[str]]:
     ]
 
     def line(one: Published) -> list[str]:
-        values = [f"{100 * one.metrics[name]:.2f}" if name in one.metrics else "–" for name in names]
+        values = [percent(one.metrics.get(name)) for name in names]
         return [one.method, one.features, *values, one.source]
 
     best_first = sorted(board.published, key=lambda one: -one.metrics.get(board.headline, 0))
-    return [["method", "features", *names, "source"], *(line(one) for one in best_first)]
+    heads = ["method", "features", *(words_for(name).short for name in names), "source"]
+    return [heads, *(line(one) for one in best_first)]
 
 
 def _markdown(table: Sequence[Sequence[str]]) -> str:
@@ -135,8 +139,8 @@ def as_csv(rows: Sequence[dict[str, Any]]) -> str:
     """For a spreadsheet: every metric of every seed on a line of its own, with the interval of the mean over seeds."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    told = ("data", "method", "streams", "selection", "metric", "seed", "value", "parameters")
-    writer.writerow((*told, "features", "low", "high", "seconds", "peak_memory"))
+    first = ("data", "method", "streams", "selection", "metric", "seed", "value", "parameters")
+    writer.writerow((*first, "features", "low", "high", "seconds", "peak_memory"))
     for row in rows:
         who = (row["data"], row["method"], "+".join(row["streams"]), row["selection"])
         features = " + ".join(row["features"].values())

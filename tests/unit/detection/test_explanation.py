@@ -20,6 +20,7 @@ from wsvad.methods.mil import Mil, MilConfig
 from wsvad.metrics.interval import Interval
 from wsvad.pages.category_map import HEIGHT, WIDTH, apart, category_map, placed
 from wsvad.pages.palette import COLOURS, paint
+from wsvad.pages.render import ENVIRONMENT
 from wsvad.runs.normalisation import Normalisation
 from wsvad.runs.scorer import Scorer
 
@@ -201,7 +202,7 @@ def test_colours_stand_out_from_paper(paper):
 
 def test_no_two_of_sixteen_categories_look_alike():
     assert len({paint(number) for number in range(16)}) == 16
-    assert 'class="kind hollow"' in paint(8, "kind") and 'class="full"' in paint(7)
+    assert [paint(number).fill for number in range(16)] == ["full"] * 8 + ["hollow"] * 8
 
 
 # ---------------------------------------------------------------------------------------------------------------- map
@@ -237,15 +238,15 @@ def test_what_all_have_in_common_is_taken_away():
 
 def test_the_map_has_a_mark_for_each_and_leads_to_the_videos():
     lines = [dataclasses.replace(told(), video="<a>.mp4"), timeline("quiet.mp4")]
-    drawn = category_map(lines, ["v0", "v1"])
+    drawn = ENVIRONMENT.get_template("category_map.html").render(map=category_map(lines, ["v0", "v1"]))
     assert drawn.count("<circle") == 2 and drawn.count("<text") == 3
     assert drawn.count('href="#v0"') == 2 and "<a>.mp4" not in drawn
     assert "fight 53%, &lt;a&gt;.mp4, 0:01.6–0:04.8" in drawn
     alone = dataclasses.replace(
         told(), events=(), explanation=dataclasses.replace(told().explanation, event_embeddings=np.zeros((0, 4)))
     )
-    assert category_map([alone], ["v0"]) == ""  # three points
-    assert category_map([timeline()], ["v0"]) == ""
+    assert category_map([alone], ["v0"]) is None  # three points
+    assert category_map([timeline()], ["v0"]) is None
 
 
 def test_without_scikit_learn_the_page_is_there_all_the_same(tmp_path, monkeypatch):

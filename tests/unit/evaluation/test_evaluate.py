@@ -17,7 +17,8 @@ from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.curves import Curve, evaluate, per_category
 from wsvad.evaluation.measure import measure
 from wsvad.evaluation.scores_file import curves_from_scores_file, read_scores, write_scores
-from wsvad.evaluation.table import NAMES, table
+from wsvad.evaluation.table import table
+from wsvad.evaluation.vocabulary import METRICS
 from wsvad.metrics.interval import Interval
 
 KEYS = {"auc", "ap", "ap_trapezoid", "auc_abnormal", "ap_abnormal", "video_auc", "far", "auc_constant"}
@@ -65,7 +66,7 @@ def test_evaluate_agrees_with_scikit_learn_on_frames(videos):
     abnormal = np.isin(number, number[label == 1])
     means = np.array([score[number == i].astype(np.float64).mean().round(9) for i in range(len(videos))])
     metrics = evaluate([Curve.of(*video) for video in videos])
-    assert set(metrics) == KEYS < set(NAMES)
+    assert set(metrics) == KEYS < set(METRICS)
     assert metrics == pytest.approx(
         {
             "auc": roc_auc_score(label, score),
@@ -163,7 +164,7 @@ def test_table_shows_percent_with_two_decimals_and_categories():
     text = rendered({"far": 0.5, "auc": 0.856789, "map@0.1": 0.25}, {"Arson": 0.61234})
     lines = [line for line in text.splitlines() if "│" in line]
     assert [line.split("│")[-2].strip() for line in lines] == ["85.68", "50.00", "25.00", "61.23"]
-    assert "frame AUC, Arson" in lines[-1] and "map@0.1" in lines[2]
+    assert "Frame AUC, Arson" in lines[-1] and "map@0.1" in lines[2]
 
 
 # --- scores files ---------------------------------------------------------------------------------------------------

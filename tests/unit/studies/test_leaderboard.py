@@ -14,7 +14,7 @@ from wsvad.datasets.benchmark import DATASETS
 from wsvad.errors import UsageError
 from wsvad.evaluation.cost import forget_peak_memory, peak_memory
 from wsvad.evaluation.curves import Curve, evaluate
-from wsvad.evaluation.table import NAMES
+from wsvad.evaluation.vocabulary import METRICS
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
 from wsvad.metrics.bootstrap import draw
 from wsvad.studies.bench import check_names, ranked
@@ -207,7 +207,7 @@ def test_published_numbers_are_of_known_datasets_and_metrics_and_have_a_source()
     text = (ROOT / "src/wsvad/studies/published.csv").read_text("utf-8")
     assert sum(len(one.metrics) for one in told) == len(text.splitlines()) - 1  # none is of an unknown dataset
     for one in told:
-        assert set(one.metrics) <= set(NAMES) and one.source and one.features
+        assert set(one.metrics) <= set(METRICS) and one.source and one.features
         assert all(0.04 < value < 1 for value in one.metrics.values())
     by_name = {(one.method, one.features): one.metrics for one in published("ucf-crime")}
     assert by_name["UR-DMU", "I3D"] == pytest.approx({"auc": 0.8697, "auc_abnormal": 0.7081})

@@ -1,0 +1,60 @@
+"""How good a model is, as a table for the report: a row a metric, a column a way of choosing the weights."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from wsvad.evaluation.vocabulary import ALWAYS, METRICS, SELECTIONS, UNDEFINED, percent, spread_of, words_for
+
+DIGITS = 1
+"""Decimals of percents on the page."""
+
+
+def quality(selections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
+    """All that `quality.html` shows; None where nothing was measured.
+
+    Args:
+        selections: as in `ReportSummary.metrics`.
+    """
+    chosen = [key for key in SELECTIONS if key in selections]
+    if not chosen:
+        return None
+    first = selections[chosen[0]]
+    seeds = max(len(over_seeds(first.get(key))) for key in ALWAYS)
+    return {
+        "selections": [SELECTIONS[key] for key in chosen],
+        "seeds": seeds,
+        "main": [{"name": METRICS[key].name, "value": in_percent(first.get(key))} for key in ALWAYS],
+        "rows": [
+            {
+                "metric": words_for(key),
+                "cells": [{"class": one, "value": in_percent(selections[one].get(key))} for one in chosen],
+            }
+            for key in measured(selections[one] for one in chosen)
+        ],
+        "constant_does": mean_of(first.get("auc_constant")) >= mean_of(first.get("auc")),
+    }
+
+
+def measured(each: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The keys that any selection has, and those that are always shown, in reading order."""
+    found = {key for values in each for key in values} | set(ALWAYS)
+    return [*(key for key in METRICS if key in found), *sorted(found - set(METRICS))]
+
+
+def in_percent(value: Any) -> dict[str, str]:
+    """A fraction in percent and its spread over seeds; no mean where it was not measured or is not defined."""
+    mean = percent(mean_of(value), DIGITS)
+    spread = spread_of(value, DIGITS) if isinstance(value, Mapping) else ""
+    return {"mean": "" if mean == UNDEFINED else mean, "spread": spread}
+
+
+def mean_of(value: Any) -> float:
+    """Of a number, or of `{"mean", …}`; NaN where there is none."""
+    mean = value.get("mean") if isinstance(value, Mapping) else value
+    return math.nan if mean is None else float(mean)
+
+
+def over_seeds(value: Any) -> Sequence[float]:
+    """The values of single seeds, where there are any."""
+    return value.get("values", ()) if isinstance(value, Mapping) else ()

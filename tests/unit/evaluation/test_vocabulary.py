@@ -1,0 +1,103 @@
+"""One vocabulary: terminal, report and leaderboard call a metric and a selection alike, and write its value alike."""
+
+import io
+import math
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from timelines import Page, timeline, write
+
+from wsvad.evaluation.table import selections_table, table
+from wsvad.evaluation.vocabulary import METRICS, SELECTIONS, percent, with_spread, words_for
+from wsvad.studies.leaderboard import Leaderboard, as_markdown, as_table
+from wsvad.studies.leaderboard_page import as_page
+
+VALUES = {key: {"mean": 0.5, "std": 0.01, "values": [0.49, 0.51]} for key in METRICS}
+SELECTED = dict.fromkeys(SELECTIONS, VALUES)
+
+
+def printed(rich_table) -> str:
+    console = Console(file=io.StringIO(), width=400)
+    console.print(rich_table)
+    return console.file.getvalue()
+
+
+def board(headline: str) -> Leaderboard:
+    rows = [
+        {
+            "data": "d", "method": "mil", "streams": ["rgb"], "selection": selection, "metrics": VALUES, "seconds": 1.0,
+            "parameters": 1, "features": {"rgb": "motion 304"}, "peak_memory": None,
+        }
+        for selection in SELECTIONS
+    ]  # fmt: skip
+    return Leaderboard(data="d", headline=headline, baseline="mil", rows=rows)
+
+
+def squeezed(text: str) -> str:
+    return "".join(text.split())
+
+
+def page(path: Path, source: str) -> Page:
+    path.write_text(source, encoding="utf-8")
+    return Page(path)
+
+
+@pytest.mark.parametrize("key", METRICS)
+def test_terminal_report_and_leaderboard_call_a_metric_alike(tmp_path: Path, key: str):
+    metric = METRICS[key]
+    rows = [line.split("│") for line in printed(table({key: 0.5})).splitlines() if "│" in line]
+    assert [cell.strip() for cell in rows[-1][1:-1]] == [metric.name, key, "50.00"]
+    assert f"│ {metric.name} " in printed(selections_table(SELECTED))
+    report = write(tmp_path / "r.html", [timeline()], metrics=SELECTED)
+    row = (metric.name, *["50.0 ± 1.0"] * len(SELECTIONS), metric.meaning)
+    assert squeezed("".join(row)) in squeezed(report.words)
+    leaderboard = board(headline=key)
+    html = page(tmp_path / "l.html", as_page(leaderboard))
+    assert {f"{metric.name}: {metric.meaning}"} <= {button.get("title") for button in html.all("button")}
+    assert f"{metric.short} %" in html.words
+    assert f" {metric.short} " in printed(as_table(leaderboard))
+    assert f"| {metric.short} |" in as_markdown(leaderboard)
+
+
+@pytest.mark.parametrize("key", METRICS)
+def test_the_leaderboard_knows_which_way_a_metric_is_better(tmp_path: Path, key: str):
+    html = page(tmp_path / "l.html", as_page(board(headline=key)))
+    (head,) = (head for head in html.all("th") if "aria-sort" in head)
+    assert head["aria-sort"] == ("ascending" if METRICS[key].lower_is_better else "descending")
+
+
+def test_false_alarms_alone_are_better_few():
+    assert [key for key, metric in METRICS.items() if metric.lower_is_better] == ["far"]
+
+
+def test_terminal_report_and_leaderboard_call_a_selection_alike(tmp_path: Path):
+    texts = (
+        printed(selections_table(SELECTED)),
+        write(tmp_path / "r.html", [timeline()], metrics=SELECTED).words,
+        page(tmp_path / "l.html", as_page(board(headline="auc"))).words,
+        as_markdown(board(headline="auc")),
+    )
+    for text in texts:
+        places = [text.index(selection.name) for selection in SELECTIONS.values()]
+        assert places == sorted(places)
+
+
+def test_names_are_different_and_an_unknown_key_stands_for_itself():
+    for words in ([m.short for m in METRICS.values()], [m.name for m in METRICS.values()]):
+        assert len(set(words)) == len(METRICS)
+    assert (words_for("new").short, words_for("new").name, words_for("new").meaning) == ("new", "new", "")
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"mean": 0.9033, "std": 0.0021, "values": [0.9, 0.906]}, "90.33 ± 0.21"),
+        ({"mean": 0.9033, "std": 0.0, "values": [0.9033]}, "90.33"),
+        ({"mean": None, "std": None, "values": [None, None]}, "–"),
+        ({"mean": math.nan, "std": math.nan, "values": [math.nan, 0.5]}, "–"),
+    ],
+)
+def test_percent_with_its_spread(value, words):
+    assert with_spread(value) == words
+    assert percent(value["mean"]) == words.partition(" ")[0]
