@@ -24,6 +24,7 @@ from wsvad.files import read_json
 from wsvad.runs.run import TrainedMethod, load_method
 from wsvad.runs.scorer import reasons, score_bags
 from wsvad.video.clock import snippet_lengths
+from wsvad.video.names import video_name
 
 Mode = Literal["whole", "online"]
 UNCALIBRATED = 0.5
@@ -84,11 +85,17 @@ class Detector:
         )
 
     def score(
-        self, path: Path | str, *, mode: Mode = "whole", on_frames: Callable[[int], None] | None = None
+        self,
+        path: Path | str,
+        *,
+        name: str | None = None,
+        mode: Mode = "whole",
+        on_frames: Callable[[int], None] | None = None,
     ) -> Timeline:
         """Score a video file.
 
         Args:
+            name: what the video is called; by default as its file.
             mode: `whole` looks at all of it at once; `online` scores each snippet by the last W alone, as a live camera
                 has to.
             on_frames: told how many more frames were read, for a progress bar.
@@ -101,7 +108,7 @@ class Detector:
         first = next(iter(stored.values()))
         streams = {name: torch.from_numpy(item.features) for name, item in stored.items()}
         timeline = make_timeline(
-            path.name,
+            name or video_name(path),
             first,
             self.score_streams(streams, mode),
             threshold=self.threshold,

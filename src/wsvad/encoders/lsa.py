@@ -18,6 +18,7 @@ from safetensors.numpy import save as serialise
 
 from wsvad.errors import WsvadError
 from wsvad.files import atomic
+from wsvad.video.names import normal
 
 Captions = Mapping[str, list[str]]
 """Video → its captions, in time order."""
@@ -45,9 +46,10 @@ def read_captions(path: Path | str) -> dict[str, list[str]]:
             continue
         match _json(line):
             case {"video": str(video), "captions": [_, *_] as captions} if all(isinstance(c, str) for c in captions):
-                if video in found:
-                    raise WsvadError(f"{path} line {number}: '{video}' has captions already; keep one line a video")
-                found[video] = captions
+                name = normal(video)
+                if name in found:
+                    raise WsvadError(f"{path} line {number}: '{name}' has captions already; keep one line a video")
+                found[name] = captions
             case _:
                 raise WsvadError(f'{path} line {number}: expected {{"video": "NAME", "captions": ["TEXT", ...]}}')
     return found

@@ -13,7 +13,7 @@ from wsvad.errors import UsageError
 from wsvad.evaluation.classes import Classes, Compat, beside_truth, evaluate_classes, told_apart
 from wsvad.evaluation.curves import Curve, evaluate, per_category
 from wsvad.evaluation.score_forms import holds_scores
-from wsvad.evaluation.scores_file import classes_from_scores_file, curves_from_scores_file, read_scores
+from wsvad.evaluation.scores_file import classes_from_scores_file, curves_from_scores_file, of_test_videos, read_scores
 from wsvad.evaluation.totals import check_totals, explain_labels, introduce
 from wsvad.files import read_json
 from wsvad.runs.run import TrainedMethod, load_method
@@ -48,11 +48,15 @@ def measure(what: Path, dataset: Dataset | None, features: Path | None, compat: 
     if compat and dataset is None:
         raise UsageError(f"{what}: --compat {compat} needs the truth; name the dataset with --data")
     if holds_scores(what):
-        given = read_scores(what)
+        given, training = read_scores(what), 0
+        if dataset:
+            given, training = of_test_videos(given, dataset)
         classes = classes_from_scores_file(given, dataset, compat) if dataset else None
         found = _measured(what, curves_from_scores_file(given, dataset), classes, compat, dataset)
         if dataset is None and all(video.label is None for video in given.values()):
             found.notes.append(f"{what}: holds no labels to measure by; name the dataset with --data")
+        if training:
+            found.notes.append(f"{what}: {training} training videos are left out; the test videos alone are measured")
         return replace(found, notes=[*found.notes, *explain_labels(given, dataset)]) if dataset else found
     if not (what / "model.json").is_file():
         raise UsageError(f"{what}: neither scores (.npz, .csv, .npy, a folder of .npy) nor the folder of a run")

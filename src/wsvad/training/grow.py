@@ -67,7 +67,7 @@ def grow(run: Path, name: str, what: Sequence[Path], out: Path | None = None) ->
     detector = Detector.load(run)
     trained = detector.trained
     _check(run, trained, name)
-    paths = videos_in(what)
+    names, paths = zip(*videos_in(what), strict=True)
     streams = [detector.encoded(path) for path in track(paths, "encode")]
     given = [trained.normalisation(one_bag(each)) for each in streams]
     with torch.inference_mode():
@@ -77,7 +77,7 @@ def grow(run: Path, name: str, what: Sequence[Path], out: Path | None = None) ->
     tested = _tested(run, (trained.method, grown), trained.normalisation)
     _write(run, out, name, paths, trained, grown)
     return Grown(
-        out=out, name=name, videos=tuple(path.name for path in paths), before=tuple(before), after=tuple(after),
+        out=out, name=name, videos=names, before=tuple(before), after=tuple(after),
         tested=tested,
     )  # fmt: skip
 
