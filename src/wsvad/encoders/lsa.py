@@ -16,6 +16,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as serialise
 
+from wsvad.encoders.encoder import file_argument
 from wsvad.errors import WsvadError
 from wsvad.files import atomic
 from wsvad.video.names import normal
@@ -67,6 +68,7 @@ class Lsa:
 
     input = "captions"
     argument = "captions.jsonl"
+    resolve = staticmethod(file_argument)
     summary = "captions, one JSON line a video"
     extra = "text"
     runtime = "sklearn"

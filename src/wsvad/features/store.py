@@ -28,7 +28,7 @@ class Passport:
     """How a feature file was made. Two files may be mixed only if everything above the line is equal."""
 
     encoder: str
-    """Encoder as the user named it, without folders: `motion`, `tflite:mobilenet.tflite`."""
+    """What the encoder calls itself, the same wherever its files lie: `motion`, `tflite:mobilenet.tflite`."""
     width: int
     """D, the width of one feature vector."""
     weights: str | None = None
