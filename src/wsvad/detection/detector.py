@@ -128,7 +128,7 @@ class Detector:
         return {name: torch.from_numpy(item.features) for name, item in self._encode(Path(path)).items()}
 
     def _encode(self, path: Path, on_frames: Callable[[int], None] | None = None) -> dict[str, StoredFeatures]:
-        stored = encode_video(path, self.encoders, on_frames)
+        stored = encode_video(path, self.encoders, on_frames, hashed=False)
         for stream, item in stored.items():
             self._same_making(path, stream, item.passport)
         return stored
