@@ -12,8 +12,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from wsvad.encoders import resolve
 from wsvad.evaluation.vocabulary import with_spread
-from wsvad.extraction.prepare import resolve
 from wsvad.files import read_json
 from wsvad.metrics.detection import IOUS
 from wsvad.studies.bench import run_bench

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from command import wsvad
 
-from wsvad.extraction.prepare import resolve
+from wsvad.encoders import resolve
 from wsvad.features.store import StoredFeatures, feature_path, load, save
 from wsvad.studies.bench import open_data
 

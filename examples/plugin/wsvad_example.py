@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import cv2
 import numpy as np
 import torch
 from torch.nn.functional import binary_cross_entropy
@@ -49,6 +50,26 @@ class Brightness:
 
     def passport(self):
         return {"encoder": self.name, "width": self.width, "weights": None, "settings": {}}
+
+
+class Colour:
+    """`colour:hsv/8`: its argument is no file, so it reaches us as it was typed. One that is a file takes
+    `resolve = staticmethod(wsvad.encoders.encoder.file_argument)`."""
+
+    input, argument, summary = "video", "SPACE/BINS", "how often each colour occurs, hsv or lab, some bins a channel"
+
+    def __init__(self, argument):
+        space, _, bins = argument.partition("/")
+        self.name, self.bins, self.code = f"colour:{argument}", int(bins), getattr(cv2, f"COLOR_RGB2{space.upper()}")
+        self.width, self.sampling = 3 * self.bins, Sampling(count=4, size=(16, 12))
+
+    def encode(self, snippets):
+        pictures = [cv2.cvtColor(snippet.reshape(-1, 1, 3), self.code) for snippet in snippets]
+        rows = [[np.histogram(x[..., c], self.bins, (0, 256))[0] for c in range(3)] for x in pictures]
+        return np.reshape(rows, (-1, self.width)).astype(np.float32) / pictures[0].shape[0]
+
+    def passport(self):
+        return {"encoder": self.name, "width": self.width, "weights": None, "settings": {"bins": self.bins}}
 
 
 def read(folder):

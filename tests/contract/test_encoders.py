@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from places import SHARED
 
 from wsvad.encoders import ENCODERS, auto, build, list_encoders, models_folder
-from wsvad.encoders.build import split
+from wsvad.encoders.build import resolve, shortened, split
 from wsvad.encoders.encoder import Encoder
 from wsvad.errors import UsageError, WsvadError
 from wsvad.video.clock import SNIPPET
@@ -243,6 +243,60 @@ def test_another_package_can_bring_an_encoder(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("wsvad.registry.entry_points", lambda group: [point] if group == "wsvad.encoders" else [])
     assert "other" in list(ENCODERS)
     assert len(build("motion+other")) == 2
+
+
+class Clip(SimpleNamespace):
+    """An encoder that takes anything, and says nothing of files."""
+
+    input, argument, summary = "video", "NAME", ""
+
+
+class Lower(Clip):
+    """One with an idea of its own of what its argument means."""
+
+    @staticmethod
+    def resolve(argument: str) -> str:
+        return argument.lower()
+
+
+@pytest.fixture
+def others(monkeypatch: pytest.MonkeyPatch) -> None:
+    places = ENCODERS._all_places()
+    monkeypatch.setattr(ENCODERS, "_all_places", lambda: places | {"clip": "clips:Clip", "lower": "clips:Lower"})
+    monkeypatch.setattr("clips.Clip", Clip, raising=False)
+    monkeypatch.setattr("clips.Lower", Lower, raising=False)
+
+
+@pytest.mark.usefixtures("others")
+@pytest.mark.parametrize(
+    ("typed", "resolved"),
+    [
+        ("motion", "motion"),
+        ("onnx:net.onnx", "onnx:{here}/net.onnx"),
+        ("tflite:~/a+b.tflite", "tflite:{home}/a+b.tflite"),
+        ("lsa:captions.jsonl", "lsa:{here}/captions.jsonl"),
+        ("clip:openai/clip-vit-base-patch16", "clip:openai/clip-vit-base-patch16"),
+        ("clip:a//b/../c:d e", "clip:a//b/../c:d e"),
+        ("clip:/{here}", "clip:/{here}"),
+        ("motion+lower:HSV+onnx:net.onnx+clip:x+y", "motion+lower:hsv+onnx:{here}/net.onnx+clip:x+y"),
+        ("onnx:", "onnx:"),
+    ],
+)
+def test_an_argument_is_its_encoders_affair(typed, resolved, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    places = {"here": str(tmp_path), "home": str(tmp_path / "home")}
+    typed, resolved = typed.format(**places), resolved.format(**places)
+    assert resolve(typed) == (resolved, None)
+    assert resolve(resolved) == (resolved, None)
+    assert shortened(resolved) == typed.replace("~", "home").replace("HSV", "hsv")
+
+
+def test_auto_resolves_with_its_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WSVAD_MODELS", ".")
+    write_network(tmp_path / "net.onnx")
+    assert resolve("auto") == (f"motion+onnx:{tmp_path}/net.onnx", auto()[1])
 
 
 def test_a_broken_network_is_one_line(tmp_path: Path):

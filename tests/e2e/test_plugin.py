@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from places import ROOT
 from wsvad.cli.main import main
 from wsvad.encoders import build
 from wsvad.errors import WsvadError
-from wsvad.features.store import load
+from wsvad.features.store import load, read_passport
 from wsvad.methods import METHODS
 from wsvad.registry import Registry
 
@@ -74,9 +75,50 @@ def test_a_plugins_encoder_method_and_dataset_make_a_run(corridor, tmp_path, cap
     )  # fmt: skip
 
 
+@pytest.fixture
+def hall(corridor, tmp_path) -> Path:
+    """The corridor as a folder of our own, without the official file."""
+    folder = tmp_path / "hall"
+    shutil.copytree(corridor, folder, ignore=shutil.ignore_patterns("*.txt"))
+    labels, intervals = ["video,label,split"], ["video,start_frame,end_frame"]
+    for line in (corridor / "corridor.txt").read_text().splitlines():
+        name, split, _, start, end = line.split()
+        labels.append(f"{name},{int(end != '0')},{split}")
+        intervals += [f"{name},{start},{end}"] * (end != "0")
+    (folder / "labels.csv").write_text("\n".join(labels))
+    (folder / "intervals.csv").write_text("\n".join(intervals))
+    return folder
+
+
+@pytest.mark.usefixtures("installed")
+def test_an_encoders_argument_that_is_no_file_stays_as_it_is_typed(hall, tmp_path, monkeypatch, capsys):
+    """From `extract` to the command that `bench` prints, and also behind an encoder of ours."""
+    monkeypatch.chdir(tmp_path)
+    encoder, few = "motion+colour:hsv/8", ["--seeds", "1", "--iterations", "5", "--hold-out", "0"]
+    assert main(["extract", "hall", "--rgb", encoder, "--out", "f", "--workers", "0"]) == 0
+    passport = read_passport(tmp_path / "f" / "rgb" / "v1.mp4.safetensors")
+    assert passport.encoder == encoder
+    train = ["train", "hall", "--rgb", encoder, "--features", "f", "--out", "run", "--method", "mil", "--workers", "0"]
+    assert main([*train, *few]) == 0
+    assert json.loads((tmp_path / "run" / "model.json").read_text())["encoders"] == {"rgb": encoder}
+    monkeypatch.chdir(hall)
+    assert main(["score", "v5.mp4", "--model", "../run", "--out", "../scores"]) == 0
+    monkeypatch.chdir(tmp_path)
+    bench = ["bench", "--data", "hall", "--methods", "mil", "--rgb", encoder, *few, "--out", "b"]
+    assert main(bench) == 0
+    before = json.loads((tmp_path / "b" / "bench.json").read_text())
+    words = shlex.split(before["cards"]["mil"]["command"])
+    assert words[words.index("--rgb") + 1] == encoder
+    shutil.rmtree("b")
+    assert main(words[1:]) == 0
+    after = json.loads((tmp_path / "b" / "bench.json").read_text())
+    assert after["rows"][0]["metrics"] == before["rows"][0]["metrics"]
+    capsys.readouterr()
+
+
 @pytest.mark.usefixtures("installed")
 def test_lists_name_what_plugins_bring(capsys):
-    for verb, says in (("methods", "top-mean"), ("encoders", "brightness"), ("datasets", "corridor")):
+    for verb, says in (("methods", "top-mean"), ("encoders", "colour:SPACE/BINS"), ("datasets", "corridor")):
         assert main([verb]) == 0
         assert says in capsys.readouterr().out
     assert build("brightness")[0].width == 16

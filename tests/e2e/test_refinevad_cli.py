@@ -257,10 +257,13 @@ def test_other_features_are_refused(run, videos, tmp_path, capsys):
 
 
 def test_a_run_learns_one_more_category(run, videos, tmp_path, capsys):
-    shown = [clip(tmp_path / f"shake-{seed}.mp4", 100 + seed, "shake") for seed in range(3)]
+    shown = [f"place-{seed}/shake.mp4" for seed in range(3)]
+    for seed, name in enumerate(shown):
+        (tmp_path / "shown" / name).parent.mkdir(parents=True)
+        clip(tmp_path / "shown" / name, 100 + seed, "shake")
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     out = tmp_path / "grown"
-    assert main(["add-category", str(run), "shake", *map(str, shown), "--out", str(out)]) == 0
+    assert main(["add-category", str(run), "shake", str(tmp_path / "shown"), "--out", str(out)]) == 0
     printed = capsys.readouterr()
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
     old, new = (load_file(folder / "model.safetensors") for folder in (run, out))
@@ -277,7 +280,7 @@ def test_a_run_learns_one_more_category(run, videos, tmp_path, capsys):
     assert shares["shake"][0] == "–" and float(shares["shake"][1]) > 50
     assert sum(float(shares[name][0]) for name in KINDS) == pytest.approx(100, abs=0.11)
     assert sum(float(shares[name][1]) for name in (*KINDS, "shake")) == pytest.approx(100, abs=0.16)
-    assert all(shares[path.name][1].startswith("shake ") for path in shown)
+    assert all(shares[name][1].startswith("shake ") for name in shown)
     assert "'shake' is now the likeliest category in 3 of 3 video(s)" in printed.err
     # What it does to the kinds that were known is measured on the run's own test videos.
     known = ["--data", str(videos), "--features", str(run / "features"), "--json"]

@@ -1,7 +1,8 @@
 """Score video files and write everything that people look at."""
 
+from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from wsvad.datasets.folder import videos_in
 from wsvad.detection.detector import Detector, Mode
@@ -29,21 +30,22 @@ def score_files(
     detector = Detector.load(model, max_false_alarms_per_hour=max_false_alarms_per_hour)
     timelines: list[Timeline] = []
     failed: dict[str, str] = {}
-    for path in videos_in(what):
+    videos = videos_in(what)
+    overlays = overlay_names([name for name, _ in videos]) if overlay else {}
+    for name, path in videos:
         frames = 0
 
-        def on_frames(count: int, name: str = path.name) -> None:
+        def on_frames(count: int, name: str = name) -> None:
             nonlocal frames
             frames += count
             report_progress(name, frames, None, f"{frames:,} frames")
 
         try:
-            timeline = detector.score(path, mode=mode, on_frames=on_frames)
+            timeline = detector.score(path, name=name, mode=mode, on_frames=on_frames)
             if overlay:
-                again = sum(Path(other.video).stem == path.stem for other in timelines)
-                write_overlay(timeline, out / f"{path.stem}{f'-{again + 1}' if again else ''}.overlay.mp4")
+                write_overlay(timeline, out / overlays[name])
             timelines.append(timeline)
-            report_progress(path.name, timeline.frames, timeline.frames, f"{timeline.frames:,} frames")
+            report_progress(name, timeline.frames, timeline.frames, f"{timeline.frames:,} frames")
         except WsvadError as error:
             failed[str(path)] = str(error)
     if timelines:
@@ -55,3 +57,11 @@ def score_files(
         )
         write_report(out / "report.html", timelines, title="Scored videos", summary=summary)
     return timelines, failed, detector.calibrations.sentence(mode)
+
+
+def overlay_names(videos: Sequence[str]) -> dict[str, str]:
+    """Video → its overlay, `gate/cam0.overlay.mp4` for `gate/cam0.avi`; videos that differ in the ending alone keep
+    it, `gate/cam0.avi.overlay.mp4`."""
+    stems = {video: str(PurePosixPath(video).with_suffix("")) for video in videos}
+    times = Counter(stems.values())
+    return {video: f"{stem if times[stem] == 1 else video}.overlay.mp4" for video, stem in stems.items()}

@@ -26,8 +26,8 @@ def report_failures(failed: dict[str, str]) -> int:
 
 
 def resolved(streams: dict[str, str]) -> dict[str, str]:
-    """Encoders with their files as absolute paths; what `auto` chose is told."""
-    from wsvad.extraction.prepare import resolve
+    """Encoders as they mean the same in every folder; what `auto` chose is told."""
+    from wsvad.encoders import resolve
 
     specs = {}
     for stream, spec in streams.items():

@@ -18,7 +18,7 @@ class LabelledVideo:
     """One row of `labels.csv`."""
 
     name: str
-    """Its name in `labels.csv`, unique in the dataset; the file's path below the dataset's folder."""
+    """Its name (`wsvad.video.names`), unique in the dataset; the file's path below the dataset's folder."""
     label: int
     """1 = something abnormal happens somewhere in it, 0 = nothing does."""
     category: str

@@ -19,6 +19,7 @@ from wsvad.datasets.categories import UNNAMED, categories_of, names_of
 from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.errors import WsvadError
 from wsvad.metrics.interval import Interval
+from wsvad.video.names import checked_name, distinct_names, normal, video_name
 
 VIDEO_SUFFIXES = {f".{name}" for name in ["mp4", "avi", "mkv", "mov", "m4v", "webm", "mpg", "mpeg", "ts", "wmv", "flv"]}
 LABELS = {"0": 0, "1": 1, "normal": 0, "abnormal": 1}
@@ -97,32 +98,57 @@ def hold_out(videos: Sequence[LabelledVideo], share: float, seed: int) -> tuple[
     return [v.name for v in videos if v.name not in out], [v.name for v in videos if v.name in out]
 
 
-def video_files(folder: Path) -> list[Path]:
-    """The videos in a folder and below it, by their ending, in order of their names."""
-    found = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file())
-    return [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+def videos_below(folder: Path) -> dict[str, Path]:
+    """The videos in a folder and below it, by their ending: name → file, in order of their names.
+
+    Raises:
+        WsvadError: two files have the same name, as names are compared.
+    """
+    found: dict[str, Path] = {}
+    for path in folder.rglob("*"):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if hidden or path.suffix.lower() not in VIDEO_SUFFIXES or not path.is_file():
+            continue
+        name = video_name(path, folder)
+        if name in found:
+            same = " and ".join(ascii(str(file.relative_to(folder))) for file in (found[name], path))
+            raise WsvadError(f"{folder}: {same} are the same name on other systems; rename one of them")
+        found[name] = path
+    return dict(sorted(found.items(), key=lambda item: item[0].split("/")))
 
 
-def videos_in(what: Sequence[Path]) -> list[Path]:
-    """The videos that were named, and those in folders that were named.
+def videos_in(what: Sequence[Path]) -> list[tuple[str, Path]]:
+    """Names and files of the videos that were given, and of those in folders that were given, each file once.
+
+    A file in a folder has its path below it, a file that is given by itself its own name; where two would have the
+    same, both have as many of their parent folders before it as tell them apart.
 
     Raises:
         WsvadError: a folder without videos.
     """
-    found: list[Path] = []
+    found: list[tuple[str, Path]] = []
+    seen: set[Path] = set()
     for path in what:
-        inside = video_files(path) if path.is_dir() else [path]
+        inside = list(videos_below(_root(path)).items()) if path.is_dir() else [(video_name(path), path)]
         if not inside:
             raise WsvadError(f"{path}: there are no videos in this folder")
-        found += inside
-    return found
+        found += [(name, file) for name, file in inside if file.resolve() not in seen]
+        seen |= {file.resolve() for _, file in inside}
+    return distinct_names(found)
 
 
 def unlabelled_videos(folder: Path) -> list[tuple[str, Path]]:
     """Names and files of the videos of a folder that carries no labels; empty if it does."""
     if not folder.is_dir() or _find_labels(folder):
         return []
-    return [(path.relative_to(folder).as_posix(), path) for path in video_files(folder)]
+    return list(videos_below(_root(folder)).items())
+
+
+def _root(folder: Path) -> Path:
+    """The folder that names begin below, which is `videos/` in it where all of its videos are there: so a video has
+    the same name with labels beside that folder and without."""
+    inner = folder / "videos"
+    return inner if inner.is_dir() and all(name.startswith("videos/") for name in videos_below(folder)) else folder
 
 
 def has_labels(folder: Path) -> bool:
@@ -168,6 +194,10 @@ def _read_labels(table: Path) -> list[LabelledVideo]:
     for place, row in table_rows(table, {"video", "label"}):
         if not row["video"]:
             raise WsvadError(f"{place}: the video's name is missing")
+        try:
+            name = checked_name(row["video"])
+        except WsvadError as error:
+            raise WsvadError(f"{place}: {error}") from None
         if row["label"].lower() not in LABELS:
             raise WsvadError(f"{place}: label '{row['label']}' of {row['video']}; use 0, 1, normal or abnormal")
         label = LABELS[row["label"].lower()]
@@ -184,7 +214,7 @@ def _read_labels(table: Path) -> list[LabelledVideo]:
             )
         videos.append(
             LabelledVideo(
-                name=row["video"],
+                name=name,
                 label=label,
                 category=category if label else "normal",
                 split="test" if split == "test" else "train",
@@ -201,14 +231,16 @@ def _check_names(videos: list[LabelledVideo], table: Path) -> None:
     for video in videos:
         if video.name in seen:
             raise WsvadError(f"{table}: {video.name} has two rows; keep one")
-        if Path(video.name).is_absolute() or ".." in Path(video.name).parts:
-            raise WsvadError(f"{table}: {video.name} lies outside the folder; use names relative to it")
         seen.add(video.name)
 
 
 def _locate(videos: list[LabelledVideo], root: Path, table: Path, need_videos: bool) -> list[LabelledVideo]:
     """Pair rows with files, both ways."""
-    located = [replace(video, path=root / video.name if (root / video.name).is_file() else None) for video in videos]
+    # A file that is there by a row's very letters need not be searched for: a folder with features alone may be huge.
+    plain = {video.name: root / video.name for video in videos if (root / video.name).is_file()}
+    search = need_videos or any(video.name not in plain and not video.name.isascii() for video in videos)
+    files = videos_below(root) if search else {}
+    located = [replace(video, path=files.get(video.name) or plain.get(video.name)) for video in videos]
     if not need_videos:
         return located
     for video in located:
@@ -216,25 +248,24 @@ def _locate(videos: list[LabelledVideo], root: Path, table: Path, need_videos: b
             raise WsvadError(f"{root / video.name}: listed in {table.name} but not there; add it or delete its row")
         if video.path.suffix.lower() not in VIDEO_SUFFIXES:
             raise WsvadError(f"{video.path}: not a video by its ending; convert it or delete its row in {table.name}")
-    named = {video.path for video in located}
-    for path in video_files(root):
-        if path not in named:
+    named = {video.name for video in located}
+    for name, path in files.items():
+        if name not in named:
             raise WsvadError(f"{path}: has no row in {table}; add one (0 or 1) or move the file away")
     return located
 
 
 def _folders_as_labels(root: Path) -> list[LabelledVideo]:
     videos = []
-    for path in video_files(root):
-        name = path.relative_to(root)
-        if len(name.parts) < 2:
+    for name, path in videos_below(root).items():
+        category = name.partition("/")[0].lower()
+        if "/" not in name:
             raise WsvadError(
                 f"{root}: no labels.csv here, and {name} is in no subfolder; write labels.csv (video,label), "
                 "or sort the videos into folders such as normal/ and fight/"
             )
-        category = name.parts[0].lower()
         label = int(category != "normal")
-        videos.append(LabelledVideo(name=name.as_posix(), label=label, category=category, split="train", path=path))
+        videos.append(LabelledVideo(name=name, label=label, category=category, split="train", path=path))
     if not videos:
         raise WsvadError(
             f"{root}: no labels.csv and no videos here, nor the official files of a published dataset; 'wsvad "
@@ -251,7 +282,7 @@ def _with_truth(videos: list[LabelledVideo], table: Path) -> list[LabelledVideo]
     known = categories_of(videos)
     intervals: dict[str, list[Interval]] = defaultdict(list)
     for place, row in table_rows(table, {"video", "start_frame", "end_frame"}):
-        name = row["video"]
+        name = normal(row["video"])
         if name not in by_name:
             raise WsvadError(f"{place}: no video is called '{name}' in the labels")
         if by_name[name].label == 0:

@@ -9,6 +9,7 @@ from wsvad.datasets.dataset import Dataset
 from wsvad.datasets.folder import check_training, has_labels, open_folder
 from wsvad.datasets.official import find
 from wsvad.errors import UsageError, WsvadError
+from wsvad.video.names import normal
 
 
 def open_dataset(
@@ -49,7 +50,7 @@ def open_dataset(
         return replace(dataset, name=benchmark.name, benchmark=benchmark.name, source=source)
     dataset = Dataset(
         name=benchmark.name,
-        videos=tuple(benchmark.read(folder)),
+        videos=tuple(replace(video, name=normal(video.name)) for video in benchmark.read(folder)),
         source={"folder": f"{benchmark.name}:{folder.resolve()}"},
         benchmark=benchmark.name,
     )

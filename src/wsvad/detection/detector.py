@@ -25,6 +25,7 @@ from wsvad.runs.folder import RunFolder
 from wsvad.runs.model import TrainedMethod
 from wsvad.runs.scorer import EVERYTHING, Mode, Scored, Scorer, Wanted
 from wsvad.video.clock import SNIPPET, SnippetClock
+from wsvad.video.names import video_name
 from wsvad.video.reader import Frame
 
 NOMINAL = Fraction(30)
@@ -103,7 +104,7 @@ class Detector:
                 or frames in order, `(h, w, 3)` uint8 RGB arrays or `Frame`s of a reader.
             mode: `whole` looks at all of it at once; `online` scores each snippet by the last W alone, as a live camera
                 has to.
-            name: of the video; by default its file's name.
+            name: what the video is called; by default as its file.
             rate: frames per second of features or arrays, 30 by default; a file says so itself.
             on_frames: called with the number of frames that were read since the last call, for a progress bar.
 
@@ -120,14 +121,14 @@ class Detector:
         else:
             if isinstance(source, str | Path):
                 path = Path(source)
-                stored = self._same_making(path, encode_video(path, self._encoders(), on_frames))
+                stored = self._same_making(path, encode_video(path, self._encoders(), on_frames, hashed=False))
             else:
                 frames = Frame.of_arrays(source, rate or NOMINAL)
                 stored = self._same_making("frames", encode_frames(frames, self._encoders(), on_frames))
             streams = {stream: torch.from_numpy(item.features) for stream, item in stored.items()}
             clock = clock_of(next(iter(stored.values())))
         return timeline_of(
-            name or (path.name if path else ""),
+            name or (video_name(path) if path else ""),
             clock,
             self.scorer.describe(streams, WANTED[mode], mode),
             self.scorer,
@@ -146,7 +147,7 @@ class Detector:
         Raises:
             WsvadError: as `score`.
         """
-        stored = self._same_making(path, encode_video(path, self._encoders()))
+        stored = self._same_making(path, encode_video(path, self._encoders(), hashed=False))
         return {stream: torch.from_numpy(item.features) for stream, item in stored.items()}
 
     def _encoders(self) -> dict[str, tuple[Encoder, ...]]:

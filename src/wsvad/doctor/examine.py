@@ -14,6 +14,7 @@ from wsvad.doctor.repair import repair
 from wsvad.errors import UsageError, WsvadError
 from wsvad.features.official import OfficialStream
 from wsvad.features.source import Released, open_features
+from wsvad.video.names import video_name
 
 Files = OfficialStream | Path
 
@@ -157,5 +158,5 @@ def _names(files: Files, stream: str) -> list[str]:
     if isinstance(files, OfficialStream):
         return files.names()
     folder = files / stream
-    found = (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.safetensors")))
+    found = (video_name(path, folder) for path in sorted(folder.rglob("*.safetensors")))
     return [name.removesuffix(".safetensors") for name in found if name != "lsa.safetensors"]

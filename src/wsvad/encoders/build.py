@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from wsvad.encoders.encoder import Encoder
+from wsvad.encoders.encoder import Encoder, ResolvesArgument
 from wsvad.errors import UsageError
 from wsvad.registry import Registry
 
@@ -22,9 +22,10 @@ ENCODERS = Registry(
     lsa="wsvad.encoders.lsa:Lsa",
 )
 """Encoder classes by scheme: `motion` is `Motion()`, `tflite:FILE` is `TfLite("FILE")`. Beside the protocol `Encoder`,
-a class tells how it is used: `input` ("video", or what else), `argument` (what is typed after the colon, or ""),
-`summary` (for a list), and where it needs a library that is not always there, `runtime` (the module, or several of
-which any will do) and `extra` (the optional dependency of this package that installs it)."""
+a class tells how it is used: `input` ("video", or what else), `argument` (what is typed after the colon, in a word, or
+""), `summary` (for a list), and where it needs a library that is not always there, `runtime` (the module, or several of
+which any will do) and `extra` (the optional dependency of this package that installs it). A class whose argument is a
+file has `resolve` (`ResolvesArgument`)."""
 
 
 def build(spec: str) -> tuple[Encoder, ...]:
@@ -44,6 +45,39 @@ def split(spec: str) -> list[str]:
     """`a+b` → `[a, b]`, cut only where the name of an encoder follows."""
     names = "|".join(re.escape(name) for name in ENCODERS)
     return re.split(rf"\+(?=(?:{names})(?::|\+|$))", spec)
+
+
+def resolve(spec: str) -> tuple[str, str | None]:
+    """A specification that means the same in every folder and later on, and what `auto` says about its choice.
+
+    Raises:
+        UsageError: no encoder has that name.
+    """
+    spec, sentence = auto() if spec == "auto" else (spec, None)
+    return "+".join(_resolved(part) for part in split(spec)), sentence
+
+
+def shortened(spec: str) -> str:
+    """A resolved specification as it may be typed in the current folder: files are relative to it where that is shorter
+    and resolves to the same."""
+    return "+".join(_shortened(part) for part in split(spec))
+
+
+def argument_of(spec: str) -> str:
+    """What stands behind the first colon of one encoder; empty where there is none."""
+    return spec.partition(":")[2]
+
+
+def _resolved(part: str) -> str:
+    scheme, _, argument = part.partition(":")
+    encoder = ENCODERS[scheme]  # a wrong name is told before any work
+    return f"{scheme}:{encoder.resolve(argument)}" if argument and isinstance(encoder, ResolvesArgument) else part
+
+
+def _shortened(part: str) -> str:
+    argument = argument_of(part)
+    near = part.removesuffix(argument) + os.path.relpath(argument) if argument else part
+    return near if len(near) < len(part) and _resolved(near) == part else part
 
 
 def _build_one(spec: str) -> Encoder:

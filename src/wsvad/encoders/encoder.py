@@ -1,7 +1,8 @@
 """What an encoder is: snippets of frames in, one feature vector a snippet out."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -39,5 +40,21 @@ class Encoder(Protocol):
 
     def passport(self) -> dict[str, object]:
         """The fields of `wsvad.features.store.Passport` that the encoder answers for: `encoder`, `width`, `weights`,
-        `settings`."""
+        `settings`. What it calls itself there is the same wherever its files lie."""
         ...
+
+
+@runtime_checkable
+class ResolvesArgument(Protocol):
+    """An encoder class whose argument, what is typed after the colon, means something only where and when it is typed:
+    a file, most often. The argument of any other class is kept as it is typed."""
+
+    def resolve(self, argument: str, /) -> str:
+        """A static method: the argument in a form that means the same in every folder and later on, which is what runs
+        keep and what the class is made with. Resolved again, it stays as it is."""
+        ...
+
+
+def file_argument(argument: str) -> str:
+    """`ResolvesArgument.resolve` of an argument that is a file: its absolute path."""
+    return str(Path(argument).expanduser().absolute())

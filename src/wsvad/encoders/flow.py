@@ -18,7 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from wsvad.encoders.encoder import Sampling
+from wsvad.encoders.encoder import Sampling, file_argument
 from wsvad.encoders.image_network import ImageNetwork, Preprocessing
 from wsvad.encoders.motion import COLUMNS, HEIGHT, ROWS, WIDTH, is_cut
 from wsvad.video.clock import SNIPPET
@@ -76,6 +76,7 @@ class Raft:
 
     input = "video"
     argument = "FILE"
+    resolve = staticmethod(file_argument)
     summary = "optical flow between 4 pairs of frames a snippet, by a RAFT-like network in ONNX or TensorFlow Lite"
     extra = "onnx"
     runtime = ("onnxruntime", "ai_edge_litert")

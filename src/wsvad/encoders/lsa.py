@@ -16,8 +16,10 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as serialise
 
+from wsvad.encoders.encoder import file_argument
 from wsvad.errors import WsvadError
 from wsvad.files import atomic
+from wsvad.video.names import normal
 
 Captions = Mapping[str, list[str]]
 """Video → its captions, in time order."""
@@ -45,9 +47,10 @@ def read_captions(path: Path | str) -> dict[str, list[str]]:
             continue
         match _json(line):
             case {"video": str(video), "captions": [_, *_] as captions} if all(isinstance(c, str) for c in captions):
-                if video in found:
-                    raise WsvadError(f"{path} line {number}: '{video}' has captions already; keep one line a video")
-                found[video] = captions
+                name = normal(video)
+                if name in found:
+                    raise WsvadError(f"{path} line {number}: '{name}' has captions already; keep one line a video")
+                found[name] = captions
             case _:
                 raise WsvadError(f'{path} line {number}: expected {{"video": "NAME", "captions": ["TEXT", ...]}}')
     return found
@@ -65,6 +68,7 @@ class Lsa:
 
     input = "captions"
     argument = "captions.jsonl"
+    resolve = staticmethod(file_argument)
     summary = "captions, one JSON line a video"
     extra = "text"
     runtime = "sklearn"

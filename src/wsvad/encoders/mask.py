@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from wsvad.encoders.encoder import Sampling
+from wsvad.encoders.encoder import Sampling, file_argument
 from wsvad.encoders.image_network import ImageNetwork, Preprocessing
 from wsvad.encoders.pose import masked
 from wsvad.errors import WsvadError
@@ -51,6 +51,7 @@ class Mask:
 
     input = "video"
     argument = "FILE"
+    resolve = staticmethod(file_argument)
     summary = "2 frames a snippet, a segmentation network in ONNX or TensorFlow Lite"
     extra = "litert"
     runtime = ("ai_edge_litert", "onnxruntime")

@@ -21,7 +21,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from wsvad.encoders.encoder import Sampling
+from wsvad.encoders.encoder import Sampling, file_argument
 from wsvad.encoders.image_network import IMAGENET, ImageNetwork, Preprocessing
 from wsvad.encoders.runtime import OnnxFile, TfLiteFile
 from wsvad.errors import WsvadError
@@ -44,6 +44,7 @@ class _Network:
 
     input: ClassVar[str] = "video"
     argument: ClassVar[str] = "FILE"
+    resolve = staticmethod(file_argument)
     file_suffix: ClassVar[str]
 
     def __init__(self, file: Path | str, *, threads: int = 1):

@@ -18,7 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from wsvad.encoders.encoder import Sampling
+from wsvad.encoders.encoder import Sampling, file_argument
 from wsvad.encoders.image_network import ImageNetwork, Preprocessing
 from wsvad.errors import WsvadError
 
@@ -65,6 +65,7 @@ class Pose:
 
     input = "video"
     argument = "FILE"
+    resolve = staticmethod(file_argument)
     summary = "8 frames a snippet, a network of 17 keypoints (MoveNet) in ONNX or TensorFlow Lite"
     extra = "litert"
     runtime = ("ai_edge_litert", "onnxruntime")

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from wsvad.datasets.annotations import Form, holds_annotations, read_annotations, write_annotations
-from wsvad.datasets.folder import video_files
+from wsvad.datasets.folder import videos_below
 from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.score_forms import csv_header, holds_scores, load_arrays, save_arrays
 from wsvad.evaluation.scores_file import split
+from wsvad.video.names import normal
 from wsvad.video.reader import VideoInfo, VideoReader
 
 
@@ -50,10 +51,10 @@ def convert_annotations(
         WsvadError: what there is cannot be right; a video is not in the folder, or several of its name are.
         UsageError: a form counts seconds, and no rate is known.
     """
-    files = {path.relative_to(videos).as_posix(): path for path in video_files(videos)} if videos else {}
+    files = videos_below(videos) if videos else {}
 
     def full_name(video: str) -> str:
-        found = [name for name in files if name == video]
+        found = [name for name in files if name == normal(video)]
         found = found or [name for name in files if Path(name).name == Path(video).name]
         if len(found) != 1:
             raise WsvadError(f"{videos}: {len(found) or 'no'} videos here are called '{video}', which {what} speaks of")

@@ -14,7 +14,7 @@ from wsvad.evaluation.classes import Classes, Compat, beside_truth, evaluate_cla
 from wsvad.evaluation.curves import Curve, per_category
 from wsvad.evaluation.curves import evaluate as evaluate_curves
 from wsvad.evaluation.score_forms import holds_scores
-from wsvad.evaluation.scores_file import classes_from_scores_file, curves_from_scores_file, read_scores
+from wsvad.evaluation.scores_file import classes_from_scores_file, curves_from_scores_file, of_test_videos, read_scores
 from wsvad.evaluation.totals import check_totals, explain_labels, introduce
 from wsvad.features.source import open_features
 from wsvad.runs.folder import RunFolder
@@ -155,7 +155,9 @@ def curves_of(
 
 
 def _of_scores_file(what: Path, dataset: Dataset | None, compat: Compat | None) -> Measured:
-    given = read_scores(what)
+    given, training = read_scores(what), 0
+    if dataset:
+        given, training = of_test_videos(given, dataset)
     classes = classes_from_scores_file(given, dataset, compat) if dataset else None
     if compat and classes is None:
         raise _no_class_scores(what, compat)
@@ -164,8 +166,10 @@ def _of_scores_file(what: Path, dataset: Dataset | None, compat: Compat | None) 
     if dataset is None:
         unknown = all(video.label is None for video in given.values())
         return replace(found, notes=[f"{what}: holds no labels; name the dataset with --data"] if unknown else [])
-    notes = [*introduce(dataset), *check_totals(dataset, curves), *explain_labels(given, dataset)]
-    return replace(found, notes=notes)
+    notes = [*introduce(dataset), *check_totals(dataset, curves)]
+    if training:
+        notes.append(f"{what}: {training} training videos are left out; the test videos alone are measured")
+    return replace(found, notes=[*notes, *explain_labels(given, dataset)])
 
 
 def _of_run(run: RunFolder, dataset: Dataset, features: Path, compat: Compat | None) -> Measured:

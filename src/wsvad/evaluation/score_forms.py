@@ -3,6 +3,7 @@
     NAME.npz    video, frames, score[, label]: see scores_file
     NAME.csv    video,start_frame,end_frame,score[,label], frames [start, end), as 'wsvad score' writes it; or
                 video,frame,score[,label], a row a frame. Rows of a video follow each other from frame 0 on.
+    NAME.json   scores.json, as 'wsvad score' writes it
     NAME/       VIDEO.npy for each video, (F,)
     NAME.npy    all videos one after the other, (ΣF,)
 
@@ -19,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from wsvad.errors import UsageError, WsvadError
-from wsvad.files import atomic
+from wsvad.files import atomic, read_json
 
 KEYS = ("video", "frames", "score", "label", "class_score", "categories")
 Arrays = dict[str, np.ndarray]
@@ -30,7 +31,7 @@ def holds_scores(path: Path) -> bool:
     """Whether a path is frame scores by its ending, or a folder of arrays; the file itself may be missing."""
     if path.is_dir():
         return not (path / "model.json").exists() and next(path.rglob("*.npy"), None) is not None
-    return path.suffix in (".npz", ".csv", ".npy")
+    return path.suffix in (".npz", ".csv", ".npy") or (path.suffix == ".json" and _is_scored(path))
 
 
 def csv_header(path: Path) -> list[str]:
@@ -70,12 +71,23 @@ def load_arrays(path: Path, listing: Path | None = None, stride: int = 1) -> Arr
                 return _from_csv(path)
             case ".npy":
                 return _from_array(path, listing, stride)
+            case ".json":
+                return _from_json(path)
             case _:
                 with np.load(path, allow_pickle=False) as file:
                     return {key: file[key] for key in KEYS if key in file}
     except FileNotFoundError as error:
         raise WsvadError(f"{error.filename or path}: there is no such file") from None
-    except (OSError, EOFError, ValueError, TypeError, AttributeError, csv.Error, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        csv.Error,
+        zipfile.BadZipFile,
+    ) as error:
         what = "(.npz with 'video', 'frames' and 'score')" if path.suffix == ".npz" else f"({path.suffix})"
         raise WsvadError(f"{path}: not a scores file {what}: {error}") from None
 
@@ -116,6 +128,33 @@ def beside(path: Path, what: str, suffix: str | None = None) -> Path:
     """`NAME-what` beside NAME, with its ending or another."""
     name, own = (path.stem, ".npy") if path.suffix == ".npy" else (path.name, "")
     return path.with_name(f"{name}-{what}{own if suffix is None else suffix}")
+
+
+# -------------------------------------------------------------------------------------------------------------- JSON
+
+
+def _is_scored(path: Path) -> bool:
+    """Whether a JSON file is scores, and not a project of an annotation tool."""
+    match read_json(path):
+        case {"videos": [{"snippets": _}, *_]}:
+            return True
+    return False
+
+
+def _from_json(path: Path) -> Arrays:
+    """Names, lengths and scores of `scores.json`."""
+    names, scores = [], []
+    for video in read_json(path)["videos"]:
+        edges = [(snippet["start_frame"], snippet["end_frame"]) for snippet in video["snippets"]]
+        if [0, *(end for _, end in edges)] != [*(start for start, _ in edges), video["frames"]]:
+            raise ValueError(f"the snippets of {video['video']} do not follow each other from frame 0 to its end")
+        names.append(video["video"])
+        scores.append(np.repeat([float(s["score"]) for s in video["snippets"]], [end - start for start, end in edges]))
+    return {
+        "video": np.array(names, dtype=str),
+        "frames": np.array([len(score) for score in scores], dtype=np.int64),
+        "score": np.concatenate([np.zeros(0), *scores]),
+    }
 
 
 # ------------------------------------------------------------------------------------------------------------ arrays

@@ -18,6 +18,7 @@ from wsvad.evaluation.classes import NORMAL, Classes, Compat, beside_truth
 from wsvad.evaluation.curves import Curve, check_length, truth
 from wsvad.evaluation.score_forms import load_arrays, save_arrays
 from wsvad.video.clock import SNIPPET, positive_frames
+from wsvad.video.names import normal
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -99,6 +100,7 @@ def split(path: Path, arrays: dict[str, np.ndarray]) -> ScoresFile:
             insist(found.ndim == wanted, f"'{key}' has shape {found.shape}, {wanted} dimension(s) are wanted")
             insist(found.dtype.kind in allowed or not found.size, f"'{key}' cannot be of type {found.dtype}")
     insist(video.size, "holds no videos")
+    video = np.array([normal(str(name)) for name in video])
     insist(frames.size == video.size, f"{video.size} videos but {frames.size} lengths")
     names, times = np.unique(video, return_counts=True)
     insist(times.max() == 1, f"video '{names[times.argmax()]}' is there {times.max()} times")
@@ -141,6 +143,14 @@ def _classes(
     insist(not np.isnan(scores).any(), "has class scores that are not numbers (NaN)")
     insist(set(names) - {NORMAL}, "names no category of anomaly")
     return scores, tuple(names)
+
+
+def of_test_videos(scores: ScoresFile, dataset: Dataset) -> tuple[ScoresFile, int]:
+    """A scores file without the dataset's training videos, which a folder that was scored as a whole has as well; and
+    how many of them it had."""
+    training = {video.name for video in dataset.train}
+    kept = {name: video for name, video in scores.items() if name not in training}
+    return ScoresFile(scores.path, kept), len(scores) - len(kept)
 
 
 def curves_from_scores_file(scores: ScoresFile, dataset: Dataset | None = None) -> list[Curve]:

@@ -71,6 +71,7 @@ def encode_video(
     on_frames: Callable[[int], None] | None = None,
     *,
     threads: int = 0,
+    hashed: bool = True,
 ) -> dict[str, StoredFeatures]:
     """Encode a video file into all its streams in one pass.
 
@@ -79,6 +80,8 @@ def encode_video(
         encoders: stream name → encoders, joined on the feature axis in this order.
         on_frames: told after each snippet how many frames were read since the last call.
         threads: decoding threads, see `VideoReader`.
+        hashed: whether passports say of which file they are, for which it is read once more; what is not kept needs
+            none.
 
     Returns:
         Stream name → features `(T, D)` float32 with T = ⌈F / 16⌉, the T+1 edges of the snippets in seconds, and the
@@ -87,7 +90,7 @@ def encode_video(
     Raises:
         WsvadError: as `VideoReader`; or an encoder breaks its word.
     """
-    source = sha256(path) if Path(path).is_file() else None
+    source = sha256(path) if hashed and Path(path).is_file() else None
     with VideoReader(path, threads=threads) as video:
         rows, edges, frames = _encode_frames(video, encoders, on_frames)
     facts = {"frame_rate": str(video.info.rate), "source": source, "damaged": video.damaged}

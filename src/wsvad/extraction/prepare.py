@@ -6,22 +6,11 @@ from pathlib import Path
 
 from wsvad.datasets.dataset import Dataset
 from wsvad.datasets.folder import open_folder, unlabelled_videos
-from wsvad.encoders.build import ENCODERS, auto, split
+from wsvad.encoders.build import argument_of, resolve, split
 from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.captions import extract_captions
 from wsvad.extraction.extract import extract
 from wsvad.features.source import open_features
-
-
-def resolve(spec: str) -> tuple[str, str | None]:
-    """An encoder specification with its files as absolute paths, and the sentence that `auto` says about its choice."""
-    spec, sentence = auto() if spec == "auto" else (spec, None)
-    parts = []
-    for part in split(spec):
-        scheme, colon, file = part.partition(":")
-        ENCODERS[scheme]  # a wrong name is told before any work
-        parts.append(f"{scheme}:{Path(file).expanduser().absolute()}" if colon else scheme)
-    return "+".join(parts), sentence
 
 
 def extract_dataset(
@@ -79,7 +68,7 @@ def prepare(
     for stream, spec in from_captions.items():
         if len(split(spec)) > 1:
             raise UsageError(f"'{spec}': captions have a clock of their own; use them alone, or as another stream")
-        extract_captions(Path(spec.partition(":")[2]), dataset, out, stream=stream, snippet_clock=stream != "rgb")
+        extract_captions(Path(argument_of(spec)), dataset, out, stream=stream, snippet_clock=stream != "rgb")
     from_video = {stream: spec for stream, spec in streams.items() if stream not in from_captions}
     if not from_video:
         return {}

@@ -23,6 +23,7 @@ import numpy as np
 from wsvad.errors import WsvadError
 from wsvad.features.store import Passport, StoredFeatures
 from wsvad.video.clock import SNIPPET
+from wsvad.video.names import normal
 
 CROPS = (5, 10)
 """How many crops releases have."""
@@ -91,13 +92,13 @@ class OfficialStream:
         root = self.place.parent if self.place.is_file() else self.place
         if self.place.is_dir():
             for path in files_below(self.place, ".npy"):
-                found[path.stem].append(path)
+                found[normal(path.stem)].append(path)
         for text in listed_arrays(self.place):
-            if Path(text).stem in found and self.place.is_dir():
+            if normal(Path(text).stem) in found and self.place.is_dir():
                 continue
             listed = next((p for p in (Path(text), root / text, *_below(root, text)) if p.is_file()), None)
-            if listed and listed not in found[listed.stem]:
-                found[listed.stem].append(listed)
+            if listed and listed not in found[normal(listed.stem)]:
+                found[normal(listed.stem)].append(listed)
             elif listed is None and self.place.is_file():
                 raise WsvadError(f"{self.place}: {text} is listed but not there, nor below {root}; mend its path")
         return {stem: paths for stem, paths in found.items() if paths}

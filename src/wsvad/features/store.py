@@ -18,6 +18,7 @@ from safetensors.numpy import save as serialise
 
 from wsvad.errors import WsvadError
 from wsvad.files import atomic
+from wsvad.video.names import taken_apart
 
 STREAMS = ("rgb", "pose", "depth", "mask", "flow", "text", "audio")
 """The streams that have a name of their own; a second backbone may have any other."""
@@ -28,7 +29,7 @@ class Passport:
     """How a feature file was made. Two files may be mixed only if everything above the line is equal."""
 
     encoder: str
-    """Encoder as the user named it, without folders: `motion`, `tflite:mobilenet.tflite`."""
+    """What the encoder calls itself, the same wherever its files lie: `motion`, `tflite:mobilenet.tflite`."""
     width: int
     """D, the width of one feature vector."""
     weights: str | None = None
@@ -85,8 +86,10 @@ class StoredFeatures:
 
 
 def feature_path(folder: Path | str, stream: str, video: str) -> Path:
-    """Where the stream of a video is kept."""
-    return Path(folder) / stream / f"{video}.safetensors"
+    """Where the stream of a video is kept: by its name, or where an earlier version has kept it as macOS writes it."""
+    place = Path(folder) / stream
+    path, earlier = (place / f"{name}.safetensors" for name in (video, taken_apart(video)))
+    return earlier if earlier != path and not path.exists() and earlier.exists() else path
 
 
 def save(path: Path | str, stored: StoredFeatures) -> None:

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +11,7 @@ import cv2
 import numpy as np
 
 from wsvad.errors import WsvadError
+from wsvad.video.moments import Moments, NotSeekable
 from wsvad.video.reader import Frame, VideoInfo, VideoReader
 from wsvad.video.writer import write_video
 
@@ -33,10 +35,19 @@ class Preview:
     """Width and height of the video."""
 
 
-def make_preview(path: Path, times: Sequence[float], *, copy_bytes: int) -> Preview:
-    """Decode the video once for stills at `times` (seconds) and a copy of at most `copy_bytes` (0: none is made)."""
+def make_preview(
+    path: Path, times: Sequence[float], *, copy_bytes: int, span: tuple[float, float] | None = None
+) -> Preview:
+    """Stills at `times` (seconds) and a copy of at most `copy_bytes` (0: none is made).
+
+    A copy takes decoding the video once. Without one, stills are found by seeking where that is certain, which needs
+    `span`: the seconds of the first frame and of the end, as they were when the video was read.
+    """
     stills = Stills(times)
     try:
+        if span and not copy_bytes:
+            with suppress(NotSeekable):
+                return _by_seeking(path, times, span)
         with VideoReader(path, threads=1) as video:
             shape = (video.info.width, video.info.height)
             frames = stills.watch(video, video.info)
@@ -49,6 +60,13 @@ def make_preview(path: Path, times: Sequence[float], *, copy_bytes: int) -> Prev
     return Preview(
         stills=stills.images, copy=copy if copy is not None and len(copy) <= copy_bytes else None, shape=shape
     )
+
+
+def _by_seeking(path: Path, times: Sequence[float], span: tuple[float, float]) -> Preview:
+    with Moments(path, *span) as moments:
+        size = _fit(moments.info, STILL_WIDTH)
+        stills = {time: _jpeg(moments.array(time, size)) for time in sorted(set(times))}
+        return Preview(stills=stills, shape=(moments.info.width, moments.info.height))
 
 
 class Stills:

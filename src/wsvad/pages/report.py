@@ -75,7 +75,8 @@ def _preview(timeline: Timeline, videos: int, left: int) -> Preview:
     times = [peak_time(timeline), *(event.peak_time for event in strongest)]
     room = left * 3 // 4
     fits = timeline.duration <= COPY_SECONDS and timeline.duration * COPY_BYTES_PER_SECOND <= room
-    return make_preview(timeline.path, times, copy_bytes=room if fits else 0)
+    span = float(timeline.times[0]), float(timeline.times[-1])
+    return make_preview(timeline.path, times, copy_bytes=room if fits else 0, span=span)
 
 
 def _link(video: Path | None, page: Path) -> str | None:

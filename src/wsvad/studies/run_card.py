@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import platform
 import shlex
 from collections.abc import Iterator, Mapping
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from wsvad.encoders.build import split
+from wsvad.encoders.build import shortened
 from wsvad.methods import METHODS
 from wsvad.training.experiment import Experiment
 from wsvad.training.protocol import Protocol
@@ -35,19 +34,10 @@ def command(
     words = ["wsvad", "bench", "--data", data, "--methods", name]
     words += [*options("--", protocol, DEFAULTS), *options("--config.", config, default_config(name))]
     for stream, spec in streams.items():
-        spec = near(spec)
+        spec = shortened(spec)
         words += [f"--{stream}", spec] if stream in NAMED else ["--stream", f"{stream}={spec}"]
     words += ["--features", str(features)] if features else []
     return shlex.join([*words, "--out", str(out)])
-
-
-def near(spec: str) -> str:
-    """An encoder with its files as seen from the current folder, where that is shorter."""
-    parts = []
-    for part in split(spec):
-        scheme, colon, file = part.partition(":")
-        parts.append(scheme + colon + (min(file, os.path.relpath(file), key=len) if file else ""))
-    return "+".join(parts)
 
 
 NAMED = ("rgb", "pose", "depth", "mask", "flow", "text")

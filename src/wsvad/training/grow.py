@@ -68,7 +68,7 @@ def grow(run: Path, name: str, what: Sequence[Path], out: Path | None = None) ->
     detector = Detector.load(run)
     trained = detector.trained
     _check(run, trained, name)
-    paths = videos_in(what)
+    names, paths = zip(*videos_in(what), strict=True)
     streams = [detector.encoded(path) for path in track(paths, "encode")]
     scorer = detector.scorer
     method = trained.method.add_category(name, [scorer.embeddings(each) for each in streams])
@@ -77,7 +77,7 @@ def grow(run: Path, name: str, what: Sequence[Path], out: Path | None = None) ->
     tested = _tested(RunFolder(run), scorers)
     _write(RunFolder(run), RunFolder(out), name, paths, replace(trained, method=method))
     return Grown(
-        out=out, name=name, videos=tuple(path.name for path in paths), before=tuple(before), after=tuple(after),
+        out=out, name=name, videos=names, before=tuple(before), after=tuple(after),
         tested=tested,
     )  # fmt: skip
 

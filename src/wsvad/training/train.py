@@ -14,8 +14,9 @@ from wsvad.detection.calibration import Calibrations, Curves, calibrated
 from wsvad.detection.detector import NOMINAL, Detector, clock_of, timeline_of
 from wsvad.detection.events import EventRules
 from wsvad.detection.timeline import Timeline
+from wsvad.encoders import resolve
 from wsvad.errors import WsvadError
-from wsvad.extraction.prepare import prepare, resolve, without
+from wsvad.extraction.prepare import prepare, without
 from wsvad.methods import METHODS
 from wsvad.pages.report import ReportSummary, write_report
 from wsvad.runs.folder import RunFolder

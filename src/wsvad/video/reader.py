@@ -173,13 +173,13 @@ class VideoReader:
         self.damaged = 0
         """Frames so far that could not be decoded and were replaced by the one before."""
         self._broken = False
-        self._container = _open(path)
+        self._container = open_container(path)
         try:
-            self._stream = _video_stream(self._container, path)
+            self._stream = video_stream(self._container, path)
             self._stream.thread_type = "AUTO"
             self._stream.thread_count = threads
             self._time_base = self._stream.time_base or Fraction(1, 90_000)
-            self._start = _start(self._container, self._stream)
+            self._start = start_of(self._container, self._stream)
             self._decoded = self._decode()
             first = next(self._decoded, None)
         except BaseException:
@@ -189,7 +189,7 @@ class VideoReader:
             self._container.close()
             raise WsvadError(f"{path}: no frame of it can be decoded; it is damaged, so copy it again or leave it out")
         self._first = [first]
-        self.info = _info(path, self._stream, first[0])
+        self.info = info_of(path, self._stream, first[0])
         self._pictures = Pictures(self.info.width, self.info.height, self.info.rotation)
 
     def __enter__(self) -> Self:
@@ -291,7 +291,12 @@ class VideoReader:
         yield None
 
 
-def _open(path: Path) -> av.container.InputContainer:
+def open_container(path: Path) -> av.container.InputContainer:
+    """Open a local file as a video, and nothing else that its name or content may ask for.
+
+    Raises:
+        WsvadError: there is no such file, or no video in it that can be read.
+    """
     if not path.is_file():
         raise WsvadError(f"{path}: there is no such video file")
     try:
@@ -309,7 +314,7 @@ def _open(path: Path) -> av.container.InputContainer:
         ) from None
 
 
-def _video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
+def video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
     """The first video stream that is not a cover picture."""
     for stream in container.streams.video:
         if not stream.disposition & av.stream.Disposition.attached_pic:
@@ -320,7 +325,7 @@ def _video_stream(container: av.container.InputContainer, path: Path) -> av.Vide
     raise WsvadError(f"{path}: holds {held}, no pictures; leave it out")
 
 
-def _start(container: av.container.InputContainer, stream: av.VideoStream) -> Fraction:
+def start_of(container: av.container.InputContainer, stream: av.VideoStream) -> Fraction:
     """Seconds at which the file starts: 0 unless all of its streams start later, or the video before."""
     starts = {s: s.start_time * s.time_base for s in container.streams if s.start_time is not None and s.time_base}
     if stream not in starts:
@@ -328,7 +333,8 @@ def _start(container: av.container.InputContainer, stream: av.VideoStream) -> Fr
     return min(starts[stream], max(Fraction(0), min(starts.values())))
 
 
-def _info(path: Path, stream: av.VideoStream, picture: av.VideoFrame) -> VideoInfo:
+def info_of(path: Path, stream: av.VideoStream, picture: av.VideoFrame) -> VideoInfo:
+    """What the stream and its first picture say."""
     rotation = round(picture.rotation / 90) * 90 % 360
     width, height = picture.width, picture.height
     if rotation in (90, 270):

@@ -367,3 +367,12 @@ def test_the_annotation_of_ucf_crime_goes_through_every_tool(tmp_path):
     for form, name in OUT.items():
         write_annotations(tmp_path / form / name, truth, form, at(30), {})  # type: ignore[arg-type]
         assert spans(read_annotations(tmp_path / form / name, at(30))[0]) == spans(truth)
+
+
+def test_intervals_of_any_spelling_are_one_videos(tmp_path):
+    path = tmp_path / "intervals.csv"
+    path.write_text("video,category,start_frame,end_frame\ngate\\a.mp4,fall,5,9\n./gate/a.mp4,fall,1,3\n")
+    truth, _ = read_annotations(path, lambda video: 25.0)
+    assert {video: [interval.start for interval in intervals] for video, intervals in truth.items()} == {
+        "gate/a.mp4": [1, 5]
+    }

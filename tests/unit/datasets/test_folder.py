@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsvad.datasets.dataset import LabelledVideo
-from wsvad.datasets.folder import hold_out, open_folder, unlabelled_videos
+from wsvad.datasets.folder import hold_out, open_folder, unlabelled_videos, videos_below, videos_in
 from wsvad.errors import WsvadError
 from wsvad.metrics.interval import Interval
 
@@ -133,6 +133,56 @@ def test_videos_without_labels_are_found_below_the_folder(tmp_path):
     for name in ("day/a.MP4", "b.avi", "notes.txt", ".hidden.mp4"):
         (tmp_path / name).write_bytes(b"")
     assert [name for name, _ in unlabelled_videos(tmp_path)] == ["b.avi", "day/a.MP4"]
+
+
+COMPOSED, APART = "caf\u00e9.mp4", "cafe\u0301.mp4"
+
+
+@pytest.mark.parametrize("need_videos", [True, False])
+@pytest.mark.parametrize("on_disk", [COMPOSED, APART])
+def test_rows_name_files_in_every_spelling(tmp_path, on_disk, need_videos):
+    """As Windows, macOS and people write them; `intervals.csv` may spell otherwise than `labels.csv`."""
+    for name in ("sub/a.mp4", on_disk, "c.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "labels.csv").write_text(f"video,label,split\nsub\\a.mp4,0,train\n./{APART},1,test\nsub/../c.mp4,1,\n")
+    with pytest.raises(WsvadError, match=r"line 4: sub/../c.mp4 lies outside"):
+        open_folder(tmp_path, need_videos=need_videos)
+    (tmp_path / "labels.csv").write_text(f"video,label,split\nsub\\a.mp4,0,train\n./{APART},1,test\n.//c.mp4,1,\n")
+    (tmp_path / "intervals.csv").write_text(f"video,start_frame,end_frame\n{COMPOSED},1,2\n.\\{APART},3,4\n")
+    dataset = open_folder(tmp_path, need_videos=need_videos)
+    assert {video.name: video.path for video in dataset.videos} == {
+        "sub/a.mp4": tmp_path / "sub" / "a.mp4", COMPOSED: tmp_path / on_disk, "c.mp4": tmp_path / "c.mp4",
+    }  # fmt: skip
+    assert [interval.start for interval in dataset.test[0].intervals] == [1, 3]
+
+
+def test_two_rows_of_one_file_are_told(folder):
+    (folder / "labels.csv").write_text(LABELS + ".\\a.mp4,0,,train\n")
+    with pytest.raises(WsvadError, match=r"a\.mp4 has two rows"):
+        open_folder(folder)
+
+
+def test_two_files_of_one_name_are_told(tmp_path):
+    for name in (COMPOSED, APART):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(WsvadError, match=r"'caf.+\.mp4' and 'caf.+\.mp4' are the same name on other systems"):
+        unlabelled_videos(tmp_path)
+
+
+def test_subfolders_and_loose_videos_have_composed_names(tmp_path):
+    for place in ("normal", "cafe\u0301"):
+        for name in "ab":
+            (tmp_path / "videos" / place / f"{name}.mp4").mkdir(parents=True)
+            (tmp_path / "videos" / place / f"{name}.mp4" / "x.mp4").write_bytes(b"")
+    names = ["caf\u00e9/a.mp4/x.mp4", "caf\u00e9/b.mp4/x.mp4", "normal/a.mp4/x.mp4", "normal/b.mp4/x.mp4"]
+    dataset = open_folder(tmp_path)
+    assert [(video.name, video.category) for video in dataset.videos] == [(n, n.partition("/")[0]) for n in names]
+    assert [name for name, _ in unlabelled_videos(tmp_path)] == names
+    assert [name for name, _ in videos_in([tmp_path])] == names
+    assert list(videos_below(tmp_path)) == [f"videos/{name}" for name in names]
+    (tmp_path / "c.mp4").write_bytes(b"")
+    assert [name for name, _ in videos_in([tmp_path])] == ["c.mp4", *(f"videos/{name}" for name in names)]
 
 
 @given(

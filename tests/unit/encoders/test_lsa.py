@@ -237,3 +237,12 @@ def test_captions_of_ucf_crime():
         ["a person is driving a car on the street", "a man drives down the road", "a woman looks at items in a store"]
     )
     assert driving @ also_driving > driving @ shopping
+
+
+def test_captions_are_found_by_any_spelling_of_a_name(tmp_path):
+    path = write(tmp_path / "c.jsonl", json.dumps({"video": ".\\gate\\cafe\u0301.mp4", "captions": ["a man"]}))
+    assert read_captions(path) == {"gate/caf\u00e9.mp4": ["a man"]}
+    with path.open("a", encoding="utf-8") as file:
+        file.write("\n" + json.dumps({"video": "gate/caf\u00e9.mp4", "captions": ["a dog"]}))
+    with pytest.raises(WsvadError, match=r"line 3: 'gate/caf.\.mp4' has captions already"):
+        read_captions(path)

@@ -1,6 +1,7 @@
 """Curves, the numbers of a results table, and scores files."""
 
 import csv
+import dataclasses
 import io
 import math
 import pickle
@@ -16,7 +17,7 @@ from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.curves import Curve, evaluate, per_category
 from wsvad.evaluation.measure import measure
-from wsvad.evaluation.scores_file import curves_from_scores_file, read_scores, write_scores
+from wsvad.evaluation.scores_file import curves_from_scores_file, of_test_videos, read_scores, write_scores
 from wsvad.evaluation.table import table
 from wsvad.evaluation.vocabulary import METRICS
 from wsvad.metrics.interval import Interval
@@ -216,6 +217,16 @@ def test_dataset_and_file_must_agree(tmp_path):
         curves_from_scores_file(read_scores(path), Dataset(name="d", videos=(a, b, c)))
     with pytest.raises(WsvadError, match="'b' is not a test video of d"):
         curves_from_scores_file(read_scores(path), Dataset(name="d", videos=(a,)))
+
+
+def test_names_agree_in_every_spelling_and_training_videos_are_left_out(tmp_path):
+    path = tmp_path / "scores.npz"
+    write_scores(path, {"x\\cafe\u0301": np.zeros(20), "./b": np.zeros(20), "c": np.zeros(20)})
+    training = dataclasses.replace(listed("b", frames=20), split="train")
+    dataset = Dataset(name="d", videos=(listed("x/caf\u00e9", frames=20), training, listed("c", frames=20)))
+    given, left_out = of_test_videos(read_scores(path), dataset)
+    assert [curve.video for curve in curves_from_scores_file(given, dataset)] == ["x/caf\u00e9", "c"]
+    assert left_out == 1
 
 
 GOOD = {"video": np.array(["a", "b"]), "frames": np.array([2, 3]), "score": np.linspace(0, 1, 5), "label": np.ones(5)}

@@ -226,3 +226,17 @@ def test_published_scores_are_the_same_in_every_form(name, tmp_path):
     for video, scores in before.items():
         np.testing.assert_array_equal(after[video].score, scores.score)
         np.testing.assert_array_equal(after[video].label, scores.label)
+
+
+def test_scores_json_is_scores_and_an_annotation_tools_json_is_not(tmp_path):
+    snippets = [{"start_frame": s, "end_frame": e, "score": x} for s, e, x in ((0, 16, 0.25), (16, 20, 0.5))]
+    ours = tmp_path / "scores.json"
+    ours.write_text(json.dumps({"videos": [{"video": "gate/a.mp4", "frames": 20, "snippets": snippets}]}))
+    assert is_scores(ours)
+    assert read_scores(ours)["gate/a.mp4"].score.tolist() == [0.25] * 16 + [0.5] * 4
+    (tmp_path / "labels.json").write_text(json.dumps([{"data": {"video": "a.mp4"}, "annotations": []}]))
+    assert not is_scores(tmp_path / "labels.json")
+    for wrong, says in ((snippets[1:], "do not follow each other"), ([{"score": 1.0}], "'start_frame'")):
+        ours.write_text(json.dumps({"videos": [{"video": "a", "frames": 20, "snippets": wrong}]}))
+        with pytest.raises(WsvadError, match=rf"not a scores file \(\.json\): .*{says}"):
+            read_scores(ours)

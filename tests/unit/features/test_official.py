@@ -276,3 +276,8 @@ def test_fit_bench_and_evaluate_on_official_files_alone(tmp_path, capsys):
     told = json.loads((out / "bench" / "mil" / "model.json").read_text())
     assert told["encoders"] == {}  # no encoder of ours made these features
     assert told["passports"]["rgb"]["settings"] == {"crops": 10}
+
+
+def test_files_that_macos_named_are_found(tmp_path):
+    array = put(tmp_path / "rgb" / "cafe\u0301__0.npy", random(4, 3))
+    np.testing.assert_array_equal(loaded(tmp_path, "caf\u00e9")[0]["rgb"], array)

@@ -36,6 +36,15 @@ def test_what_is_saved_is_loaded(tmp_path, shape, dtype):
     assert (back.passport.frames, back.passport.frame_rate) == (33, "30000/1001")
 
 
+def test_a_file_that_macos_named_is_still_found(tmp_path):
+    name, apart = "caf\u00e9.mp4", "cafe\u0301.mp4.safetensors"
+    assert feature_path(tmp_path, "rgb", name) == tmp_path / "rgb" / f"{name}.safetensors"
+    save(tmp_path / "rgb" / apart, stored())
+    assert feature_path(tmp_path, "rgb", name) == tmp_path / "rgb" / apart
+    save(tmp_path / "rgb" / f"{name}.safetensors", stored())
+    assert feature_path(tmp_path, "rgb", name) == tmp_path / "rgb" / f"{name}.safetensors"
+
+
 def test_features_that_are_a_view_are_saved_as_they_look(tmp_path):
     whole = np.arange(24, dtype=np.float32).reshape(3, 8)
     save(tmp_path / "f", StoredFeatures(features=whole[:, 1:7:2], passport=PASSPORT))

@@ -10,6 +10,7 @@ import av
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from clips import write_clip
 from hostile import HOSTILE
 from hypothesis import given
 from timelines import Page, event, timeline, write
@@ -18,7 +19,7 @@ from wsvad.detection.explanation import Explanation
 from wsvad.metrics.interval import Interval
 from wsvad.pages import report
 from wsvad.pages.chart import envelope
-from wsvad.pages.preview import at_rate, make_preview
+from wsvad.pages.preview import Stills, at_rate, make_preview
 from wsvad.pages.report import ReportSummary, write_report
 from wsvad.pages.verdict import inside_truth, verdict
 from wsvad.video.reader import VideoReader
@@ -157,6 +158,22 @@ def test_stills_show_the_frame_at_their_time(tmp_path: Path):
         picture = av.open(io.BytesIO(preview.stills[seconds]))
         grey = next(picture.decode(video=0)).to_ndarray(format="gray").mean()
         assert grey == pytest.approx(20 + 3 * min(int(seconds * 10), 47), abs=3)
+
+
+@pytest.mark.parametrize(("name", "seeks"), [("a.mp4", True), ("a.h264", False)])
+def test_stills_by_seeking_are_those_of_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name, seeks):
+    """Also where a container cannot seek: then the video is decoded after all."""
+    video = write_clip(tmp_path / name, 48, rate=10, preset="medium", bf="2", g="12")
+    times = [3.2, 0.0, 1.04, 1.06, 99.0]
+    with VideoReader(video) as reader:
+        last = list(reader)[-1]
+    decoded = make_preview(video, times, copy_bytes=0)
+    watched: list[object] = []
+    monkeypatch.setattr(
+        Stills, "watch", lambda self, *given, watch=Stills.watch: watched.append(1) or watch(self, *given)
+    )
+    assert make_preview(video, times, copy_bytes=0, span=(0.0, float(last.time + last.duration))) == decoded
+    assert bool(watched) != seeks
 
 
 def test_copies_stop_at_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -5,18 +5,22 @@ from pathlib import Path
 
 from wsvad.errors import WsvadError
 from wsvad.metrics.interval import Interval
+from wsvad.video.names import normal
 
 Truth = Mapping[str, tuple[Interval, ...]]
 """Video → its intervals; none where it was looked at and nothing happens."""
 
 
 def checked(path: Path, truth: Truth) -> Truth:
-    """The same, each video's intervals in order of time.
+    """The same, each video by its name, with its intervals in order of time.
 
     Raises:
         WsvadError: an interval is empty or begins before the video does; a video or a category has no name.
     """
-    for video, intervals in truth.items():
+    named: dict[str, tuple[Interval, ...]] = {}
+    for written, intervals in truth.items():
+        video = normal(written)
+        named[video] = named.get(video, ()) + intervals
         if not video.strip():
             raise WsvadError(f"{path}: a video has no name")
         for interval in intervals:
@@ -26,7 +30,7 @@ def checked(path: Path, truth: Truth) -> Truth:
                 )
             if not interval.category.strip():
                 raise WsvadError(f"{path}: interval [{interval.start}, {interval.end}) of {video} has no category")
-    return {video: tuple(sorted(i, key=lambda one: (one.start, one.end, one.category))) for video, i in truth.items()}
+    return {video: tuple(sorted(i, key=lambda one: (one.start, one.end, one.category))) for video, i in named.items()}
 
 
 def runs(frames: set[int]) -> list[tuple[int, int]]:

@@ -1,0 +1,113 @@
+"""A video has the same name in labels, features, runs, scores and reports: its path below the folder."""
+
+import csv
+import json
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import pytest
+from clips import write_clip
+
+from wsvad.cli.main import main
+from wsvad.cli.score_files import overlay_names
+from wsvad.features.store import feature_path
+
+CAFE = "caf\u00e9/cam9.mp4"
+NAMES = [f"{place}/cam{number}.mp4" for number in range(5) for place in ("gate", "yard")] + [CAFE]
+
+
+def picture(frame: int, moving: bool, rng: np.random.Generator) -> np.ndarray:
+    """A dark, noisy scene; something bright crosses it when it moves."""
+    image = rng.integers(40, 50, (96, 128, 3)).astype(np.uint8)
+    if moving:
+        x = (7 * frame) % 100
+        image[30:60, x : x + 25] = 220
+    return image
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """Cameras of two places with the same names, labelled in the spelling of Windows, and one of macOS. Those with an
+    odd number show something; numbers 0, 3 and 9 are for testing."""
+    folder = tmp_path_factory.mktemp("data")
+    labels, intervals = ["video,label,split"], ["video,category,start_frame,end_frame"]
+    for seed, name in enumerate(NAMES):
+        number = int(name[-5])
+        rng, split = np.random.default_rng(seed), "test" if number in (0, 3, 9) else "train"
+        on_disk = folder / "videos" / unicodedata.normalize("NFD", name)
+        on_disk.parent.mkdir(parents=True, exist_ok=True)
+        write_clip(on_disk, [picture(i, number % 2 > 0 and 32 <= i < 64, rng) for i in range(96)])
+        labels.append(f".\\{name.replace('/', chr(92))},{number % 2},{split}")
+        if number % 2:
+            intervals.append(f"./{unicodedata.normalize('NFD', name)},abnormal,32,64")
+    (folder / "labels.csv").write_text("\n".join(labels), encoding="utf-8")
+    (folder / "intervals.csv").write_text("\n".join(intervals), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(data, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("train") / "run"
+    small = ["--seeds", "1", "--workers", "0", "--config.hidden", "32", "--config.lr", "0.0003", "--hold-out", "0"]
+    assert main(["train", str(data), "--rgb", "motion", "--out", str(out), *small]) == 0
+    return out
+
+
+def scored(what: list[Path], run: Path, out: Path, *options: str) -> list[str]:
+    """The names that `wsvad score` gives."""
+    assert main(["score", *map(str, what), "--model", str(run), "--out", str(out), *options]) == 0
+    return [video["video"] for video in json.loads((out / "scores.json").read_text("utf-8"))["videos"]]
+
+
+def test_features_lie_under_the_names(run):
+    assert all(feature_path(run / "features", "rgb", name).is_file() for name in NAMES)
+
+
+@pytest.mark.parametrize("file", ["scores.csv", "scores.json"])
+def test_our_own_scores_have_the_metrics_of_the_run(file, data, run, tmp_path, capsys):
+    assert sorted(scored([data], run, tmp_path / "out")) == sorted(NAMES)
+    capsys.readouterr()
+    assert main(["evaluate", str(tmp_path / "out" / file), "--data", str(data), "--json"]) == 0
+    said = capsys.readouterr()
+    assert "6 training videos are left out" in said.err
+    own = json.loads((run / "metrics.json").read_text())["selection"]["last"]
+    assert json.loads(said.out) == pytest.approx({name: value["mean"] for name, value in own.items()}, nan_ok=True)
+    assert json.loads(said.out)["auc"] > 0.9
+
+
+def test_scores_of_the_test_videos_alone_are_measured_too(data, run, tmp_path, capsys):
+    """A copy of the test videos' folders, as somebody has them who got no training videos."""
+    for name in NAMES:
+        if name[-5] in "039":
+            (tmp_path / "test" / name).parent.mkdir(parents=True, exist_ok=True)
+            found = data / "videos" / unicodedata.normalize("NFD", name)
+            (tmp_path / "test" / name).write_bytes(found.read_bytes())
+    scored([tmp_path / "test"], run, tmp_path / "out")
+    capsys.readouterr()
+    assert main(["evaluate", str(tmp_path / "out" / "scores.csv"), "--data", str(data), "--json"]) == 0
+    said = capsys.readouterr()
+    assert "left out" not in said.err
+    assert json.loads(said.out)["auc"] > 0.9
+
+
+def test_names_of_arguments_are_told_apart_and_nothing_is_scored_twice(data, run, tmp_path):
+    gate, yard = data / "videos" / "gate", data / "videos" / "yard"
+    one = [gate / "cam0.mp4", gate / ".." / "gate" / "cam0.mp4", yard / "cam0.mp4", yard / "cam1.mp4"]
+    assert scored(one, run, tmp_path / "a") == ["gate/cam0.mp4", "yard/cam0.mp4", "cam1.mp4"]
+    assert scored([gate, gate / "cam0.mp4"], run, tmp_path / "b") == [f"cam{number}.mp4" for number in range(5)]
+    with (tmp_path / "a" / "scores.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(dict.fromkeys(row["video"] for row in rows)) == ["gate/cam0.mp4", "yard/cam0.mp4", "cam1.mp4"]
+    page = (tmp_path / "a" / "report.html").read_text("utf-8")
+    assert all(f'data-name="{name}"' in page for name in ("gate/cam0.mp4", "yard/cam0.mp4", "cam1.mp4"))
+
+
+def test_overlays_lie_where_the_names_say(data, run, tmp_path):
+    videos = [data / "videos" / place / "cam1.mp4" for place in ("gate", "yard")]
+    scored(videos, run, tmp_path, "--overlay")
+    found = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.mp4")}
+    assert found == {"gate/cam1.overlay.mp4", "yard/cam1.overlay.mp4"}
+    assert overlay_names(["a/b.avi", "a/b.mp4", "b.mp4"]) == {
+        "a/b.avi": "a/b.avi.overlay.mp4", "a/b.mp4": "a/b.mp4.overlay.mp4", "b.mp4": "b.overlay.mp4",
+    }  # fmt: skip

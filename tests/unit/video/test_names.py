@@ -1,0 +1,87 @@
+"""Names of videos: one for each file, whoever wrote it, and one file for each."""
+
+import unicodedata
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsvad.errors import WsvadError
+from wsvad.video.names import checked_name, distinct_names, normal, video_name
+
+NFC, NFD = "caf\u00e9/fl\u00fcr.mp4", "cafe\u0301/flu\u0308r.mp4"
+texts = st.text(st.sampled_from("ab./\\ :C\u00e9e\u0301\u212b\udcff\ud800\u2000%")) | st.text()
+
+
+@pytest.mark.parametrize(
+    "written", [NFC, NFD, NFD.replace("/", "\\"), f"./{NFC}", f".\\{NFD}", NFC.replace("/", "//"), f" {NFC} "]
+)
+def test_all_spellings_are_one_name(written):
+    assert checked_name(written) == normal(written) == NFC
+
+
+@given(texts)
+def test_a_name_is_its_own_name_composed_and_without_backslashes(text):
+    name = normal(text)
+    assert normal(name) == name
+    assert unicodedata.is_normalized("NFC", name)
+    assert "\\" not in name
+    assert name.encode("utf-8").decode("utf-8") == name
+    assert normal(unicodedata.normalize("NFD", name)) == name
+    assert normal(name.replace("/", "\\")) == name
+
+
+@given(texts)
+def test_a_checked_name_stays_below_its_folder(text):
+    try:
+        name = checked_name(text)
+    except WsvadError:
+        return
+    assert name == normal(text) != ""
+    assert not PurePosixPath(name).is_absolute()
+    assert not PureWindowsPath(name).is_absolute()
+    assert not {"..", ".", ""} & set(name.split("/"))
+
+
+@pytest.mark.parametrize("text", ["", ".", "./", "/a.mp4", "\\a.mp4", "C:\\a.mp4", "c:/a", "../a", "b\\..\\a", "b/.."])
+def test_what_leads_out_of_the_folder_is_no_name(text):
+    with pytest.raises(WsvadError, match="outside the folder"):
+        checked_name(text)
+
+
+def test_a_files_name_is_its_path_below_the_folder():
+    assert video_name(Path("/data/videos/gate/cam0.mp4"), Path("/data/videos")) == "gate/cam0.mp4"
+    assert video_name(Path("/data/videos/gate/cam0.mp4")) == "cam0.mp4"
+    assert video_name(Path("videos") / NFD, Path("videos")) == NFC
+    assert video_name(Path("a\udcff.mp4")) == "a%FF.mp4"
+
+
+def named(*paths: str) -> list[str]:
+    return [name for name, _ in distinct_names([(video_name(Path(path)), Path(path)) for path in paths])]
+
+
+def test_parents_tell_equal_names_apart():
+    assert named("/x/gate/cam0.mp4", "/x/yard/cam0.mp4", "/x/yard/cam1.mp4") == [
+        "gate/cam0.mp4", "yard/cam0.mp4", "cam1.mp4",
+    ]  # fmt: skip
+    assert named("/a/day/cam0.mp4", "/b/day/cam0.mp4") == ["a/day/cam0.mp4", "b/day/cam0.mp4"]
+    assert named("/cam0.mp4", "/b/../b/day/cam0.mp4") == ["cam0.mp4", "day/cam0.mp4"]
+
+
+def test_a_name_that_grows_may_meet_another():
+    videos = [("cam0.mp4", "/x/gate/cam0.mp4"), ("cam0.mp4", "/x/yard/cam0.mp4"), ("gate/cam0.mp4", "/y/gate/cam0.mp4")]
+    found = [name for name, _ in distinct_names([(name, Path(path)) for name, path in videos])]
+    assert found == ["x/gate/cam0.mp4", "yard/cam0.mp4", "y/gate/cam0.mp4"]
+
+
+def test_two_files_that_no_parent_tells_apart_are_an_error():
+    with pytest.raises(WsvadError, match="another file that was given has the same name"):
+        named(f"/x/{NFC}", f"/x/{NFD}")
+
+
+@given(st.lists(st.lists(st.sampled_from("abc"), min_size=1, max_size=4).map("/".join), unique=True))
+def test_distinct_names_are_distinct_endings_of_their_paths(paths):
+    names = named(*(f"/{path}" for path in paths))
+    assert len(set(names)) == len(paths)
+    assert all(path == name or path.endswith(f"/{name}") for path, name in zip(paths, names, strict=True))
