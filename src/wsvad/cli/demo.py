@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+from wsvad.cli.common import left_out
 from wsvad.cli.output import say, show
 from wsvad.datasets.folder import open_folder
 from wsvad.datasets.toy import make_toy
@@ -46,4 +47,4 @@ def run(out: Path, videos: int, seed: int) -> int:
     auc = fitted.metrics["selection"]["last"]["auc"]["mean"]
     say("")
     say(f"frame AUC {auc:.3f} on test videos after {time.monotonic() - started:.0f} s")
-    return 1 if failed else 0
+    return left_out(failed)
