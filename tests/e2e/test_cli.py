@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -169,6 +170,28 @@ def test_a_bad_video_is_skipped_and_told(run, videos, tmp_path, capsys):
     assert status == 3
     assert "broken.mp4" in capsys.readouterr().err.splitlines()[-1]
     assert len(json.loads((tmp_path / "out" / "scores.json").read_text())["videos"]) == 1
+
+
+def test_what_is_done_with_files_left_out_is_status_3_and_nothing_done_is_1(videos, tmp_path, capsys):
+    folder = tmp_path / "videos"
+    shutil.copytree(videos, folder)
+    lines = (folder / "labels.csv").read_text().splitlines()
+    (folder / "labels.csv").write_text("\n".join([*lines, "broken.mp4,0,normal,train"]))
+    (folder / "broken.mp4").write_bytes(b"not a video")
+    features = ["--features", str(tmp_path / "extract")]
+    budget = [*features, "--method", "mil", "--iterations", "2", "--points", "1", "--hold-out", "0"]
+    for verb, *options in (
+        ["extract", str(folder), "--workers", "0"],
+        ["train", str(folder), "--workers", "0", *budget],
+        ["bench", "--data", str(folder), *(word.replace("--method", "--methods") for word in budget)],
+    ):
+        assert main([verb, *options, "--rgb", "motion", "--out", str(tmp_path / verb)]) == 3
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert last.startswith("skipped: ") and "broken.mp4: not a video" in last
+    loose = tmp_path / "loose"
+    loose.mkdir()
+    (loose / "broken.mp4").write_bytes(b"not a video")
+    assert main(["extract", str(loose), "--rgb", "motion", "--workers", "0", "--out", str(tmp_path / "l")]) == 1
 
 
 def test_a_detector_refuses_another_encoder(run, videos, tmp_path, capsys):

@@ -37,7 +37,7 @@ class PiVadConfig:
     """The paper gives no sizes, weights or iterations; what it leaves open says so, and is a choice of ours."""
 
     modalities: tuple[str, ...] = MODALITIES
-    """Streams that are made up from RGB; any subset, also one, of any width."""
+    """Streams that are synthesised from RGB; any subset, also one, of any width."""
     profile: Literal["paper", "light"] = "paper"
     """Sizes of an inductor: `paper` as large as published, `light` a tenth of that."""
     ur_dmu: UrDmuConfig = field(default_factory=UrDmuConfig)

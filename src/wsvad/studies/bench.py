@@ -122,8 +122,6 @@ def open_data(
     for sentence in introduce(dataset):
         logger.info("%s", sentence)
     failed = prepare(dataset, streams, features)
-    for reason in failed.values():
-        logger.warning("left out: %s", reason)
     rest = without(dataset, failed)
     if not rest.test:
         raise WsvadError(f"{features}: no test video could be encoded; fix the files listed above")

@@ -66,7 +66,7 @@ class Protocol:
     bags: Count | None = None
     """Normal bags in a batch (as many abnormal ones go with them), instead of the budget's."""
     normalise: Kind | None = None
-    """What is done to features; by default what the method's paper does."""
+    """What is done to features; left open, what the method's paper does."""
     hold_out: Share = 0.2
     """Fraction of training videos held out for model selection and threshold calibration; 0 disables both."""
     points: Count = 20

@@ -4,6 +4,7 @@ import re
 import shlex
 
 import pytest
+from places import ROOT
 
 from wsvad.cli.main import main
 from wsvad.cli.parser import arguments_of
@@ -88,3 +89,21 @@ def test_the_programs_page_lists_all_verbs_by_audience_and_the_statuses(capsys, 
     assert re.findall(r"^    (\d)  ", told, re.MULTILINE) == ["0", "1", "2", "3"]
     assert max(map(len, told.splitlines())) <= 105
     assert page(capsys, monkeypatch, "--version").startswith("wsvad ")
+
+
+def commands_of(text: str) -> list[str]:
+    """The command lines in a page's blocks of code."""
+    blocks = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL)).replace("\\\n", " ")
+    return [line for line in blocks.splitlines() if line.startswith("wsvad ")]
+
+
+@pytest.mark.parametrize("command", commands_of((ROOT / "README.md").read_text(encoding="utf-8")))
+def test_the_commands_of_the_readme_are_right(command):
+    verb, *words = shlex.split(command, comments=True)[1:]
+    assert arguments_of(VERBS[verb], words)
+
+
+def test_the_readme_names_every_verb_but_the_lists_and_all_statuses():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert not [verb for verb in VERBS if not re.search(rf"\b{verb}\b", text)]
+    assert "The exit status is 0 when all is" in text

@@ -189,7 +189,7 @@ def test_a_protocol_is_checked_where_it_is_made(fields):
 
 
 def test_auto_is_the_device_that_there_is():
-    assert Protocol(device="auto") == Protocol(device="cpu")
+    assert Protocol(device="auto").device in ("cpu", "cuda", "mps")
 
 
 @pytest.mark.parametrize("name", ["dakd", "mil", "pi-vad", "refinevad", "rtfm", "ur-dmu"])
