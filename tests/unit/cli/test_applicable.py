@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from wsvad.runs.model import TrainedMethod, save_method
 
 from wsvad.cli.main import main
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
 from wsvad.methods.mil import Mil, MilConfig
 from wsvad.runs.normalisation import Normalisation
-from wsvad.runs.run import TrainedMethod, save_method
 
 
 @pytest.fixture(scope="module")
