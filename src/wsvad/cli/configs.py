@@ -62,7 +62,7 @@ def arguments(verb: "Verb", values: Mapping[str, Any], settings: Sequence[Settin
     named = which[1:] if which.startswith("=") else values[which]
     methods = names("--methods", named) if which == "methods" else [named]
     for name in methods:
-        METHODS[name]  # a wrong name is told before its fields are
+        METHODS[name]  # a wrong name is named before its fields are
     others = which == "method" and "configs" in verb.function.__annotations__
     given = sorted_by_method(settings, methods, others=others)
     configs = {}
@@ -147,13 +147,14 @@ def config_of(method: str, budget: str, from_files: Mapping[str, Any], single: S
 
 
 def read_file(path: Path) -> Mapping[Any, Any]:
-    """The mapping in a YAML file.
+    """The mapping in a YAML file. Its values stay text, since a field knows better what it is: `core: off` is no
+    boolean, and `lr: 1e-4` is a number.
 
     Raises:
         WsvadError: it is missing, or is none.
     """
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
     except FileNotFoundError:
         raise WsvadError(f"--config {path}: there is no such file; or write FIELD=VALUE") from None
     except OSError as error:
@@ -190,9 +191,9 @@ def type_of(config_class: Any, field: str, method: str, where: str) -> Any:
     return inner
 
 
-def fields_of(kind: Any) -> list[str]:
+def fields_of(of: Any) -> list[str]:
     """Names of a dataclass's fields; none of another type."""
-    return [field.name for field in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []
+    return [field.name for field in dataclasses.fields(of)] if dataclasses.is_dataclass(of) else []
 
 
 def nearest_first(word: str, names: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""`wsvad demo`: the whole way on a simulated camera, told step by step."""
+"""`wsvad demo`: the whole way on a simulated camera, step by step."""
 
 import time
 from pathlib import Path

@@ -37,14 +37,14 @@ def word_of(of: Any, name: str = "") -> str:
     if isinstance(of, Action):
         hint = getattr(of, "_typehint", None)
         return str(of.metavar) if hint is None else word_of(hint, of.dest.rpartition(".")[2])
-    if told := [limit for limit in limits_of(of) if isinstance(limit, str)]:
-        return told[0]
-    kind = plain_type(of)
-    if get_origin(kind) is Literal:
-        return "|".join(map(str, get_args(kind)))
-    if get_origin(kind) is tuple:
+    if words := [limit for limit in limits_of(of) if isinstance(limit, str)]:
+        return words[0]
+    plain = plain_type(of)
+    if get_origin(plain) is Literal:
+        return "|".join(map(str, get_args(plain)))
+    if get_origin(plain) is tuple:
         return "LIST"
-    return {int: "N", float: "NUMBER", bool: "yes|no", Path: "FILE"}.get(kind, hyphenated(name).upper() or "TEXT")
+    return {int: "N", float: "NUMBER", bool: "yes|no", Path: "FILE"}.get(plain, hyphenated(name).upper() or "TEXT")
 
 
 class Formatter(DefaultHelpFormatter, RawDescriptionHelpFormatter):

@@ -167,10 +167,14 @@ def distill(
         workers: Processes that extract; 0 uses this process (default: one per core).
     """
     from wsvad.evaluation.table import selections_table
+    from wsvad.methods.dakd import DakdConfig
     from wsvad.training import distill as teaching
 
     if data is None:
         refuse("a dataset that the run remembers; name it with --data", {"--labels": labels, "--intervals": intervals})
+    refuse("a lesson, whose teacher is the run", {"--config.given": config.given})
+    if config.student not in (DakdConfig().student, to):
+        refuse(f"--to {to}", {"--config.student": config.student})
     budget = budget_of(max_false_alarms_per_hour, protocol)
     given = resolved(streams)
     lesson = teaching.lesson_of(

@@ -19,14 +19,14 @@ UCF_CRIME = 810
 
 def on_this_machine(device: str) -> str:
     """What devices there are, where this is none of them; empty where it is."""
-    kind, colon, number = device.partition(":")
+    name, colon, number = device.partition(":")
     there = {
         "auto": not colon,
         "cpu": not colon,
         "cuda": torch.cuda.is_available() and (not colon or (number.isdecimal() and int(number) < _cuda_devices())),
         "mps": not colon and torch.backends.mps.is_available(),
     }
-    if there.get(kind, False):
+    if there.get(name, False):
         return ""
     here = ", ".join(["cpu", *(f"cuda:{n}" for n in range(_cuda_devices())), *(["mps"] if there["mps"] else [])])
     return f"one of auto, cpu, cuda, mps and cuda:N that is on this machine, which has {here}"

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from wsvad.runs.model import TrainedMethod, save_method
 
 from wsvad.cli.main import main
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
 from wsvad.methods.mil import Mil, MilConfig
+from wsvad.runs.model import TrainedMethod, save_method
 from wsvad.runs.normalisation import Normalisation
 
 
@@ -21,7 +21,9 @@ def place(tmp_path_factory) -> Path:
     for number in range(8):
         passport = Passport(encoder="made", width=4, frames=64)
         features = np.random.default_rng(number).normal(size=(4, 4)).astype(np.float32)
-        save(feature_path(d / "features", "rgb", f"v{number}"), StoredFeatures(features=features, passport=passport))
+        for stream in ("rgb", "clip"):
+            stored = StoredFeatures(features=features, passport=passport)
+            save(feature_path(d / "features", stream, f"v{number}"), stored)
         labels.append(f"v{number},{number % 2},64,{'test' if number > 3 else 'train'}")
     (d / "labels.csv").write_text("\n".join(labels))
     (d / "intervals.csv").write_text("video,category,start_frame,end_frame\nv5,fall,0,32\nv7,fall,0,32\n")
@@ -84,6 +86,11 @@ D = "--data d --features d/features"
         ("distill run --to rgb --labels d/labels.csv", "--labels is not for a dataset that the run remembers"),
         ("distill run --to rgb --data d --features d/features --flow flow", "--flow is not for this lesson, which rea"),
         ("distill run --to rgb --data d --features d/features --rgb flow", "--rgb: the run makes rgb with motion"),
+        ("distill run --to rgb --config.student flow", "--config.student is not for --to rgb"),
+        ("distill run --to rgb --config.given mil --config.levels [prediction]", "--config.given is not for a lesson"),
+        ("distill run --to clip --data d --features d/features --workers 0", "--workers is not for a student whose en"),
+        ("distill run --to clip --data d --features d/features --max-false-alarms-per-hour 2", "--max-false-alarms-pe"),
+        ("transfer run --to d --to-features d/features --seeds 3", "--seeds is not for mil, which has no CORE"),
         ("doctor gt.npy --data d --against d/features", "--against is not for an array of frame labels"),
         ("doctor gt.npy --data d --repair fixed", "--repair is not for an array of frame labels"),
         ("compare-features d/features", "compare-features: 1 sets; name two"),

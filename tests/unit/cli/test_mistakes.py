@@ -134,6 +134,7 @@ def test_a_wrong_word_is_named(line, says, capsys):
         ("lerning: 1", 2, "settings.yaml: lerning: ur-dmu has no field 'lerning'; it has "),
         ("mil: {lr: 1}", 2, "settings.yaml: mil: no method here is 'mil'"),
         ("ur-dmu: 3", 2, "settings.yaml: ur-dmu: 3 instead of the fields of a method"),
+        ("local_norm: off", 2, "ur-dmu: local-norm off: column or row"),
         ("lr: high", 2, "ur-dmu: lr high: a number, above 0"),
         ("lr: 0", 2, "--config.lr 0.0: a number, above 0"),
         (None, 1, "settings.yaml: there is no such file"),

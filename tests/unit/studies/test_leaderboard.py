@@ -174,15 +174,20 @@ def test_options_of_one_method_are_taken_and_of_several_refused(data, tmp_path, 
 
 def test_each_method_has_its_configuration_and_its_command_remakes_it(data, tmp_path, capsys):
     settings = tmp_path / "settings.yaml"
-    settings.write_text("mil: {hidden: [8, 4], lr: 0.5}\npi-vad: {profile: light, ur_dmu: {hidden: 16, head: 8}}\n")
+    settings.write_text(
+        "mil: {hidden: [8, 4], lr: 5e-1, eps: 1e-4}\n"
+        "pi-vad: {encoder-relu: no, profile: light, ur_dmu: {hidden: 16, head: 8}}\n"
+    )
     save_other_streams(data)
     given = ["--config", str(settings), "--config", "mil.lr=0.25", "--config", "pi-vad.ur-dmu.feed_forward=16"]
     given += ["--config.pi-vad.ur-dmu.heads", "2", "--config", "pi-vad.latent=8", "--modalities", "pose, flow"]
     bench(data, "mil, pi-vad", tmp_path / "a", *given, "--config", "pi-vad.wide_heads=2", "--seeds", "1")
     told = json.loads((tmp_path / "a" / "bench.json").read_text())
     assert yaml.safe_load((tmp_path / "a" / "mil" / "config.yaml").read_text())["config"]["lr"] == 0.25
+    assert yaml.safe_load((tmp_path / "a" / "mil" / "config.yaml").read_text())["config"]["eps"] == 1e-4
     config = yaml.safe_load((tmp_path / "a" / "pi-vad" / "config.yaml").read_text())["config"]
     assert (config["profile"], config["latent"], config["modalities"]) == ("light", 8, ["pose", "flow"])
+    assert config["encoder_relu"] is False
     sizes = {name: config["ur_dmu"][name] for name in ("hidden", "head", "feed_forward", "heads", "depth")}
     assert sizes == {"hidden": 16, "head": 8, "feed_forward": 16, "heads": 2, "depth": 2}
     for name in ("mil", "pi-vad"):
