@@ -73,7 +73,7 @@ def main(name: str, out: Path = Path("runs/held-out"), seeds: int = 4) -> None:
     captions = name == "captions"
     streams = {"rgb": f"lsa:{SHARED.resolve()}/captions.jsonl" if captions else "motion"}
     data = f"ucf-crime:{SHARED}" if captions else "toy"
-    dataset, features = open_data(data, streams, None, out / name)
+    dataset, features, _ = open_data(data, streams, None, out / name)
     for label, (method, config, iterations) in SETTINGS[name].items():
         protocol = Protocol(segments=16, bags=32, normalise="none", iterations=iterations)
         if not captions:

@@ -23,7 +23,7 @@ READINGS: tuple[Literal["block", "wide"], ...] = ("block", "wide")
 
 def span(data: str, reading: Literal["block", "wide"], seed: int, out: Path = Path("runs/readings")) -> float:
     """Highest less lowest score within a video, on average over abnormal training videos."""
-    dataset, features = open_data(str(SHARED / data), {"rgb": "motion"}, out / "features" / data, out)
+    dataset, features, _ = open_data(str(SHARED / data), {"rgb": "motion"}, out / "features" / data, out)
     experiment = Experiment(
         dataset=dataset, features=features, name="dakd", out=out,
         config=DakdConfig(backbones=("rgb",), student="", reading=reading, test="native"),

@@ -17,7 +17,7 @@ from wsvad.studies.bench import open_data
 
 
 def main(out: Path = Path("runs/side-by-side")) -> None:
-    dataset, features = open_data("toy", {"rgb": resolve("motion")[0]}, None, out)
+    dataset, features, _ = open_data("toy", {"rgb": resolve("motion")[0]}, None, out)
     for video in dataset.videos:
         rgb, text = (load(feature_path(features, stream, video.name)) for stream in ("rgb", "text"))
         both = np.concatenate([rgb.features, text.features], axis=-1)

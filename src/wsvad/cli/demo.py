@@ -1,12 +1,13 @@
-"""`wsvad demo`: the whole way on a simulated camera, told step by step."""
+"""`wsvad demo`: the whole way on a simulated camera, step by step."""
 
 import time
 from pathlib import Path
 
+from wsvad.cli.common import left_out
 from wsvad.cli.output import say, show
+from wsvad.cli.tables import selections_table
 from wsvad.datasets.folder import open_folder
 from wsvad.datasets.toy import make_toy
-from wsvad.evaluation.table import selections_table
 from wsvad.methods import METHODS
 from wsvad.training.protocol import Protocol
 from wsvad.training.train import train_detector
@@ -46,4 +47,4 @@ def run(out: Path, videos: int, seed: int) -> int:
     auc = fitted.metrics["selection"]["last"]["auc"]["mean"]
     say("")
     say(f"frame AUC {auc:.3f} on test videos after {time.monotonic() - started:.0f} s")
-    return 1 if failed else 0
+    return left_out(failed)

@@ -1,18 +1,17 @@
-"""Verbs that bring in what other programs made, and take ours to them. As in `cli`, what a verb needs is imported when
-it is called."""
+"""Verbs that bring in what other programs made, and take ours to them. What a verb needs is imported when it is
+called."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from wsvad.cli.common import DONE, tell
+from wsvad.cli.options import DEFAULT_METHOD, File, Folder, Run, refuse
 from wsvad.cli.output import say
-from wsvad.cli.parser import DEFAULT_METHOD
-from wsvad.cli.verbs import tell
-from wsvad.errors import UsageError
+from wsvad.ranges import Count
 
 
 def import_checkpoint(
-    checkpoint: Path, config: Any, method: str = DEFAULT_METHOD, out: Path = Path("runs/imported")
+    checkpoint: File, config: Any, method: str = DEFAULT_METHOD, out: Run = Path("runs/imported")
 ) -> int:
     """Make a run from a public checkpoint of a method, so that it can be evaluated on features.
 
@@ -20,7 +19,7 @@ def import_checkpoint(
 
     Args:
         checkpoint: File of torch.save(model.state_dict()), or .safetensors, under the official code's names.
-        method: Method that it is of: ur-dmu, rtfm.
+        method: Method that it is of: ur-dmu or rtfm.
         out: Run folder to write.
     """
     from wsvad.runs.importing import import_checkpoint
@@ -28,17 +27,17 @@ def import_checkpoint(
     trained = import_checkpoint(checkpoint, method, config, out)
     width = ", ".join(f"{stream} features of width {width}" for stream, width in trained.widths.items())
     say(f"run in {out}, which reads {width}: wsvad evaluate {out} --data FOLDER --features FOLDER")
-    return 0
+    return DONE
 
 
 def convert(
-    what: Path,
-    out: Path,
+    what: Annotated[Path, "FILE|FOLDER"],
+    out: Annotated[Path, "FILE|FOLDER"],
     to: Literal["csv", "cvat", "label-studio", "via"] | None = None,
-    listing: Path | None = None,
-    stride: int = 1,
-    frame_rate: str | None = None,
-    videos: Path | None = None,
+    listing: File | None = None,
+    stride: Count | None = None,
+    frame_rate: Annotated[str, "NUMBER"] | None = None,
+    videos: Folder | None = None,
 ) -> int:
     """Turn frame scores, or annotations of intervals, into another form.
 
@@ -50,29 +49,24 @@ def convert(
         out: File to write; for CVAT and for arrays of each video a folder.
         to: Form of annotations, where the ending of the file leaves it open.
         listing: CSV (video,frames) of the videos in .npy, in order, if it is not beside it as NAME-videos.csv.
-        stride: Frames that each number in .npy stands for, 16 for snippets.
+        stride: Frames that each number in .npy stands for, 16 for snippets (default: 1).
         frame_rate: Frames a second of all videos, 25 or 30000/1001, for VIA, which counts seconds.
         videos: Folder of the videos, whose own frame rates are then taken, and names with their subfolders.
     """
     from wsvad.evaluation import convert
 
+    if frame_rate is not None:
+        convert.parsed_rate(frame_rate)
     convert.refuse_to_overwrite(out)
+    arrays = {"--listing": listing, "--stride": stride}
     if convert.is_scores(what):
         refuse("scores", {"--to": to, "--frame-rate": frame_rate, "--videos": videos})
-        told = [convert.convert_scores(what, out, listing, stride)]
-    else:
-        refuse("annotations", {"--listing": listing, "--stride": stride != 1})
-        told = convert.convert_annotations(what, out, to, frame_rate, videos)
-    tell(told)
-    return 0
-
-
-def refuse(what: str, given: Mapping[str, object]) -> None:
-    """Stop at an option that means nothing here.
-
-    Raises:
-        UsageError: one is given.
-    """
-    for option, value in given.items():
-        if value:
-            raise UsageError(f"{option} is not for {what}; leave it out")
+        if what.suffix in (".csv", ".npz"):
+            refuse(f"scores in {what.suffix}", arrays)
+        tell([convert.convert_scores(what, out, listing, stride or 1)])
+        return DONE
+    refuse("annotations", arrays)
+    if to != "via" and ".json" not in (what.suffix, out.suffix):
+        refuse("annotations that count frames", {"--frame-rate": frame_rate})
+    tell(convert.convert_annotations(what, out, to, frame_rate, videos))
+    return DONE

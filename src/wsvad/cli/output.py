@@ -11,23 +11,29 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
-
-from rich.console import Console
-from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
-from rich.table import Table
-from rich.text import Text
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from wsvad.files import without_nan
 from wsvad.progress import Progress, on_progress
+
+if TYPE_CHECKING:  # rich is imported when something is printed with it: mistakes and `--help` answer at once
+    from rich.console import Console
+    from rich.progress import TaskID
+    from rich.table import Table
 
 LINE_EVERY = 10.0
 """Seconds between two lines about a task where there is no terminal to draw a bar on."""
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, marks that turn the direction of writing, and bytes of a name that are not text."""
 
-_messages = Console(stderr=True, highlight=False, soft_wrap=True)
+
+@cache
+def _messages() -> "Console":
+    """Where messages and bars go."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def plain(words: object) -> str:
@@ -37,12 +43,23 @@ def plain(words: object) -> str:
 
 def say(sentence: object, style: str = "") -> None:
     """A message, on stderr, above a bar if there is one."""
-    _messages.print(Text(plain(sentence), style))
+    from rich.text import Text
+
+    _messages().print(Text(plain(sentence), style))
 
 
-def show(what: Table | str) -> None:
+def show(what: "Table | str") -> None:
     """A result, on stdout: a table of `table`, or a line."""
-    Console().print(what if isinstance(what, Table) else Text(plain(what)), soft_wrap=isinstance(what, str))
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    if isinstance(what, Table):
+        for column in what.columns:  # a table that was not made by `table` may hold names as they are
+            column._cells = [Text(plain(cell)) if isinstance(cell, str) else cell for cell in column._cells]
+        Console().print(what)
+    else:
+        Console().print(Text(plain(what)), soft_wrap=True)
 
 
 def show_text(text: str) -> None:
@@ -58,7 +75,7 @@ def show_json(value: Any) -> None:
 
 def table(
     head: Sequence[object], rows: Iterable[Sequence[object] | None] = (), *, numbers: int = 0, title: str = ""
-) -> Table:
+) -> "Table":
     """A table of plain text.
 
     Args:
@@ -67,6 +84,9 @@ def table(
         numbers: how many of the last columns are aligned to the right.
         title: above it.
     """
+    from rich.table import Table
+    from rich.text import Text
+
     made = Table(title=Text(plain(title)) if title else None)
     for place, name in enumerate(head):
         made.add_column(Text(plain(name)), justify="right" if place >= len(head) - numbers else "left")
@@ -102,12 +122,15 @@ class _Progress:
     """Bars on a terminal, a line every ten seconds elsewhere."""
 
     def __init__(self) -> None:
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
+
         self._bars = Bars(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.fields[detail]}", markup=False),
             TimeRemainingColumn(),
-            console=_messages,
+            console=_messages(),
         )
         self._tasks: dict[str, TaskID] = {}
         self._said = time.monotonic()
@@ -121,7 +144,7 @@ class _Progress:
 
     def __call__(self, progress: Progress) -> None:
         task, detail = plain(progress.task), plain(progress.detail)
-        if not _messages.is_terminal:
+        if not _messages().is_terminal:
             if time.monotonic() - self._said > LINE_EVERY:
                 self._said = time.monotonic()
                 say(f"{task}: {detail or _share(progress)}")
@@ -138,6 +161,11 @@ def _share(progress: Progress) -> str:
     return f"{progress.done:,.0f}{of}"
 
 
-def fail(error: object) -> None:
+def fail(error: object, verb: str = "") -> None:
     """The one line of an error, on stderr; plain, since it may be read by programs."""
-    print(f"wsvad: {plain(error)}", file=sys.stderr)
+    print(f"{f'wsvad {verb}' if verb else 'wsvad'}: {plain(error)}", file=sys.stderr)
+
+
+def mute() -> None:
+    """Say nothing more: whoever read our output has left."""
+    sys.stderr.close()

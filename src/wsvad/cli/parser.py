@@ -1,27 +1,26 @@
-"""From a command line to a verb's arguments: parsers are made from the verbs' signatures and docstrings."""
+"""From a command line to a verb's arguments: parsers are made from the verbs' signatures and docstrings.
 
-from collections.abc import Callable, Mapping, Sequence
+Mistakes are found here, before any work: unknown options, values of another type or out of range, missing ones. Each is
+one line that says what is allowed.
+"""
+
+import re
+from argparse import ArgumentError
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
+from wsvad.cli.help import Formatter, hyphenated, word_of
+from wsvad.cli.options import OTHER_STREAM, STREAM_OPTIONS, streams_of
 from wsvad.errors import UsageError
-from wsvad.version import __version__
+from wsvad.ranges import allowed, hints_of, plain_type, problem
 
-DEFAULT_METHOD = "ur-dmu"
-STREAM_OPTIONS = {
-    "rgb": "Encoder of the rgb stream: motion, tflite:FILE, onnx:FILE, several joined by +, or auto (the best one on "
-    "this machine); lsa:captions.jsonl for captions.",
-    "pose": "Encoder of the pose stream: pose:FILE, a keypoint network.",
-    "depth": "Encoder of the depth stream: onnx:FILE or tflite:FILE, a depth network.",
-    "mask": "Encoder of the mask stream: mask:FILE, a segmentation network.",
-    "flow": "Encoder of the flow stream: flow, or raft:FILE.",
-    "text": "Encoder of the text stream: lsa:captions.jsonl.",
-}
-"""What `wsvad train`, `extract` and `bench` ask an encoder for. A method says which streams it learns from."""
-OTHER_STREAM = "Another stream by a name of its own, such as a second backbone; may be given several times."
+set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,83 +38,76 @@ class Verb:
     learns: Literal["", "paper", "data"] = ""
     """The verb takes a protocol, with this budget by default."""
     hold_out: float = 0.2
-    """Share of the training videos that the selection fit leaves out, by default."""
+    """Fraction of training videos that is held out by default."""
     configures: str = ""
-    """Method whose configuration it takes; by default the one that the command line names."""
+    """The parameter that names the methods whose configurations the verb takes, or `=` and the name of the one."""
     encodes: bool = False
-    """It takes an encoder for each stream, as one argument `streams`."""
+    """It takes an encoder for each stream, as one argument `streams`: those that are given."""
 
     @property
     def help(self) -> str:
         return (self.function.__doc__ or "").splitlines()[0]
 
 
-def underscored(word: str) -> str:
-    """`--hold-out=0.1` → `--hold_out=0.1`: both spellings of an option are right."""
-    name, equals, value = word.partition("=")
-    return "--" + name[2:].replace("-", "_") + equals + value if name.startswith("--") else word
+def arguments_of(verb: Verb, words: Sequence[str]) -> dict[str, Any]:
+    """The arguments of a verb's function: encoders become one dictionary, the protocol's fields one protocol, and
+    configurations `config`, or `configs` by method.
 
+    Raises:
+        UsageError: the command line is wrong.
+    """
+    from wsvad.cli import configs
 
-def build_parser(given: Sequence[str], verbs_by_name: Mapping[str, Verb]) -> ArgumentParser:
-    """The parser, with the arguments of the verb that is called."""
-    parser = ArgumentParser(
-        prog="wsvad",
-        description="Weakly-supervised video anomaly detection: from a folder of labelled videos to the moments that "
-        "matter. In the names of options - and _ are the same; --debug shows the traceback of an error.",
-        version=__version__,
-        formatter_class=formatter(),
-    )
-    verbs = parser.add_subcommands(title="verbs", metavar="VERB", required=True)
-    called = next((word for word in given if not word.startswith("-")), None)
-    for name, verb in verbs_by_name.items():
-        verbs.add_subcommand(name, verb_parser(verb, given) if name == called else ArgumentParser(), help=verb.help)
-    return parser
-
-
-def verb_parser(verb: Verb, given: Sequence[str]) -> ArgumentParser:
-    """The parser of one verb: its function's parameters, and what learning needs."""
-    parser = ArgumentParser(description=f"{verb.help}\n\nexample: {verb.example}", formatter_class=formatter())
-    places = verb.positional.split()
-    skip: set[str | int] = {*verb.flags, *places, "protocol", "config", "streams"}
-    parser.add_function_arguments(verb.function, as_positional=False, skip=skip, fail_untyped=True)
-    for place in places:
-        many: dict[str, Any] = {"nargs": "+"} if verb.many and place == places[-1] else {}
-        kind = verb.function.__annotations__[place]
-        parser.add_argument(place, type=str if kind is str else Path, help=described(verb.function, place), **many)
-    for flag in verb.flags:
-        parser.add_argument(f"--{flag}", action="store_true", help=described(verb.function, flag))
+    words, settings = configs.taken_out(words) if verb.configures else (list(words), [])
+    values = dict(vars(parsed(verb_parser(verb), words, verb.example)))
     if verb.encodes:
-        for stream, words in STREAM_OPTIONS.items():
-            made = stream == "rgb" and not verb.configures
-            parser.add_argument(f"--{stream}", default="auto" if made else None, help=words)
-        parser.add_argument("--stream", action="append", metavar="NAME=ENCODER", help=OTHER_STREAM)
+        streams = streams_of(values)
+        values = {name: value for name, value in values.items() if name not in (*STREAM_OPTIONS, "stream")}
+        values["streams"] = streams
     if verb.learns:
         from wsvad.training.protocol import Protocol
 
-        parser.add_class_arguments(Protocol)
-        parser.set_defaults({"budget": verb.learns, "normalise": "standardise" if verb.learns == "data" else None})
-        parser.set_defaults({"hold_out": verb.hold_out})
-    if "config" in verb.function.__annotations__:
-        from wsvad.methods import METHODS
+        fields = Protocol.__dataclass_fields__
+        values["protocol"] = Protocol(**{name: values.pop(name) for name in fields})
+    if verb.configures:
+        values |= configs.arguments(verb, values, settings)
+    return values
 
-        name = verb.configures or method_named(given, verb.positional)
-        if "," not in name:  # several have no options in common
-            kind = METHODS[name].config_class
-            parser.add_class_arguments(kind, "config")
-            if verb.learns == "data":
-                parser.set_defaults({f"config.{n}": v for n, v in getattr(kind, "data_budget", {}).items()})
+
+def verb_parser(verb: Verb) -> ArgumentParser:
+    """The parser of one verb: its function's parameters, encoders, and what learning needs."""
+    parser = empty_parser()
+    places, hints = verb.positional.split(), hints_of(verb.function)
+    for place in places:
+        many = verb.many and place == places[-1]
+        of = get_args(hints[place])[0] if many else hints[place]
+        times: dict[str, Any] = {"nargs": "+"} if many else {}
+        parser.add_argument(place, type=of, help=described(verb.function, place), **times)
+    skip: set[str | int] = {*verb.flags, *places, "protocol", "config", "configs", "streams"}
+    parser.add_function_arguments(verb.function, as_group=False, as_positional=False, skip=skip, fail_untyped=True)
+    if verb.encodes:
+        for stream, words in STREAM_OPTIONS.items():
+            parser.add_argument(f"--{stream}", metavar="ENCODER", help=words)
+        parser.add_argument("--stream", action="append", metavar="NAME=ENCODER", help=OTHER_STREAM)
+    for flag in verb.flags:
+        parser.add_argument(f"--{flag}", action="store_true", help=described(verb.function, flag))
+    if verb.learns:
+        from wsvad.training.protocol import Protocol
+
+        parser.add_argument_group("protocol").add_class_arguments(Protocol, as_group=False)
+        normalise = "standardise" if verb.learns == "data" else None
+        parser.set_defaults({"budget": verb.learns, "normalise": normalise, "hold_out": verb.hold_out})
     return parser
 
 
-def formatter() -> type:
-    """Help with the example on a line of its own."""
-    from argparse import RawDescriptionHelpFormatter
-
-    from jsonargparse import DefaultHelpFormatter
-
-    return type("Formatter", (DefaultHelpFormatter, RawDescriptionHelpFormatter), {})
+def empty_parser() -> ArgumentParser:
+    """A parser that raises its errors; `wsvad.cli.main` answers `--help`."""
+    return ArgumentParser(
+        prog="wsvad", formatter_class=Formatter, exit_on_error=False, allow_abbrev=False, add_help=False
+    )
 
 
+@cache
 def described(function: Callable[..., int], parameter: str) -> str | None:
     """What the function's docstring says of a parameter."""
     from docstring_parser import parse
@@ -123,36 +115,92 @@ def described(function: Callable[..., int], parameter: str) -> str | None:
     return next((p.description for p in parse(function.__doc__ or "").params if p.arg_name == parameter), None)
 
 
-def method_named(given: Sequence[str], positional: str) -> str:
-    """The method on the command line, whose configuration decides the other arguments; several with commas."""
-    if positional == "method":
-        return next((word for word in given[given.index("ablate") + 1 :] if not word.startswith("-")), DEFAULT_METHOD)
-    for word, following in zip(given, [*given[1:], ""], strict=True):
-        option, equals, value = word.partition("=")
-        if option in ("--method", "--methods"):
-            return value if equals else following
-    return DEFAULT_METHOD
+# ------------------------------------------------------------------------------------------------------------ parsing
 
 
-def collect(verb: Verb, values: dict[str, Any]) -> dict[str, Any]:
-    """Parsed values as the function's arguments: encoders become one dictionary, the protocol's fields one protocol."""
-    if verb.encodes:
-        streams = {name: values[name] for name in STREAM_OPTIONS if values[name]}
-        streams |= dict(named(given) for given in values["stream"] or ())
-        values = {name: value for name, value in values.items() if name not in (*STREAM_OPTIONS, "stream")}
-        values["streams"] = streams
-    if not verb.learns:
-        return values
-    from wsvad.training.protocol import Protocol
+def parsed(
+    parser: ArgumentParser, words: Sequence[str], example: str = "", prefix: str = "--", start: Namespace | None = None
+) -> Namespace:
+    """Parse words, and check every value against its range.
 
-    fields = Protocol.__dataclass_fields__
-    protocol = Protocol(**{name: value for name, value in values.items() if name in fields})
-    return {name: value for name, value in values.items() if name not in fields} | {"protocol": protocol}
+    Args:
+        example: a command line that is right, for what is missing.
+        prefix: of options, as the user types them.
+        start: values to start from, instead of the defaults.
+
+    Raises:
+        UsageError: something is wrong.
+    """
+    words = joined(words)
+    options = {action.option_strings[-1]: action for action in parser._actions if action.option_strings}
+    for name, value in pairs(words):
+        shown = prefix + hyphenated(name[2:])
+        if name not in options:
+            raise UsageError(no_such("option", shown, [prefix + hyphenated(option[2:]) for option in options]))
+        if value == "" and plain_type(getattr(options[name], "_typehint", None)) is Path:
+            raise UsageError(f"{shown} '': the name of a {word_of(options[name])} is empty")
+    try:
+        values = parser.parse_args(words, namespace=start)
+    except ArgumentError as error:
+        raise UsageError(in_words(parser, words, str(error), prefix, example)) from None
+    for name, action in options.items():
+        hint = getattr(action, "_typehint", None)
+        if hint is not None and (said := problem(values.get(action.dest), hint)):
+            typed = dict(pairs(words)).get(name, values.get(action.dest))
+            raise UsageError(f"{prefix}{hyphenated(name[2:])} {typed}: {said}")
+    return parser.instantiate(values)
 
 
-def named(given: str) -> tuple[str, str]:
-    """`NAME=ENCODER`, as `--stream` takes it."""
-    name, equals, spec = given.partition("=")
-    if not (name and equals and spec) or "/" in name:
-        raise UsageError(f"--stream {given}: write NAME=ENCODER, as in --stream clip=onnx:clip.onnx")
-    return name, spec
+def joined(words: Sequence[str]) -> list[str]:
+    """Options in the parser's spelling (`--hold-out` → `--hold_out`), and negative numbers joined to theirs, since
+    `-1e-5` would be taken for an option."""
+    done: list[str] = []
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name.startswith("--"):
+            done.append("--" + name[2:].replace("-", "_") + equals + value)
+        elif done and re.match(r"-(\d|\.|inf|nan)", word) and re.fullmatch("--[^=]+", done[-1]):
+            done[-1] += f"={word}"
+        else:
+            done.append(word)
+    return done
+
+
+def pairs(words: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+    """Each option with its value, as far as it has one."""
+    for word, following in zip(words, [*words[1:], "--"], strict=False):
+        if word == "--":
+            return
+        name, equals, value = word.partition("=")
+        if name.startswith("--"):
+            yield name, value if equals else None if following.startswith("--") else following
+
+
+def no_such(what: str, name: str, there: Sequence[str]) -> str:
+    """That there is no such option or verb; the nearest spelling is offered."""
+    near = [one for one in there if name.rstrip("-") and one.startswith(name)] or get_close_matches(name, there, n=1)
+    return f"no {what} '{name}'" + (f"; did you mean '{near[0]}'?" if near else "")
+
+
+def in_words(parser: ArgumentParser, words: Sequence[str], message: str, prefix: str, example: str) -> str:
+    """What the parser says, as one line for the user."""
+    if key := re.match(r'Parser key "([^"]+)"', message):
+        action = next(action for action in parser._actions if action.dest == key[1])
+        typed = dict(pairs(words)).get(f"--{key[1]}")
+        given = re.search(r"(?:Got value|Given value): (.*)", message)
+        value = typed if typed is not None else given[1] if given else ""
+        said = allowed(getattr(action, "_typehint", str)) or "not a value that it takes"
+        return f"{prefix}{hyphenated(key[1])} {value or repr('')}: {said}"
+    if missing := re.match("the following arguments are required: (.*)", message):
+        actions = [action for action in parser._actions if action.dest in missing[1].split(", ")]
+        asked = (f"{(hyphenated(a.option_strings[-1]) + ' ') if a.option_strings else ''}{word_of(a)}" for a in actions)
+        return f"{', '.join(asked)} is missing; example: {example}"
+    if lone := re.match("argument --([^:]+): expected", message):
+        action = next(action for action in parser._actions if action.dest == lone[1])
+        return f"{prefix}{hyphenated(lone[1])}: a value is missing ({word_of(action)})"
+    if flag := re.match("argument --([^:]+): ignored explicit argument", message):
+        return f"{prefix}{hyphenated(flag[1])} takes no value"
+    if rest := re.match("unrecognized arguments: (.*)", message, re.DOTALL):
+        word = next((word for word in words if rest[1].startswith(word)), rest[1])
+        return f"no option '{word}'" if word.startswith("-") else f"'{word}': one word too many; example: {example}"
+    return " ".join(message.split())

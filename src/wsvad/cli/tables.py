@@ -1,13 +1,14 @@
 """Results as tables for the terminal."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from rich.table import Table
 
 from wsvad.cli.output import table
 from wsvad.detection.timeline import Timeline, clock
-from wsvad.evaluation.vocabulary import METRICS, percent
+from wsvad.evaluation.vocabulary import METRICS, SELECTIONS, percent, with_spread, words_for
 from wsvad.studies.leaderboard import Leaderboard, lines
 from wsvad.training.grow import Grown
 
@@ -28,6 +29,49 @@ def events_table(timelines: Sequence[Timeline]) -> Table:
             times = clock(event.start), clock(event.end), f"{event.peak:.2f}", clock(event.peak_time)
             rows.append((timeline.video, *times, *likeliest))
     return table(("video", "from", "to", "peak score", "at", *(["what"] if named else [])), rows)
+
+
+def metrics_table(
+    metrics: Mapping[str, float], per_category: Mapping[str, float] | None = None, headline: str | None = None
+) -> Table:
+    """Metrics in percent with two decimals, a dash where one is undefined.
+
+    Args:
+        metrics: fractions by their key in the metrics file; a key that has no plain name stands for itself.
+        per_category: frame AUC of each category's abnormal videos, as fractions.
+        headline: key of the metric that papers print for this dataset, which is marked.
+    """
+    rows: list[Sequence[str] | None] = []
+    for key in sorted(metrics, key=lambda key: list(METRICS).index(key) if key in METRICS else len(METRICS)):
+        marked = " (headline)" if key == headline else ""
+        rows.append((words_for(key).name + marked, key, percent(metrics[key])))
+    if per_category:
+        rows.append(None)
+        rows += [(f"{METRICS['auc'].name}, {name}", "", percent(value)) for name, value in per_category.items()]
+    return table(("metric", "key", "%"), rows, numbers=1)
+
+
+def categories_table(per_category: Mapping[str, float], per_category_ap: Mapping[str, Mapping[str, float]]) -> Table:
+    """A row a category: frame AUC of its abnormal videos, and average precision of its intervals at each IoU."""
+    columns = list(dict.fromkeys(name for each in per_category_ap.values() for name in each))
+    rows = []
+    for category in dict.fromkeys((*per_category, *per_category_ap)):
+        precisions = per_category_ap.get(category, {})
+        values = [per_category.get(category, float("nan")), *(precisions.get(name, float("nan")) for name in columns)]
+        rows.append((category, *map(percent, values)))
+    heads = METRICS["auc"].name, *(name.replace("ap@", "AP@") for name in columns)
+    return table(("category, %", *heads), rows, numbers=len(heads))
+
+
+def selections_table(selections: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Table:
+    """What a run reports: a column a selection, mean ± standard deviation over seeds in percent."""
+    shown = [name for name in SELECTIONS if name in selections]
+    rows = [
+        (METRICS[key].name, *(with_spread(selections[name][key]) for name in shown))
+        for key in METRICS
+        if any(key in selections[name] for name in shown)
+    ]
+    return table(("metric, %", *(SELECTIONS[name].name for name in shown)), rows, numbers=len(shown))
 
 
 def leaderboard_table(board: Leaderboard) -> Table:

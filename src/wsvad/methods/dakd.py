@@ -27,6 +27,7 @@ from wsvad.layers.multiscale import MultiScale
 from wsvad.layers.pieces import over_crops
 from wsvad.layers.temporal import TemporalConv
 from wsvad.methods.method import Batch, Phase
+from wsvad.ranges import Count, NotNegative, Positive, Share, Whole, check_fields
 
 BACKBONES = ("rgb", "flow")
 """What the teacher reads by default; the paper's three are I3D, S3D and CLIP features, each a stream of its own."""
@@ -51,7 +52,7 @@ class DakdConfig:
     the run needs for its scores, and the student's. Empty: the paper's teacher, which is trained here."""
     standardised: tuple[str, ...] = ()
     """Streams whose dimensions are standardised by the training set. Open; the paper speaks of no normalisation."""
-    projection: int = 512
+    projection: Count = 512
     """Hidden and output width P of the MLP of each backbone."""
     temporal: Literal["tam", "disentangled", "attention", "lstm", "rnn", "gru", "cnn", "mtn", "none"] = "tam"
     """The teacher's and the student's temporal module (table 1); all but `tam` read the backbones side by side (open).
@@ -61,11 +62,11 @@ class DakdConfig:
     P-wide attention with output layer, residual and LayerNorm; or, `wide`, the width of query, key and value, and
     nothing after. Without the residual all of a short video's segments come out nearly alike: the block knows better
     *when* (benchmarks/results/dakd.md)."""
-    hidden: int = 1024
+    hidden: Count = 1024
     """That width."""
-    heads: int = 8
+    heads: Count = 8
     """Attention heads."""
-    k: int = 25
+    k: Count = 25
     """Maximum relative distance; the table of relative positions has 2k rows."""
     terms: tuple[Term, ...] = TERMS
     """Attention terms in use (table 5); the student has those that one backbone has."""
@@ -75,11 +76,11 @@ class DakdConfig:
     """The table of relative positions is learned; "fixed" is read as "the same for all layers and backbones" (A7)."""
     table_std: float = 0.02
     """Standard deviation of its first values. Open; DeBERTa's."""
-    attention_dropout: float = 0.1
+    attention_dropout: Share = 0.1
     """Dropout of attention weights, in training. Open."""
-    head: tuple[int, int] = (512, 32)
+    head: tuple[Count, Count] = (512, 32)
     """Hidden widths of the head; ReLU after the first. Where it has an activation is open."""
-    dropout: float = 0.6
+    dropout: Share = 0.6
     """Dropout after the head's hidden layers, in training. Open; Sultani's."""
     margin: float = 1.0
     """By how much an abnormal bag's maximum should exceed a normal bag's."""
@@ -87,9 +88,9 @@ class DakdConfig:
     """Weight of the sum of abnormal scores. Open; Sultani's."""
     smoothness: float = 8e-5
     """Weight of the squared differences of neighbouring abnormal scores. Open; Sultani's."""
-    epsilon: int = 2
+    epsilon: Whole = 2
     """ε of eq. 6: the moving average is over 2ε + 1 segments; 0 = none (A8). Open; MIST's window of 5."""
-    passes: int = 1
+    passes: Whole = 1
     """How often the moving average is taken. Open; MIST takes two."""
     min_max: bool = True
     """Stretch an abnormal video's averaged scores to [0, 1]."""
@@ -98,7 +99,7 @@ class DakdConfig:
     loss, as something must teach them (open). A given teacher has no features of this kind: scores only."""
     alpha: float = 7.5
     """α, weight of the feature level."""
-    tau: float = 10.0
+    tau: Positive = 10.0
     """τ, temperature of L_nce."""
     tau_squared: bool = True
     """L_nce is scaled by τ², as eq. 8 has it (A9)."""
@@ -106,26 +107,27 @@ class DakdConfig:
     """δ: a segment is abnormal from this teacher's score on."""
     delta_on: Literal["refined", "raw"] = "refined"
     """Which of the teacher's scores δ is for (A16). Open; raw ones rarely reach 0.9."""
-    g: tuple[int, int] = (512, 128)
+    g: tuple[Count, Count] = (512, 128)
     """Widths of g, the MLP before L_nce; one for teacher and student, learned with the student. Open."""
     test: Literal["segments", "native"] = "segments"
     """Score as many segments as in training and expand them, the paper's way, or every snippet at native length."""
-    segments: int = 32
+    segments: Count = 32
     """Time bins that a bag is averaged to in training."""
-    bags: int = 30
+    bags: Count = 30
     """Normal bags in a batch, and as many abnormal ones."""
-    iterations: int = 2700
+    iterations: Count = 2700
     """Iterations of each phase: 100 epochs of UCF-Crime, an epoch being a pass over the fewer class (open)."""
-    lr: float = 1e-3
+    lr: Positive = 1e-3
     """Learning rate of Adagrad, constant."""
-    temporal_lr: float = 1e-4
+    temporal_lr: Positive = 1e-4
     """That of the temporal modules."""
-    weight_decay: float = 1e-3
+    weight_decay: NotNegative = 1e-3
     """L2 penalty of Adagrad (not decoupled)."""
     data_budget: ClassVar[dict[str, Any]] = {"test": "native"}
     """Other defaults where the budget is the data's: of an hour of video, 32 segments know little of *when*."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not self.backbones or len(set(self.backbones)) < len(self.backbones):
             raise UsageError(f"backbones: one or more streams, each once, not '{','.join(self.backbones)}'")
         if self.given and not self.student:
@@ -139,13 +141,10 @@ class DakdConfig:
             raise UsageError("levels: one or both of prediction, feature; a student of no level learns nothing")
         if self.given and "prediction" not in self.levels:
             raise UsageError("levels: a given teacher has scores, not features; prediction must be among them")
-        if self.heads < 1 or (self.attends and self.inner % self.heads):
+        if self.attends and self.inner % self.heads:
             raise UsageError(
                 f"heads: {self.heads} cannot share an attention of width {self.inner}; take a divisor of it"
             )
-        if self.k < 1 or self.epsilon < 0 or self.tau <= 0:
-            told = f"{self.k}, {self.epsilon} and {self.tau:g}"
-            raise UsageError(f"k, epsilon, tau: at least 1, at least 0 and above 0, not {told}")
 
     @property
     def learns_from(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from wsvad.methods.method import Batch, Phase
+from wsvad.ranges import Count, NotNegative, Positive, Share, check_fields
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,9 +19,9 @@ class MilConfig:
 
     stream: str = "rgb"
     """The one stream that it reads; the paper's is rgb."""
-    hidden: tuple[int, int] = (512, 32)
+    hidden: tuple[Count, Count] = (512, 32)
     """Widths of the two hidden layers; the second one is linear, as in the official model."""
-    dropout: float = 0.6
+    dropout: Share = 0.6
     """Dropout after each hidden layer, in training."""
     margin: float = 1.0
     """By how much an abnormal bag's maximum should exceed a normal bag's."""
@@ -28,18 +29,21 @@ class MilConfig:
     """Weight of the sum of abnormal scores (eq. 7)."""
     smoothness: float = 8e-5
     """Weight of the squared differences of neighbouring abnormal scores (eq. 7)."""
-    weight_decay: float = 1e-3
+    weight_decay: NotNegative = 1e-3
     """L2 penalty: weight of the sum of the squared weights, biases left out."""
-    lr: float = 0.01
+    lr: Positive = 0.01
     """Learning rate of Adagrad, as in the official code (the paper says 0.001)."""
-    eps: float = 1e-8
+    eps: Positive = 1e-8
     """Adagrad's ε."""
-    iterations: int = 20_000
+    iterations: Count = 20_000
     """Training iterations."""
-    segments: int = 32
+    segments: Count = 32
     """Time bins that a bag is averaged to in training."""
-    bags: int = 30
+    bags: Count = 30
     """Normal bags in a batch, and as many abnormal ones."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @property
     def learns_from(self) -> tuple[str, ...]:

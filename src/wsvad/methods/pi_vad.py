@@ -24,6 +24,7 @@ from wsvad.layers.pieces import over_crops
 from wsvad.layers.temporal import TemporalConv, convolve
 from wsvad.methods.method import Batch, Phase
 from wsvad.methods.ur_dmu import UrDmu, UrDmuConfig
+from wsvad.ranges import Count, Positive, Share, Whole, check_fields
 
 MODALITIES = ("pose", "depth", "mask", "flow", "text")
 """The paper's five, in the order in which they are concatenated; `audio` is the sixth on XD-Violence (A1)."""
@@ -36,7 +37,7 @@ class PiVadConfig:
     """The paper gives no sizes, weights or iterations; what it leaves open says so, and is a choice of ours."""
 
     modalities: tuple[str, ...] = MODALITIES
-    """Streams that are made up from RGB; any subset, also one, of any width."""
+    """Streams that are synthesised from RGB; any subset, also one, of any width."""
     profile: Literal["paper", "light"] = "paper"
     """Sizes of an inductor: `paper` as large as published, `light` a tenth of that."""
     ur_dmu: UrDmuConfig = field(default_factory=UrDmuConfig)
@@ -45,32 +46,32 @@ class PiVadConfig:
     """Stages that an inductor follows: 0 the embedding (early), then the blocks (2, the last one: late). Open."""
     auxiliary: tuple[Literal["pmg", "align", "distill"], ...] = ("pmg", "align", "distill")
     """Losses beside L_MIL. Without `pmg` nothing is made up: the true modalities are fused, and needed in scoring."""
-    latent: int | None = None
+    latent: Count | None = None
     """Width L of PMG's latent space. Open; by profile 256 or 128."""
-    encoder_kernel: int = 1
+    encoder_kernel: Count = 1
     """Snippets that PMG's encoder sees. Open."""
-    decoder_kernel: int = 3
+    decoder_kernel: Count = 3
     """Snippets that a decoder sees. Open."""
     decoder_gain: float = 0.01
     """Scale of the decoders' first weights. Open; near 0, so that each modality starts as its mean and departs from it
     only as far as it is learnt. With 1, torch's own, noise comes first."""
     encoder_relu: bool = True
     """ReLU after PMG's encoder. The paper names none; without it a modality is a linear map of F*."""
-    wide_depth: int | None = None
+    wide_depth: Whole | None = None
     """Blocks over the concatenated modalities, before F* is added. Open; by profile 2 or 0."""
-    wide_heads: int = 8
+    wide_heads: Count = 8
     """Their attention heads, as wide as those of the other blocks. Open."""
-    depth: int | None = None
+    depth: Whole | None = None
     """Blocks after F* was added, as wide as it. Open; by profile 2 or 1."""
-    heads: int = 4
+    heads: Count = 4
     """Their attention heads, each H/heads wide. Open."""
-    dropout: float = 0.5
+    dropout: Share = 0.5
     """Dropout in the blocks, in training. Open; as UR-DMU."""
     local_norm: LocalNorm = "column"
     """Sums that the blocks' local weights are divided by. Open; as UR-DMU."""
     add_rgb: Literal["once", "each"] = "once"
     """F* is "added between the transformer blocks": before the first of the narrow ones, or before each (A21)."""
-    tau: float = 0.07
+    tau: Positive = 0.07
     """Temperature τ of InfoNCE. Open."""
     infonce_exclude_positive: bool = False
     """Leave the positive out of the denominator, as eq. 2 is printed (A2)."""
@@ -86,13 +87,14 @@ class PiVadConfig:
     """λ1, weight of L_align in the second step. Open."""
     lambda2: float = 1.0
     """λ2, weight of L_distill in the second step. Open."""
-    clip: float | None = 3.0
+    clip: Positive | None = 3.0
     """True modalities are limited to so many standard deviations; None = not. Ours: a dimension that is nearly always 0
     (a class of objects in one corner) is a hundred of them away when it is not, and L_PMG about nothing else."""
-    warm_up_iterations: int = 1000
+    warm_up_iterations: Whole = 1000
     """Iterations of the first step. Open; teacher and second step take UR-DMU's."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not self.modalities or "rgb" in self.modalities or len(set(self.modalities)) < len(self.modalities):
             raise UsageError(f"modalities: one or more other than rgb, each once, not '{','.join(self.modalities)}'")
         if not self.after or not set(self.after) <= set(range(self.ur_dmu.depth + 1)):

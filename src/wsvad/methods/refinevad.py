@@ -28,6 +28,7 @@ from wsvad.layers.dropout import Dropout
 from wsvad.layers.pieces import over_crops, with_neighbours
 from wsvad.methods.abilities import Outputs
 from wsvad.methods.method import Batch, Phase
+from wsvad.ranges import Count, NotNegative, Positive, Share, Whole, check_fields
 
 NORMAL = "normal"
 """What a category is called that is none."""
@@ -53,19 +54,19 @@ class RefineVadConfig:
     """What the gate reads: the variance v as printed, or log(1 + v)."""
     fold: float = 8.0
     """K of the paper, the folding factor: at most D/K channels come from each side. At least 2. Open."""
-    gate: int = 16
+    gate: Count = 16
     """Width of the gate's two hidden layers. Open."""
-    hidden: int = 512
+    hidden: Count = 512
     """Width H of everything after the embedding. Open."""
-    depth: int = 1
+    depth: Whole = 1
     """Transformer blocks. Open ("light")."""
-    heads: int = 8
+    heads: Count = 8
     """Attention heads of the blocks and of the cross-attention. Open."""
-    feed_forward: int = 2048
+    feed_forward: Count = 2048
     """Hidden width of a block's feed-forward layer. Open."""
-    dropout: float = 0.1
+    dropout: Share = 0.1
     """Dropout in the blocks and in the head, in training. Open."""
-    head: int = 128
+    head: Count = 128
     """Hidden width of the score head. Open."""
     core: Literal["soft", "hard", "off"] = "soft"
     """Prototypes mixed softly; `hard`, the likeliest category's alone; or `off`, no CORE."""
@@ -73,13 +74,13 @@ class RefineVadConfig:
     """Cross-attention (A12): `segment`, each snippet asks the weighted prototypes, as the abstract has it; `pooled`, v
     asks all snippets, as the formula reads, and all of a video get the same answer. On held-out videos `segment` tells
     better *when* (benchmarks/held_out.py), so it is the default."""
-    tau: float = 0.03
+    tau: Positive = 0.03
     """The soft classifier, open, is the cosine of the video to each prototype over this temperature, plus a bias: L_cat
     keeps the prototypes apart, and a category can be added later. A linear layer beside them knew fewer held-out
     categories."""
-    w_temp: float = 1.0
+    w_temp: Positive = 1.0
     """What p is divided by before the softmax that gives w. With the paper's 1, w is nearly the same for all."""
-    within: float = 2.0
+    within: NotNegative = 2.0
     """What kind a snippet is, is asked of x̄ pooled anew within a Gaussian of this σ, in snippets, so that two events of
     a video have names of their own. 0: of the x̄ of the whole video. Open (7.6)."""
     add_truth: bool = True
@@ -91,30 +92,31 @@ class RefineVadConfig:
     """λ2, weight of L_cat."""
     margin: float = 1.0
     """By how much an abnormal bag's top-k mean should exceed a normal bag's. Open."""
-    top_every: int = 16
+    top_every: Count = 16
     """k = ⌊T / this⌋ + 1 snippets stand for a bag. Open."""
     near: float = 0.9
     """L_GMM's peak spreads to the neighbours that score at least this share of it. Open."""
-    sigma: float = 0.1
+    sigma: Positive = 0.1
     """ς of L_GMM's kernels; a video is 2 long. Open."""
     sigma_by: Literal["fixed", "embedding"] = "fixed"
     """Conditioning of ς on the weighted category embedding v (A13): none, or ς·exp(tanh(linear(v))). Open."""
-    iterations: int = 655
+    iterations: Count = 655
     """Iterations after the warm-up: with it 30 epochs of UCF-Crime's 1,610 videos. (XD-Violence: 1,753.)"""
-    warm_up_iterations: int = 100
+    warm_up_iterations: Whole = 100
     """Iterations before L_GMM sets in, when the highest score says nothing yet. Open."""
-    segments: int = 200
+    segments: Count = 200
     """Time bins that a bag is averaged to in training. Open."""
-    bags: int = 32
+    bags: Count = 32
     """Normal bags in a batch of 64, and as many abnormal ones."""
-    lr: float = 1e-4
+    lr: Positive = 1e-4
     """Learning rate of AdamW at the start. Open."""
-    final_lr: float = 1e-6
+    final_lr: NotNegative = 1e-6
     """Where its cosine ends, after the warm-up. Open."""
-    weight_decay: float = 1e-4
+    weight_decay: NotNegative = 1e-4
     """AdamW's weight decay. Open."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not self.streams or len(set(self.streams)) < len(self.streams):
             raise UsageError(f"streams: one or more, each once, not '{','.join(self.streams)}'")
         for name in self.categories:
@@ -122,8 +124,6 @@ class RefineVadConfig:
                 raise UsageError(f"categories: '{name}' is no name of a category of anomaly")
             if self.categories.count(name) > 1:
                 raise UsageError(f"categories: '{name}' is there twice")
-        if self.within < 0:
-            raise UsageError(f"within: a number of snippets, or 0, not {self.within:g}")
         if self.fold < 2:
             raise UsageError(f"fold: at least 2, not {self.fold:g}: both sides' channels must fit")
 

@@ -17,20 +17,21 @@ from wsvad.layers.multiscale import MultiScale
 from wsvad.layers.pieces import over_crops
 from wsvad.methods.method import Batch, Phase
 from wsvad.methods.official import Names, from_official, to_official
+from wsvad.ranges import Count, NotNegative, Positive, Share, check_fields
 
 
 @dataclass(frozen=True, kw_only=True)
 class RtfmConfig:
     """The official code's settings."""
 
-    hidden: int | None = None
+    hidden: Count | None = None
     """Width H of the temporal network's output, four times that of each of its scales. By default that of the features,
     as published (2048 for 2048), rounded up to a multiple of 8; any other H puts a 1×1 convolution beside (open)."""
-    head: tuple[int, int] = (512, 128)
+    head: tuple[Count, Count] = (512, 128)
     """Hidden widths of the classifier."""
-    dropout: float = 0.7
+    dropout: Share = 0.7
     """Dropout after each layer of the classifier but the last, and of the magnitudes that choose, in training."""
-    top_every: int = 10
+    top_every: Count = 10
     """k = ⌊T / this⌋ snippets stand for a bag, at least one; 3 of the published 32."""
     margin: float = 100.0
     """Magnitude that abnormal bags are drawn to."""
@@ -40,16 +41,19 @@ class RtfmConfig:
     """Weight of the squared differences of neighbouring abnormal scores."""
     sparsity: float = 8e-3
     """Weight of the norm of the abnormal scores."""
-    iterations: int = 15_000
+    iterations: Count = 15_000
     """Training iterations."""
-    segments: int = 32
+    segments: Count = 32
     """Time bins that a bag is averaged to in training."""
-    bags: int = 32
+    bags: Count = 32
     """Normal bags in a batch, each with all its crops, and as many abnormal ones."""
-    lr: float = 1e-3
+    lr: Positive = 1e-3
     """Learning rate of Adam, constant."""
-    weight_decay: float = 0.005
+    weight_decay: NotNegative = 0.005
     """L2 penalty of Adam (not decoupled)."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 class Rtfm(nn.Module):

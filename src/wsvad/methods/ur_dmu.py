@@ -19,33 +19,34 @@ from wsvad.layers.pieces import ROWS, over_crops
 from wsvad.layers.temporal import TemporalConv, convolve
 from wsvad.methods.method import Batch, Phase
 from wsvad.methods.official import Names, from_official, to_official
+from wsvad.ranges import Count, NotNegative, Positive, Share, Whole, check_fields
 
 
 @dataclass(frozen=True, kw_only=True)
 class UrDmuConfig:
     """The official code's settings; the paper states no other."""
 
-    hidden: int = 512
+    hidden: Count = 512
     """Width H of everything after the embedding."""
-    depth: int = 2
+    depth: Whole = 2
     """Transformer blocks."""
-    heads: int = 4
+    heads: Count = 4
     """Attention heads, each H/heads wide."""
-    feed_forward: int = 512
+    feed_forward: Count = 512
     """Hidden width of a block's feed-forward layer."""
-    dropout: float = 0.5
+    dropout: Share = 0.5
     """Dropout after attention and in the feed-forward layer, in training."""
-    abnormal_slots: int = 60
+    abnormal_slots: Count = 60
     """Slots of the abnormal memory."""
-    normal_slots: int = 60
+    normal_slots: Count = 60
     """Slots of the normal memory."""
-    head: int = 128
+    head: Count = 128
     """Hidden width of the score head."""
     local_norm: Literal["column", "row"] = "column"
     """Sums that the local weights are divided by: `column` as the official code and its checkpoints, or `row`."""
     kl_over: Literal["time", "channel"] = "time"
     """What the KL divergence is summed over: `time` as the official code, or `channel` as is usual."""
-    top_every: int = 16
+    top_every: Count = 16
     """k = ⌊T / this⌋ + 1 snippets stand for a bag."""
     triplet_margin: float = 1.0
     """Margin of the triplet loss."""
@@ -59,16 +60,19 @@ class UrDmuConfig:
     """λ3, weight of the KL loss."""
     distance_weight: float = 0.0001
     """λ4, weight of the magnitude distance loss."""
-    iterations: int = 3000
+    iterations: Count = 3000
     """Training iterations."""
-    segments: int = 200
+    segments: Count = 200
     """Time bins that a bag is averaged to in training."""
-    bags: int = 64
+    bags: Count = 64
     """Normal bags in a batch, and as many abnormal ones."""
-    lr: float = 1e-4
+    lr: Positive = 1e-4
     """Learning rate of Adam, constant."""
-    weight_decay: float = 5e-5
+    weight_decay: NotNegative = 5e-5
     """L2 penalty of Adam (not decoupled)."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 class UrDmu(nn.Module):

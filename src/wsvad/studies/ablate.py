@@ -3,8 +3,8 @@
 import csv
 import io
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,36 @@ def ablation(method: str, table: str) -> Ablation:
     if table not in tables:
         raise UsageError(f"{method} has no table '{table}'; choose one of: {', '.join(tables)}")
     return tables[table]
+
+
+def configured(table: Ablation, config: Any, others: Mapping[str, Any]) -> Ablation:
+    """The table with rows of other methods under configurations of their own.
+
+    Args:
+        config: that of the table's method.
+        others: method → configuration; what it has other than the default is put into the method's rows.
+
+    Raises:
+        UsageError: the table has no row of such a method.
+    """
+    there = list(dict.fromkeys(row.method for row in table.rows(config)))
+    if unknown := next((name for name in others if name not in there), None):
+        raise UsageError(f"--config {unknown}: '{table.title}' has no row of it; its methods are {', '.join(there)}")
+
+    def rows(config: Any) -> list[Row]:
+        return [
+            replace(row, config=replace(row.config, **changed(others[row.method]))) if row.method in others else row
+            for row in table.rows(config)
+        ]
+
+    return replace(table, rows=rows)
+
+
+def changed(config: Any) -> dict[str, Any]:
+    """The fields of a configuration that are not its default's."""
+    default = type(config)()
+    own = {f.name: getattr(config, f.name) for f in fields(config)}
+    return {name: value for name, value in own.items() if value != getattr(default, name)}
 
 
 def run_ablation(

@@ -65,7 +65,7 @@ def run_bench(
     """
     baseline = baseline or next(iter(methods))
     check_names(methods, headline, baseline)
-    dataset, place = open_data(data, streams, features, out)
+    dataset, place, failed = open_data(data, streams, features, out)
     encoders = {stream: encoder for stream, encoder in streams.items() if stream not in released(place)}
     headline = headline or headline_of(dataset) or "auc"
     rows: dict[str, list[dict[str, Any]]] = {}
@@ -86,7 +86,7 @@ def run_bench(
     judge(rows, resampled, baseline)
     board = Leaderboard(
         data=dataset.name, headline=headline, baseline=baseline, rows=ranked(rows, headline), cards=cards,
-        videos=videos_of(dataset), published=published(dataset.benchmark),
+        videos=videos_of(dataset), published=published(dataset.benchmark), left_out=failed,
     )  # fmt: skip
     write_board(out, board)
     return board
@@ -106,35 +106,31 @@ def open_data(
     features: Path | None,
     out: Path,
     split: Mapping[str, str] | None = None,
-) -> tuple[Dataset, Path]:
-    """A dataset (`open_dataset`), or `toy`, with its streams on disk; and where they are: by default in `out`, or for
-    `toy` in its own folder, where the exact streams are."""
+) -> tuple[Dataset, Path, dict[str, str]]:
+    """A dataset (`open_dataset`), or `toy`, with its streams on disk.
+
+    Returns:
+        The dataset; where its streams are: by default in `out`, or for `toy` in its own folder, where the exact streams
+        are; and the videos that had to be left out, with the reason.
+
+    Raises:
+        WsvadError: no test video is left.
+    """
     folder = toy_folder() if data == "toy" else None
     features = features or (folder or out) / "features"
     dataset = open_dataset(folder or data, split=earlier_split(out) if split is None else split)
     for sentence in introduce(dataset):
         logger.info("%s", sentence)
-    return complete(dataset, streams, features), features
+    failed = prepare(dataset, streams, features)
+    rest = without(dataset, failed)
+    if not rest.test:
+        raise WsvadError(f"{features}: no test video could be encoded; fix the files listed above")
+    return rest, features, failed
 
 
 def earlier_split(out: Path) -> dict[str, str]:
     """How the runs in a folder divided the videos; empty where there are none yet."""
     return next((found for path in sorted(out.glob("*")) if (found := RunFolder(path).split())), {})
-
-
-def complete(dataset: Dataset, streams: Mapping[str, str], features: Path) -> Dataset:
-    """The dataset with its streams on disk; videos that cannot be encoded are left out, and named.
-
-    Raises:
-        WsvadError: a training or test class is empty then.
-    """
-    failed = prepare(dataset, streams, features)
-    for reason in failed.values():
-        logger.warning("left out: %s", reason)
-    rest = without(dataset, failed)
-    if not rest.test:
-        raise WsvadError(f"{features}: no test video could be encoded; fix the files listed above")
-    return rest
 
 
 def toy_folder() -> Path:

@@ -34,6 +34,8 @@ class Leaderboard:
     """Category → how many test videos show it."""
     published: list[Published] = field(default_factory=list)
     """Of the same dataset."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Videos that could not be encoded, with the reason."""
 
     @property
     def legend(self) -> str:

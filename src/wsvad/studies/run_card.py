@@ -23,8 +23,8 @@ DEFAULTS = Protocol(budget="data", normalise="standardise")
 
 def default_config(name: str) -> Any:
     """A method's configuration where the command line of `wsvad bench` says nothing."""
-    kind = METHODS[name].config_class
-    return kind(**getattr(kind, "data_budget", {}))
+    config_class = METHODS[name].config_class
+    return config_class(**getattr(config_class, "data_budget", {}))
 
 
 def command(
@@ -48,12 +48,12 @@ def options(prefix: str, value: Any, default: Any) -> Iterator[str]:
     """What a dataclass has other than another, as command line options; one in a dataclass by a dotted name."""
     for field in dataclasses.fields(value):
         ours, theirs = getattr(value, field.name), getattr(default, field.name)
-        name = f"{prefix}{field.name}"
+        name = f"{prefix}{field.name.replace('_', '-')}"
         if dataclasses.is_dataclass(ours):
             yield from options(f"{name}.", ours, theirs)
         elif ours != theirs:
-            yield name
-            yield ours if isinstance(ours, str) else json.dumps(ours, ensure_ascii=False)
+            text = ours if isinstance(ours, str) else json.dumps(ours, ensure_ascii=False)
+            yield from [f"{name}={text}"] if text.startswith("-") else [name, text]
 
 
 def run_card(experiment: Experiment, remade_by: str) -> dict[str, Any]:
@@ -82,4 +82,4 @@ def run_card(experiment: Experiment, remade_by: str) -> dict[str, Any]:
 
 def features_in_words(passports: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """Stream → its encoder and width: `motion 304`."""
-    return {stream: f"{told['encoder']} {told['width']}" for stream, told in passports.items()}
+    return {stream: f"{passport['encoder']} {passport['width']}" for stream, passport in passports.items()}

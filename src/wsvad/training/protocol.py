@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import Literal
+from typing import Annotated, Literal
+
+import torch
 
 from wsvad.datasets.dataset import LabelledVideo
 from wsvad.methods.method import Phase
+from wsvad.ranges import Count, Seed, Share, check_fields
 from wsvad.runs.normalisation import Kind
 from wsvad.training.loop import Precision
 
@@ -14,34 +17,69 @@ UCF_CRIME = 810
 """Videos of the larger class in the training split of UCF-Crime, by which `data` budgets are scaled."""
 
 
+def on_this_machine(device: str) -> str:
+    """What devices there are, where this is none of them; empty where it is."""
+    name, colon, number = device.partition(":")
+    there = {
+        "auto": not colon,
+        "cpu": not colon,
+        "cuda": torch.cuda.is_available() and (not colon or (number.isdecimal() and int(number) < _cuda_devices())),
+        "mps": not colon and torch.backends.mps.is_available(),
+    }
+    if there.get(name, False):
+        return ""
+    here = ", ".join(["cpu", *(f"cuda:{n}" for n in range(_cuda_devices())), *(["mps"] if there["mps"] else [])])
+    return f"one of auto, cpu, cuda, mps and cuda:N that is on this machine, which has {here}"
+
+
+def _cuda_devices() -> int:
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def _best_device() -> str:
+    """What `auto` stands for."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """How a method is fitted and selected, whatever the method."""
+    """How a method is fitted and selected, whatever the method.
 
-    seeds: int = 1
+    Raises:
+        UsageError: a number is out of its range, or the device is not on this machine.
+    """
+
+    seeds: Count = 1
     """Independent runs; results are their mean and standard deviation."""
-    first_seed: int = 0
+    first_seed: Seed = 0
     """Seed of the first run; the others count up from it."""
     budget: Literal["paper", "data"] = "paper"
-    """`paper`: iterations, batch and segments as published. `data`: a share (`Phase.share`, mostly a fifth) of the
-    passes over the videos that the paper makes over UCF-Crime, no more bags than there are videos, no more segments
-    than the longest video has snippets; never more than `paper`."""
-    iterations: int | None = None
+    """paper: iterations, batch and segments as published. data: a share (`Phase.share`, mostly a fifth) of the passes
+    over the videos that the paper makes over UCF-Crime, no more bags than there are videos, no more segments than the
+    longest video has snippets; never more than paper."""
+    iterations: Count | None = None
     """Iterations of the longest phase (the others in proportion), instead of the budget's."""
-    segments: int | None = None
+    segments: Count | None = None
     """Segments that a bag is averaged to in training, instead of the budget's."""
-    bags: int | None = None
+    bags: Count | None = None
     """Normal bags in a batch (as many abnormal ones go with them), instead of the budget's."""
     normalise: Kind | None = None
-    """`none`, `l2` or `standardise` features; by default as the method's paper does."""
-    hold_out: float = 0.2
-    """Share of the training videos that the selection fit leaves out; 0 saves its time."""
-    points: int = 20
+    """What is done to features; left open, what the method's paper does."""
+    hold_out: Share = 0.2
+    """Fraction of training videos held out for model selection and threshold calibration; 0 disables both."""
+    points: Count = 20
     """How often a fit is evaluated."""
     precision: Precision = "fp32"
     """Arithmetic of training."""
-    device: str = "cpu"
-    """Where training runs: `cpu`, `cuda`."""
+    device: Annotated[str, on_this_machine] = "cpu"
+    """Where training runs: auto, cpu, cuda, cuda:N or mps; auto takes the fastest that there is."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.device == "auto":
+            object.__setattr__(self, "device", _best_device())
 
 
 def under_budget(

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from wsvad.cli.tables import categories_table
 from wsvad.datasets.categories import categories_of, names_of, with_categories
 from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.datasets.folder import open_folder
@@ -17,7 +18,6 @@ from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.classes import beside_truth, evaluate_classes
 from wsvad.evaluation.measure import measure
 from wsvad.evaluation.scores_file import classes_from_scores_file, read_scores, write_scores
-from wsvad.evaluation.table import categories_table
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
 from wsvad.methods.mil import MilConfig
 from wsvad.methods.refinevad import RefineVadConfig

@@ -13,12 +13,12 @@ from places import SHARED
 from rich.console import Console
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_auc_score
 
+from wsvad.cli.tables import metrics_table as table
 from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.curves import Curve, evaluate, per_category
 from wsvad.evaluation.measure import measure
 from wsvad.evaluation.scores_file import curves_from_scores_file, of_test_videos, read_scores, write_scores
-from wsvad.evaluation.table import table
 from wsvad.evaluation.vocabulary import METRICS
 from wsvad.metrics.interval import Interval
 

@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 from timelines import Page, timeline, write
 
-from wsvad.evaluation.table import selections_table, table
+from wsvad.cli.tables import selections_table
 from wsvad.evaluation.vocabulary import METRICS, SELECTIONS, percent, with_spread, words_for
-from wsvad.studies.leaderboard import Leaderboard, as_markdown, as_table
+from wsvad.studies.leaderboard import Leaderboard, as_markdown
 from wsvad.studies.leaderboard_page import as_page
 
 VALUES = {key: {"mean": 0.5, "std": 0.01, "values": [0.49, 0.51]} for key in METRICS}
@@ -46,7 +46,7 @@ def page(path: Path, source: str) -> Page:
 @pytest.mark.parametrize("key", METRICS)
 def test_terminal_report_and_leaderboard_call_a_metric_alike(tmp_path: Path, key: str):
     metric = METRICS[key]
-    rows = [line.split("│") for line in printed(table({key: 0.5})).splitlines() if "│" in line]
+    rows = [line.split("│") for line in printed(metrics_table({key: 0.5})).splitlines() if "│" in line]
     assert [cell.strip() for cell in rows[-1][1:-1]] == [metric.name, key, "50.00"]
     assert f"│ {metric.name} " in printed(selections_table(SELECTED))
     report = write(tmp_path / "r.html", [timeline()], metrics=SELECTED)
@@ -56,7 +56,7 @@ def test_terminal_report_and_leaderboard_call_a_metric_alike(tmp_path: Path, key
     html = page(tmp_path / "l.html", as_page(leaderboard))
     assert {f"{metric.name}: {metric.meaning}"} <= {button.get("title") for button in html.all("button")}
     assert f"{metric.short} %" in html.words
-    assert f" {metric.short} " in printed(as_table(leaderboard))
+    assert f" {metric.short} " in printed(leaderboard_table(leaderboard))
     assert f"| {metric.short} |" in as_markdown(leaderboard)
 
 

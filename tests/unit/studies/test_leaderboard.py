@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from places import ROOT, SHARED
 
 from wsvad.cli.main import main
@@ -160,16 +161,50 @@ def test_a_command_says_what_is_not_the_default(tmp_path):
         "--stream s=motion --out out"
     )
     nested = PiVadConfig(ur_dmu=UrDmuConfig(hidden=64), latent=8)
-    assert "--config.ur_dmu.hidden 64 --config.latent 8" in command("toy", "pi-vad", nested, plain, {}, None, Path("o"))
+    assert "--config.ur-dmu.hidden 64 --config.latent 8" in command("toy", "pi-vad", nested, plain, {}, None, Path("o"))
     assert default_config("dakd").test == "native"
 
 
 def test_options_of_one_method_are_taken_and_of_several_refused(data, tmp_path, capsys):
     bench(data, "mil", tmp_path / "a", "--config.hidden", "[8, 4]")
     assert json.loads((tmp_path / "a" / "bench.json").read_text())["rows"][0]["parameters"] == 5 * 8 + 8 + 8 * 4 + 4 + 5
-    with pytest.raises(SystemExit) as stop:
-        main(["bench", "--data", str(data), "--methods", "mil,rtfm", "--config.hidden", "[8, 4]"])
-    assert stop.value.code == 2
+    assert main(["bench", "--data", str(data), "--methods", "mil,rtfm", "--config.hidden", "[8, 4]"]) == 2
+    assert "--config hidden: no method here is 'hidden'; write METHOD.FIELD=VALUE" in capsys.readouterr().err
+
+
+def test_each_method_has_its_configuration_and_its_command_remakes_it(data, tmp_path, capsys):
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(
+        "mil: {hidden: [8, 4], lr: 5e-1, eps: 1e-4}\n"
+        "pi-vad: {encoder-relu: no, profile: light, ur_dmu: {hidden: 16, head: 8}}\n"
+    )
+    save_other_streams(data)
+    given = ["--config", str(settings), "--config", "mil.lr=0.25", "--config", "pi-vad.ur-dmu.feed_forward=16"]
+    given += ["--config.pi-vad.ur-dmu.heads", "2", "--config", "pi-vad.latent=8", "--modalities", "pose, flow"]
+    bench(data, "mil, pi-vad", tmp_path / "a", *given, "--config", "pi-vad.wide_heads=2", "--seeds", "1")
+    told = json.loads((tmp_path / "a" / "bench.json").read_text())
+    assert yaml.safe_load((tmp_path / "a" / "mil" / "config.yaml").read_text())["config"]["lr"] == 0.25
+    assert yaml.safe_load((tmp_path / "a" / "mil" / "config.yaml").read_text())["config"]["eps"] == 1e-4
+    config = yaml.safe_load((tmp_path / "a" / "pi-vad" / "config.yaml").read_text())["config"]
+    assert (config["profile"], config["latent"], config["modalities"]) == ("light", 8, ["pose", "flow"])
+    assert config["encoder_relu"] is False
+    sizes = {name: config["ur_dmu"][name] for name in ("hidden", "head", "feed_forward", "heads", "depth")}
+    assert sizes == {"hidden": 16, "head": 8, "feed_forward": 16, "heads": 2, "depth": 2}
+    for name in ("mil", "pi-vad"):
+        words = shlex.split(told["cards"][name]["command"])
+        words[words.index("--out") + 1] = str(tmp_path / f"again-{name}")
+        capsys.readouterr()
+        assert main([*words[1:], "--json"]) == 0
+        again = json.loads(capsys.readouterr().out)["rows"]
+        assert [r["metrics"] for r in again] == [r["metrics"] for r in told["rows"] if r["method"] == name]
+
+
+def save_other_streams(data: Path) -> None:
+    """Pose and flow beside the rgb features."""
+    for path in (data / "features" / "rgb").glob("*.safetensors"):
+        for stream in ("pose", "flow"):
+            (data / "features" / stream).mkdir(exist_ok=True)
+            (data / "features" / stream / path.name).write_bytes(path.read_bytes())
 
 
 def test_a_row_on_released_features_says_so_and_its_command_names_no_encoder(data, tmp_path):

@@ -9,7 +9,8 @@ from hostile import HOSTILE
 from rich.console import Console
 from timelines import Page
 
-from wsvad.studies.leaderboard import Leaderboard, as_table
+from wsvad.cli.tables import leaderboard_table
+from wsvad.studies.leaderboard import Leaderboard
 from wsvad.studies.leaderboard_page import as_page
 from wsvad.studies.published import Published
 
@@ -54,7 +55,7 @@ def test_names_are_text_wherever_they_stand(tmp_path: Path, evil: str, shown: st
 
 def test_brackets_are_text_at_the_terminal():
     console = Console(file=io.StringIO(), width=200)
-    console.print(as_table(board_full_of("gate[north]")))
+    console.print(leaderboard_table(board_full_of("gate[north]")))
     printed = console.file.getvalue()
     assert "gate[north], %" in printed and "│ gate[north] " in printed and "AUC against gate[north]" in printed
 

@@ -1,0 +1,27 @@
+"""What verbs say at their end, and the status that they return."""
+
+from collections.abc import Iterable, Mapping
+
+from wsvad.cli.output import say
+
+DONE, FOUND_WRONG, LEFT_OUT = 0, 1, 3
+"""Exit statuses of a verb that came to its end; 1 also stands for every error, and 2 for a wrong command line."""
+
+
+def tell(sentences: Iterable[str]) -> None:
+    """Messages, a line each."""
+    for sentence in sentences:
+        say(sentence)
+
+
+def left_out(failed: Mapping[str, str], of: int | None = None) -> int:
+    """Name what was left out at the end, where it is seen.
+
+    Args:
+        failed: video → reason.
+        of: how many videos there were; where none is left, nothing was done.
+    """
+    tell(f"skipped: {reason}" for reason in failed.values())
+    if not failed:
+        return DONE
+    return FOUND_WRONG if of == len(failed) else LEFT_OUT

@@ -1,0 +1,229 @@
+"""Verbs for one's own videos: a detector is trained, used, made cheaper and taken further. What a verb needs is
+imported when it is called."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from wsvad.cli.common import DONE, FOUND_WRONG, left_out
+from wsvad.cli.options import (
+    DEFAULT_BUDGET,
+    DEFAULT_METHOD,
+    DataFolder,
+    File,
+    Folder,
+    Names,
+    Run,
+    Video,
+    encoders_for,
+    narrowed,
+    option_of,
+    refuse,
+    refuse_own_truth,
+    refuse_teacher,
+    resolved,
+)
+from wsvad.cli.output import say, show, show_json
+from wsvad.errors import UsageError
+from wsvad.ranges import Positive, Range, Seed, Whole
+
+Videos = Annotated[int, Range(4)]
+
+
+def demo(out: Folder = Path("wsvad-demo"), videos: Videos = 48, seed: Seed = 0) -> int:
+    """Run the whole way on a simulated camera, offline: record, extract, train, evaluate, report.
+
+    Args:
+        out: Folder for everything that the demo makes.
+        videos: Videos that the simulated camera records.
+        seed: Decides what happens in them.
+    """
+    return int(import_module("wsvad.cli.demo").run(out, videos, seed))
+
+
+def train(
+    folder: Folder,
+    config: Any,
+    protocol: Any,
+    streams: dict[str, str],
+    labels: File | None = None,
+    intervals: File | None = None,
+    method: str = DEFAULT_METHOD,
+    modalities: Names | None = None,
+    teacher: Run | None = None,
+    out: Run = Path("runs/detector"),
+    features: Folder | None = None,
+    max_false_alarms_per_hour: Positive | None = None,
+    workers: Whole | None = None,
+) -> int:
+    """Learn a detector from a folder of videos that are labelled normal or abnormal as a whole.
+
+    Interrupt at any time; run the command again to resume.
+
+    Args:
+        folder: Folder of videos, with labels.csv or with subfolders named after what they show (normal, fight …).
+        labels: labels.csv (video,label[,category][,split]), if it is not in the folder.
+        intervals: intervals.csv (video,category,start_frame,end_frame) of the test videos, if it is not beside labels.
+        method: Method to train, see 'wsvad methods'.
+        modalities: Extra training streams besides rgb, of a method that has them (default: all supported).
+        teacher: Run folder of a trained teacher, for a method that has one (default: it trains its own).
+        out: Run folder to write.
+        features: Folder for the features; runs that share it extract only once (default: in the run folder).
+        max_false_alarms_per_hour: Budget for choosing the threshold on held-out normal videos (default: 1).
+        workers: Processes that extract; 0 uses this process (default: one per core).
+    """
+    from wsvad.cli.tables import selections_table
+    from wsvad.datasets.folder import open_folder
+    from wsvad.runs.folder import RunFolder
+    from wsvad.training.train import train_detector
+
+    config = narrowed(config, modalities, method)
+    refuse_teacher(method, config, teacher)
+    budget = budget_of(max_false_alarms_per_hour, protocol)
+    asked = encoders_for(streams, [(method, config)])
+    dataset = open_folder(folder, labels, intervals, seed=protocol.first_seed, split=RunFolder(out).split())
+    fitted, failed = train_detector(
+        dataset,
+        resolved(asked),
+        method,
+        config,
+        protocol,
+        out,
+        teacher=teacher,
+        features=features,
+        max_false_alarms_per_hour=budget,
+        workers=workers,
+    )
+    show(selections_table(fitted.metrics["selection"]))
+    say(f"detector in {out}, report in {out / 'report.html'}")
+    return left_out(failed)
+
+
+def score(
+    videos: list[Video],
+    model: Run,
+    mode: Literal["whole", "online"] = "whole",
+    out: Folder = Path("scores"),
+    max_false_alarms_per_hour: Positive | None = None,
+    overlay: bool = False,
+    json: bool = False,
+) -> int:
+    """Say when something abnormal happens in videos: scores, events, a report page.
+
+    Args:
+        videos: Video files, or folders of them.
+        model: Run folder of a trained detector.
+        mode: whole: look at all of a video at once. online: score each moment by what came before, as on a live camera.
+        out: Folder for scores.json, events.csv, scores.csv and report.html.
+        max_false_alarms_per_hour: Budget for choosing another threshold (default: the threshold chosen in training).
+        overlay: Also write each video with its score curve drawn in, as MP4.
+        json: Print scores.json on stdout instead of a table.
+    """
+    from wsvad.cli.score_files import score_files
+    from wsvad.cli.tables import events_table
+    from wsvad.files import read_json
+
+    timelines, failed, sentence = score_files(
+        videos, model, mode=mode, out=out, max_false_alarms_per_hour=max_false_alarms_per_hour, overlay=overlay
+    )
+    if timelines:
+        if json:
+            show_json(read_json(out / "scores.json"))
+        else:
+            show(events_table(timelines))
+        say(sentence)
+        say(f"scores, events and report.html are in {out}")
+    status = left_out(failed)
+    return status if timelines else FOUND_WRONG
+
+
+def distill(
+    run: Run,
+    to: Annotated[str, "STREAM"],
+    config: Any,
+    protocol: Any,
+    streams: dict[str, str],
+    data: DataFolder | None = None,
+    labels: File | None = None,
+    intervals: File | None = None,
+    features: Folder | None = None,
+    out: Run = Path("runs/student"),
+    max_false_alarms_per_hour: Positive | None = None,
+    workers: Whole | None = None,
+) -> int:
+    """Make a finished run cheaper: a student that reads one stream learns from the run's scores.
+
+    The run may be of any method. A run of dakd teaches by its features as well.
+
+    Args:
+        run: Run folder of the teacher.
+        to: Stream that the student reads.
+        data: Dataset folder that the run learned from (default: where it was then).
+        labels: labels.csv, if it is not in the data folder.
+        intervals: intervals.csv, if it is not beside the labels.
+        features: Feature folder (default: the run's).
+        out: Run folder to write.
+        max_false_alarms_per_hour: Budget for choosing the threshold on held-out normal videos (default: 1).
+        workers: Processes that extract; 0 uses this process (default: one per core).
+    """
+    from wsvad.cli.tables import selections_table
+    from wsvad.methods.dakd import DakdConfig
+    from wsvad.training import distill as teaching
+
+    if data is None:
+        refuse("a dataset that the run remembers; name it with --data", {"--labels": labels, "--intervals": intervals})
+    refuse("a lesson, whose teacher is the run", {"--config.given": config.given})
+    if config.student not in (DakdConfig().student, to):
+        refuse(f"--to {to}", {"--config.student": config.student})
+    budget = budget_of(max_false_alarms_per_hour, protocol)
+    given = resolved(streams)
+    lesson = teaching.lesson_of(
+        run, to, config, given, data=data, labels=labels, intervals=intervals, features=features
+    )
+    refuse_own_truth(lesson.dataset, labels, intervals)
+    refuse_encoders(lesson, given)
+    if to not in lesson.streams:
+        asked = {"--max-false-alarms-per-hour": max_false_alarms_per_hour, "--workers": workers}
+        refuse(f"a student whose encoder of {to} is not known: it scores features alone", asked)
+    fitted, failed = teaching.distill(lesson, protocol, out, max_false_alarms_per_hour=budget, workers=workers)
+    show(selections_table(fitted.metrics["selection"]))
+    say(f"student in {out}")
+    return left_out(failed)
+
+
+def refuse_encoders(lesson: Any, given: dict[str, str]) -> None:
+    """Stop at encoders of streams that a lesson does not read, or that its run makes in another way."""
+    for stream, spec in given.items():
+        option = option_of(stream, spec)
+        if stream not in lesson.config.backbones:
+            refuse(f"this lesson, which reads {', '.join(lesson.config.backbones)} alone", {option: spec})
+        if lesson.streams[stream] != spec:
+            raise UsageError(f"{option}: the run makes {stream} with {lesson.streams[stream]}; leave it out")
+
+
+def add_category(run: Run, name: str, videos: list[Video], out: Run | None = None) -> int:
+    """Teach a finished run one more category from a handful of videos, without training it again.
+
+    Everything else that the run has learned stays as it is, to the byte. The run itself is left alone.
+
+    Args:
+        run: Run folder of a method with categories.
+        name: The new category.
+        videos: Videos that show it, or folders of them.
+        out: Run folder to write, never over another (default: beside the run, with the category's name added).
+    """
+    from wsvad.cli.tables import shares_table
+    from wsvad.training.grow import grow
+
+    grown = grow(run, name, videos, out)
+    show(shares_table(grown))
+    say(grown.sentence)
+    say(f"new run in {grown.out}")
+    return DONE
+
+
+def budget_of(given: float | None, protocol: Any) -> float:
+    """False alarms per hour that the threshold is chosen by; without held-out videos there is none to choose."""
+    if protocol.hold_out == 0:
+        refuse("--hold-out 0, which leaves no video to choose a threshold on", {"--max-false-alarms-per-hour": given})
+    return DEFAULT_BUDGET if given is None else given

@@ -1,0 +1,200 @@
+"""Verbs for research on one method: features, fits and their measure. What a verb needs is imported when it is
+called."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from wsvad.cli.common import DONE, FOUND_WRONG, left_out, tell
+from wsvad.cli.options import (
+    DEFAULT_METHOD,
+    DataFolder,
+    File,
+    Folder,
+    Names,
+    Run,
+    narrowed,
+    refuse,
+    refuse_own_truth,
+    refuse_teacher,
+    resolved,
+)
+from wsvad.cli.output import show, show_json, show_text
+from wsvad.errors import UsageError
+from wsvad.ranges import Whole
+
+Scores = Annotated[Path, "SCORES|RUN"]
+
+
+def extract(
+    folder: Folder,
+    out: Folder,
+    streams: dict[str, str],
+    labels: File | None = None,
+    workers: Whole | None = None,
+) -> int:
+    """Turn videos into features, one file each.
+
+    Interrupt at any time; run the command again to resume.
+
+    Args:
+        folder: Folder of videos with their labels, or videos alone.
+        out: Feature folder.
+        labels: labels.csv, if it is not in the folder.
+        workers: Processes; 0 uses this process (default: one per core).
+    """
+    from wsvad.datasets.folder import open_folder, unlabelled_videos
+    from wsvad.extraction.extract import extract as extract_videos
+    from wsvad.extraction.prepare import prepare
+
+    specs = resolved({"rgb": "auto"} | streams)
+    loose = unlabelled_videos(folder) if labels is None else None
+    if loose:
+        return left_out(extract_videos(loose, specs, out, workers=workers).failed, of=len(loose))
+    dataset = open_folder(folder, labels, need_videos=not all(spec.startswith("lsa:") for spec in specs.values()))
+    return left_out(prepare(dataset, specs, out, workers=workers), of=len(dataset.videos))
+
+
+def fit(
+    folder: DataFolder,
+    features: Folder,
+    config: Any,
+    protocol: Any,
+    labels: File | None = None,
+    intervals: File | None = None,
+    method: str = DEFAULT_METHOD,
+    modalities: Names | None = None,
+    teacher: Run | None = None,
+    out: Run = Path("runs/fit"),
+) -> int:
+    """Fit a method to features under its published protocol (--budget paper).
+
+    Args:
+        folder: Dataset: a folder with labels.csv (or train.csv and test.csv), or NAME:FOLDER with the official files
+            of a published one, see 'wsvad datasets'. The videos need not be there.
+        features: Feature folder, as 'wsvad extract' writes it; or released .npy files, also as rgb=FOLDER,audio=FOLDER.
+        labels: labels.csv, if it is not in the folder.
+        intervals: intervals.csv, if it is not beside the labels.
+        method: Method to fit, see 'wsvad methods'.
+        modalities: Extra training streams besides rgb, of a method that has them (default: all supported).
+        teacher: Run folder of a trained teacher, for a method that has one (default: it trains its own).
+        out: Run folder to write.
+    """
+    from wsvad.cli.tables import selections_table
+    from wsvad.datasets.open import open_dataset
+    from wsvad.evaluation.totals import check_bags, introduce
+    from wsvad.runs.folder import RunFolder
+    from wsvad.training.experiment import Experiment
+
+    config = narrowed(config, modalities, method)
+    refuse_teacher(method, config, teacher)
+    dataset = open_dataset(folder, labels, intervals, seed=protocol.first_seed, split=RunFolder(out).split())
+    refuse_own_truth(dataset, labels, intervals)
+    tell(introduce(dataset))
+    experiment = Experiment(
+        dataset=dataset, features=features, name=method, config=config, protocol=protocol, out=out, teacher=teacher
+    )
+    tell(check_bags(dataset, experiment.test_bags) if dataset.benchmark else ())
+    fitted = experiment.run()
+    show(selections_table(fitted.metrics["selection"]))
+    return DONE
+
+
+def evaluate(
+    what: Scores,
+    data: DataFolder | None = None,
+    labels: File | None = None,
+    intervals: File | None = None,
+    features: Folder | None = None,
+    compat: Literal["vadclip"] | None = None,
+    json: bool = False,
+) -> int:
+    """Measure a run, or a scores file of any system.
+
+    Args:
+        what: Scores (.npz with video, frames, score and optionally label, class_score and categories; .csv, .npy, or a
+            folder of .npy), or a run folder.
+        data: Dataset (folder, or NAME:FOLDER) to take the truth from (default: the labels in the scores file, or a
+            run's own test videos).
+        labels: labels.csv, if it is not in the data folder.
+        intervals: intervals.csv, if it is not beside the labels.
+        features: Feature folder of that dataset, to measure a run on it.
+        compat: Compute mAP as this paper's evaluator does, to compare with numbers made by it.
+        json: Print the metrics as JSON.
+    """
+    from wsvad.cli.tables import categories_table, metrics_table
+    from wsvad.datasets.open import open_dataset
+    from wsvad.evaluation.measure import measure
+    from wsvad.evaluation.score_forms import holds_scores
+    from wsvad.evaluation.totals import headline
+    from wsvad.runs.folder import RunFolder
+
+    if data is None:
+        own = {"--labels": labels, "--intervals": intervals, "--features": features}
+        refuse("an evaluation without --data", own)
+    if holds_scores(what):
+        refuse("scores, which are measured as they are", {"--features": features})
+    split = RunFolder(what).split()
+    dataset = open_dataset(data, labels, intervals, split=split, need_training=False) if data else None
+    if dataset:
+        refuse_own_truth(dataset, labels, intervals)
+    found, marked = measure(what, dataset, features, compat), headline(dataset)
+    tell(found.notes)
+    if json:
+        show_json(found.metrics)
+    elif found.per_category_ap:
+        show(metrics_table(found.metrics, headline=marked))
+        show(categories_table(found.per_category, found.per_category_ap))
+    else:
+        show(metrics_table(found.metrics, found.per_category, marked))
+    return DONE
+
+
+def doctor(
+    features: Folder, data: DataFolder, against: Folder | None = None, repair: Folder | None = None, json: bool = False
+) -> int:
+    """Explain what is wrong with features, and which convention they follow.
+
+    Exit status 1 if something has to be fixed.
+
+    Args:
+        features: Feature folder, released .npy files, or rgb=FOLDER,audio=FOLDER; or an array of frame labels (gt.npy).
+        data: Dataset (folder, or NAME:FOLDER) whose videos and lengths they should have.
+        against: Another set that is right, to compare numbers with.
+        repair: New folder for a repaired copy, in the layout of the files.
+        json: Print the findings as JSON.
+    """
+    from wsvad.datasets.open import open_dataset
+    from wsvad.doctor.examine import as_json, diagnose, sentences
+
+    if features.is_file() and features.suffix == ".npy":
+        refuse("an array of frame labels", {"--against": against, "--repair": repair})
+    found = diagnose(features, open_dataset(data, need_training=False), against, repair)
+    if json:
+        show_json(as_json({stream: findings for stream, (_, findings) in found.items()}))
+    else:
+        lines = [line for stream, (head, findings) in found.items() for line in sentences(stream, findings, head)]
+        show_text("\n".join(lines))
+    wrong = any(finding.level == "wrong" for _, findings in found.values() for finding in findings)
+    return FOUND_WRONG if wrong else DONE
+
+
+def compare_features(sets: list[Folder], json: bool = False) -> int:
+    """Say where two sets of features differ: lengths, crops and their order, scale, shift, pixels.
+
+    Exit status 1 if they differ.
+
+    Args:
+        sets: Two feature folders, the first one taken to be right.
+        json: Print the findings as JSON.
+    """
+    from wsvad.doctor.examine import as_json, compare_sets, sentences
+
+    if len(sets) != 2:
+        raise UsageError(f"compare-features: {len(sets)} sets; name two")
+    found = compare_sets(*sets)
+    if json:
+        show_json(as_json(found))
+    else:
+        show_text("\n".join(line for stream, findings in found.items() for line in sentences(stream, findings)))
+    wrong = any(finding.level == "wrong" for findings in found.values() for finding in findings)
+    return FOUND_WRONG if wrong else DONE
