@@ -54,12 +54,7 @@ def show(what: "Table | str") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    if isinstance(what, Table):
-        for column in what.columns:  # a table that was not made by `table` may hold names as they are
-            column._cells = [Text(plain(cell)) if isinstance(cell, str) else cell for cell in column._cells]
-        Console().print(what)
-    else:
-        Console().print(Text(plain(what)), soft_wrap=True)
+    Console().print(what if isinstance(what, Table) else Text(plain(what)), soft_wrap=isinstance(what, str))
 
 
 def show_text(text: str) -> None:

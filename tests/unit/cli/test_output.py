@@ -4,7 +4,6 @@ import json
 import logging
 
 import pytest
-from rich.table import Table
 
 from wsvad.cli.output import plain, say, show, show_json, show_text, table, talking
 from wsvad.progress import report_progress
@@ -31,14 +30,6 @@ def test_every_way_of_printing_is_plain(capsys):
     assert err.splitlines() == [SHOWN, f"note: {SHOWN[:-6]}"]
     assert "a[b]" in out and "[red]t" in out
     assert SHOWN in out.splitlines()
-
-
-def test_a_table_from_elsewhere_is_plain_as_well(capsys):
-    made = Table("category")
-    made.add_row(HOSTILE)
-    show(made)
-    out = capsys.readouterr().out
-    assert "[bold]x[/bold]" in out and "\x1b" not in out and "\\x1b[2J" in out
 
 
 def test_json_stays_json(capsys):
