@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from timelines import Page, timeline, write
 
-from wsvad.cli.tables import selections_table
+from wsvad.cli.tables import leaderboard_table, metrics_table, selections_table
 from wsvad.evaluation.vocabulary import METRICS, SELECTIONS, percent, with_spread, words_for
 from wsvad.studies.leaderboard import Leaderboard, as_markdown
 from wsvad.studies.leaderboard_page import as_page
