@@ -93,6 +93,32 @@ def hold_out(videos: Sequence[LabelledVideo], share: float, seed: int) -> tuple[
     return [v.name for v in videos if v.name not in out], [v.name for v in videos if v.name in out]
 
 
+def folds(videos: Sequence[LabelledVideo], count: int, seed: int) -> list[list[str]]:
+    """Divide videos for cross-fitting: the names that each of the fits leaves out (list order).
+
+    Each category is shuffled and dealt out like cards, one category after the other, so that the folds differ by at
+    most one video in all, in each label and in each category. There are `count` folds, or as many as there are normal
+    videos if those are fewer. Each normal video is in exactly one fold, each abnormal one too if there are at least
+    two; so each fit keeps a video of each label and leaves out a normal one. Without two normal videos there is no
+    fold.
+    """
+    groups: dict[tuple[int, str], list[str]] = defaultdict(list)
+    for video in videos:
+        groups[video.label, video.category].append(video.name)
+    totals = [sum(video.label == label for video in videos) for label in (0, 1)]
+    count = min(count, totals[0])
+    if count < 2:
+        return []
+    draw = random.Random(seed)
+    dealt = [name for key, names in sorted(groups.items()) if totals[key[0]] > 1 for name in _shuffled(names, draw)]
+    fold_of = {name: place % count for place, name in enumerate(dealt)}
+    return [[video.name for video in videos if fold_of.get(video.name) == fold] for fold in range(count)]
+
+
+def _shuffled(names: list[str], draw: random.Random) -> list[str]:
+    return draw.sample(names, len(names))
+
+
 def video_files(folder: Path) -> list[Path]:
     """The videos in a folder and below it, by their ending, in order of their names."""
     found = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file())
