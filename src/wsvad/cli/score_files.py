@@ -9,7 +9,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from wsvad.datasets.folder import video_files
-from wsvad.detection.detector import Detector, Mode
+from wsvad.detection.detector import Detector
+from wsvad.detection.threshold import Mode
 from wsvad.detection.timeline import Timeline, clock, write_events_csv, write_scores_csv, write_scores_json
 from wsvad.errors import WsvadError
 from wsvad.pages.overlay import write_overlay

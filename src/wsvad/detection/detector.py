@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from wsvad.datasets.dataset import Bag, LabelledVideo
 from wsvad.detection.events import EventRules, find_events
 from wsvad.detection.explanation import explain
 from wsvad.detection.online import score_online
-from wsvad.detection.threshold import Calibration, calibrate, usable
+from wsvad.detection.threshold import Calibration, Mode, calibrate, usable
 from wsvad.detection.timeline import Timeline
 from wsvad.encoders import build
 from wsvad.encoders.encoder import Encoder
@@ -25,7 +25,6 @@ from wsvad.runs.run import TrainedMethod, load_method
 from wsvad.runs.scorer import reasons, score_bags
 from wsvad.video.clock import snippet_lengths
 
-Mode = Literal["whole", "online"]
 UNCALIBRATED = 0.5
 """The threshold of a detector that no normal video was held out for."""
 
