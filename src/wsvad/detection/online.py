@@ -58,20 +58,26 @@ def score_online(score_fn: ScoreFunction, streams: Mapping[str, Tensor], window:
 
 
 @torch.inference_mode()
-def score_running(score_fn: ScoreFunction, videos: Sequence[Mapping[str, Tensor]], window: int) -> list[Tensor]:
+def score_running(
+    score_fn: ScoreFunction,
+    videos: Sequence[Mapping[str, Tensor]],
+    window: int,
+    before: Sequence[Mapping[str, Tensor]] = (),
+) -> list[Tensor]:
     """Online scores of each video, `(T,)`, as a camera gives them that has run for a while and shows one video after
-    the other: each window reaches back into the videos before, and that of the first ones into the last ones.
+    the other: each window reaches back into the videos before.
 
     Args:
         videos: each one's streams, of the same camera.
         window: W.
+        before: videos that were shown before the first one; by default `videos` themselves.
     """
-    before = _last(videos, window - 1)
+    past = _last(before or videos, window - 1)
     scores = []
     for streams in videos:
-        joined = {name: torch.cat([before[name], stream], dim=-2) for name, stream in streams.items()}
+        joined = {name: torch.cat([past[name], stream], dim=-2) for name, stream in streams.items()}
         scores.append(torch.cat(_full_windows(score_fn, joined, window)))
-        before = {name: stream[..., stream.shape[-2] - (window - 1) :, :] for name, stream in joined.items()}
+        past = {name: stream[..., stream.shape[-2] - (window - 1) :, :] for name, stream in joined.items()}
     return scores
 
 

@@ -136,6 +136,12 @@ def spread_of(fits: int) -> float:
     return SPREAD if fits else 0.0
 
 
+def hours_needed(max_false_alarms_per_hour: float, confidence: float = 0.95, *, fits: int = 1) -> float:
+    """Hours of held-out normal video, without any alarm, that it takes to promise a budget. With fewer there is no need
+    to fit for it: nothing can be promised."""
+    return upper_bound(0, confidence, spread_of(fits)) / max_false_alarms_per_hour
+
+
 UNPROMISED = (0.5, 0.95)
 """Where the threshold lies while nothing can be promised: a few minutes of normal video are no reason to report every
 score above theirs, nor to report nothing because one of theirs is high."""
@@ -248,7 +254,7 @@ def _told(calibration: Calibration) -> Calibration:
             f"{by.get(calibration.fits, f'scored by {calibration.fits} fits that had not seen it')}."
         )
     else:
-        needed = upper_bound(0, calibration.confidence, spread_of(calibration.fits)) / calibration.budget_per_hour
+        needed = hours_needed(calibration.budget_per_hour, calibration.confidence, fits=calibration.fits)
         text = (
             f"Not calibrated: {_time(hours)} of held-out normal video, about {_time(needed)} are needed for "
             f"≤ {_alarms(calibration.budget_per_hour)} in {mode}. Using threshold {calibration.threshold:.2f}."

@@ -104,3 +104,5 @@ def test_a_running_camera_has_shown_the_other_videos_before(lengths, window, cro
     live = pushed(model, joined, window)[-sum(lengths) :].split(lengths)
     for found, expected in zip(score_running(model, videos, window), live, strict=True):
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    first = score_running(model, videos[:1], window, before=videos)[0]
+    torch.testing.assert_close(first, live[0], atol=1e-5, rtol=0)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from wsvad.detection.events import EventRules, find_events
-from wsvad.detection.threshold import SPREAD, allowed_events, calibrate, upper_bound, usable
+from wsvad.detection.threshold import SPREAD, allowed_events, calibrate, hours_needed, upper_bound, usable
 from wsvad.errors import UsageError, WsvadError
 
 PLAIN = EventRules(low=1, min_seconds=0, merge_seconds=0)
@@ -172,6 +172,15 @@ def test_too_little_normal_video_is_said_with_what_is_missing():
     )
     assert result.upper_bound_per_hour == pytest.approx(upper_bound(0, 0.95, SPREAD) / 0.2)
     assert json.loads(json.dumps(asdict(result)))["promised"] is False
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(0.1, 1000), st.floats(0.5, 0.99), st.sampled_from([0, 1, 5]))
+def test_a_budget_can_be_promised_from_the_hours_needed_on(budget, confidence, fits):
+    hours = hours_needed(budget, confidence, fits=fits)
+    for share, promised in ((0.999, False), (1.001, True)):
+        quiet = [video(np.zeros(10), 360 * hours * share)]
+        assert calibrate(quiet, PLAIN, budget, confidence, fits=fits).promised is promised
 
 
 def test_merging_at_low_thresholds_does_not_pass_for_few_alarms():
