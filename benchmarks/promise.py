@@ -35,7 +35,7 @@ from wsvad.datasets.toy.scene import scenes
 from wsvad.datasets.toy.story import tell
 from wsvad.detection.events import EventRules, spans
 from wsvad.detection.online import score_online, score_running
-from wsvad.detection.threshold import calibrate
+from wsvad.detection.threshold import SPREAD, calibrate
 from wsvad.extraction.extract import extract
 from wsvad.files import read_json, write_json, write_text
 from wsvad.methods import METHODS
@@ -210,32 +210,32 @@ class Run:
 
 
 FOLDS = [f"fold-{k}" for k in range(FITS)]
-WAYS: dict[str, tuple[list[str], str | None, int, str]] = {
-    "one other fit, whole": (FOLDS[:1], "whole", 0, "all"),
-    "folds, Poisson": (FOLDS, None, 0, "all"),
-    "**folds, spread 0.3**": (FOLDS, None, FITS, "all"),
-    "folds, whole": (FOLDS, "whole", FITS, "all"),
-    "folds, cold": (FOLDS, "cold", FITS, "all"),
-    "own weights": (["half"], None, 0, "half"),
+WAYS: dict[str, tuple[list[str], str | None, float, str]] = {
+    "one other fit, whole": (FOLDS[:1], "whole", 0.0, "all"),
+    "folds, Poisson": (FOLDS, None, 0.0, "all"),
+    "**folds**": (FOLDS, None, SPREAD, "all"),
+    "folds, whole": (FOLDS, "whole", SPREAD, "all"),
+    "folds, cold": (FOLDS, "cold", SPREAD, "all"),
+    "own weights, Poisson": (["half"], None, 0.0, "half"),
+    "own weights": (["half"], None, SPREAD, "half"),
 }
-"""Fits that score held-out video, in which mode (None: the detector's), how many `calibrate` is told of (0: as if they
-were the detector itself), and the fit that is the detector."""
+"""Fits that score held-out video, in which mode (None: the detector's); the spread; the fit that is the detector."""
 HELD = """
 A run draws 40 normal and 40 abnormal training videos of 10 to 18 s of one simulated camera and fits a detector as
 `wsvad train` does; its false alarms are counted in the other 440 normal videos, 1.7 h. A promise, at 95 % confidence,
 is *kept* if there are no more an hour than it says. `online` is a camera that has been running; `mil` scores each
-snippet by itself, which is the same in both modes. The events found are those of the 80 other abnormal videos.
+snippet by itself, which is the same in both modes. The events found are those of the 80 other abnormal videos. Seeds
+draw from one pool, so they are not independent to the last.
 
-- *one other fit, whole*: what was done before. The threshold comes from the eight normal videos that a second fit left
-  out, scored as whole videos, and serves both modes.
+- *one other fit, whole*: the threshold comes from the eight normal videos that a second fit left out, scored as whole
+  videos, by the Poisson bound, and serves both modes.
 - *folds, Poisson*: five fits, each without a fifth of the training videos, score what they left out, in the detector's
-  mode; the exact Poisson bound on the pooled events.
-- ***folds, spread 0.3***: the same with the bound for fits that differ, `calibrate(…, fits=5)`. This is what `wsvad`
-  does.
+  mode; the Poisson bound on the pooled events.
+- ***folds***: the same with the bound for fits that differ and alarms that cluster, which is what `calibrate` does.
 - *folds, whole*: a threshold from whole-video scores, used online.
-- *folds, cold*: a threshold from online scores of single clips, whose first windows are short.
-- *own weights*: the detector never learns from half of the normal videos, and scores them itself. Exact, but it leaves
-  half as much video to calibrate on and half as much to learn from.
+- *folds, cold*: a threshold from online scores of single clips, whose windows are short, used on a running camera.
+- *own weights*: the detector never learns from half of the normal videos, and scores them itself, which leaves half as
+  much to calibrate on and half as much to learn from.
 """
 
 
@@ -248,12 +248,12 @@ def promises(label: str, seed: int, run: Run, rules: EventRules) -> Iterable[dic
     """A row for each mode, way and budget that can be promised."""
     alike = SETTINGS[label][2] == 1
     for mode in ("whole",) if alike else ("whole", "online"):
-        for way, (fits, scored, told, detector) in WAYS.items():
+        for way, (fits, scored, spread, detector) in WAYS.items():
             if mode == "whole" and way in ("folds, whole", "folds, cold"):
                 continue
             held_out = run.left_out(fits, scored or mode)
             for budget in BUDGETS if held_out else ():
-                calibration = calibrate(held_out, rules, budget, fits=told)
+                calibration = calibrate(held_out, rules, budget, spread=spread)
                 if not calibration.promised:
                     continue
                 found, hours = alarms(run.of(detector, mode), calibration.threshold, rules)

@@ -5,12 +5,12 @@ rate λ an hour, their number in `hours` is Poisson, and after n of them λ is a
 asked for, where U is the exact one-sided bound of Garwood (1936): P(N ≤ n | U) = 1 − confidence. With none at all
 U = −ln(1 − confidence), which is 3.0 at 95 %: the "rule of three".
 
-That holds for the weights that scored the video. A detector that has learnt from all training videos has seen the
-normal ones, so they are scored by other fits, which each left out what they score (cross-fitting: `datasets.folder.
-folds`). Fits differ: at the same threshold the detector has λ false alarms an hour where the others have λG, G of mean
-1 and standard deviation `SPREAD`. With a gamma-distributed G, the number in `hours` is negative binomial, of mean
-λ·hours and variance λ·hours + (SPREAD·λ·hours)², and U is the bound for that law: with none at all 3.4 instead of 3.0.
-The same slack covers alarms that come in clusters. `benchmarks/promise.py` measures both.
+That holds for weights that scored the video themselves and alarms that are independent. Neither is so here. A detector
+that has learnt from all training videos has seen the normal ones, so they are scored by other fits, each of which left
+out what it scores (cross-fitting: `datasets.folder.folds`), and fits differ: where the detector has λ false alarms an
+hour at a threshold, they have λG, G of mean 1 and standard deviation `SPREAD`. And alarms come in clusters, above all
+online, where windows overlap. With a gamma-distributed G their number in `hours` is negative binomial, of mean λ·hours
+and variance λ·hours + (SPREAD·λ·hours)², and U is the bound for that law: with none at all 3.4 instead of 3.0.
 
 A mode has its own threshold: the same network scores otherwise when it sees the last W snippets alone. What is given
 here has to be scored in the mode that the promise is for, `online` on a running camera (`detection.online.
@@ -40,8 +40,9 @@ MARGIN = 1e-5
 between a live camera and its recording."""
 
 SPREAD = 0.3
-"""Standard deviation of the false alarms an hour between fits that differ in a fold of the training videos, as a share
-of their mean (0.1 to 0.3 in `benchmarks/results/promise.md`)."""
+"""Standard deviation, as a share of the mean, of the false alarms an hour of fits that differ in a fold of the training
+videos. On the simulated camera it is 0.1 to 0.3; `benchmarks/results/promise.md` says whether promises are kept.
+"""
 
 Mode = Literal["whole", "online"]
 """`whole`: a video is scored at once; `online`: each snippet by the last W snippets alone."""
@@ -74,6 +75,8 @@ class Calibration:
     """The mode of scoring that all this holds for."""
     fits: int
     """How many fits scored the video, none of which had seen what it scored; 0: the detector itself."""
+    spread: float
+    """By how much false alarms an hour were taken to differ beyond chance."""
     sentence: str
     """All this for a reader."""
 
@@ -86,6 +89,7 @@ def calibrate(
     *,
     mode: Mode = "whole",
     fits: int = 1,
+    spread: float = SPREAD,
 ) -> Calibration:
     """Choose a threshold on held-out normal video.
 
@@ -101,6 +105,8 @@ def calibrate(
         mode: how the video was scored, and how the detector will score.
         fits: by how many fits, other than the detector; the scores of all are pooled. 0: by the detector itself, which
             then has to be one that never saw the video.
+        spread: by how much the false alarms an hour differ beyond chance between what scored the video and the detector
+            at work; 0 is the exact bound for a Poisson number.
 
     Raises:
         UsageError: the budget or the confidence is out of range.
@@ -113,33 +119,29 @@ def calibrate(
     if not hours:
         raise WsvadError("there is no held-out normal video to find a threshold on; add some, or choose the threshold")
 
-    allowed = allowed_events(max_false_alarms_per_hour * hours, confidence, spread_of(fits))
+    allowed = allowed_events(max_false_alarms_per_hour * hours, confidence, spread)
     threshold, found = _lowest(scores, times, seconds, rules, max(allowed, 0))
     return _told(
         Calibration(
             threshold=threshold,
             false_alarms=found,
             hours=hours,
-            upper_bound_per_hour=upper_bound(max(allowed, 0), confidence, spread_of(fits)) / hours,
+            upper_bound_per_hour=upper_bound(max(allowed, 0), confidence, spread) / hours,
             budget_per_hour=max_false_alarms_per_hour,
             confidence=confidence,
             promised=allowed >= 0,
             mode=mode,
             fits=fits,
+            spread=spread,
             sentence="",
         )
     )
 
 
-def spread_of(fits: int) -> float:
-    """The spread between the detector and what scored the video: none if that was the detector itself."""
-    return SPREAD if fits else 0.0
-
-
-def hours_needed(max_false_alarms_per_hour: float, confidence: float = 0.95, *, fits: int = 1) -> float:
+def hours_needed(max_false_alarms_per_hour: float, confidence: float = 0.95, spread: float = SPREAD) -> float:
     """Hours of held-out normal video, without any alarm, that it takes to promise a budget. With fewer there is no need
     to fit for it: nothing can be promised."""
-    return upper_bound(0, confidence, spread_of(fits)) / max_false_alarms_per_hour
+    return upper_bound(0, confidence, spread) / max_false_alarms_per_hour
 
 
 UNPROMISED = (0.5, 0.95)
@@ -155,7 +157,7 @@ def usable(calibration: Calibration, normal: Sequence[tuple[np.ndarray, np.ndarr
     scores, times, _ = _one_timeline(normal, rules)
     threshold = float(np.clip(calibration.threshold, *UNPROMISED))
     found = len(spans(scores, times, threshold, rules)[0])
-    bound = upper_bound(found, calibration.confidence, spread_of(calibration.fits)) / calibration.hours
+    bound = upper_bound(found, calibration.confidence, calibration.spread) / calibration.hours
     return _told(replace(calibration, threshold=threshold, false_alarms=found, upper_bound_per_hour=bound))
 
 
@@ -254,7 +256,7 @@ def _told(calibration: Calibration) -> Calibration:
             f"{by.get(calibration.fits, f'scored by {calibration.fits} fits that had not seen it')}."
         )
     else:
-        needed = hours_needed(calibration.budget_per_hour, calibration.confidence, fits=calibration.fits)
+        needed = hours_needed(calibration.budget_per_hour, calibration.confidence, calibration.spread)
         text = (
             f"Not calibrated: {_time(hours)} of held-out normal video, about {_time(needed)} are needed for "
             f"≤ {_alarms(calibration.budget_per_hour)} in {mode}. Using threshold {calibration.threshold:.2f}."
