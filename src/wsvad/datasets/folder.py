@@ -11,7 +11,7 @@ videos is held out for testing.
 import csv
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,10 +78,13 @@ def open_folder(
     return dataset
 
 
-def hold_out(videos: Sequence[LabelledVideo], share: float, seed: int) -> tuple[list[str], list[str]]:
+def hold_out(
+    videos: Sequence[LabelledVideo], share: float, seed: int, before: Collection[str] = ()
+) -> tuple[list[str], list[str]]:
     """Divide videos by a seeded draw from each category: names kept, names held out (list order).
 
-    Every label with at least two videos keeps one and gives one; a label with a single video keeps it.
+    Every label with at least two videos keeps one and gives one; a label with a single video keeps it. Those that were
+    held out `before`, when there were other videos, come first.
     """
     groups: dict[tuple[int, str], list[str]] = defaultdict(list)
     for video in videos:
@@ -89,7 +92,11 @@ def hold_out(videos: Sequence[LabelledVideo], share: float, seed: int) -> tuple[
     draw = random.Random(seed)
     out: set[str] = set()
     for label in (0, 1):
-        members = {key: draw.sample(names, len(names)) for key, names in sorted(groups.items()) if key[0] == label}
+        members = {
+            key: sorted(draw.sample(names, len(names)), key=lambda name: name not in before)
+            for key, names in sorted(groups.items())
+            if key[0] == label
+        }
         total = sum(map(len, members.values()))
         chosen = [name for names in members.values() for name in names[: round(share * len(names))]]
         if not chosen and total > 1:
@@ -135,6 +142,32 @@ def videos_in(what: Sequence[Path]) -> list[tuple[str, Path]]:
         found += [(name, file) for name, file in inside if file.resolve() not in seen]
         seen |= {file.resolve() for _, file in inside}
     return distinct_names(found)
+
+
+def folds(videos: Sequence[LabelledVideo], count: int, seed: int) -> list[list[str]]:
+    """Divide videos for cross-fitting: the names that each of the fits leaves out (list order).
+
+    Each category is shuffled and dealt out like cards, one category after the other, so that the folds differ by at
+    most one video in all, in each label and in each category. There are `count` folds, or as many as there are normal
+    videos if those are fewer. Each normal video is in exactly one fold, each abnormal one too if there are at least
+    two; so each fit keeps a video of each label and leaves out a normal one. Without two normal videos there is no
+    fold.
+    """
+    groups: dict[tuple[int, str], list[str]] = defaultdict(list)
+    for video in videos:
+        groups[video.label, video.category].append(video.name)
+    totals = [sum(video.label == label for video in videos) for label in (0, 1)]
+    count = min(count, totals[0])
+    if count < 2:
+        return []
+    draw = random.Random(seed)
+    dealt = [name for key, names in sorted(groups.items()) if totals[key[0]] > 1 for name in _shuffled(names, draw)]
+    fold_of = {name: place % count for place, name in enumerate(dealt)}
+    return [[video.name for video in videos if fold_of.get(video.name) == fold] for fold in range(count)]
+
+
+def _shuffled(names: list[str], draw: random.Random) -> list[str]:
+    return draw.sample(names, len(names))
 
 
 def unlabelled_videos(folder: Path) -> list[tuple[str, Path]]:

@@ -1,7 +1,7 @@
 """The thresholds of a detector: one for each mode, with what makes an event and what can be promised."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,25 +19,56 @@ NOT_CALIBRATED = f"Not calibrated: no normal training video was held out. Using 
 
 
 @dataclass(frozen=True, kw_only=True)
+class NormalScores:
+    """What is calibrated on: scores of normal training videos by fits that have not seen them."""
+
+    fits: int
+    """How many fits scored them."""
+    curves: Mapping[Mode, Sequence[tuple[str, np.ndarray, np.ndarray]]]
+    """Of each video its name, its scores `(T,)` in that mode, and its snippets' borders `(T + 1,)` in seconds."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `calibration.json`."""
+        return {"fits": self.fits} | {
+            mode: [{"video": name, "scores": scores.tolist(), "times": times.tolist()} for name, scores, times in each]
+            for mode, each in self.curves.items()
+        }
+
+    @classmethod
+    def read(cls, record: Any) -> "NormalScores":
+        """From `calibration.json`; a run of format 2 has a list, of whole videos."""
+        if isinstance(record, list):
+            record = {"fits": 1, "whole": record}
+        return cls(
+            fits=record["fits"],
+            curves={
+                mode: [(one["video"], np.asarray(one["scores"]), np.asarray(one["times"])) for one in record[mode]]
+                for mode in MODES
+                if mode in record
+            },
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Calibrations:
     """What `model.json` says of thresholds."""
 
     rules: EventRules = field(default_factory=EventRules)
-    each: dict[Mode, Calibration] = field(default_factory=dict)
+    each: Mapping[Mode, Calibration] = field(default_factory=dict)
     """A mode without one was not calibrated."""
 
     def threshold(self, mode: Mode) -> float:
-        """The score at which an event starts."""
-        found = self._nearest(mode)
+        """The score at which an event starts: that of the mode, else that of the other one."""
+        found = self.each.get(mode) or next(iter(self.each.values()), None)
         return found.threshold if found else UNCALIBRATED
 
     def sentence(self, mode: Mode) -> str:
         """What a reader should know of it."""
-        found = self._nearest(mode)
-        if found is None:
+        if mode in self.each:
+            return self.each[mode].sentence
+        if not self.each:
             return NOT_CALIBRATED
-        other = next((name for name in MODES if name not in self.each), None) if mode not in self.each else None
-        return f"{found.sentence} (calibrated for another mode than {other})" if other else found.sentence
+        return f"Not calibrated for mode {mode}. Using threshold {self.threshold(mode):.2f} of another mode."
 
     def as_dict(self) -> dict[str, Any]:
         """For `model.json`."""
@@ -46,29 +77,22 @@ class Calibrations:
 
     @classmethod
     def read(cls, record: Mapping[str, Any]) -> "Calibrations":
-        """From `model.json`; of run format 2, whose one threshold was calibrated for whole videos, too."""
+        """From `model.json`; run format 2 has one threshold, which was calibrated for whole videos."""
         rules = EventRules(**record.get("rules", {}))
         if "threshold" in record:
             old = {name: value for name, value in record.items() if name != "rules"}
-            return cls(rules=rules, each={"whole": Calibration(**old)})
+            return cls(rules=rules, each={"whole": Calibration(**old, mode="whole", fits=1, spread=0.0)})
         return cls(rules=rules, each={mode: Calibration(**found) for mode, found in record.get("modes", {}).items()})
 
-    def _nearest(self, mode: Mode) -> Calibration | None:
-        """That of the mode, or of the other one where only that was calibrated."""
-        return self.each.get(mode) or next(iter(self.each.values()), None)
 
-
-Curves = list[tuple[np.ndarray, np.ndarray]]
-"""Of each normal video its scores `(T,)` and its snippets' borders `(T + 1,)` in seconds."""
-
-
-def calibrated(curves: Mapping[Mode, Curves], rules: EventRules, max_false_alarms_per_hour: float) -> Calibrations:
-    """Choose a threshold for each mode that has curves."""
-    each = {
-        mode: usable(calibrate(normal, rules, max_false_alarms_per_hour), normal, rules)
-        for mode, normal in curves.items()
-        if normal
-    }
+def calibrated(normal: NormalScores, rules: EventRules, max_false_alarms_per_hour: float) -> Calibrations:
+    """Choose a threshold for each mode that has scores."""
+    each: dict[Mode, Calibration] = {}
+    for mode, curves in normal.curves.items():
+        plain = [(scores, times) for _, scores, times in curves]
+        if plain:
+            found = calibrate(plain, rules, max_false_alarms_per_hour, mode=mode, fits=normal.fits)
+            each[mode] = usable(found, plain, rules)
     return Calibrations(rules=rules, each=each)
 
 
@@ -80,14 +104,5 @@ def recalibrated(run: RunFolder, rules: EventRules, max_false_alarms_per_hour: f
     """
     record = run.read_calibration()
     if not record:
-        raise WsvadError(
-            f"{run.path}: keeps no scores of held-out normal video to calibrate on; train with --hold-out 0.2"
-        )
-    if isinstance(record, list):  # format 2
-        record = {"whole": record}
-    curves: dict[Mode, Curves] = {
-        mode: [(np.asarray(one["scores"]), np.asarray(one["times"])) for one in record[mode]]
-        for mode in MODES
-        if record.get(mode)
-    }
-    return calibrated(curves, rules, max_false_alarms_per_hour)
+        raise WsvadError(f"{run.path}: keeps no scores of held-out normal video; train again with --hold-out 0.2")
+    return calibrated(NormalScores.read(record), rules, max_false_alarms_per_hour)

@@ -269,7 +269,9 @@ class RunFolder:
 class SeedFolder:
     """The fits of one seed.
 
-    selection.json     the fit without the held-out videos: which iteration they choose, their scores
+    held_out.json      training videos that are left out for the selection fit
+    selection.json     that fit: which iteration they choose, their scores
+    fold-K.json        scores of normal training videos by a fit that left them out, where thresholds are calibrated
     points/N.safetensors    scores of the test videos after N iterations of the fit on all training videos
     fit.json           that fit's history of losses
     result.json        what the points come to beside the truth: metrics of each selection
@@ -362,8 +364,11 @@ class SeedFolder:
         shutil.rmtree(self.path / "points", ignore_errors=True)
 
     def forget_everything(self) -> None:
-        """The training data has changed."""
+        """The training data has changed. Which videos were held out is remembered, so that most of them stay so."""
+        held_out = self.read("held_out")
         shutil.rmtree(self.path, ignore_errors=True)
+        if held_out:
+            self.write("held_out", held_out)
 
     def _point(self, iteration: int) -> Path:
         return self.path / "points" / f"{iteration:06d}.safetensors"

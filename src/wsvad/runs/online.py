@@ -4,11 +4,15 @@ A network that looks at the whole video cannot score its future, so a live score
 What can be had, and is tested, is that a live camera and the replay of its recording give the same scores: both look at
 the same window. The first W − 1 windows are shorter; nothing is padded.
 
+Those short windows are another regime: a network that saw whole videos in training says much about a first snippet that
+stands alone. A camera passes through it once, a set of short clips in each of them. So what is to hold for a running
+camera (a threshold above all) is measured with `score_running`, in which all windows are full.
+
 Shapes: C crops, T snippets, D features, W snippets in a window. A stream is `(T, D)` or `(C, T, D)`.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -50,11 +54,52 @@ def score_online(score_fn: ScoreFunction, streams: Mapping[str, Tensor], window:
         score_fn(one_bag({name: stream[..., :end, :] for name, stream in streams.items()}))[:, -1]
         for end in range(1, min(window, snippets + 1))
     ]
-    full = [
+    return torch.cat([*first, *_full_windows(score_fn, streams, window)])
+
+
+@torch.inference_mode()
+def score_running(
+    score_fn: ScoreFunction,
+    videos: Sequence[Mapping[str, Tensor]],
+    window: int,
+    before: Sequence[Mapping[str, Tensor]] = (),
+) -> list[Tensor]:
+    """Online scores of each video, `(T,)`, as a camera gives them that has run for a while and shows one video after
+    the other: each window reaches back into the videos before.
+
+    Args:
+        videos: each one's streams, of the same camera.
+        window: W.
+        before: videos that were shown before the first one; by default `videos` themselves.
+    """
+    past = _last(before or videos, window - 1)
+    scores = []
+    for streams in videos:
+        joined = {name: torch.cat([past[name], stream], dim=-2) for name, stream in streams.items()}
+        scores.append(torch.cat(_full_windows(score_fn, joined, window)))
+        past = {name: stream[..., stream.shape[-2] - (window - 1) :, :] for name, stream in joined.items()}
+    return scores
+
+
+def _full_windows(score_fn: ScoreFunction, streams: Mapping[str, Tensor], window: int) -> list[Tensor]:
+    """Scores of the last snippet of each whole window, in parts."""
+    snippets = next(iter(streams.values())).shape[-2]
+    return [
         score_fn({name: _windows(stream, begin, window) for name, stream in streams.items()})[:, -1]
         for begin in range(0, snippets - window + 1, WINDOWS)
     ]
-    return torch.cat([*first, *full])
+
+
+def _last(videos: Sequence[Mapping[str, Tensor]], count: int) -> dict[str, Tensor]:
+    """The last `count` snippets of the videos one after the other, again and again if they are fewer."""
+    parts: list[Mapping[str, Tensor]] = []
+    found = 0
+    while found < count:
+        parts.insert(0, videos[-1 - len(parts) % len(videos)])
+        found += next(iter(parts[0].values())).shape[-2]
+    parts = parts or [videos[-1]]
+    joined = {name: torch.cat([part[name] for part in parts], dim=-2) for name in videos[-1]}
+    return {name: stream[..., stream.shape[-2] - count :, :] for name, stream in joined.items()}
 
 
 def _windows(stream: Tensor, begin: int, window: int) -> Tensor:

@@ -24,7 +24,7 @@ from wsvad.methods.abilities import (
     TellsCategories,
 )
 from wsvad.runs.normalisation import Normalisation
-from wsvad.runs.online import score_online
+from wsvad.runs.online import score_online, score_running
 
 Mode = Literal["whole", "online"]
 """`whole` looks at all of a video at once; `online` scores each snippet by the last W, as a live camera has to."""
@@ -96,6 +96,14 @@ class Scorer:
     def scores(self, bags: Sequence[Bag], mode: Mode = "whole") -> list[np.ndarray]:
         """Scores of each bag at its native length, in order: `(T,)` in [0, 1]."""
         return [scored.scores for scored in self(bags, mode=mode)]
+
+    def running(self, bags: Sequence[Bag]) -> list[np.ndarray]:
+        """Online scores `(T,)` of each bag, as a camera gives them that has run for a while and shows them one after
+        the other: the windows of a video reach back into those before it."""
+        names = self.method.runs_on
+        videos = [{name: bag.streams[name].to(torch.float32) for name in names} for bag in bags]
+        scores = score_running(self.score_streams, videos, self.window) if videos else []
+        return [one.float().cpu().numpy() for one in scores]
 
     @torch.inference_mode()
     def score_streams(self, streams: dict[str, Tensor]) -> Tensor:

@@ -34,7 +34,7 @@ from wsvad.methods.method import Phase
 from wsvad.runs.fingerprint import fingerprint_of
 from wsvad.runs.folder import RunFolder, SeedFolder
 from wsvad.runs.model import TrainedMethod
-from wsvad.runs.scorer import CLASSES, MODES, Mode, Scored, Scorer
+from wsvad.runs.scorer import CLASSES, Scored, Scorer
 from wsvad.training.fitting import Fitting
 from wsvad.training.protocol import Protocol
 from wsvad.training.selection import SELECTIONS, choose, over_seeds
@@ -52,8 +52,6 @@ class Fitted:
     """The first seed's method after the last iteration: the one that is used."""
     test_scores: dict[str, np.ndarray]
     """Test video → `(T,)`, by that method."""
-    held_out_scores: dict[Mode, dict[str, np.ndarray]]
-    """Held-out normal training video → `(T,)`, by its selection fit, in each mode; empty without one."""
 
 
 @dataclass(kw_only=True)
@@ -121,15 +119,10 @@ class Experiment:
             logger.info("note: %s", remark)
         results = [self.one_seed(seed) for seed in self.seeds]
         first = self.folder.seed(self.seeds[0])
-        selection = first.read("selection") or {"normal": {}}
         return Fitted(
             metrics=self.summary(results),
             trained=self.folder.of_seed(self.seeds[0]),
             test_scores={name: one.scores for name, one in first.read_point(first.points()[-1]).items()},
-            held_out_scores={
-                mode: {name: np.asarray(one) for name, one in scores.items()}
-                for mode, scores in selection["normal"].items()
-            },
         )
 
     def finish(self, fitted: Fitted, calibration: Any = None, report: Callable[[Path], None] | None = None) -> None:
@@ -187,7 +180,7 @@ class Experiment:
 
     def selection_fit(self, seed: int, folder: SeedFolder) -> dict[str, Any]:
         """Fit without the held-out videos: at which iteration they score best, and how each of them scores at last."""
-        out = set(hold_out(self.dataset.train, self.protocol.hold_out, seed)[1]) if self.protocol.hold_out else set()
+        out = self.held_out(seed, folder)
         videos = [video for video in self.dataset.train if video.name in out]
         if not videos:
             return {"iteration": None, "history": [], "normal": {}, "reconstruction": {}}
@@ -210,12 +203,21 @@ class Experiment:
                 "iteration": max(judged)[1] if judged else None,
                 "history": history,
                 "normal": {
-                    mode: {b.video: s.tolist() for b, s in zip(normal, scorer.scores(normal, mode), strict=True)}
-                    for mode in MODES
+                    mode: {bag.video: one.tolist() for bag, one in zip(normal, scores, strict=True)}
+                    for mode, scores in (("whole", scorer.scores(normal)), ("online", scorer.running(normal)))
                 },
                 "reconstruction": scorer.reconstruction_error(bags),
             },
         )
+
+    def held_out(self, seed: int, folder: SeedFolder) -> set[str]:
+        """The training videos that are held out; as far as they are still there, those of the last call."""
+        if not self.protocol.hold_out:
+            return set()
+        before = (folder.read("held_out") or {"videos": []})["videos"]
+        videos = hold_out(self.dataset.train, self.protocol.hold_out, seed, before)[1]
+        folder.write("held_out", {"videos": videos})
+        return set(videos)
 
     def whole_fit(self, seed: int, folder: SeedFolder) -> dict[str, Any]:
         """Fit to all training videos; the test videos are scored at every point, and measured later."""

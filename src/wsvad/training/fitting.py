@@ -168,6 +168,7 @@ class Fitting:
         at_point: AtPoint,
         task: str,
         without: Collection[str] = (),
+        points: int | None = None,
     ) -> list[dict[str, Any]]:
         """Run the phases; only in the last one stock is taken.
 
@@ -175,6 +176,7 @@ class Fitting:
             checkpoint: where the fit goes on after a kill.
             task: for reports of progress.
             without: names of training videos that are left out.
+            points: how often stock is taken; by default as the protocol says.
 
         Returns:
             The history, a row each point.
@@ -193,7 +195,7 @@ class Fitting:
             self.normalisation,
             seed=seed,
             without=without,
-            points=self.protocol.points,
+            points=points or self.protocol.points,
             at_point=lambda phase, i, loss: at_point(phase, i, loss) if phase is phases[-1] else {},
             at_step=at_step,
             checkpoint=checkpoint,

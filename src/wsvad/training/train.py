@@ -6,12 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.datasets.folder import open_folder
-from wsvad.detection.calibration import Calibrations, Curves, calibrated
-from wsvad.detection.detector import NOMINAL, Detector, clock_of, timeline_of
+from wsvad.detection.calibration import Calibrations, calibrated
+from wsvad.detection.detector import NOMINAL, Detector, timeline_of
 from wsvad.detection.events import EventRules
 from wsvad.detection.timeline import Timeline
 from wsvad.encoders import resolve
@@ -20,7 +18,8 @@ from wsvad.extraction.prepare import prepare, without
 from wsvad.methods import METHODS
 from wsvad.pages.report import ReportSummary, write_report
 from wsvad.runs.folder import RunFolder
-from wsvad.runs.scorer import Mode, Scorer
+from wsvad.runs.scorer import Scorer
+from wsvad.training.cross_fit import normal_scores
 from wsvad.training.experiment import Experiment, Fitted
 from wsvad.training.protocol import Protocol
 from wsvad.video.clock import SnippetClock
@@ -126,14 +125,14 @@ def train_detector(
         encoders=dict(streams), teacher=teacher,
     )  # fmt: skip
     fitted = experiment.fit()
-    curves = held_out_curves(experiment, fitted)
-    calibrations = calibrated(as_curves(curves), rules, max_false_alarms_per_hour)
+    normal = normal_scores(experiment, max_false_alarms_per_hour)
+    calibrations = calibrated(normal, rules, max_false_alarms_per_hour)
     fitted.trained.calibration = calibrations.as_dict()
     timelines, notes = test_timelines(experiment, fitted, calibrations)
     summary = summarise(experiment, fitted, calibrations, [*notes, *(f"Left out: {why}" for why in failed.values())])
     experiment.finish(
         fitted,
-        calibration=curves,
+        calibration=normal.as_dict(),
         report=lambda path: write_report(path, timelines, title=f"{dataset.name}: test videos", summary=summary),
     )
     return fitted, failed
@@ -148,34 +147,10 @@ def summarise(
     seeds = "1 seed" if protocol.seeds == 1 else f"{protocol.seeds} seeds"
     return ReportSummary(
         model=f"{experiment.name} on {read}, trained on {count} videos, {seeds}",
-        threshold=calibrations.sentence("whole"),
+        threshold=f"{calibrations.sentence('whole')} Live: {calibrations.sentence('online')}",
         metrics=fitted.metrics["selection"],
         notes=[*fitted.metrics["remarks"], *trust(fitted.metrics["reconstruction"]), *notes],
     )
-
-
-Curve = dict[str, Any]
-"""One video in calibration.json: `video`, `scores` `(T,)`, `times` `(T + 1,)` in seconds."""
-
-
-def held_out_curves(experiment: Experiment, fitted: Fitted) -> dict[Mode, list[Curve]]:
-    """The scores, in each mode, of normal training videos by a fit that has not seen them."""
-    source, stream = experiment.fitting.source, experiment.streams[0]
-    found: dict[Mode, list[Curve]] = {}
-    for mode, scores in fitted.held_out_scores.items():
-        found[mode] = [
-            {"video": name, "scores": one.tolist(), "times": times.tolist()}
-            for name, one in scores.items()
-            if (times := clock_of(source.load(name, stream)).seconds()) is not None
-        ]
-    return found
-
-
-def as_curves(curves: Mapping[Mode, Sequence[Curve]]) -> dict[Mode, Curves]:
-    """As arrays."""
-    return {
-        mode: [(np.asarray(one["scores"]), np.asarray(one["times"])) for one in each] for mode, each in curves.items()
-    }
 
 
 def test_timelines(

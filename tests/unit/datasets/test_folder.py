@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsvad.datasets.dataset import LabelledVideo
-from wsvad.datasets.folder import hold_out, open_folder, unlabelled_videos, videos_below, videos_in
+from wsvad.datasets.folder import folds, hold_out, open_folder, unlabelled_videos, videos_below, videos_in
 from wsvad.errors import WsvadError
 from wsvad.metrics.interval import Interval
 
@@ -206,3 +206,45 @@ def test_the_hold_out_is_a_stratified_seeded_partition(categories, share, seed):
         for category in {video.category for video in of_label}:
             size = sum(video.category == category for video in of_label)
             assert abs(sum(video.category == category for video in held) - share * size) <= 1.0
+
+
+def named(categories):
+    return [
+        LabelledVideo(name=str(i), label=int(c != "normal"), category=c, split="train")
+        for i, c in enumerate(categories)
+    ]
+
+
+@given(
+    st.lists(st.sampled_from(["normal", "fight", "fall"]), min_size=1, max_size=40),
+    st.integers(2, 12),
+    st.integers(0, 9),
+)
+def test_folds_deal_out_each_category_evenly_and_leave_each_fit_something_to_learn_from(categories, count, seed):
+    videos = named(categories)
+    sizes = [sum(video.label == label for video in videos) for label in (0, 1)]
+    found = folds(videos, count, seed)
+    assert found == folds(videos, count, seed)
+    assert len(found) == (min(count, sizes[0]) if sizes[0] > 1 else 0)
+    dealt = [name for fold in found for name in fold]
+    assert len(dealt) == len(set(dealt))
+    if found:
+        assert set(dealt) == {video.name for video in videos if sizes[video.label] > 1}
+    for fold in found:
+        assert fold == sorted(fold, key=int)
+        kept = {video.label for video in videos if video.name not in fold}
+        assert kept == {video.label for video in videos}
+        assert any(video.label == 0 for video in videos if video.name in fold)
+    for group in ({"normal", "fight", "fall"}, {"normal"}, {"fight", "fall"}, {"fight"}, {"fall"}):
+        each = [sum(video.category in group for video in videos if video.name in fold) for fold in found]
+        assert not each or max(each) - min(each) <= 1
+
+
+def test_two_normal_videos_and_one_abnormal_make_two_folds_of_the_normal_ones():
+    assert sorted(folds(named(["normal", "fight", "normal"]), 5, 0)) == [["0"], ["2"]]
+    assert folds(named(["normal", "fight", "fight"]), 5, 0) == []
+
+
+def test_another_seed_deals_otherwise():
+    videos = named(["normal"] * 20 + ["fight"] * 20)
+    assert folds(videos, 5, 0) != folds(videos, 5, 1)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from wsvad.detection.events import EventRules, find_events
-from wsvad.detection.threshold import allowed_events, calibrate, upper_bound, usable
+from wsvad.detection.threshold import SPREAD, allowed_events, calibrate, hours_needed, upper_bound, usable
 from wsvad.errors import UsageError, WsvadError
 
 PLAIN = EventRules(low=1, min_seconds=0, merge_seconds=0)
@@ -46,12 +46,37 @@ def test_rule_of_three():
     assert upper_bound(0, 0.95) == pytest.approx(-math.log(0.05), rel=1e-12)
 
 
+@pytest.mark.parametrize("spread", [0.05, 0.3, 1.0])
+@pytest.mark.parametrize("confidence", [0.5, 0.95, 0.999])
+@pytest.mark.parametrize("count", [0, 1, 7, 100])
+def test_the_bound_with_a_spread_is_that_of_a_negative_binomial_number(count, confidence, spread):
+    bound, shape = upper_bound(count, confidence, spread), 1 / spread**2
+    assert stats.nbinom.cdf(count, shape, shape / (shape + bound)) == pytest.approx(1 - confidence, rel=1e-8)
+    assert bound > upper_bound(count, confidence, spread / 2) > upper_bound(count, confidence)
+
+
+def test_without_an_event_the_spread_costs_a_seventh_more_video():
+    assert upper_bound(0, 0.95, 0.3) == pytest.approx((20**0.09 - 1) / 0.09, rel=1e-12)
+    assert upper_bound(0, 0.95, 1e-4) == pytest.approx(-math.log(0.05), rel=1e-6)
+
+
 @settings(max_examples=50, deadline=None)
-@given(st.floats(0.01, 200), st.floats(0.5, 0.999))
-def test_allowed_events_is_the_largest_number_whose_bound_is_within_the_mean(mean, confidence):
-    allowed = allowed_events(mean, confidence)
-    assert upper_bound(allowed + 1, confidence) > mean * (1 - 1e-9)
-    assert allowed == -1 or upper_bound(allowed, confidence) <= mean * (1 + 1e-9)
+@given(st.floats(0.01, 200), st.floats(0.5, 0.999), st.sampled_from([0.0, 0.1, 0.3]))
+def test_allowed_events_is_the_largest_number_whose_bound_is_within_the_mean(mean, confidence, spread):
+    allowed = allowed_events(mean, confidence, spread)
+    assert upper_bound(allowed + 1, confidence, spread) > mean * (1 - 1e-9)
+    assert allowed == -1 or upper_bound(allowed, confidence, spread) <= mean * (1 + 1e-9)
+
+
+def test_a_promise_is_kept_as_often_as_it_says():
+    """Alarms of 4000 trainings: the fit that scores the held-out video has G times the rate of the detector."""
+    rng, hours = np.random.default_rng(0), 10.0
+    for spread in (0.0, SPREAD):
+        allowed = allowed_events(hours, 0.95, spread)
+        rate = upper_bound(allowed, 0.95, spread) / hours
+        other = rng.gamma(1 / spread**2, spread**2, size=4000) if spread else np.ones(4000)
+        broken = np.mean(rng.poisson(rate * other * hours) <= allowed)
+        assert broken == pytest.approx(0.05, abs=3 * math.sqrt(0.05 * 0.95 / 4000))
 
 
 @st.composite
@@ -65,19 +90,21 @@ def normal_videos(draw):
 
 
 @settings(deadline=None)
-@given(normal_videos(), rules_of, st.sampled_from([1, 500, 2000, 10_000]))
-def test_the_threshold_and_all_higher_ones_keep_the_budget_and_it_is_the_lowest_such(normal, rules, budget):
-    result = calibrate(normal, rules, budget)
+@given(normal_videos(), rules_of, st.sampled_from([1, 500, 2000, 10_000]), st.sampled_from([0.0, 0.3]))
+def test_the_threshold_and_all_higher_ones_keep_the_budget_and_it_is_the_lowest_such(normal, rules, budget, spread):
+    result = calibrate(normal, rules, budget, spread=spread)
     hours = sum(times[-1] for _, times in normal) / 3600
     everything = np.concatenate([scores for scores, _ in normal])
     assert result.hours == pytest.approx(hours)
     assert result.false_alarms == events(normal, result.threshold, rules)
-    assert result.upper_bound_per_hour == pytest.approx(upper_bound(result.false_alarms, 0.95) / hours)
-    assert result.promised == (upper_bound(0, 0.95) / hours <= budget)
+    assert result.promised == (upper_bound(0, 0.95, spread) / hours <= budget)
     assert not result.promised or result.upper_bound_per_hour <= budget * (1 + 1e-9)
 
-    bounds = stats.chi2.ppf(0.95, 2 * np.arange(200) + 2) / 2
-    allowed = max(int(np.sum(bounds <= budget * hours)) - 1, 0)
+    mean, shape = budget * hours, 1 / max(spread, 1e-9) ** 2
+    law = stats.nbinom(shape, shape / (shape + mean)) if spread else stats.poisson(mean)
+    allowed = max(int(np.sum(law.cdf(np.arange(1000)) <= 0.05)) - 1, 0)
+    assert result.upper_bound_per_hour == pytest.approx(upper_bound(allowed, 0.95, spread) / hours)
+    assert result.false_alarms <= allowed
     higher = result.threshold + np.linspace(0, 1, 30) * max(0, 1.01 - result.threshold)
     assert max(events(normal, threshold, rules) for threshold in higher) <= allowed
 
@@ -93,15 +120,42 @@ def test_counts_events_not_frames_and_finds_the_known_threshold():
     for i in range(10):
         scores[300 * i + 100 : 300 * i + 102] = 0.5 + 0.02 * i
     normal = [video(scores, 100.0)]
-    result = calibrate(normal, PLAIN, max_false_alarms_per_hour=0.1)
+    result = calibrate(normal, PLAIN, max_false_alarms_per_hour=0.1, fits=0, spread=0)
     # 10 expected at the budget: up to four alarms have a 95 % bound of 9.15, five one of 10.5.
     assert (
         result.promised and result.false_alarms == 4 and result.upper_bound_per_hour == pytest.approx(0.0915, abs=1e-4)
     )
     assert 0.60 < result.threshold < 0.62
     assert result.sentence == (
-        "4 false alarms in 100 h of normal video: fewer than 0.092/h with 95% confidence, within the 0.1/h allowed"
+        "≤ 0.092 false alarms/h (95 % confidence, whole-video mode, this scene and these weights), from 100 h of "
+        "normal video that they had not seen."
     )
+
+
+@pytest.mark.parametrize(
+    ("fits", "by"),
+    [(1, "scored by a fit that had not seen it"), (5, "scored by 5 fits that had not seen it")],
+)
+def test_a_spread_allows_fewer_alarms_and_the_promise_says_what_it_is_of(fits, by):
+    scores = np.full(3600, 0.01)
+    for i in range(10):
+        scores[300 * i + 100 : 300 * i + 102] = 0.5 + 0.02 * i
+    result = calibrate([video(scores, 100.0)], PLAIN, 0.1, mode="online", fits=fits)
+    # Variance 10 + 9: three alarms have a bound of 9.56, four one of 11.2.
+    assert result.false_alarms == 3 and result.upper_bound_per_hour == pytest.approx(upper_bound(3, 0.95, 0.3) / 100)
+    assert (result.mode, result.fits) == ("online", fits)
+    assert result.sentence == (
+        "≤ 0.096 false alarms/h (95 % confidence, online mode on a running camera, this scene and this detector's "
+        f"training procedure), from 100 h of normal video {by}."
+    )
+
+
+def test_the_promise_does_not_get_better_by_what_happens_to_be_found():
+    # Six alarms of one height: none is found above it, all six below, while four are allowed.
+    scores = np.full(3600, 0.01)
+    scores[100:1900:300] = 0.6
+    result = calibrate([video(scores, 100.0)], PLAIN, 0.1, spread=0)
+    assert result.false_alarms == 0 and result.upper_bound_per_hour == pytest.approx(upper_bound(4, 0.95) / 100)
 
 
 def test_too_little_normal_video_is_said_with_what_is_missing():
@@ -112,8 +166,21 @@ def test_too_little_normal_video_is_said_with_what_is_missing():
     assert not result.promised and result.false_alarms == 0
     # The single snippet of .8 is too short to be an event: the highest event peaks at .4.
     assert result.threshold == pytest.approx(0.4, abs=2e-5) and result.threshold > 0.4
-    assert result.sentence == "0.2 h of normal video can only promise < 15/h; 2.8 h more are needed for 1/h"
+    assert result.sentence == (
+        "Not calibrated: 12 min of held-out normal video, about 3.4 h are needed for ≤ 1 false alarm/h in whole-video "
+        "mode. Using threshold 0.40."
+    )
+    assert result.upper_bound_per_hour == pytest.approx(upper_bound(0, 0.95, SPREAD) / 0.2)
     assert json.loads(json.dumps(asdict(result)))["promised"] is False
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(0.1, 1000), st.floats(0.5, 0.99), st.sampled_from([0.0, 0.3]))
+def test_a_budget_can_be_promised_from_the_hours_needed_on(budget, confidence, spread):
+    hours = hours_needed(budget, confidence, spread)
+    for share, promised in ((0.999, False), (1.001, True)):
+        quiet = [video(np.zeros(10), 360 * hours * share)]
+        assert calibrate(quiet, PLAIN, budget, confidence, spread=spread).promised is promised
 
 
 def test_merging_at_low_thresholds_does_not_pass_for_few_alarms():
@@ -165,8 +232,11 @@ def test_while_nothing_is_promised_the_threshold_stays_usable(peak, threshold, a
     result = usable(calibrate(normal, PLAIN, 1), normal, PLAIN)
     assert result.threshold == pytest.approx(threshold)
     assert result.false_alarms == alarms
-    assert result.upper_bound_per_hour == pytest.approx(upper_bound(alarms, 0.95) / result.hours)
-    assert result.sentence.endswith(f"more are needed for 1/h; until then the threshold is {threshold:.2f}")
+    assert result.upper_bound_per_hour == pytest.approx(upper_bound(alarms, 0.95, SPREAD) / result.hours)
+    assert result.sentence == (
+        "Not calibrated: 4 s of held-out normal video, about 3.4 h are needed for ≤ 1 false alarm/h in whole-video "
+        f"mode. Using threshold {threshold:.2f}."
+    )
 
 
 def test_a_promise_is_left_as_it_is():

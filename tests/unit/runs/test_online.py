@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from wsvad.runs.online import WINDOWS, OnlineScorer, score_online
+from wsvad.runs.online import WINDOWS, OnlineScorer, score_online, score_running
 
 
 class Attends(nn.Module):
@@ -91,3 +91,18 @@ def test_replay_equals_live_for_published_methods(name):
     method = method_class({"rgb": 16}, method_class.config_class()).eval()
     streams = {"rgb": torch.randn(70, 16)}
     torch.testing.assert_close(pushed(method, streams, 32), score_online(method, streams, 32), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("crops", [(), (3,)])
+@pytest.mark.parametrize("window", [1, 5, 16, 60])
+@pytest.mark.parametrize("lengths", [(4, 90, 1), (3, 2), (7,)])
+def test_a_running_camera_has_shown_the_other_videos_before(lengths, window, crops):
+    model = Attends({"rgb": 6, "flow": 4}).eval()
+    videos = [streams_of(length, *crops) for length in lengths]
+    rounds = 2 + window // sum(lengths)
+    joined = {name: torch.cat([video[name] for video in videos] * rounds, dim=-2) for name in videos[0]}
+    live = pushed(model, joined, window)[-sum(lengths) :].split(lengths)
+    for found, expected in zip(score_running(model, videos, window), live, strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    first = score_running(model, videos[:1], window, before=videos)[0]
+    torch.testing.assert_close(first, live[0], atol=1e-5, rtol=0)

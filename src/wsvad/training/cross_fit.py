@@ -1,0 +1,93 @@
+"""Scores of normal training videos by fits that have not seen them: what a threshold is calibrated on.
+
+The deployed weights have learned from every training video, so their own scores of these promise nothing. The training
+videos are divided into K folds; for each fold a fit under the same protocol leaves it out and scores its normal videos,
+in both modes. `detection.threshold` says what can be promised of the deployed weights from that.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from wsvad.datasets.bags import keep_bags, load_bags
+from wsvad.datasets.dataset import LabelledVideo
+from wsvad.datasets.folder import folds
+from wsvad.detection.calibration import NormalScores
+from wsvad.detection.detector import clock_of
+from wsvad.detection.threshold import hours_needed
+from wsvad.runs.folder import SeedFolder
+from wsvad.runs.scorer import MODES, Mode, Scorer
+from wsvad.training.experiment import Experiment
+
+FOLDS = 5
+"""K. More folds come closer to the deployed fit, and cost a fit each."""
+POINTS = 4
+"""How often the fit of a fold can be taken up again after a kill."""
+
+
+def normal_scores(experiment: Experiment, max_false_alarms_per_hour: float) -> NormalScores:
+    """Scores of the normal training videos for calibration, by the first seed's fits.
+
+    Folds are fitted where there is enough normal video to promise the budget; otherwise the scores that the selection
+    fit gave to its held-out videos have to do. Nothing where the protocol holds nothing out.
+    """
+    protocol, folder = experiment.protocol, experiment.folder.seed(experiment.seeds[0])
+    if not protocol.hold_out:
+        return NormalScores(fits=0, curves={})
+    times = borders(experiment)
+    hours = sum(float(each[-1] - each[0]) for each in times.values()) / 3600
+    if hours < hours_needed(max_false_alarms_per_hour):
+        selection = folder.read("selection")
+        return _beside_times([selection["normal"]] if selection else [], times)
+    left_out = folds(experiment.dataset.train, FOLDS, experiment.seeds[0])
+    return _beside_times([one_fold(experiment, folder, number, names) for number, names in enumerate(left_out)], times)
+
+
+def one_fold(experiment: Experiment, folder: SeedFolder, number: int, left_out: Sequence[str]) -> dict[Mode, Any]:
+    """Mode → normal video → its scores by the fit that left the fold out; kept in the seed's folder."""
+    name = f"fold-{number}"
+    if found := folder.read(name):
+        return found
+    fitting, seed = experiment.fitting, experiment.seeds[0]
+    method = fitting.build(seed)
+    task = f"seed {seed}, calibration {number + 1} of {FOLDS}"
+    fitting.fit(method, seed, folder.checkpoint(name), lambda *_: {}, task, left_out, points=POINTS)
+    scorer = Scorer(method, fitting.normalisation, device=experiment.protocol.device)
+    videos = [video for video in experiment.dataset.train if video.label == 0 and video.name in set(left_out)]
+    found = folder.write(name, dict(by_mode(experiment, scorer, videos)))
+    folder.end_fits()
+    return found
+
+
+def by_mode(experiment: Experiment, scorer: Scorer, videos: Sequence[LabelledVideo]) -> dict[Mode, Any]:
+    """Mode → video → its scores; online, as on a camera that has run for a while."""
+    fitting = experiment.fitting
+    bags = keep_bags(load_bags(videos, fitting.source, fitting.scored, fitting.check))
+    each = {"whole": scorer.scores(bags), "online": scorer.running(bags)}
+    return {
+        mode: {video.name: scores.tolist() for video, scores in zip(videos, each[mode], strict=True)} for mode in MODES
+    }
+
+
+def borders(experiment: Experiment) -> dict[str, np.ndarray]:
+    """The snippets' borders in seconds, `(T + 1,)`, of each normal training video of which they are known."""
+    source, stream = experiment.fitting.source, experiment.fitting.scored[0]
+    found = {}
+    for video in experiment.dataset.train:
+        if video.label == 0 and (times := clock_of(source.load(video.name, stream)).seconds()) is not None:
+            found[video.name] = times
+    return found
+
+
+def _beside_times(fits: Sequence[dict[Mode, Any]], times: dict[str, np.ndarray]) -> NormalScores:
+    curves = {
+        mode: [
+            (name, np.asarray(scores), times[name])
+            for fit in fits
+            for name, scores in fit.get(mode, {}).items()
+            if name in times
+        ]
+        for mode in MODES
+    }
+    return NormalScores(fits=len(fits), curves=curves)
