@@ -17,7 +17,7 @@ from wsvad.detection.calibration import NormalScores
 from wsvad.detection.detector import clock_of
 from wsvad.detection.threshold import hours_needed
 from wsvad.runs.folder import SeedFolder
-from wsvad.runs.scorer import MODES, Mode, Scorer
+from wsvad.runs.scorer import MODES, Scorer
 from wsvad.training.experiment import Experiment
 
 FOLDS = 5
@@ -44,7 +44,7 @@ def normal_scores(experiment: Experiment, max_false_alarms_per_hour: float) -> N
     return _beside_times([one_fold(experiment, folder, number, names) for number, names in enumerate(left_out)], times)
 
 
-def one_fold(experiment: Experiment, folder: SeedFolder, number: int, left_out: Sequence[str]) -> dict[Mode, Any]:
+def one_fold(experiment: Experiment, folder: SeedFolder, number: int, left_out: Sequence[str]) -> dict[str, Any]:
     """Mode → normal video → its scores by the fit that left the fold out; kept in the seed's folder."""
     name = f"fold-{number}"
     if found := folder.read(name):
@@ -55,12 +55,12 @@ def one_fold(experiment: Experiment, folder: SeedFolder, number: int, left_out: 
     fitting.fit(method, seed, folder.checkpoint(name), lambda *_: {}, task, left_out, points=POINTS)
     scorer = Scorer(method, fitting.normalisation, device=experiment.protocol.device)
     videos = [video for video in experiment.dataset.train if video.label == 0 and video.name in set(left_out)]
-    found = folder.write(name, dict(by_mode(experiment, scorer, videos)))
+    found = folder.write(name, by_mode(experiment, scorer, videos))
     folder.end_fits()
     return found
 
 
-def by_mode(experiment: Experiment, scorer: Scorer, videos: Sequence[LabelledVideo]) -> dict[Mode, Any]:
+def by_mode(experiment: Experiment, scorer: Scorer, videos: Sequence[LabelledVideo]) -> dict[str, Any]:
     """Mode → video → its scores; online, as on a camera that has run for a while."""
     fitting = experiment.fitting
     bags = keep_bags(load_bags(videos, fitting.source, fitting.scored, fitting.check))
@@ -80,7 +80,7 @@ def borders(experiment: Experiment) -> dict[str, np.ndarray]:
     return found
 
 
-def _beside_times(fits: Sequence[dict[Mode, Any]], times: dict[str, np.ndarray]) -> NormalScores:
+def _beside_times(fits: Sequence[dict[str, Any]], times: dict[str, np.ndarray]) -> NormalScores:
     curves = {
         mode: [
             (name, np.asarray(scores), times[name])
