@@ -57,7 +57,7 @@ SETTINGS: dict[str, tuple[str, dict[str, Any], int, int]] = {
     "ur-dmu, 128 wide": ("ur-dmu", {"hidden": 128, "feed_forward": 128}, 64, 40),
     "mil, 128 wide": ("mil", {"hidden": (128, 32)}, 1, 40),
     "ur-dmu, 128 wide, W = 16": ("ur-dmu", {"hidden": 128, "feed_forward": 128}, 16, 40),
-    "ur-dmu": ("ur-dmu", {}, 16, 4),
+    "ur-dmu, W = 16": ("ur-dmu", {}, 16, 4),
 }
 """Method, configuration, window W, most seeds. A narrow network takes a fifth of the time. `mil` scores each snippet by
 itself, so that any window gives the same; the videos have 13 to 23 snippets."""
