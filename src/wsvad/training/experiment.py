@@ -41,6 +41,10 @@ from wsvad.training.selection import SELECTIONS, choose, over_seeds
 
 logger = logging.getLogger(__name__)
 
+WINDOW = 64
+"""Snippets that an online score looks back on, its own included; no more than the longest video that was learned from,
+because longer ones are foreign to the network."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
@@ -241,6 +245,7 @@ class Experiment:
                 normalisation=fitting.normalisation,
                 encoders=self.encoders,
                 passports=fitting.passports,
+                window=min(WINDOW, fitting.longest),
             )
         )
         parameters = sum(parameter.numel() for parameter in method.parameters())
