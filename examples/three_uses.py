@@ -12,6 +12,8 @@ from wsvad import METHODS, Detector, evaluate, open_dataset, train
 from wsvad.training.protocol import Protocol
 from wsvad.video.reader import VideoReader
 
+METHODS_COMPARED = ("mil", "ur-dmu")
+
 
 def arrays_from_memory(detector: Detector, video: Path) -> None:
     """Pictures, or features that were computed elsewhere, are scored without a file."""
@@ -43,7 +45,7 @@ def live_source(detector: Detector, video: Path) -> None:
 def study(folder: Path, features: Path, out: Path) -> None:
     """Methods side by side on the same features and videos. `wsvad bench` adds seeds, intervals and a page."""
     dataset = open_dataset(folder)
-    for method in ("mil", "ur-dmu"):
+    for method in METHODS_COMPARED:
         protocol = Protocol(budget="data", normalise="standardise", hold_out=0.0, points=1)
         train(dataset, out / method, method=method, streams={"rgb": "motion"}, features=features, protocol=protocol)
         metrics = evaluate(out / method).metrics

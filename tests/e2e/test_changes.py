@@ -270,3 +270,59 @@ def test_a_training_video_under_another_name_is_known_by_its_content(first, tmp_
     renamed(data, "n1", "t9")
     write_labels(data, [row(n) if n != "n1" else "t9.mp4,0,normal,test" for n in NAMES])
     assert "was trained on 1 of the 5 test videos, the first is t9.mp4" in evaluated(run, data, capsys)
+
+
+# ---------------------------------------------------------------------------------------------------- no split given
+
+
+@pytest.fixture(scope="module")
+def undivided(data, tmp_path_factory) -> Path:
+    """The same videos without a split column: some are drawn for testing."""
+    folder = tmp_path_factory.mktemp("undivided") / "set"
+    shutil.copytree(data, folder)
+    rows = [row(name).rsplit(",", 1)[0] for name in NAMES]
+    (folder / "labels.csv").write_text("\n".join(["video,label,category", *rows]) + "\n")
+    lines = [f"{name}.mp4,fall,32,64" for name in NAMES if name in ABNORMAL and name != "b1"]
+    lines.append("b1.mp4,fight,32,64")
+    (folder / "intervals.csv").write_text("\n".join(["video,category,start_frame,end_frame", *lines]) + "\n")
+    return folder
+
+
+@pytest.mark.parametrize("seed", ["0", "5"])
+def test_every_verb_keeps_to_the_runs_own_split(seed, undivided, tmp_path, capsys):
+    first = ["--first-seed", seed]
+    run = tmp_path / "run"
+    assert main([*fit(undivided, run), *first]) == 0
+    stored = RunFolder(run).read_metrics()["selection"]["last"]
+    assert evaluated(run, undivided, capsys)["auc"] == stored["auc"]["mean"]
+    command = ["transfer", str(run), "--to", str(undivided), "--to-features", str(undivided / "features")]
+    assert main([*command, "--out", str(tmp_path / "transfer")]) == 0
+    assert f"| zero-shot | {100 * stored['auc']['mean']:.2f} |" in (tmp_path / "transfer" / "transfer.md").read_text()
+    for verb in (bench, ablate):
+        out = tmp_path / verb.__name__
+        assert main([*verb(undivided, out), *first]) == 0
+        for made in out.glob("*/model.json"):
+            own = RunFolder(made.parent).read_metrics()["selection"]["last"]["auc"]["mean"]
+            assert evaluated(made.parent, undivided, capsys)["auc"] == own
+            sides = RunFolder(made.parent).split()
+            assert len(sides) == len(NAMES) and set(sides.values()) == {"train", "test"}
+    command = ["distill", str(run), "--to", "flow", "--out", str(tmp_path / "student"), *STUDENT, *FEW]
+    assert main(command) == 0
+    assert RunFolder(tmp_path / "student").split() == RunFolder(run).split()
+
+
+def test_added_clips_leave_the_others_where_they_were(undivided, tmp_path, capsys):
+    shutil.copytree(undivided, tmp_path / "set")
+    data, out = tmp_path / "set", tmp_path / "run"
+    assert main(fit(data, out)) == 0
+    before, held_out = RunFolder(out).split(), RunFolder(out).seed(0).read("held_out")["videos"]
+    for number in range(5, 9):
+        write_features(data, f"n{number}", number)
+    rows = "".join(f"n{number}.mp4,0,normal\n" for number in range(5, 9))
+    (data / "labels.csv").write_text((data / "labels.csv").read_text() + rows)
+    assert main(fit(data, out)) == 0
+    said, after = capsys.readouterr().err, RunFolder(out).split()
+    assert "training video" in said and "added" in said and "removed" not in said
+    assert {name: after[name] for name in before} == before and len(after) == len(before) + 4
+    assert {after[f"n{number}.mp4"] for number in range(5, 9)} == {"train", "test"}
+    assert set(held_out) & set(RunFolder(out).seed(0).read("held_out")["videos"]) == set(held_out)

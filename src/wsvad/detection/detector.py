@@ -16,6 +16,7 @@ from wsvad.detection.explanation import explain
 from wsvad.detection.live import LiveScorer
 from wsvad.detection.timeline import Timeline
 from wsvad.encoders import build
+from wsvad.encoders.build import from_video
 from wsvad.encoders.encoder import Encoder
 from wsvad.errors import WsvadError
 from wsvad.extraction.encode import encode_frames, encode_video
@@ -80,10 +81,11 @@ class Detector:
         if max_false_alarms_per_hour is not None:
             calibrations = recalibrated(folder, calibrations.rules, max_false_alarms_per_hour)
         needed = {stream: trained.encoders.get(stream, "") for stream in trained.method.runs_on}
+        known = all(spec and from_video(spec) for spec in needed.values())
         return cls(
             trained=trained,
             scorer=Scorer.of(trained, device),
-            encoders={stream: build(spec) for stream, spec in needed.items()} if all(needed.values()) else {},
+            encoders={stream: build(spec) for stream, spec in needed.items()} if known else {},
             calibrations=calibrations,
             run=folder.path,
         )
@@ -152,10 +154,17 @@ class Detector:
 
     def _encoders(self) -> dict[str, tuple[Encoder, ...]]:
         if not self.encoders:
-            lacking = [name for name in self.trained.method.runs_on if not self.trained.encoders.get(name)]
+            known = {name: self.trained.encoders.get(name) for name in self.trained.method.runs_on}
+            other = [
+                f"{name} stream is made by {spec}" for name, spec in known.items() if spec and not from_video(spec)
+            ]
+            unknown = [name for name, spec in known.items() if not spec]
+            why = f"was fitted on features whose {', '.join(unknown)} encoder is not known"
+            if other:
+                why = f"its {' and its '.join(other)}, not from video"
             raise WsvadError(
-                f"{self.run}: was fitted on features whose {', '.join(lacking)} encoder is not known, so it cannot "
-                "score videos; train on videos, or score features with 'wsvad evaluate'"
+                f"{self.run}: {why}, so it cannot score videos; train on videos, or score features with "
+                "'wsvad evaluate'"
             )
         return self.encoders
 

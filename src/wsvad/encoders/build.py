@@ -80,6 +80,11 @@ def _shortened(part: str) -> str:
     return near if len(near) < len(part) and _resolved(near) == part else part
 
 
+def from_video(spec: str) -> bool:
+    """Whether a specification makes its stream from video alone (not from captions, say)."""
+    return all(ENCODERS[part.partition(":")[0]].input == "video" for part in split(spec))
+
+
 def _build_one(spec: str) -> Encoder:
     scheme, _, argument = spec.partition(":")
     encoder = ENCODERS[scheme]

@@ -131,7 +131,10 @@ class Frame:
                 f"frame {index}: an array of shape {array.shape}, {array.dtype}; pictures are (h, w, 3) RGB, uint8"
             )
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24")
-        return cls(index, index / rate, 1 / rate, picture, Pictures(array.shape[1], array.shape[0], 0))
+        # As a video would store it, so that its luma has the range that encoders of luma know.
+        exact = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+        stored = picture.reformat(format="yuv444p", dst_color_range=ColorRange.MPEG, interpolation=exact)
+        return cls(index, index / rate, 1 / rate, stored, Pictures(array.shape[1], array.shape[0], 0))
 
     @classmethod
     def of_arrays(cls, frames: "Iterable[Frame | np.ndarray]", rate: Fraction) -> "Iterator[Frame]":
