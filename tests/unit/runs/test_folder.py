@@ -1,0 +1,233 @@
+"""A run folder: claimed by one command, whole or not finished, and never believed for other data."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from wsvad.datasets.dataset import LabelledVideo
+from wsvad.errors import UsageError, WsvadError
+from wsvad.features.source import Store
+from wsvad.features.store import Passport, StoredFeatures, feature_path, save
+from wsvad.methods.mil import Mil, MilConfig
+from wsvad.runs import folder as module
+from wsvad.runs.fingerprint import Changes, changes
+from wsvad.runs.folder import RunFolder, SeedFolder
+from wsvad.runs.model import TrainedMethod
+from wsvad.runs.normalisation import Normalisation
+from wsvad.runs.scorer import Scored
+
+SETTINGS = {"data": "set", "method": "mil", "config": {"lr": 0.1, "hidden": [4, 2]}, "protocol": {"seeds": 1}}
+VIDEO = {"label": 0, "category": "normal", "content": {"rgb": "a"}}
+TESTED = VIDEO | {"frames": 32, "intervals": [], "events": None}
+FINGERPRINT = {
+    "training": {"n": VIDEO, "a": VIDEO | {"label": 1, "category": "fall"}},
+    "test": {"t": TESTED},
+    "features": {"rgb": {"encoder": "test", "decoder": None}},
+    "teacher": None,
+    "core": None,
+}
+
+
+def trained() -> TrainedMethod:
+    method = Mil({"rgb": 3}, MilConfig(hidden=(4, 2)))
+    return TrainedMethod(name="mil", method=method, widths={"rgb": 3}, normalisation=Normalisation(kinds={"rgb": "l2"}))
+
+
+def other(**parts):
+    return json.loads(json.dumps(FINGERPRINT)) | parts
+
+
+# ------------------------------------------------------------------------------------------------- fingerprints
+
+
+def test_nothing_has_changed():
+    assert changes(FINGERPRINT, json.loads(json.dumps(FINGERPRINT))) == Changes()
+
+
+@pytest.mark.parametrize(
+    ("now", "training", "tested", "truth", "sentence"),
+    [
+        (other(teacher="x"), True, False, False, "the teacher is another one"),
+        (other(features={"rgb": {"encoder": "b"}}), True, False, False, "the rgb features are made in another way"),
+        (
+            other(training={"a": VIDEO | {"label": 1, "category": "fall"}, "n": VIDEO}), True, False, False,
+            "the training videos are listed in another order",
+        ),
+        (other(test={}), False, False, True, "1 test video removed: t"),
+        (other(test={"t": TESTED, "u": TESTED}), False, True, False, "1 test video added: u (normal)"),
+        (
+            other(test={"t": TESTED | {"frames": 48, "label": 1}}), False, False, True,
+            "1 test video changed: t (label 0 → 1, frames 32 → 48)",
+        ),
+        (other(test={"t": TESTED | {"content": {"rgb": "b"}}}), False, True, False, "1 test video replaced: t"),
+        (
+            other(training={f"n{i}": VIDEO for i in range(6)} | FINGERPRINT["training"]), True, False, False,
+            "6 training videos added: n0 (normal), n1 (normal), n2 (normal) and 3 more",
+        ),
+    ],
+)  # fmt: skip
+def test_what_has_changed_is_told_with_what_it_concerns(now, training, tested, truth, sentence):
+    found = changes(FINGERPRINT, now)
+    assert (found.training, found.tested, found.truth) == (training, tested, truth)
+    assert sentence in found.sentences
+
+
+# ------------------------------------------------------------------------------------------------- claims
+
+
+def test_another_command_is_refused_with_what_differs(tmp_path):
+    run = RunFolder(tmp_path)
+    run.claim(SETTINGS, FINGERPRINT)
+    run.claim(SETTINGS | {"features": "elsewhere", "source": {"folder": "moved"}}, FINGERPRINT)
+    for changed, message in (
+        (SETTINGS | {"method": "rtfm"}, r"another 'method' \(mil, now rtfm\)"),
+        (SETTINGS | {"config": {"lr": 0.2, "hidden": [4, 2]}}, r"another 'config' \(lr: 0.1, now 0.2\)"),
+        (SETTINGS | {"teacher": "runs/teacher"}, r"another 'teacher' \(None, now runs/teacher\)"),
+    ):
+        with pytest.raises(WsvadError, match=rf"config.yaml: the run there has {message}; give another --out"):
+            run.claim(changed, FINGERPRINT)
+    run = RunFolder(tmp_path / "taught")
+    run.claim(SETTINGS | {"teacher": "runs/teacher"}, FINGERPRINT)
+    run.claim(SETTINGS | {"teacher": "runs/moved"}, FINGERPRINT)  # what it is, the fingerprint says
+    with pytest.raises(WsvadError, match="another 'teacher'"):
+        run.claim(SETTINGS, FINGERPRINT)
+
+
+def test_a_run_that_did_not_record_its_data_is_not_continued(tmp_path):
+    run = RunFolder(tmp_path)
+    run.claim(SETTINGS, FINGERPRINT)
+    (tmp_path / "unfinished.json").unlink()
+    run.seed(0).write("result", {})
+    with pytest.raises(WsvadError, match="which did not record its data; give another --out, or delete the folder"):
+        run.claim(SETTINGS, FINGERPRINT)
+
+
+def kept(run: RunFolder) -> set[str]:
+    return {str(path.relative_to(run.path / "seed-0")) for path in (run.path / "seed-0").rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def claimed(tmp_path) -> RunFolder:
+    run = RunFolder(tmp_path / "run")
+    run.claim(SETTINGS, FINGERPRINT)
+    seed = run.seed(0)
+    for name in ("held_out", "selection", "fit", "result", "timing", "fold-0"):
+        seed.write(name, {"videos": ["n"]})
+    seed.write_point(2, {"t": Scored(scores=np.zeros(2, np.float32))})
+    seed.write_model(trained())
+    return run
+
+
+POINT, MODEL = "points/000002.safetensors", {"model.json", "model.safetensors"}
+SELECTED = {"held_out.json", "selection.json", "timing.json", "fold-0.json"}
+
+
+@pytest.mark.parametrize(
+    ("now", "left"),
+    [
+        (FINGERPRINT, {"result.json", "fit.json", POINT} | SELECTED | MODEL),
+        (other(test={"t": TESTED | {"intervals": [[0, 16, "x"]]}}), {"fit.json", POINT} | SELECTED | MODEL),
+        (other(test={"t": TESTED, "u": TESTED}), SELECTED),
+        (other(training={"n": VIDEO, "a": VIDEO}), {"held_out.json"}),
+    ],
+)
+def test_what_no_longer_holds_is_removed_and_said(claimed, now, left, caplog):
+    with caplog.at_level("INFO", "wsvad"):
+        claimed.claim(SETTINGS, now)
+    assert kept(claimed) == left
+    assert bool(caplog.messages) == (now is not FINGERPRINT)
+    assert claimed.claim(SETTINGS, now) == Changes()  # it is remembered
+
+
+# ------------------------------------------------------------------------------------------------- the end
+
+
+def test_the_model_is_written_last_of_all(tmp_path, monkeypatch):
+    run, order = RunFolder(tmp_path), []
+    run.claim(SETTINGS, FINGERPRINT)
+    for name in ("write_json", "write_text", "save_method"):
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda path, *a, real=real: (order.append(path.name), real(path, *a)))
+    run.finish(trained(), metrics={}, log=["{}\n"], calibration={}, report=lambda path: order.append(path.name))
+    assert order == ["metrics.json", "log.jsonl", "calibration.json", "report.html", tmp_path.name]
+    assert run.finished and run.fingerprint() == FINGERPRINT and not (tmp_path / "unfinished.json").exists()
+
+
+def test_killed_at_the_end_it_is_not_finished(tmp_path):
+    run = RunFolder(tmp_path)
+    run.claim(SETTINGS, FINGERPRINT)
+    run.finish(trained())
+    assert run.finished
+
+    def killed(_path):
+        raise KeyboardInterrupt
+
+    run.claim(SETTINGS, other(test={}))
+    assert run.finished and run.fingerprint() == FINGERPRINT  # until the new one is ready
+    assert run.split() == {"n": "train", "a": "train"}
+    with pytest.raises(KeyboardInterrupt):
+        run.finish(trained(), report=killed)
+    assert not run.finished
+    with pytest.raises(WsvadError, match="not a finished run"):
+        run.load()
+
+
+def test_points_come_back(tmp_path):
+    seed = SeedFolder(tmp_path)
+    scored = {
+        "a": Scored(scores=np.array([0.1, 0.2], np.float32), class_scores=np.eye(2, dtype=np.float32)),
+        "b/ü [x].mp4": Scored(scores=np.array([0.5], np.float32)),
+    }
+    seed.write_point(7, scored)
+    found = seed.read_point(7)
+    assert list(found) == list(scored) and seed.points() == [7]
+    np.testing.assert_array_equal(found["a"].class_scores, np.eye(2))
+    np.testing.assert_array_equal(found["b/ü [x].mp4"].scores, scored["b/ü [x].mp4"].scores)
+    assert found["b/ü [x].mp4"].class_scores is None
+    (tmp_path / "points" / "000007.safetensors").write_bytes(b"cut")
+    with pytest.raises(WsvadError, match=r"000007.safetensors: damaged or missing"):
+        seed.read_point(7)
+
+
+# ------------------------------------------------------------------------------------------------- other data
+
+
+def store(folder, **contents):
+    for name, content in contents.items():
+        passport = Passport(encoder="test", width=2, frames=16, source=content)
+        save(feature_path(folder, "rgb", name), StoredFeatures(features=np.ones((1, 2), np.float32), passport=passport))
+    return Store(folder)
+
+
+@pytest.mark.parametrize(
+    ("decoder", "content", "name", "refused"),
+    [
+        ("PyAV", "a", "n", True),  # the same video
+        ("PyAV", "b", "n", False),  # another one of that name, in another folder
+        ("PyAV", "a", "x", True),  # the same under another name
+        ("PyAV", "b", "x", False),
+        (None, "a", "x", False),  # the same captions say nothing of the video
+        (None, "a", "n", True),
+    ],
+)
+def test_videos_that_were_learned_from_are_no_test_videos(tmp_path, decoder, content, name, refused):
+    run = RunFolder(tmp_path / "run")
+    run.write_fingerprint(other(features={"rgb": {"encoder": "test", "decoder": decoder}}))
+    source = store(tmp_path / "features", **{name: content})
+    videos = [LabelledVideo(name=name, label=0, category="normal", split="test")]
+    if refused:
+        with pytest.raises(UsageError, match=f"was trained on 1 of the 1 test videos, the first is {name}"):
+            run.refuse_trained_on(videos, source)
+    else:
+        run.refuse_trained_on(videos, source)
+
+
+def test_the_weights_of_all_seeds_make_the_hash(tmp_path):
+    run = RunFolder(tmp_path)
+    torch.manual_seed(0)
+    run.finish(trained())
+    first = run.weights_hash()
+    run.seed(1).write_model(trained())
+    assert run.weights_hash() != first
