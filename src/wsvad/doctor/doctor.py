@@ -93,7 +93,7 @@ def examine(files: OfficialStream | Path, stream: str, frames: Mapping[str, int 
         findings.append(
             Finding(
                 kind="unreadable", level="wrong", videos=unreadable,
-                told=f"{concerning(unreadable, len(frames))}: {first.trouble}",
+                message=f"{concerning(unreadable, len(frames))}: {first.trouble}",
                 remedy="download or extract these files again",
             )
         )  # fmt: skip
@@ -257,20 +257,20 @@ def _names(
         findings.append(
             Finding(
                 kind="missing videos", level="wrong", videos=tuple(missing),
-                told=f"{place}: no features of {concerning(missing, len(videos))}",
+                message=f"{place}: no features of {concerning(missing, len(videos))}",
                 remedy="download or extract them, or take these videos out of the lists and say so",
             )
         )  # fmt: skip
     again = [path for path in loose if any(path.stem.startswith(f"{video}_") for video in videos)] if loose else []
     if twice or again:
         first = next(iter(twice), None)
-        told = (
+        message = (
             f"{first} is at {twice[first][0]} and {twice[first][1]}" if first else f"{again[0]} is beside another file"
         )
         findings.append(
             Finding(
                 kind="duplicate videos", level="wrong", videos=tuple(twice),
-                told=f"{told}{f' ({len(twice) + len(again)} such files)' if len(twice) + len(again) > 1 else ''}",
+                message=f"{message}{f' ({len(twice) + len(again)} such files)' if len(twice) + len(again) > 1 else ''}",
                 remedy="keep one of each; two releases are mixed, or a folder was copied into itself",
             )
         )  # fmt: skip
@@ -279,7 +279,7 @@ def _names(
         findings.append(
             Finding(
                 kind="files of no video", level="note",
-                told=f"{strange[0]} belongs to no video of the dataset ({len(strange):,} such files)",
+                message=f"{strange[0]} belongs to no video of the dataset ({len(strange):,} such files)",
                 remedy="they are not read; if videos are missing as well, names differ: rename them as in the lists",
             )
         )  # fmt: skip
@@ -300,7 +300,7 @@ def _numbers(looks: Sequence[Look]) -> list[Finding]:
         findings.append(
             Finding(
                 kind="NaN", level="wrong", videos=tuple(look.video for look in broken), repair="fill",
-                told=f"{path}: NaN or infinity at {list(place)}; {concerning([x.video for x in broken], total)}",
+                message=f"{path}: NaN or infinity at {list(place)}; {concerning([x.video for x in broken], total)}",
                 remedy="extract again; --repair copies the nearest whole snippet over each",
             )
         )  # fmt: skip
@@ -308,11 +308,11 @@ def _numbers(looks: Sequence[Look]) -> list[Finding]:
     wide = [look for look in looks if look.dtype == "float64"]
     if odd or wide:
         chosen = odd or wide
-        told = "are no floating point numbers: features were rounded or quantised" if odd else "take twice the space"
+        message = "are no floating point numbers: features were rounded or quantised" if odd else "take twice the space"
         findings.append(
             Finding(
                 kind="dtype", level="wrong" if odd else "note", videos=tuple(look.video for look in chosen),
-                told=f"{concerning([look.video for look in chosen], total)}: {chosen[0].dtype}, which {told}",
+                message=f"{concerning([look.video for look in chosen], total)}: {chosen[0].dtype}, which {message}",
                 remedy="find the original floats" if odd else "float32 is as good", repair="float32",
             )
         )  # fmt: skip
@@ -325,7 +325,7 @@ def _numbers(looks: Sequence[Look]) -> list[Finding]:
         findings.append(
             Finding(
                 kind="copied videos", level="wrong", videos=tuple(x.video for group in copies for x in group[1:]),
-                told=f"{second.video} has the very numbers of {first.video} ({first.paths[0].name})",
+                message=f"{second.video} has the very numbers of {first.video} ({first.paths[0].name})",
                 remedy="one of the two is another video's file under a wrong name; download or extract both again",
             )
         )  # fmt: skip
@@ -367,7 +367,7 @@ def _axes(looks: Sequence[Look], layout: Layout) -> list[Finding]:
         findings.append(
             Finding(
                 kind="transposed axes", level="wrong", videos=layout.turned, repair="transpose",
-                told=f"{look.paths[0].name} is {look.shapes[0]}: features, {layout.width} of them, are not on the last "
+                message=f"{look.paths[0].name} is {look.shapes[0]}: features, {layout.width} of them, are not on the last "
                 f"axis; {concerning(layout.turned, len(looks))}",
                 remedy=f"transpose to {wanted}",
             )
@@ -378,7 +378,7 @@ def _axes(looks: Sequence[Look], layout: Layout) -> list[Finding]:
         findings.append(
             Finding(
                 kind="width", level="wrong", videos=tuple(look.video for look in other),
-                told=f"{other[0].paths[0].name} is {found} wide, most are {layout.width}; "
+                message=f"{other[0].paths[0].name} is {found} wide, most are {layout.width}; "
                 f"{concerning([look.video for look in other], len(looks))}",
                 remedy="these are features of another network; download or extract them again",
             )
@@ -395,7 +395,7 @@ def _crops(looks: Sequence[Look], layout: Layout) -> list[Finding]:
         findings.append(
             Finding(
                 kind="crop count", level="wrong", videos=tuple(look.video for look in other),
-                told=f"{other[0].paths[0].name}: {count[other[0].video]} crops, most videos have {usual}; "
+                message=f"{other[0].paths[0].name}: {count[other[0].video]} crops, most videos have {usual}; "
                 f"{concerning([look.video for look in other], len(looks))}",
                 remedy="crop files are missing or of another release; download or extract these videos again",
             )
@@ -407,7 +407,7 @@ def _crops(looks: Sequence[Look], layout: Layout) -> list[Finding]:
         findings.append(
             Finding(
                 kind="crop length", level="wrong", videos=tuple(x.video for x in uneven),
-                told=f"{look.paths[number].name} is {look.shapes[number]}, {look.paths[0].name} {look.shapes[0]}; "
+                message=f"{look.paths[number].name} is {look.shapes[number]}, {look.paths[0].name} {look.shapes[0]}; "
                 f"{concerning([x.video for x in uneven], len(looks))}",
                 remedy="the crops of a video have one length; extract these videos again",
             )

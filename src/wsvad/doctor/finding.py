@@ -15,7 +15,7 @@ class Finding:
     """In two or three words: `tail dropped`, `crop order`."""
     level: Literal["fine", "note", "wrong"]
     """`fine` is how it should be, `note` is to be known before numbers are compared, `wrong` is to be mended."""
-    told: str
+    message: str
     """What was seen, naming the first video or file."""
     remedy: str = ""
     """What to do; empty where nothing need be done."""

@@ -31,7 +31,7 @@ def check_lengths(
         return [
             Finding(
                 kind="lengths unknown", level="note",
-                told="no annotated frame counts, or features on a clock of their own: lengths cannot be checked",
+                message="no annotated frame counts, or features on a clock of their own: lengths cannot be checked",
                 remedy="add frames.csv (video,frames) to the dataset's folder",
             )
         ]  # fmt: skip
@@ -56,7 +56,7 @@ def check_lengths(
                 Finding(
                     kind=kind, level="wrong", videos=tuple(members), repair="length" if kind == "off by one" else None,
                     how={video: convention.how.get(video, rule(counts[video])) for video in members},
-                    told=f"{first}: {found[first]:,} snippets for {counts[first]:,} frames, where {best} gives "
+                    message=f"{first}: {found[first]:,} snippets for {counts[first]:,} frames, where {best} gives "
                     f"{rule(counts[first]):,}; {concerning(members, len(found))}",
                     remedy="--repair drops or repeats the last snippet" if kind == "off by one" else
                     "the file is cut, or of another video; extract it again",
@@ -74,7 +74,7 @@ def _convention(best: str, fits: int, also: Sequence[str], counts: Mapping[str, 
     return Finding(
         kind=kind,
         level="note" if too_long else "fine",
-        told=f"lengths follow {best} in {fits:,} of {total:,} videos{others}: {words}",
+        message=f"lengths follow {best} in {fits:,} of {total:,} videos{others}: {words}",
         remedy="the truth takes the length of the features; --repair drops the last snippet, for lengths of ⌊F/16⌋"
         if too_long
         else "",
@@ -95,7 +95,7 @@ def _rate(found: Mapping[str, int], counts: Mapping[str, int]) -> Finding:
             kind="frame rate",
             level="wrong",
             videos=tuple(found),
-            told=f"{seen}; all lengths are {ratio:.2f} times what 16 frames a snippet give, as if 30 frames a second "
+            message=f"{seen}; all lengths are {ratio:.2f} times what 16 frames a snippet give, as if 30 frames a second "
             f"had been read at {30 * ratio:.3g}, or with a stride of {SNIPPET / ratio:.3g} frames",
             remedy="extract at the frame rate of the annotation, 16 frames a snippet; no repair can bring frames back",
         )
@@ -103,6 +103,6 @@ def _rate(found: Mapping[str, int], counts: Mapping[str, int]) -> Finding:
         kind="length",
         level="wrong",
         videos=tuple(found),
-        told=f"{seen}; lengths follow no known convention",
+        message=f"{seen}; lengths follow no known convention",
         remedy="features and annotation are not of the same videos, or names are mixed up",
     )

@@ -35,7 +35,7 @@ def repair(looks: Sequence[Look], layout: Layout, findings: Sequence[Finding], p
     todo = [finding for finding in findings if finding.repair]
     if not todo:
         return Finding(
-            kind="not repaired", level="note", told="nothing here is mended by a repair; no copy was written"
+            kind="not repaired", level="note", message="nothing here is mended by a repair; no copy was written"
         )
     for look in looks:
         if any(path.suffix.lower() != ".npy" for path in look.paths):
@@ -46,7 +46,7 @@ def repair(looks: Sequence[Look], layout: Layout, findings: Sequence[Finding], p
             with atomic(out / below) as temporary, temporary.open("wb") as file:
                 np.save(file, array, allow_pickle=False)
     kinds = ", ".join(finding.kind for finding in todo)
-    return Finding(kind="repaired", level="fine", told=f"{out}: a copy of {len(looks):,} videos; mended: {kinds}")
+    return Finding(kind="repaired", level="fine", message=f"{out}: a copy of {len(looks):,} videos; mended: {kinds}")
 
 
 def _mended(look: Look, layout: Layout, todo: Sequence[Finding]) -> list[np.ndarray]:

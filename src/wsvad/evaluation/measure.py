@@ -108,12 +108,12 @@ def measure_scorer(
             time, since ten crops of a whole test set take gigabytes.
         compat, normal_is_event: as in `evaluate_classes`.
     """
-    wanted = CLASSES if scorer.told_apart else ()
+    wanted = CLASSES if scorer.distinguished else ()
     clocks, scored = list[SnippetClock](), list[Scored]()
     for some in [bags] if isinstance(bags, Sequence) else ([bag] for bag in bags):
         scored += scorer(some, wanted, mode)
         clocks += [bag.clock for bag in some]
-    return measure_scored(videos, clocks, scored, scorer.told_apart, compat, normal_is_event=normal_is_event)
+    return measure_scored(videos, clocks, scored, scorer.distinguished, compat, normal_is_event=normal_is_event)
 
 
 def measure_scored(
@@ -175,7 +175,7 @@ def _of_scores_file(what: Path, dataset: Dataset | None, compat: Compat | None) 
 def _of_run(run: RunFolder, dataset: Dataset, features: Path, compat: Compat | None) -> Measured:
     trained, source = run.load(), open_features(features)
     scorer = Scorer.of(trained)
-    if compat and not scorer.told_apart:
+    if compat and not scorer.distinguished:
         raise _no_class_scores(run.path, compat)
     run.refuse_trained_on(dataset.test, source)
     bags = map(trained.check, load_bags(dataset.test, source, trained.method.runs_on))

@@ -86,7 +86,7 @@ class Scorer:
         return tuple(method.config.named) if isinstance(method, TellsCategories) else ()
 
     @property
-    def told_apart(self) -> tuple[str, ...]:
+    def distinguished(self) -> tuple[str, ...]:
         """The same; empty also where the configuration keeps the method from telling apart the categories that it was
         trained with (its mAP would be of other categories than theirs)."""
         config = self.method.config if self.categories else None

@@ -63,7 +63,7 @@ def change(folder: Path, how: Callable[[np.ndarray], np.ndarray], videos=tuple(F
 def diagnosis(folder: Path) -> dict[str, str]:
     """Kind → sentence, of what is not as it should be."""
     found = examine(OfficialStream(folder, "rgb"), "rgb", FRAMES).findings
-    return {finding.kind: f"{finding.told} | {finding.remedy}" for finding in found if finding.level != "fine"}
+    return {finding.kind: f"{finding.message} | {finding.remedy}" for finding in found if finding.level != "fine"}
 
 
 def test_a_whole_tree_has_nothing_wrong_and_its_convention_is_named(tmp_path):
@@ -71,7 +71,7 @@ def test_a_whole_tree_has_nothing_wrong_and_its_convention_is_named(tmp_path):
     assert diagnosis(folder) == {}
     (fine,) = examine(OfficialStream(folder, "rgb"), "rgb", FRAMES).findings
     assert (fine.kind, fine.level) == ("tail dropped", "fine")
-    assert "⌊F/16⌋ in 12 of 12 videos (⌊(F−1)/16⌋ fits as well)" in fine.told
+    assert "⌊F/16⌋ in 12 of 12 videos (⌊(F−1)/16⌋ fits as well)" in fine.message
 
 
 def nan(array):
@@ -145,7 +145,7 @@ def test_an_extra_clip_is_told_from_a_padded_tail():
         assert finding.kind == kind
     assert check_lengths({"a": 5}, {"a": None})[0].kind == "lengths unknown"
     mixed = check_lengths({f"v{i}": 3 * (i % 5 + 2) for i in range(9)}, {f"v{i}": 800 * (i % 2 + 1) for i in range(9)})
-    assert mixed[0].kind == "length" and "follow no known convention" in mixed[0].told
+    assert mixed[0].kind == "length" and "follow no known convention" in mixed[0].message
 
 
 @pytest.mark.parametrize("ratio", [0.5, 24 / 30, 25 / 30, 2.0])
@@ -153,7 +153,7 @@ def test_another_frame_rate_is_told_with_its_factor(ratio):
     frames = {f"v{i}": 700 + 97 * i for i in range(20)}
     (finding,) = check_lengths({video: int(n * ratio / 16) for video, n in frames.items()}, frames)
     assert finding.kind == "frame rate"
-    told = float(finding.told.split("all lengths are ")[1].split(" times")[0])
+    told = float(finding.message.split("all lengths are ")[1].split(" times")[0])
     assert told == pytest.approx(ratio, abs=0.011)
 
 
@@ -199,7 +199,7 @@ def test_two_sets_part_in_one_way_and_it_is_found(tmp_path, kind, capsys):
     assert main(["compare-features", str(a), str(b), "--json"]) == 1
     (finding,) = json.loads(capsys.readouterr().out)["rgb"]
     assert finding["kind"] == kind
-    assert says in finding["told"]
+    assert says in finding["message"]
 
 
 def test_nan_in_one_set_is_not_taken_for_a_difference_of_the_sets(tmp_path, capsys):
