@@ -128,7 +128,7 @@ def test_what_is_missing_is_named(run, videos, tmp_path, capsys):
     settings = yaml.safe_load((moved / "config.yaml").read_text())
     (moved / "config.yaml").write_text(yaml.safe_dump(settings | {"source": {"folder": "gone"}}))
     assert main(["distill", str(moved), "--to", "rgb", "--out", str(tmp_path / "x")]) == 2
-    assert "its videos are no longer where it found them; name their folder with --data" in capsys.readouterr().err
+    assert "its videos have been moved or deleted; name their folder with --data" in capsys.readouterr().err
 
 
 def test_many_backbones_learn_and_one_runs(videos, tmp_path):

@@ -124,7 +124,7 @@ def test_the_training_report_says_what_cannot_be_named(videos, tmp_path, capsys)
     command = ["train", str(videos), "--labels", str(tmp_path / "labels.csv"), "--method", "refinevad", *TINY]
     options = ["--rgb", "motion", "--iterations", "2", "--points", "1", "--workers", "0", "--hold-out", "0"]
     assert main([*command, *options, "--out", str(tmp_path / "run")]) == 0
-    told = ["Only test videos show 'blast'", "A single training video shows 'puff'"]
+    told = ["Only test videos show 'blast'", "Only one training video shows 'puff'"]
     page, err = unescape((tmp_path / "run" / "report.html").read_text("utf-8")), capsys.readouterr().err
     assert all(one in page and f"note: {one}" in err for one in told)
     # Several kinds of one video, joined by ";", are each a kind to all that learns, measures and shows.
@@ -229,14 +229,14 @@ def test_a_method_without_core_has_one_line(videos, run, tmp_path, capsys):
     assert main([*command, "--out", str(tmp_path / "out")]) == 0
     told = capsys.readouterr()
     assert len(told.out.splitlines()) == 3
-    assert "mil has no CORE to keep, so there is only the zero-shot line" in " ".join(told.err.split())
+    assert "mil has no CORE to keep, so there is only the zero-shot row" in " ".join(told.err.split())
     untold = tmp_path / "untold"  # the same videos, of which nobody wrote down when
     untold.mkdir()
     (untold / "labels.csv").write_text((videos / "labels.csv").read_text())
     capsys.readouterr()
     assert main([*command[:3], str(untold), *command[4:], "--out", str(tmp_path / "out")]) == 0
     told = capsys.readouterr()
-    why = "test videos, so there is video AUC alone"
+    why = "test videos, so only video AUC is measured"
     assert why in " ".join(told.err.split()) and why in (tmp_path / "out" / "transfer.md").read_text()
     assert "| – |" in told.out
 
@@ -318,7 +318,7 @@ def test_growing_overwrites_nothing_and_says_what_is_wrong(run, videos, tmp_path
     assert told(str(run), "shake", lost, *options, status=1).endswith("lost.mp4: there is no such video file")
     assert "not a finished run" in told(str(tmp_path), "shake", shown, *options, status=1)
     for method, says in (
-        (["mil"], "mil tells no categories apart, so it learns none; train refinevad"),
+        (["mil"], "mil does not distinguish categories, so none can be added; train refinevad"),
         (["refinevad", *TINY, "--config.core", "off"], "was trained without categories (core: off), so it learns none"),
     ):
         out = tmp_path / method[0]

@@ -45,7 +45,7 @@ def names(option: str, text: str) -> list[str]:
     if not all(found):
         raise UsageError(f"{option} '{text}': a name is empty; write names joined by commas")
     if twice := next((name for name in found if found.count(name) > 1), None):
-        raise UsageError(f"{option} '{text}': {twice} is there twice")
+        raise UsageError(f"{option} '{text}': {twice} is listed twice")
     return found
 
 
@@ -67,7 +67,7 @@ def refuse(what: str, given: Mapping[str, object]) -> None:
 def refuse_own_truth(dataset: Any, labels: Path | None, intervals: Path | None) -> None:
     """The truth of a published dataset is in its official files."""
     if dataset.benchmark:
-        refuse(f"{dataset.benchmark}, whose official files say it", {"--labels": labels, "--intervals": intervals})
+        refuse(f"{dataset.benchmark}, whose official files contain it", {"--labels": labels, "--intervals": intervals})
 
 
 def refuse_teacher(method: str, config: Any, teacher: Path | None) -> None:

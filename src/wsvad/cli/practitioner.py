@@ -171,8 +171,11 @@ def distill(
     from wsvad.training import distill as teaching
 
     if data is None:
-        refuse("a dataset that the run remembers; name it with --data", {"--labels": labels, "--intervals": intervals})
-    refuse("a lesson, whose teacher is the run", {"--config.given": config.given})
+        refuse(
+            "the dataset that is recorded in the run; name the dataset with --data",
+            {"--labels": labels, "--intervals": intervals},
+        )
+    refuse("this verb, where the run is the teacher", {"--config.given": config.given})
     if config.student not in (DakdConfig().student, to):
         refuse(f"--to {to}", {"--config.student": config.student})
     budget = budget_of(max_false_alarms_per_hour, protocol)
@@ -184,7 +187,7 @@ def distill(
     refuse_encoders(lesson, given)
     if to not in lesson.streams:
         asked = {"--max-false-alarms-per-hour": max_false_alarms_per_hour, "--workers": workers}
-        refuse(f"a student whose encoder of {to} is not known: it scores features alone", asked)
+        refuse(f"a student whose encoder of {to} is not known: it can score features only", asked)
     fitted, failed = teaching.distill(lesson, protocol, out, max_false_alarms_per_hour=budget, workers=workers)
     show(selections_table(fitted.metrics["selection"]))
     say(f"student in {out}")
@@ -196,7 +199,9 @@ def refuse_encoders(lesson: Any, given: dict[str, str]) -> None:
     for stream, spec in given.items():
         option = option_of(stream, spec)
         if stream not in lesson.config.backbones:
-            refuse(f"this lesson, which reads {', '.join(lesson.config.backbones)} alone", {option: spec})
+            refuse(
+                f"this student and its teacher, which read only {', '.join(lesson.config.backbones)}", {option: spec}
+            )
         if lesson.streams[stream] != spec:
             raise UsageError(f"{option}: the run makes {stream} with {lesson.streams[stream]}; leave it out")
 

@@ -145,7 +145,7 @@ class PackedBags:
         (most, many), (least, few) = counts.most_common()[0], counts.most_common()[-1]
         if many != few:
             raise WsvadError(
-                f"{most} has {many} crops, {least} has {few}; this method needs the same number of each video"
+                f"{most} has {many} crops, {least} has {few}; this method needs the same number for every video"
             )
         return many
 

@@ -57,9 +57,9 @@ def remarks(categories: tuple[str, ...], dataset: Dataset) -> list[str]:
     rare = [name for name in categories if shown[name] == 1]
     told = []
     if unseen:
-        told.append(f"Only test videos show {_listed(unseen)}: what training never saw cannot be named.")
+        told.append(f"Only test videos show {_listed(unseen)}: categories without training videos cannot be predicted.")
     if rare:
-        told.append(f"A single training video shows {_listed(rare)}: too little to be sure of the name.")
+        told.append(f"Only one training video shows {_listed(rare)}: too few to predict the category reliably.")
     return told
 
 

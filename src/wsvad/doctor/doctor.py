@@ -30,7 +30,7 @@ BLOCK = 2**26
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """What is seen of a video's files before anything is believed of them."""
+    """A video's files as they are, before anything is assumed about their layout."""
 
     video: str
     paths: tuple[Path, ...]
@@ -62,7 +62,7 @@ class Layout:
 
 @dataclass(frozen=True, kw_only=True)
 class Examination:
-    """A stream after the doctor's visit."""
+    """What was found about one stream."""
 
     looks: list[Look]
     """Of the videos whose files can be read."""
@@ -192,7 +192,7 @@ def read(path: Path) -> np.ndarray:
     else:
         array = read_array(path)
     if array.ndim not in (2, 3) or 0 in array.shape or array.dtype.kind not in "iufb":
-        raise WsvadError(f"{path}: an array of shape {array.shape}, {array.dtype}, is no sequence of features")
+        raise WsvadError(f"{path}: an array of shape {array.shape}, {array.dtype}, is not a sequence of features")
     return array
 
 
@@ -258,7 +258,7 @@ def _names(
             Finding(
                 kind="missing videos", level="wrong", videos=tuple(missing),
                 message=f"{place}: no features of {concerning(missing, len(videos))}",
-                remedy="download or extract them, or take these videos out of the lists and say so",
+                remedy="download or extract them, or remove these videos from the lists and report that",
             )
         )  # fmt: skip
     again = [path for path in loose if any(path.stem.startswith(f"{video}_") for video in videos)] if loose else []
@@ -280,7 +280,7 @@ def _names(
             Finding(
                 kind="files of no video", level="note",
                 message=f"{strange[0]} belongs to no video of the dataset ({len(strange):,} such files)",
-                remedy="they are not read; if videos are missing as well, names differ: rename them as in the lists",
+                remedy="they are ignored; if videos are missing as well, rename these files as in the lists",
             )
         )  # fmt: skip
     return findings
@@ -301,19 +301,20 @@ def _numbers(looks: Sequence[Look]) -> list[Finding]:
             Finding(
                 kind="NaN", level="wrong", videos=tuple(look.video for look in broken), repair="fill",
                 message=f"{path}: NaN or infinity at {list(place)}; {concerning([x.video for x in broken], total)}",
-                remedy="extract again; --repair copies the nearest whole snippet over each",
+                remedy="extract again; --repair replaces each with the nearest valid snippet",
             )
         )  # fmt: skip
     odd = [look for look in looks if not look.dtype.startswith("float")]
     wide = [look for look in looks if look.dtype == "float64"]
     if odd or wide:
         chosen = odd or wide
-        message = "are no floating point numbers: features were rounded or quantised" if odd else "take twice the space"
+        rounded = "are not floating-point numbers: features were rounded or quantised"
+        message = rounded if odd else "take twice the space"
         findings.append(
             Finding(
                 kind="dtype", level="wrong" if odd else "note", videos=tuple(look.video for look in chosen),
                 message=f"{concerning([look.video for look in chosen], total)}: {chosen[0].dtype}, which {message}",
-                remedy="find the original floats" if odd else "float32 is as good", repair="float32",
+                remedy="use the original floating-point files" if odd else "float32 is sufficient", repair="float32",
             )
         )  # fmt: skip
     alike: dict[str, list[Look]] = defaultdict(list)
@@ -325,8 +326,8 @@ def _numbers(looks: Sequence[Look]) -> list[Finding]:
         findings.append(
             Finding(
                 kind="copied videos", level="wrong", videos=tuple(x.video for group in copies for x in group[1:]),
-                message=f"{second.video} has the very numbers of {first.video} ({first.paths[0].name})",
-                remedy="one of the two is another video's file under a wrong name; download or extract both again",
+                message=f"{second.video} has exactly the numbers of {first.video} ({first.paths[0].name})",
+                remedy="one of the two is a file of another video with a wrong name; download or extract both again",
             )
         )  # fmt: skip
     return findings
@@ -367,7 +368,8 @@ def _axes(looks: Sequence[Look], layout: Layout) -> list[Finding]:
         findings.append(
             Finding(
                 kind="transposed axes", level="wrong", videos=layout.turned, repair="transpose",
-                message=f"{look.paths[0].name} is {look.shapes[0]}: features, {layout.width} of them, are not on the last "
+                message=f"{look.paths[0].name} is {look.shapes[0]}: features, {layout.width} of them, are not "
+                f"on the last "
                 f"axis; {concerning(layout.turned, len(looks))}",
                 remedy=f"transpose to {wanted}",
             )
@@ -380,7 +382,7 @@ def _axes(looks: Sequence[Look], layout: Layout) -> list[Finding]:
                 kind="width", level="wrong", videos=tuple(look.video for look in other),
                 message=f"{other[0].paths[0].name} is {found} wide, most are {layout.width}; "
                 f"{concerning([look.video for look in other], len(looks))}",
-                remedy="these are features of another network; download or extract them again",
+                remedy="these are features from another network; download or extract them again",
             )
         )  # fmt: skip
     return findings
@@ -397,7 +399,7 @@ def _crops(looks: Sequence[Look], layout: Layout) -> list[Finding]:
                 kind="crop count", level="wrong", videos=tuple(look.video for look in other),
                 message=f"{other[0].paths[0].name}: {count[other[0].video]} crops, most videos have {usual}; "
                 f"{concerning([look.video for look in other], len(looks))}",
-                remedy="crop files are missing or of another release; download or extract these videos again",
+                remedy="crop files are missing or from another release; download or extract these videos again",
             )
         )  # fmt: skip
     uneven = [look for look in looks if len(set(look.shapes)) > 1]
@@ -409,7 +411,7 @@ def _crops(looks: Sequence[Look], layout: Layout) -> list[Finding]:
                 kind="crop length", level="wrong", videos=tuple(x.video for x in uneven),
                 message=f"{look.paths[number].name} is {look.shapes[number]}, {look.paths[0].name} {look.shapes[0]}; "
                 f"{concerning([x.video for x in uneven], len(looks))}",
-                remedy="the crops of a video have one length; extract these videos again",
+                remedy="all crops of a video must have the same length; extract these videos again",
             )
         )  # fmt: skip
     return findings

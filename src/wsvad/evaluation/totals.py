@@ -37,8 +37,9 @@ def introduce(dataset: Dataset) -> list[str]:
     if unknown:
         return [
             *said,
-            f"{benchmark.name}: how long {len(unknown)} of {len(dataset.test)} test videos are is not annotated (first "
-            f"{unknown[0]}); truth is as long as the features; a frames.csv (video,frames) lets totals be checked",
+            f"{benchmark.name}: the lengths of {len(unknown)} of {len(dataset.test)} test videos are not "
+            f"annotated (first {unknown[0]}), so the features' lengths are used; add frames.csv (video,frames) "
+            f"to check totals",
         ]
     counted = []
     for rule in list(RULES)[:3]:
@@ -124,8 +125,8 @@ def explain_labels(scores: ScoresFile, dataset: Dataset) -> list[str]:
     frames = sum(len(stored.score) for _, stored, _ in both)
     first = next(video.name for (video, _, _), n in zip(both, here, strict=True) if n)
     theirs, ours = (evaluate(curves_from_scores_file(scores, data))["auc"] for data in (None, dataset))
-    rest = f" and differ in {sum(apart[best]):,} frames more" if sum(apart[best]) else ""
-    why = f"they read intervals as {best}, not [s, e){rest}" if best != "[s, e)" else "no usual reading explains it"
+    rest = f" and {sum(apart[best]):,} more frames differ" if sum(apart[best]) else ""
+    why = f"they read intervals as {best}, not [s, e){rest}" if best != "[s, e)" else "no common convention explains it"
     rule, _ = departing(dataset.test, {video.name: len(stored.score) for video, stored, _ in both})
     ends = f"; each video has {rule}" if rule and rule.startswith("F−1") else ""
     return [

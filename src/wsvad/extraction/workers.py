@@ -148,7 +148,9 @@ class _Worker:
         code = self.process.exitcode or 0
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
         if self.job is None:
-            raise WsvadError(f"a worker process {how} before its first video; work without them: --workers 0")
+            raise WsvadError(
+                f"a worker process {how} before its first video; run without worker processes: --workers 0"
+            )
         hint = " (out of memory?)" if code == -signal.SIGKILL else ""
         return Finished(
             video=self.job.video,

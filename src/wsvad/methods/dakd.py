@@ -443,7 +443,7 @@ class Dakd(nn.Module):
             UsageError: there is nobody to teach.
         """
         if self.student is None:
-            raise UsageError("student: there is none to be taught; name one of the backbones, or leave out --teacher")
+            raise UsageError("student: there is none to train; name one of the backbones, or leave out --teacher")
         self.taught = True
         if self.teacher is None:
             self.given = (network.eval().requires_grad_(False),)

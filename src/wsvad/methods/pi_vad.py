@@ -243,7 +243,9 @@ class PolyModalInductor(nn.Module):
     def generate(self, x_NTH: Tensor) -> Tensor:
         """F* → ê side by side, `(N, T, S)`."""
         if self.pmg is None:
-            raise UsageError("this inductor makes nothing up (no 'pmg' among its losses); give it the true modalities")
+            raise UsageError(
+                "this inductor synthesises nothing (no 'pmg' among its losses); give it the true modalities"
+            )
         return self.pmg(x_NTH) if self.folded is None else self.folded(self._with_ones(x_NTH))
 
     def _with_ones(self, x_NTH: Tensor) -> Tensor:

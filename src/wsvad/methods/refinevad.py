@@ -121,9 +121,9 @@ class RefineVadConfig:
             raise UsageError(f"streams: one or more, each once, not '{','.join(self.streams)}'")
         for name in self.categories:
             if not name.strip() or name != name.strip() or ";" in name or name == NORMAL:
-                raise UsageError(f"categories: '{name}' is no name of a category of anomaly")
+                raise UsageError(f"categories: '{name}' is not a valid name of a category of anomaly")
             if self.categories.count(name) > 1:
-                raise UsageError(f"categories: '{name}' is there twice")
+                raise UsageError(f"categories: '{name}' is listed twice")
         if self.fold < 2:
             raise UsageError(f"fold: at least 2, not {self.fold:g}: both sides' channels must fit")
 

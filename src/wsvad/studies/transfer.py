@@ -50,7 +50,7 @@ def transfer(run: Path, to: Place, protocol: Protocol, out: Path) -> list[Result
     first = folder.load()
     results = [Result(label=ZERO_SHOT, metrics=zero_shot(folder, to))]
     if not isinstance(first.method, KeepsCore) or not first.method.has_core:
-        logger.info("%s: %s has no CORE to keep, so there is only the zero-shot line", run, first.name)
+        logger.info("%s: %s has no CORE to keep, so there is only the zero-shot row", run, first.name)
     else:
         kept, dataset = without_unknown(first.method.config, to.dataset)
         own = replace(first.method.config, categories=())
@@ -87,7 +87,7 @@ def without_truth(dataset: Dataset) -> str:
     unknown, count = sum(video.intervals is None for video in dataset.test), len(dataset.test)
     if not unknown:
         return ""
-    so = "there is video AUC alone" if unknown == count else "only the others count in all but video AUC"
+    so = "only video AUC is measured" if unknown == count else "all metrics but video AUC leave them out"
     return f"{dataset.name}: it is not known when anything happens in {unknown} of {count} test videos, so {so}."
 
 
@@ -110,7 +110,8 @@ def same_making(run: Path, trained: TrainedMethod, check: PassportCheck) -> None
         for name, value in trained.passports[stream].items():
             if name != "decoder" and value != here[name]:  # another decoder changes pixels by a rounding at most
                 raise WsvadError(
-                    f"{check.source.folder}: its {stream} features are not like those of {run} ({name}: {here[name]}, "
+                    f"{check.source.folder}: its {stream} features were made differently from those of {run} "
+                    f"({name}: {here[name]}, "
                     f"not {value}); extract them in the same way"
                 )
 

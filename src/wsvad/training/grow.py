@@ -64,7 +64,7 @@ def grow(run: Path, name: str, what: Sequence[Path], out: Path | None = None) ->
     """
     out = out or run.parent / f"{run.resolve().name}-{slug(name)}"
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out}: is there already and would be overwritten; name another folder with --out")
+        raise UsageError(f"{out}: exists already and would be overwritten; name another folder with --out")
     detector = Detector.load(run)
     trained = detector.trained
     _check(run, trained, name)
@@ -86,14 +86,20 @@ def _check(run: Path, trained: TrainedMethod, name: str) -> None:
     """What is wrong is told before minutes of encoding."""
     method = trained.method
     if not isinstance(method, Grows):
-        raise UsageError(f"{run}: {trained.name} tells no categories apart, so it learns none; train refinevad")
+        raise UsageError(
+            f"{run}: {trained.name} does not distinguish categories, so none can be added; train refinevad"
+        )
     if not len(method.prototypes):
-        raise UsageError(f"{run}: was trained without categories (core: off), so it learns none; train anew")
+        raise UsageError(
+            f"{run}: was trained without categories (core: off), so none can be added; train it again with categories"
+        )
     if name in method.config.named:
         known = ", ".join(method.config.named)
-        raise UsageError(f"{run}: knows '{name}' already ({known}); take another name")
+        raise UsageError(f"{run}: has the category '{name}' already ({known}); take another name")
     if names_of(name) != (name,):
-        raise UsageError(f"{run}: '{name}' is no name of a category; take one without ';', and not 'normal'")
+        raise UsageError(
+            f"{run}: '{name}' is not a valid name of a category; choose one without ';', other than 'normal'"
+        )
 
 
 def _shares(scorer: Scorer, streams: Mapping[str, torch.Tensor]) -> dict[str, float]:

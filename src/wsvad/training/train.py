@@ -181,11 +181,11 @@ def with_rate(clock: SnippetClock, video: LabelledVideo) -> SnippetClock:
 
 
 def trust(reconstruction: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """How far the streams that a method makes up can be trusted, in a sentence; none where it makes none up."""
+    """How well a method synthesises the streams that it does not run on, in a sentence; nothing without any."""
     if not reconstruction:
         return []
     errors = ", ".join(f"{name} {error['mean']:.2f}" for name, error in reconstruction.items())
     return [
-        f"Made up from rgb, with this error on training videos that were kept apart: {errors} "
-        "(0 is perfect, 1 no better than always the mean)."
+        f"Synthesised from rgb, with this error on held-out training videos: {errors} (0 is perfect, 1 is no "
+        f"better than always predicting the mean)."
     ]

@@ -159,7 +159,7 @@ def test_label_studio_counts_from_one_and_names_the_last_frame(tmp_path):
     truth, notes = read_annotations(tmp_path / "export.json", at(25))
     assert spans(truth) == {"gate one.mp4": [(0, 1, "fight"), (10, 20, "fight;theft")], "cams/yard.mp4": [],
                             "plain.mp4": []}  # fmt: skip
-    assert notes[0].endswith("left out what are no time spans (timelinelabels): 1 of type choices")
+    assert notes[0].endswith("left out annotations that are not time spans (timelinelabels): 1 of type choices")
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_from_tool_to_tool_on_the_command_line(tmp_path, capsys):
     via, back = str(tmp_path / "via.json"), tmp_path / "intervals.csv"
     given = ["convert", str(tmp_path / "cvat.xml"), "--out", via, "--to", "via"]
     assert main(given) == 2
-    assert "VIA counts seconds: name the --frame-rate, or the folder of the --videos" in capsys.readouterr().err
+    assert "VIA stores seconds: give --frame-rate, or the folder of the videos with --videos" in capsys.readouterr().err
     assert main([*given, "--frame-rate", "30000/1001"]) == 0
     assert main(["convert", via, "--out", str(back), "--frame-rate", "30000/1001"]) == 0
     assert "intervals.csv: 1 videos, 3 intervals" in capsys.readouterr().err
@@ -307,19 +307,20 @@ WRONG = {
     "text.xml": ("hello", "not XML"),
     "empty.xml": ("", "not XML"),
     "project.xml": ("<annotations><meta><project/></meta></annotations>", "an export of a whole project"),
-    "label.xml": ("<annotations>\n<track id='1'/></annotations>", r"line 2: not as CVAT writes it \('label'\)"),
-    "frame.xml": (CVAT.replace('"10"', '"ten"'), "line 14: not as CVAT writes it"),
+    "label.xml": ("<annotations>\n<track id='1'/></annotations>", r"line 2: not in CVAT's format \('label'\)"),
+    "frame.xml": (CVAT.replace('"10"', '"ten"'), "line 14: not in CVAT's format"),
     "before.xml": (CVAT.replace('"10"', '"-10"'), r"interval \[-10, 12\) of gate.mp4 is empty or begins before"),
     "nothing.json": ("3", "neither a project of VIA nor an export of Label Studio"),
     "broken.json": ("[{", "not valid JSON"),
-    "task.json": ('[{"data": {}}]', "task 1: not as Label Studio's JSON export has it"),
+    "task.json": ('[{"data": {}}]', "task 1: not in the format of Label Studio's JSON export"),
     "list.json": ("[[1]]", "task 1: not as Label Studio's"),
     "range.json": (json.dumps([task("a", timeline(5, 3, "x"))]), r"interval \[4, 3\) of a is empty"),
     "zero.json": (json.dumps([task("a", timeline(0, 3, "x"))]), r"interval \[-1, 3\) of a is empty or begins before"),
     "half.json": (json.dumps([task("a", timeline(1.5, 3, "x"))]), "task 1: .*not whole numbers"),
     "twice.json": (json.dumps([task("a"), task("a")]), "task 2: a has two tasks"),
     "unnamed.json": (json.dumps([task("a", timeline(1, 3))]), r"interval \[0, 3\) of a has no category"),
-    "via.json": (json.dumps(VIA | {"view": {"1": {"fid_list": ["9"]}}}), "not as a project of VIA 3 has it .KeyError"),
+    "via.json": (json.dumps(VIA | {"view": {"1": {"fid_list": ["9"]}}}), "not in the format of a VIA 3 project "
+    ".KeyError"),
     "end.json": (segment(z=[-3, -1]), "begins before frame 0"),
     "time.json": (segment(z=["x", 1]), "segment s: not as a project"),
     "option.json": (segment(av={"2": "7"}), "segment s: not as a project"),

@@ -110,7 +110,7 @@ BROKEN = {
         "no features of clip10 (and 1 more of 12)",
     ),
     "duplicate videos": ({}, twice, "clip05 is at"),
-    "copied videos": ({}, copied, "clip04 has the very numbers of clip02"),
+    "copied videos": ({}, copied, "clip04 has exactly the numbers of clip02"),
     "unreadable": ({}, pickled, "it holds pickled objects, not numbers"),
     "width": ({}, lambda d: change(d, lambda a: a[:, :20], ["clip08"]), "clip08__0.npy is 20 wide, most are 24"),
     "files of no video": ({}, lambda d: np.save(d / "extra.npy", np.ones((3, WIDTH), np.float32)), "extra.npy belongs"),
@@ -253,7 +253,7 @@ def test_released_files_beside_our_own_and_some_videos_of_another_release(tmp_pa
     assert main(["compare-features", str(tmp_path / "ours"), str(a)]) == 1
     told = capsys.readouterr().out
     assert "some videos: the numbers of clip11 differ" in told
-    assert "clip00 is in one of the sets alone (2 such, 11 in both)" in told
+    assert "clip00 is in only one of the sets (2 such, 11 in both)" in told
 
 
 # ------------------------------------------------------------------------------------------------ repair, command line
@@ -336,7 +336,7 @@ def test_what_cannot_be_done_is_one_line(tmp_path, capsys):
     assert "is in the folder of the features themselves" in says(*doctor, str(good / "mended"))
     (tmp_path / "full" / "rgb").mkdir(parents=True)
     (tmp_path / "full" / "rgb" / "x").touch()
-    assert "there is something in it already; name a new folder" in says(*doctor, str(tmp_path / "full"))
+    assert "the folder is not empty; name a new one" in says(*doctor, str(tmp_path / "full"))
     assert "no features here, neither our own nor .npy files" in says("doctor", str(data), "--data", str(data))
     assert "compare-features: 1 sets; name two" in says("compare-features", str(good))
     passport = Passport(encoder="test", width=2, frames=96)
@@ -353,7 +353,7 @@ def test_what_cannot_be_done_is_one_line(tmp_path, capsys):
 def test_nothing_is_copied_where_nothing_can_be_mended(tmp_path, capsys):
     bad, data = spoilt("missing videos", tmp_path / "bad"), listed(tmp_path / "data")
     assert main(["doctor", str(bad), "--data", str(data), "--repair", str(tmp_path / "mended")]) == 1
-    assert "not repaired: nothing here is mended by a repair; no copy was written" in capsys.readouterr().out
+    assert "not repaired: nothing here can be repaired; no copy was written" in capsys.readouterr().out
     assert not (tmp_path / "mended").exists()
 
 

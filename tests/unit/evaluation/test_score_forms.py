@@ -136,8 +136,8 @@ def test_the_verb_says_what_it_wrote_and_left_out(tmp_path, capsys):
     [
         ("video,score\na,1", "s.csv: no column 'start_frame'; the first line must name video, start_frame, end_frame"),
         ("video,frame,score\na,0,1\nb,0,1\na,1,1", "s.csv line 4: a goes on here"),
-        ("video,frame,score\na,0,1\na,2,1", r"s.csv line 3: frames \[2, 3\) of a, expected to go on at 1"),
-        ("video,frame,score\na,1,1", r"frames \[1, 2\) of a, expected to go on at 0"),
+        ("video,frame,score\na,0,1\na,2,1", r"s.csv line 3: frames \[2, 3\) of a, expected to continue at 1"),
+        ("video,frame,score\na,1,1", r"frames \[1, 2\) of a, expected to continue at 0"),
         ("video,start_frame,end_frame,score\na,0,0,1", r"frames \[0, 0\) of a"),
         ("video,frame,score\na,-1,1", "s.csv line 2: '-1' is not a whole number"),
         ("video,frame,score\na,0,high", "s.csv line 2: score and label of a must be numbers"),

@@ -124,7 +124,7 @@ def test_a_loss_that_is_no_number_stops_the_run_with_its_parts():
 
 def test_a_foreign_checkpoint_is_named(tmp_path):
     (tmp_path / "cut").write_bytes(b"something else")
-    with pytest.raises(WsvadError, match="not a checkpoint of ours; delete it"):
+    with pytest.raises(WsvadError, match="not a checkpoint of wsvad; delete it"):
         train(tmp_path / "cut")
 
 
