@@ -183,7 +183,7 @@ def test_a_teacher_by_itself_scores_and_teaches(videos, tmp_path, capsys):
     capsys.readouterr()
     again = [*command, *STUDENT, "--config.student", "", "--teacher", str(out), "--out", str(tmp_path / "x")]
     assert main(again) == 2
-    assert "student: there is none to be taught" in capsys.readouterr().err
+    assert "student: there is none to train" in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------------------------------- features, and the levels

@@ -87,7 +87,7 @@ def test_scoring_needs_neither_captions_nor_other_features(run, videos, tmp_path
 
 def test_the_report_says_what_was_made_up_and_how_well(run):
     page = (run / "report.html").read_text(encoding="utf-8")
-    assert "Made up from rgb, with this error on training videos that were kept apart: flow" in page
+    assert "Synthesised from rgb, with this error on held-out training videos: flow" in page
     assert page.count('class="why"') == 4
 
 

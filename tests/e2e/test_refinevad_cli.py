@@ -314,7 +314,9 @@ def test_growing_overwrites_nothing_and_says_what_is_wrong(run, videos, tmp_path
     lost = str(tmp_path / "lost.mp4")  # names are looked at before videos are
     assert told(str(run), "dash", lost, *options).endswith("run: knows 'dash' already (dash, drop); take another name")
     for name in ("a;b", "normal", "", " shake"):
-        assert f"run: '{name}' is no name of a category; take one without ';'" in told(str(run), name, lost, *options)
+        assert f"run: '{name}' is not a valid name of a category; choose one without ';'" in told(
+            str(run), name, lost, *options
+        )
     assert told(str(run), "shake", lost, *options, status=1).endswith("lost.mp4: there is no such video file")
     assert "not a finished run" in told(str(tmp_path), "shake", shown, *options, status=1)
     for method, says in (
@@ -339,4 +341,4 @@ def test_growing_overwrites_nothing_and_says_what_is_wrong(run, videos, tmp_path
     assert "shake" in printed.out and "test events" not in printed.out
     assert main(["add-category", str(run), "shake", shown]) == 0
     assert (run.parent / "run-shake" / "model.json").is_file()
-    assert "is there already" in told(str(run), "shake", shown)
+    assert "exists already" in told(str(run), "shake", shown)

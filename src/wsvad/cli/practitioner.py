@@ -31,7 +31,7 @@ Videos = Annotated[int, Range(4)]
 
 
 def demo(out: Folder = Path("wsvad-demo"), videos: Videos = 48, seed: Seed = 0) -> int:
-    """Run the whole way on a simulated camera, offline: record, extract, train, evaluate, report.
+    """Run the whole pipeline on a simulated camera, offline: record, extract, train, evaluate, report.
 
     Args:
         out: Folder for everything that the demo makes.
@@ -108,7 +108,7 @@ def score(
     overlay: bool = False,
     json: bool = False,
 ) -> int:
-    """Say when something abnormal happens in videos: scores, events, a report page.
+    """Find when something abnormal happens in videos: scores, events, a report page.
 
     Args:
         videos: Video files, or folders of them.
@@ -207,9 +207,9 @@ def refuse_encoders(lesson: Any, given: dict[str, str]) -> None:
 
 
 def add_category(run: Run, name: str, videos: list[Video], out: Run | None = None) -> int:
-    """Teach a finished run one more category from a handful of videos, without training it again.
+    """Add a category to a finished run from a few videos, without training it again.
 
-    Everything else that the run has learned stays as it is, to the byte. The run itself is left alone.
+    Everything else that the run has learned stays as it is, to the byte. The run itself is not changed.
 
     Args:
         run: Run folder of a method with categories.

@@ -39,9 +39,9 @@ def load_bag(
     stored = {name: _fitted(item, first) for name, item in stored.items()}
     lengths = {name: item.features.shape[-2] for name, item in stored.items()}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        shown = ", ".join(f"{name} {length}" for name, length in lengths.items())
         raise WsvadError(
-            f"{source.folder}: the streams of {video.name} differ in length ({told} snippets); extract them together, "
+            f"{source.folder}: the streams of {video.name} differ in length ({shown} snippets); extract them together, "
             "with one tail policy"
         )
     passport = first.passport

@@ -361,6 +361,4 @@ def check_training(dataset: Dataset, place: Path) -> None:
         raise WsvadError(f"{place}: {len(labels)} training videos; at least one normal and one abnormal are needed")
     for label, word in enumerate(("normal", "abnormal")):
         if label not in labels:
-            raise WsvadError(
-                f"{place}: no {word} training video; learning needs both kinds, normal (0) and abnormal (1)"
-            )
+            raise WsvadError(f"{place}: no {word} training video; learning needs both, normal (0) and abnormal (1)")

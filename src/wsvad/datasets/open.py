@@ -25,7 +25,7 @@ def open_dataset(
 
     Args:
         folder: a folder, or NAME:FOLDER where NAME is a published dataset (`ucf-crime`, with - or _). A folder without
-            labels of ours is recognised by the official files in it.
+            labels.csv is recognised by the official files in it.
         labels: labels.csv, if it is not in the folder.
         intervals: intervals.csv, if it is not beside the labels.
         seed: decides the hold-out where no split is given.

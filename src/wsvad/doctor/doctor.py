@@ -78,10 +78,10 @@ class Examination:
 
 
 def examine(files: OfficialStream | Path, stream: str, frames: Mapping[str, int | None]) -> Examination:
-    """Everything that can be said of a stream's files without another set.
+    """All checks of a stream's files that need no other set.
 
     Args:
-        files: a released stream, or a folder of ours (then the stream is a folder in it).
+        files: a released stream, or a feature folder of `wsvad extract` (then the stream is a folder in it).
         stream: its name.
         frames: the dataset's videos with their annotated frame counts, None where these are not known.
     """

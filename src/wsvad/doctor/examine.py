@@ -112,7 +112,7 @@ def streams_of(features: Path) -> dict[str, Files]:
             if folder.name not in streams and next(folder.rglob("*.safetensors"), None):
                 streams[folder.name] = features
     if not streams:
-        raise WsvadError(f"{features}: no features here, neither our own nor .npy files; name their folder")
+        raise WsvadError(f"{features}: no features here, neither files of wsvad nor .npy files; name their folder")
     return streams
 
 

@@ -19,7 +19,7 @@ KINDS = {
 def check_lengths(
     snippets: Mapping[str, int], frames: Mapping[str, int | None], *, ours: bool = False
 ) -> list[Finding]:
-    """Which convention most videos follow, and who does not.
+    """Which convention most videos follow, and which videos do not.
 
     Args:
         snippets: video → T.

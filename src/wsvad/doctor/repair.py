@@ -16,7 +16,7 @@ def repair(looks: Sequence[Look], layout: Layout, findings: Sequence[Finding], p
     """Write a copy of every video's files to `out`, fixed where a finding has a `repair`; nothing where none has.
 
     Args:
-        looks, layout: what `look_at` and `understand` said.
+        looks, layout: results of `look_at` and `understand`.
         findings: those with a `repair` are fixed.
         place: the folder that the files are in; `out` has the same names below it.
 

@@ -55,7 +55,7 @@ def evaluate(
             in the scores file, or the run's own test videos. Videos without a split are divided as the run did.
         features: features of that dataset, for a run.
         labels, intervals: the files, where they are not in the folder.
-        compat: mAP with the quirks of a published evaluator; needs `data`.
+        compat: mAP exactly as a published evaluator computes it; needs `data`.
 
     Raises:
         UsageError: something is missing; `what` is neither; the run was trained on one of the test videos.
@@ -73,7 +73,7 @@ def measure(what: Path, dataset: Dataset | None, features: Path | None, compat: 
         what: a scores file, or a run folder.
         dataset: where the truth comes from; None = the labels in the scores file, or the run's own test videos.
         features: features of `dataset`, for a run.
-        compat: mAP with the quirks of a published evaluator; needs `dataset`.
+        compat: mAP exactly as a published evaluator computes it; needs `dataset`.
 
     Raises:
         UsageError: something is missing; `what` is neither; the run was trained on one of the test videos.

@@ -2,8 +2,8 @@
 
 In `.npz`, the form in which we write it (`score_forms` has the others), `video` holds N names, `frames` N lengths,
 `score` the frame scores of all videos one after the other, and `label`, which may be missing, their truth (0 or 1). A
-system that tells kinds of anomaly apart adds `class_score`, K numbers a frame, and `categories`, K names, of which one
-may be "normal".
+system that distinguishes categories of anomaly adds `class_score`, K numbers a frame, and `categories`, K names, of
+which one may be "normal".
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -176,7 +176,7 @@ def classes_from_scores_file(scores: ScoresFile, dataset: Dataset, compat: Compa
             which that evaluator cannot see.
     """
     listed = _listed(scores, dataset)
-    told, lengths = [], []
+    class_scores, lengths = [], []
     for name, video in scores.items():
         if video.class_score is None:
             return None
@@ -189,10 +189,10 @@ def classes_from_scores_file(scores: ScoresFile, dataset: Dataset, compat: Compa
                     f"which VadCLIP's evaluator does not support; leave --compat out"
                 )
             starts = np.arange(0, len(video.score), SNIPPET)
-        told.append(video.class_score[starts])
+        class_scores.append(video.class_score[starts])
         lengths.append(np.diff(starts, append=len(video.score)))
     categories = next(iter(scores.values())).categories
-    return beside_truth(categories, [listed[name] for name in scores], told, lengths)
+    return beside_truth(categories, [listed[name] for name in scores], class_scores, lengths)
 
 
 def _listed(scores: ScoresFile, dataset: Dataset) -> dict[str, LabelledVideo]:

@@ -45,7 +45,7 @@ def introduce(dataset: Dataset) -> list[str]:
     for rule in list(RULES)[:3]:
         found = _annotated(rule, dataset.test)
         same = next((total for total in benchmark.totals if _equal(total, found)), None)
-        counted.append(f"{_told(found)} as {rule}" + (f" (published: {same.name})" if same else ""))
+        counted.append(f"{_in_words(found)} as {rule}" + (f" (published: {same.name})" if same else ""))
     if benchmark.totals and not any("published" in sentence for sentence in counted):
         nearest = _nearest(benchmark.totals, sum(video.frames or 0 for video in dataset.test))
         counted.append(f"none is published, the nearest is {nearest.frames:,} ({nearest.name})")
@@ -60,23 +60,27 @@ def check_totals(dataset: Dataset, curves: Sequence[Curve]) -> list[str]:
         return []
     lengths = {curve.video: int(curve.lengths.sum()) for curve in known}
     found = _totals(known)
-    told = f"{benchmark.name}: measured on {_told(found)}"
+    sentence = f"{benchmark.name}: measured on {_in_words(found)}"
     same = [total for total in benchmark.totals if _equal(total, found)]
     if same:
-        return [f"{told}: as published ({same[0].name})"]
+        return [f"{sentence}: as published ({same[0].name})"]
     rule, odd = departing(dataset.test, lengths)
     nearest = _nearest(benchmark.totals, found.frames) if benchmark.totals else None
     if nearest:
-        told += f"; the nearest published is {nearest.frames:,} ({nearest.name}), {found.frames - nearest.frames:+,}"
+        sentence += (
+            f"; the nearest published is {nearest.frames:,} ({nearest.name}), {found.frames - nearest.frames:+,}"
+        )
         if nearest.frames == found.frames and nearest.abnormal is not None:
-            told += f", but {nearest.abnormal:,} of them are abnormal there; intervals or their reading differ"
+            sentence += f", but {nearest.abnormal:,} of them are abnormal there; intervals or their reading differ"
     if odd:
         name, expected = odd[0]
         others = f" ({len(odd)} such)" if len(odd) > 1 else ""
-        told += f"; first video that differs: {name}, {lengths[name]:,} frames where {rule} gives {expected:,}{others}"
+        sentence += (
+            f"; first video that differs: {name}, {lengths[name]:,} frames where {rule} gives {expected:,}{others}"
+        )
     elif rule:
-        told += f"; every video follows {rule}"
-    return [told]
+        sentence += f"; every video follows {rule}"
+    return [sentence]
 
 
 def check_bags(dataset: Dataset, bags: Sequence[Bag]) -> list[str]:
@@ -198,7 +202,7 @@ def _totals(curves: Sequence[Curve]) -> Totals:
     )
 
 
-def _told(totals: Totals) -> str:
+def _in_words(totals: Totals) -> str:
     abnormal = totals.abnormal or 0
     return f"{totals.frames:,}, {abnormal:,} abnormal ({100 * abnormal / max(totals.frames, 1):.2f} %)"
 

@@ -17,7 +17,7 @@ def extract_dataset(
     data: Path | str | Dataset, streams: Mapping[str, str], out: Path | str, *, labels: Path | str | None = None,
     workers: int | None = None,
 ) -> dict[str, str]:  # fmt: skip
-    """Turn videos into features, one file a video and stream; interrupted and called again, it goes on.
+    """Turn videos into features, one file a video and stream; interrupted and called again, it resumes.
 
     Args:
         data: a folder of videos, with labels or without, or a dataset (`open_dataset`).

@@ -104,7 +104,7 @@ def truth(timeline: Timeline) -> dict[str, Any] | None:
 
 
 def strip(timeline: Timeline, name: str) -> dict[str, Any]:
-    """The share of one thing that the scores lean on, over time: darkest where it is largest in the video."""
+    """The share of one attribution of the scores, over time: darkest where it is largest in the video."""
     shares = timeline.attributions[name].astype(np.float64)
     bins = min(len(shares), STRIP_BINS)
     edges = np.arange(bins + 1) * len(shares) // bins

@@ -39,11 +39,11 @@ class Grown:
     """Of each video: category → share, summing to 1."""
     after: tuple[dict[str, float], ...]
     tested: tuple[dict[str, float], ...]
-    """Class metrics of the run's own test videos, before and after; empty where those were not to be had."""
+    """Class metrics of the run's own test videos, before and after; empty where they are not available."""
 
     @property
     def sentence(self) -> str:
-        """What has become of the videos."""
+        """How the videos are classified now."""
         named = sum(max(each, key=lambda one: each[one]) == self.name for each in self.after)
         return f"'{self.name}' is now the likeliest category in {named} of {len(self.videos)} video(s)"
 
@@ -52,7 +52,7 @@ def grow(run: Path, name: str, what: Sequence[Path], out: Path | None = None) ->
     """Write a run that knows one more category.
 
     Its weights are the run's, with rows added for the category. Thresholds are kept, and the scores that a new budget
-    is calibrated on; there is no `metrics.json`, which tells of training.
+    is calibrated on; there is no `metrics.json`, which is about training.
 
     Args:
         what: videos that show the category, or folders of them.
@@ -83,7 +83,7 @@ def grow(run: Path, name: str, what: Sequence[Path], out: Path | None = None) ->
 
 
 def _check(run: Path, trained: TrainedMethod, name: str) -> None:
-    """What is wrong is told before minutes of encoding."""
+    """Refuse what cannot work before minutes of encoding."""
     method = trained.method
     if not isinstance(method, Grows):
         raise UsageError(

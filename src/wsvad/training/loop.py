@@ -138,7 +138,7 @@ def step(phase: Phase, batch: Batch, optimizer: torch.optim.Optimizer, precision
     parts["total"].backward()
     values = {name: float(part.detach()) for name, part in parts.items()}
     if not np.isfinite(values["total"]):
-        told = ", ".join(f"{name} {value:.3g}" for name, value in values.items())
-        raise WsvadError(f"training diverged in phase '{phase.name}' ({told}); lower the learning rate, or use fp32")
+        shown = ", ".join(f"{name} {value:.3g}" for name, value in values.items())
+        raise WsvadError(f"training diverged in phase '{phase.name}' ({shown}); lower the learning rate, or use fp32")
     optimizer.step()
     return values

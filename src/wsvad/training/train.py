@@ -46,8 +46,8 @@ def train(
     max_false_alarms_per_hour: float = 1.0,
     workers: int | None = None,
 ) -> Detector:
-    """Train a detector on videos that are labelled normal or abnormal as a whole. Interrupted and called again, it goes
-    on; with other videos or labels it does again what they change, and logs what that is.
+    """Train a detector on videos that are labelled normal or abnormal as a whole. Interrupted and called again, it
+    resumes; with other videos or labels it repeats what depends on them, and logs that.
 
     Args:
         data: a folder of videos with labels.csv, or with subfolders named after what they show; or a dataset.

@@ -239,9 +239,9 @@ def test_from_tool_to_tool_on_the_command_line(tmp_path, capsys):
         "gate.mp4,robbery,80,100",
     ]  # fmt: skip
     assert main(["convert", str(back), "--out", str(tmp_path / "x.json")]) == 2
-    assert "in which form? name it with --to, one of: csv, cvat, label-studio, via" in capsys.readouterr().err
+    assert "determine the format; name it with --to, one of: csv, cvat, label-studio, via" in capsys.readouterr().err
     assert main(["convert", via, "--out", str(back), "--frame-rate", "25"]) == 2
-    assert "intervals.csv: is there already" in capsys.readouterr().err
+    assert "intervals.csv: exists already" in capsys.readouterr().err
     assert main(["convert", via, "--out", str(tmp_path / "y.csv"), "--stride", "16"]) == 2
     assert "--stride is not for annotations; leave it out" in capsys.readouterr().err
 
@@ -313,7 +313,7 @@ WRONG = {
     "nothing.json": ("3", "neither a project of VIA nor an export of Label Studio"),
     "broken.json": ("[{", "not valid JSON"),
     "task.json": ('[{"data": {}}]', "task 1: not in the format of Label Studio's JSON export"),
-    "list.json": ("[[1]]", "task 1: not as Label Studio's"),
+    "list.json": ("[[1]]", "task 1: not in the format of Label Studio's"),
     "range.json": (json.dumps([task("a", timeline(5, 3, "x"))]), r"interval \[4, 3\) of a is empty"),
     "zero.json": (json.dumps([task("a", timeline(0, 3, "x"))]), r"interval \[-1, 3\) of a is empty or begins before"),
     "half.json": (json.dumps([task("a", timeline(1.5, 3, "x"))]), "task 1: .*not whole numbers"),
@@ -322,8 +322,8 @@ WRONG = {
     "via.json": (json.dumps(VIA | {"view": {"1": {"fid_list": ["9"]}}}), "not in the format of a VIA 3 project "
     ".KeyError"),
     "end.json": (segment(z=[-3, -1]), "begins before frame 0"),
-    "time.json": (segment(z=["x", 1]), "segment s: not as a project"),
-    "option.json": (segment(av={"2": "7"}), "segment s: not as a project"),
+    "time.json": (segment(z=["x", 1]), "segment s: not in the format of a VIA 3 project"),
+    "option.json": (segment(av={"2": "7"}), "segment s: not in the format of a VIA 3 project"),
     "a.csv": ("video,start_frame\na,1", "no column 'end_frame'"),
     "b.csv": ("video,start_frame,end_frame\na,1,x", "line 2: frames of a must be whole numbers"),
     "c.csv": ("video,start_frame,end_frame\na,5,5", r"interval \[5, 5\) of a is empty"),
@@ -346,7 +346,7 @@ def test_two_files_of_one_video_and_names_that_lead_away(tmp_path):
     with pytest.raises(WsvadError, match=r"b\.xml: gate\.mp4 has two files"):
         read_annotations(tmp_path, at(25))
     one = intervals((0, 1, "x"))
-    with pytest.raises(WsvadError, match="leads out of the folder"):
+    with pytest.raises(WsvadError, match="points outside the folder"):
         write_annotations(tmp_path / "out", {"../a.mp4": one}, "cvat", at(25), {})
     with pytest.raises(WsvadError, match="CVAT has a file for each video, and there are 2"):
         write_annotations(tmp_path / "two.xml", {"a": one, "b": one}, None, at(25), {})

@@ -118,7 +118,7 @@ def test_without_frame_counts_a_length_that_is_no_whole_snippet_is_named(tree, t
     for path in (folder / "data").glob("*.txt"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     dataset = open_dataset(tmp_path)
-    assert "how long 290 of 290 test videos are is not annotated (first Abuse001_x264)" in introduce(dataset)[-1]
+    assert "the lengths of 290 of 290 test videos are not annotated (first Abuse001_x264)" in introduce(dataset)[-1]
     scores = scores_of(truth, lambda frames: frames // 16 * 16)
     scores["Arson003_x264"] = scores["Arson003_x264"][1:]
     write_scores(tmp_path / "scores.npz", scores)
@@ -421,7 +421,7 @@ def test_a_video_with_two_frame_counts_is_named(tree, tmp_path):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     with (tmp_path / "frames.csv").open("a") as file:
         file.write("Abuse001_x264.mp4,7\n")
-    with pytest.raises(WsvadError, match=r"frames.csv line 292: Abuse001_x264.mp4 has \d+ frames further up"):
+    with pytest.raises(WsvadError, match=r"frames.csv line 292: Abuse001_x264.mp4 has \d+ frames in an earlier line"):
         open_dataset(tmp_path)
 
 

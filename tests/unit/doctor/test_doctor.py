@@ -102,7 +102,7 @@ BROKEN = {
     "crop count": ({}, lambda d: (d / "clip03__4.npy").unlink(), "4 crops, most videos have 5; clip03"),
     "crop length": ({}, lambda d: change(d, lambda a: a[:-1], ["clip03"], [2]), "clip03__2.npy is (14, 24), clip03__0"),
     "transposed axes": ({}, lambda d: change(d, lambda a: a.T), "clip00__0.npy is (24, 6): features, 24 of them, are"),
-    "dtype": ({}, lambda d: change(d, lambda a: (a * 9).astype(np.int16)), "int16, which are no floating point"),
+    "dtype": ({}, lambda d: change(d, lambda a: (a * 9).astype(np.int16)), "int16, which are not floating-point"),
     "NaN": ({}, lambda d: change(d, nan, ["clip06"], [1]), "clip06__1.npy: NaN or infinity at [3, 7]; clip06"),
     "missing videos": (
         {},
@@ -178,11 +178,14 @@ PARTED = {
     "scale": ({"after": lambda f: f * 16}, "the numbers are 16 times the other set's"),
     "crop order": ({"after": lambda f: f[[1, 2, 0, 3, 4]]}, "crops 0, 1, 2 … of the other set are 2, 0, 1, 3, 4 here"),
     "colour order": ({"see": swap}, "the same network on the same frames, but not the same pixels"),
-    "pixel range": ({"see": lambda p: 2.2 * p - 0.8}, "pixels of another range"),
+    "pixel range": ({"see": lambda p: 2.2 * p - 0.8}, "pixels in a different range"),
     "shift": ({"after": lambda f: np.roll(f, 1, axis=1)}, "snippet t of the other set is snippet t+1 here"),
     "normalised": ({"after": lambda f: f / np.linalg.norm(f, axis=-1, keepdims=True)}, "here have unit length"),
     "standardised": ({"after": lambda f: (f - 3) / np.linspace(1, 9, WIDTH, dtype=np.float32)}, "was standardised"),
-    "unrelated": ({"see": lambda p: np.random.default_rng(p.shape[1]).random(p.shape)}, "not of the same network"),
+    "unrelated": (
+        {"see": lambda p: np.random.default_rng(p.shape[1]).random(p.shape)},
+        "from another network or other videos",
+    ),
     "crop count": ({"after": lambda f: f[:3]}, "3 crops, the other set has 5"),
     "lengths": (
         {"rule": lambda f: f // 16 - 1},
@@ -287,7 +290,7 @@ def test_a_repaired_copy_is_whole_and_the_original_untouched(tmp_path, kind, cap
     assert {path: path.read_bytes() for path in bad.iterdir()} == before
     said = capsys.readouterr().out
     assert f"{kind}: " in said
-    assert f"repaired: {tmp_path / 'mended' / 'rgb'}: a copy of 12 videos; mended: {kind}\n" in said
+    assert f"repaired: {tmp_path / 'mended' / 'rgb'}: a copy of 12 videos; fixed: {kind}\n" in said
     mended = tmp_path / "mended" / "rgb"
     assert diagnosis(mended) == {}
     for path in good.iterdir():
@@ -322,7 +325,7 @@ def test_the_command_tells_it_in_lines_and_as_json(tmp_path, capsys):
         for crop in range(CROPS):
             np.save(bad / f"{video}__{crop}.npy", np.ones((FRAMES[video] // 16, WIDTH), np.float32) * FRAMES[video])
     assert main(["doctor", str(bad), "--data", str(data)]) == 0
-    assert "features of all training videos are missing; only the test videos are looked at" in capsys.readouterr().out
+    assert "features of all training videos are missing; only the test videos are checked" in capsys.readouterr().out
 
 
 def test_what_cannot_be_done_is_one_line(tmp_path, capsys):
@@ -333,16 +336,18 @@ def test_what_cannot_be_done_is_one_line(tmp_path, capsys):
         return capsys.readouterr().err
 
     doctor = ("doctor", str(good), "--data", str(data), "--repair")
-    assert "is in the folder of the features themselves" in says(*doctor, str(good / "mended"))
+    assert "is inside the feature folder" in says(*doctor, str(good / "mended"))
     (tmp_path / "full" / "rgb").mkdir(parents=True)
     (tmp_path / "full" / "rgb" / "x").touch()
     assert "the folder is not empty; name a new one" in says(*doctor, str(tmp_path / "full"))
-    assert "no features here, neither our own nor .npy files" in says("doctor", str(data), "--data", str(data))
+    assert "no features here, neither files of wsvad nor .npy files" in says("doctor", str(data), "--data", str(data))
     assert "compare-features: 1 sets; name two" in says("compare-features", str(good))
     passport = Passport(encoder="test", width=2, frames=96)
     save(feature_path(tmp_path / "ours", "pose", "clip00"), StoredFeatures(features=np.ones((6, 2)), passport=passport))
     assert "streams pose, but" in says("compare-features", str(good), str(tmp_path / "ours"))
-    assert "its files are extracted again" in says("doctor", str(tmp_path / "ours"), *doctor[2:], str(tmp_path / "m"))
+    assert "extract it again instead of repairing it" in says(
+        "doctor", str(tmp_path / "ours"), *doctor[2:], str(tmp_path / "m")
+    )
     assert main(["compare-features", str(good), str(make(tmp_path / "x" / "rgb").parent)]) == 0
     for path in (tmp_path / "x" / "rgb").iterdir():
         path.rename(path.with_name(f"other-{path.name}"))

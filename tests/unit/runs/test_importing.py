@@ -246,8 +246,8 @@ def test_a_run_is_never_overwritten_by_another(checkpoint, tmp_path):
     import_checkpoint(checkpoint, "ur-dmu", SMALL["ur-dmu"][1], out)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     torch.save(network("rtfm").to_official(), tmp_path / "other.pkl")
-    with pytest.raises(WsvadError, match="another run is there"):
+    with pytest.raises(WsvadError, match="holds another run"):
         import_checkpoint(tmp_path / "other.pkl", "rtfm", SMALL["rtfm"][1], out)
     (out / "config.yaml").unlink()
-    with pytest.raises(WsvadError, match="another run is there"):
+    with pytest.raises(WsvadError, match="holds another run"):
         import_checkpoint(checkpoint, "ur-dmu", SMALL["ur-dmu"][1], out)

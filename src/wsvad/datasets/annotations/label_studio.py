@@ -42,8 +42,8 @@ def read(path: Path, project: Any) -> tuple[Truth, list[str]]:
         if name in truth:
             raise WsvadError(f"{place}: {name} has two tasks; keep one")
         truth[name] = tuple(intervals)
-    told = ", ".join(f"{count} of type {kind}" for kind, count in other.items())
-    return truth, [f"{path}: left out annotations that are not time spans (timelinelabels): {told}"] if other else []
+    skipped = ", ".join(f"{count} of type {kind}" for kind, count in other.items())
+    return truth, [f"{path}: left out annotations that are not time spans (timelinelabels): {skipped}"] if other else []
 
 
 def video_name(data: dict[str, Any]) -> str:
