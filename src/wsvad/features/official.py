@@ -87,7 +87,7 @@ class OfficialStream:
 
     @cached_property
     def files(self) -> dict[str, list[Path]]:
-        """Every `.npy` file by its name without ending; more than one path where a name is there twice."""
+        """Every `.npy` file by its name without ending; more than one path where several files have that name."""
         found: dict[str, list[Path]] = defaultdict(list)
         root = self.place.parent if self.place.is_file() else self.place
         if self.place.is_dir():
@@ -109,7 +109,7 @@ class OfficialStream:
         """The files of a video in the order of its crops; empty where there are none.
 
         Raises:
-            WsvadError: a file is there twice.
+            WsvadError: two files have one name.
         """
         return [self._only(stem) for stem in self.stems(video)]
 

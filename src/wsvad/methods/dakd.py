@@ -40,7 +40,7 @@ KEPT = 2**30
 
 @dataclass(frozen=True, kw_only=True)
 class DakdConfig:
-    """The paper's settings; what it leaves open says so, and is a choice of ours."""
+    """The paper's settings; what it leaves open says so, and is our choice."""
 
     backbones: tuple[str, ...] = BACKBONES
     """Streams that the teacher reads: one or more, of any width."""
@@ -51,7 +51,7 @@ class DakdConfig:
     """Method of a finished run that is the teacher, as 'wsvad distill' makes it: `backbones` are then the streams that
     the run needs for its scores, and the student's. Empty: the paper's teacher, which is trained here."""
     standardised: tuple[str, ...] = ()
-    """Streams whose dimensions are standardised by the training set. Open; the paper speaks of no normalisation."""
+    """Streams whose dimensions are standardised by the training set. Open; the paper mentions no normalisation."""
     projection: Count = 512
     """Hidden and output width P of the MLP of each backbone."""
     temporal: Literal["tam", "disentangled", "attention", "lstm", "rnn", "gru", "cnn", "mtn", "none"] = "tam"
@@ -486,7 +486,7 @@ class Dakd(nn.Module):
 
     def taught_of(self, batch: Batch) -> Taught:
         """What the teacher says of a batch. It is kept by row number, as the teacher and the rows stay the same for the
-        whole phase, and is made anew once the teacher has changed."""
+        whole phase, and is computed again once the teacher has changed."""
         if not batch.rows:
             return self._ask(batch.streams, batch.labels)
         weights = chain(self._teacher.parameters(), self._teacher.buffers())

@@ -34,7 +34,7 @@ SIZES = {"paper": (256, 2, 2), "light": (128, 0, 1)}
 
 @dataclass(frozen=True, kw_only=True)
 class PiVadConfig:
-    """The paper gives no sizes, weights or iterations; what it leaves open says so, and is a choice of ours."""
+    """The paper gives no sizes, weights or iterations; what it leaves open says so, and is our choice."""
 
     modalities: tuple[str, ...] = MODALITIES
     """Streams that are synthesised from RGB; any subset, also one, of any width."""

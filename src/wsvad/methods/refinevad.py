@@ -364,8 +364,8 @@ class RefineVad(nn.Module):
     """MoTAR, CORE, score head.
 
     The head's last layer starts at zero (open in the paper), so that the first step takes its direction from the bags.
-    Started by chance it may point the wrong way, and the ranking loss is content with normal snippets that know of the
-    abnormal ones beside them: videos are then told apart, with *when* upside down.
+    With random weights it may point the wrong way, and the ranking loss is already low for normal snippets that are
+    influenced by the abnormal ones beside them: videos are then classified well, with *when* inverted.
     """
 
     learns_from: ClassVar[tuple[str, ...]] = ("rgb",)

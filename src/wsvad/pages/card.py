@@ -109,6 +109,6 @@ def likeliest_category(timeline: Timeline, event: Event) -> dict[str, Any] | Non
         "paint": event_paint(timeline, event),
         "name": name,
         "share": f"{share:.0%}",
-        "truly": ", ".join(sorted(true)) if name not in true else "",
+        "truth": ", ".join(sorted(true)) if name not in true else "",
         "also": ", ".join(f"{other}\u00a0{p:.0%}" for other, p in others[:2] if p >= ALSO),
     }

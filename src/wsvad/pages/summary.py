@@ -58,7 +58,7 @@ def against_truth(timelines: Sequence[Timeline]) -> str:
     words = {
         "found": "found",
         "missed": "missed",
-        "elsewhere": "with events only outside the truth",
+        "elsewhere": "with events only at the wrong time",
         "false": "false alarm",
         "quiet": "correctly without events",
     }

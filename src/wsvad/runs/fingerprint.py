@@ -26,11 +26,11 @@ class Changes:
 
     sentences: tuple[str, ...] = ()
     training: bool = False
-    """Other training data: everything is made anew."""
+    """Other training data: everything is trained again."""
     tested: bool = False
-    """Test videos without scores: they are scored at every point of a fit, so the fits are made anew."""
+    """Test videos without scores: they are scored at every point of a fit, so the fits are repeated."""
     truth: bool = False
-    """The same test videos, or fewer, with another truth: results are measured anew."""
+    """The same test videos, or fewer, with another truth: results are measured again."""
 
 
 def fingerprint_of(

@@ -20,7 +20,7 @@ Precision = Literal["fp32", "bf16"]
 
 
 class Sampler:
-    """Which bags make up batch i: each class is shuffled anew every time it has been seen once, and drawn without a
+    """Which bags form batch i: each class is shuffled again every time it has been seen once, and drawn without a
     break (public code drops the last incomplete batch instead). A pure function of seed and i, so that a run can be
     resumed anywhere.
     """

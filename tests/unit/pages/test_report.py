@@ -223,7 +223,7 @@ def test_head_counts_events_and_mistakes(tmp_path: Path):
     words = write(tmp_path / "r.html", lines).words
     assert "4 events in 3 of 5 videos: 6.4\u00a0s of 24.0\u00a0s." in words
     assert (
-        "Compared with the labels of 5 videos: 1 found, 1 missed, 1 with events only outside the truth, "
+        "Compared with the labels of 5 videos: 1 found, 1 missed, 1 with events only at the wrong time, "
         "1 false alarm, 1 correctly without events." in words
     )
     assert words.count("outside the truth") == 2
