@@ -97,7 +97,7 @@ def test_what_a_modality_needs_is_said_in_one_line(videos, tmp_path, capsys):
     told = capsys.readouterr().err.strip().splitlines()[-1]
     assert "no pose features; make them with 'wsvad extract --stream pose=ENCODER …', or leave the stream out" in told
     assert main(["train", str(videos), "--rgb", "motion", "--modalities", "pose", "--out", str(tmp_path / "b")]) == 2
-    assert "this method learns from rgb alone" in capsys.readouterr().err
+    assert "this method learns from rgb only" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

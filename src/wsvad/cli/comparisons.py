@@ -41,7 +41,7 @@ def bench(
     from wsvad.studies.bench import check_names, run_bench
 
     if len(configs) == 1:
-        refuse("one method alone", {"--against": against})
+        refuse("a single method", {"--against": against})
     check_names(configs, headline, against or next(iter(configs)))
     configs = each_narrowed(configs, modalities)
     board = run_bench(

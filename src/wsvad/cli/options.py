@@ -90,7 +90,7 @@ def narrowed(config: Any, modalities: str | None, method: str) -> Any:
     if modalities is None:
         return config
     if not hasattr(config, "modalities"):
-        raise UsageError(f"--modalities: this method learns from rgb alone ({method}); leave the option out")
+        raise UsageError(f"--modalities: this method learns from rgb only ({method}); leave the option out")
     return dataclasses.replace(config, modalities=tuple(names("--modalities", modalities)))
 
 
@@ -114,7 +114,7 @@ def encoders_for(streams: Mapping[str, str], methods: Iterable[tuple[str, Any]])
     called = ", ".join(dict.fromkeys(name for name, _ in methods))
     for stream, spec in streams.items():
         if stream not in wanted:
-            refuse(f"{called}, which learns from {', '.join(wanted)} alone", {option_of(stream, spec): spec})
+            refuse(f"{called}, which learns from {', '.join(wanted)} only", {option_of(stream, spec): spec})
     return ({"rgb": "auto"} if "rgb" in wanted else {}) | dict(streams)
 
 

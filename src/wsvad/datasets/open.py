@@ -77,7 +77,7 @@ def recognise(folder: Path) -> Benchmark | None:
     found: list[Benchmark] = [DATASETS[name] for name in DATASETS if find(folder, *DATASETS[name].marks)]
     if len(found) > 1:
         names = " and ".join(benchmark.name for benchmark in found)
-        raise UsageError(f"{folder}: official files of {names} are here; say which, as in {found[0].name}:{folder}")
+        raise UsageError(f"{folder}: official files of {names} are here; choose one, as in {found[0].name}:{folder}")
     return found[0] if found else None
 
 

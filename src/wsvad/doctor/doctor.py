@@ -265,7 +265,9 @@ def _names(
     if twice or again:
         first = next(iter(twice), None)
         message = (
-            f"{first} is at {twice[first][0]} and {twice[first][1]}" if first else f"{again[0]} is beside another file"
+            f"{first} is at {twice[first][0]} and {twice[first][1]}"
+            if first
+            else f"{again[0]} is a second file of its video"
         )
         findings.append(
             Finding(

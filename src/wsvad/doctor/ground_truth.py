@@ -52,7 +52,7 @@ def examine_truth(path: Path, dataset: Dataset) -> list[Finding]:
     if not odd:
         message = f"{counted}: lengths are {rule}, intervals are read as {reading}"
         return [Finding(kind="truth", level="fine", message=message, remedy="" if reading == "[s, e)" else REMEDY)]
-    length = f"{len(labels) - totals[rule]:+,} frames beside {rule}" if near else f"lengths are {rule}"
+    length = f"{len(labels) - totals[rule]:+,} frames compared with {rule}" if near else f"lengths are {rule}"
     first = next(iter(odd))
     return [
         Finding(

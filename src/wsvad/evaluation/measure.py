@@ -168,7 +168,7 @@ def _of_scores_file(what: Path, dataset: Dataset | None, compat: Compat | None) 
         return replace(found, notes=[f"{what}: holds no labels; name the dataset with --data"] if unknown else [])
     notes = [*introduce(dataset), *check_totals(dataset, curves)]
     if training:
-        notes.append(f"{what}: {training} training videos are left out; the test videos alone are measured")
+        notes.append(f"{what}: {training} training videos are left out; only the test videos are measured")
     return replace(found, notes=[*notes, *explain_labels(given, dataset)])
 
 

@@ -39,7 +39,7 @@ def transfer(run: Path, to: Place, protocol: Protocol, out: Path) -> list[Result
 
     zero-shot: the whole network with its normalisation, every seed that the run has.
     CORE kept, the rest trained there: for a method with CORE. Prototypes, classifier and cross-attention stay as they
-    are; everything else is trained again on the other dataset's training videos. Where those show a category that the CORE
+    are; everything else is retrained on the other dataset's training videos. Where those show a category that the CORE
     does not know, no true category is used in learning (λ2 = 0).
     trained there: the same method with nothing of the run, to compare with.
 

@@ -396,7 +396,11 @@ def test_a_folder_with_files_of_several_datasets_is_asked_which(tree, tmp_path):
             if path.name != "frames.csv":
                 (tmp_path / "list").mkdir(exist_ok=True)
                 (tmp_path / "list" / path.name).symlink_to(path)
-    with pytest.raises(UsageError, match=r"official files of ucf-crime and xd-violence are here; say which, as in ucf"):
+    with pytest.raises(
+        UsageError,
+        match=r"official files of ucf-crime and xd-violence are here; choose one, as "
+        "in ucf",
+    ):
         open_dataset(tmp_path / "list")
     (tmp_path / "labels.csv").write_text("video,label\na,0\nb,1\nc,0\nd,1\n")
     assert len(open_dataset(f"xd-violence:{tmp_path / 'list'}").test) == 800
