@@ -118,7 +118,7 @@ def test_what_is_missing_is_named(run, videos, tmp_path, capsys):
         assert main(["distill", str(run), "--out", str(tmp_path / "x"), *arguments]) == 2
         return capsys.readouterr().err
 
-    assert "knows no encoder of 'clip'" in told("--to", "clip")
+    assert "has no encoder for 'clip'" in told("--to", "clip")
     assert "--stream clip=ENCODER" in told("--to", "clip")
     assert "levels: a given teacher has scores, not features" in told(
         "--to", "rgb", "--config.levels", "[feature]", "--config.given", "x"

@@ -253,7 +253,7 @@ def test_other_features_are_refused(run, videos, tmp_path, capsys):
     command = ["transfer", str(bare), "--to", str(videos), "--to-features", str(tmp_path / "f")]
     assert main([*command, "--out", str(tmp_path / "out")]) == 1
     told = capsys.readouterr().err.strip().splitlines()[-1]
-    assert "its rgb features are not like those of" in told and "extract them in the same way" in told
+    assert "its rgb features were made differently from those of" in told and "extract them in the same way" in told
 
 
 def test_a_run_learns_one_more_category(run, videos, tmp_path, capsys):
@@ -321,7 +321,10 @@ def test_growing_overwrites_nothing_and_says_what_is_wrong(run, videos, tmp_path
     assert "not a finished run" in told(str(tmp_path), "shake", shown, *options, status=1)
     for method, says in (
         (["mil"], "mil does not distinguish categories, so none can be added; train refinevad"),
-        (["refinevad", *TINY, "--config.core", "off"], "was trained without categories (core: off), so it learns none"),
+        (
+            ["refinevad", *TINY, "--config.core", "off"],
+            "was trained without categories (core: off), so none can be added",
+        ),
     ):
         out = tmp_path / method[0]
         command = ["train", str(videos), "--method", *method, "--rgb", "motion", "--features", str(run / "features")]

@@ -57,9 +57,7 @@ def _tensors(path: Path, held: Any) -> dict[str, Tensor]:
     """The tensors of what was loaded, out of a wrapper if there is one."""
     inside = next((held[key] for key in WRAPPERS if isinstance(held, Mapping) and key in held), held)
     if not isinstance(inside, Mapping) or not inside:
-        raise WsvadError(
-            f"{path}: holds a {type(inside).__name__} and not a mapping of names to weights; save model.state_dict()"
-        )
+        raise WsvadError(f"{path}: holds a {type(inside).__name__} without named weights; save model.state_dict()")
     for name, value in inside.items():
         if not isinstance(value, Tensor):
             raise WsvadError(f"{path}: '{name}' is a {type(value).__name__}, not a tensor; save model.state_dict()")

@@ -46,7 +46,7 @@ class Leaderboard:
         parts = [
             f"Percent{spread}; the best {words_for(self.headline).short} after the last iteration comes first.",
             f"The 95 % interval of the mean {sure} is from a bootstrap over test videos; p is two-sided, for no "
-            f"difference to {self.baseline} in {sure}, from the same bootstrap samples. Both are for the last iteration.",
+            f"difference to {self.baseline} in {sure}, from the same samples. Both are for the last iteration.",
             "Seconds are for all seeds, including the fits for selection; MB is the peak main memory of the "
             "process in training (of the device, where that has its own).",
         ]

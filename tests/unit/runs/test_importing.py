@@ -229,8 +229,8 @@ def test_a_cut_file_is_told(checkpoint):
 
 @pytest.mark.parametrize(
     ("held", "says"),
-    [([torch.zeros(1)], "holds a list and no weights"), ({}, "holds a dict and no weights"),
-     (torch.zeros(2), "holds a Tensor and no weights"), ({"a": 1.5}, "'a' is a float, not a tensor"),
+    [([torch.zeros(1)], "holds a list without named weights"), ({}, "holds a dict without named weights"),
+     (torch.zeros(2), "holds a Tensor without named weights"), ({"a": 1.5}, "'a' is a float, not a tensor"),
      ({"state_dict": {"a": [1]}}, "'a' is a list, not a tensor")],
 )  # fmt: skip
 def test_what_holds_no_weights_is_told(held, says, tmp_path):
