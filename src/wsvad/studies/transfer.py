@@ -44,7 +44,7 @@ def transfer(run: Path, to: Place, protocol: Protocol, out: Path) -> list[Result
     trained there: the same method with nothing of the run, to compare with.
 
     Raises:
-        WsvadError: the other dataset's features were made otherwise than the run's.
+        WsvadError: the other dataset's features were made differently from the run's.
     """
     folder = RunFolder(run)
     first = folder.load()
@@ -104,7 +104,7 @@ def zero_shot(run: RunFolder, to: Place) -> dict[str, dict[str, Any]]:
 
 
 def same_making(run: Path, trained: TrainedMethod, check: PassportCheck) -> None:
-    """Raises: WsvadError, the features were made otherwise than those that the run learned from."""
+    """Raises: WsvadError, the features were made differently from those that the run learned from."""
     for stream, passport in check.passports.items():
         here = passport.identity()
         for name, value in trained.passports[stream].items():
