@@ -59,7 +59,7 @@ class Calibration:
     false_alarms: int
     """Events that it finds in the held-out normal video."""
     hours: float
-    """Hours of that video."""
+    """Length of the held-out normal video."""
     upper_bound_per_hour: float
     """False alarms an hour that are not exceeded, with the confidence below. A promise is the bound of as many events
     as were allowed before looking; without one, that of the events that were found."""

@@ -94,7 +94,7 @@ def legend(timelines: Sequence[Timeline]) -> dict[str, str]:
     if any(timeline.truth is not None for timeline in timelines):
         marks["truth"] = "truth: where something abnormal happens"
     if any(timeline.attributions for timeline in timelines):
-        marks["why"] = "what the score depends on: darker where a share is larger than elsewhere in the video"
+        marks["why"] = "what the score depends on: stronger colour where a share is larger than elsewhere in the video"
     if any(timeline.explanation is not None and timeline.explanation.shift is not None for timeline in timelines):
         marks["shift"] = "shift: how much of each moment's features is taken from the moments before and after"
     return marks
