@@ -312,7 +312,9 @@ def test_growing_overwrites_nothing_and_says_what_is_wrong(run, videos, tmp_path
     options = ["--out", str(tmp_path / "a")]
     assert told(str(run), "shake", shown, "--out", str(run)).endswith("name another folder with --out")
     lost = str(tmp_path / "lost.mp4")  # names are looked at before videos are
-    assert told(str(run), "dash", lost, *options).endswith("run: knows 'dash' already (dash, drop); take another name")
+    assert told(str(run), "dash", lost, *options).endswith(
+        "run: has the category 'dash' already (dash, drop); take another name"
+    )
     for name in ("a;b", "normal", "", " shake"):
         assert f"run: '{name}' is not a valid name of a category; choose one without ';'" in told(
             str(run), name, lost, *options
