@@ -469,7 +469,7 @@ def shipped(truth: trees.Truth, rule=lambda frames: frames // 16 * 16, before: i
         (lambda t, g: g, 0, "1,109,824 frames, 84,160 abnormal: lengths are ⌊F/16⌋·16, intervals are read as [s, e)\n"),
         (lambda t, g: shipped(t, lambda f: f, -1), 0, "lengths are every frame, intervals are read as [s−1, e)\n"),
         (lambda t, g: shipped(t, lambda f: f, 0, 1), 0, "lengths are every frame, intervals are read as [s, e]\n"),
-        (lambda t, g: g[1:], 1, "-1 frames beside ⌊F/16⌋·16; first video that differs: Abuse001_x264, "),
+        (lambda t, g: g[1:], 1, "-1 frames compared with ⌊F/16⌋·16; first video that differs: Abuse001_x264, "),
     ],
 )
 def test_a_shipped_array_of_labels_is_checked_to_the_first_video_that_differs(
