@@ -4,8 +4,8 @@ python benchmarks/captions.py FOLDER [OUT] [SEEDS]  (with train.csv, test.csv, t
 
 Stopped anywhere and run again, it goes on. How long each method learns (32 + 32 bags, 16 segments, features as they
 are) was chosen with one seed by the video AUC of *held-out training videos*: the shortest run on the plateau of its
-curve. π-VAD is not there: captions are all that there is of these videos, and modalities that are made up from `rgb`
-would be made from the very same captions.
+curve. π-VAD is not there: captions are all that there is of these videos, and modalities that are synthesised from
+`rgb` would be made from the very same captions.
 """
 
 import sys

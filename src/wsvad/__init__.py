@@ -4,14 +4,14 @@ The names here are the stable interface; `examples/` shows three uses.
 
     Detector        a trained detector: `Detector.load(run)`, `score(path | frames | features)`, `live()`
     LiveScorer      scores a live source frame by frame; equal to the replay of its recording
-    Timeline        what a detector says of one video: scores, events, times
+    Timeline        what a detector finds in one video: scores, events, times
     Event           one event of a timeline
     open_dataset    videos with their weak labels, from a folder or the official files of a published dataset
     extract         feature files of a dataset
     train           a detector from a folder of labelled videos
     evaluate        metrics of a run, or of the scores of any system
-    METHODS, ENCODERS, DATASETS    what is found by name; other packages add theirs by entry points
-    WsvadError      what is raised when a file, a label or a setting is wrong: one line that says what to do
+    METHODS, ENCODERS, DATASETS    registries of names; other packages add theirs by entry points
+    WsvadError      raised when a file, a label or a setting is wrong: one line that says what to do
 """
 
 from importlib import import_module

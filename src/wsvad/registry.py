@@ -48,5 +48,5 @@ class Registry:
                 raise
             raise WsvadError(
                 f"{self.kind} '{name}' comes from another package ({places[name]}), which cannot be imported: "
-                f"{type(error).__name__}: {error}; mend that package, or uninstall it"
+                f"{type(error).__name__}: {error}; fix that package, or uninstall it"
             ) from error

@@ -118,7 +118,7 @@ def test_what_is_missing_is_named(run, videos, tmp_path, capsys):
         assert main(["distill", str(run), "--out", str(tmp_path / "x"), *arguments]) == 2
         return capsys.readouterr().err
 
-    assert "knows no encoder of 'clip'" in told("--to", "clip")
+    assert "has no encoder for 'clip'" in told("--to", "clip")
     assert "--stream clip=ENCODER" in told("--to", "clip")
     assert "levels: a given teacher has scores, not features" in told(
         "--to", "rgb", "--config.levels", "[feature]", "--config.given", "x"
@@ -128,7 +128,7 @@ def test_what_is_missing_is_named(run, videos, tmp_path, capsys):
     settings = yaml.safe_load((moved / "config.yaml").read_text())
     (moved / "config.yaml").write_text(yaml.safe_dump(settings | {"source": {"folder": "gone"}}))
     assert main(["distill", str(moved), "--to", "rgb", "--out", str(tmp_path / "x")]) == 2
-    assert "its videos are no longer where it found them; name their folder with --data" in capsys.readouterr().err
+    assert "its videos have been moved or deleted; name their folder with --data" in capsys.readouterr().err
 
 
 def test_many_backbones_learn_and_one_runs(videos, tmp_path):
@@ -183,7 +183,7 @@ def test_a_teacher_by_itself_scores_and_teaches(videos, tmp_path, capsys):
     capsys.readouterr()
     again = [*command, *STUDENT, "--config.student", "", "--teacher", str(out), "--out", str(tmp_path / "x")]
     assert main(again) == 2
-    assert "student: there is none to be taught" in capsys.readouterr().err
+    assert "student: there is none to train" in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------------------------------- features, and the levels

@@ -202,7 +202,10 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(videos, tmp_path):
 def test_features_made_in_another_way_are_refused_before_any_work(videos, tmp_path):
     run(videos[5:], tmp_path / "out", "means:4")
     before = files(tmp_path / "out")
-    with pytest.raises(WsvadError, match=r"z\.mp4\.safetensors: made in another way .*\(width: 4 against 2\).*--out"):
+    with pytest.raises(
+        WsvadError,
+        match=r"z\.mp4\.safetensors: made with other settings than this extraction .*\(width: 4 against 2\).*--out",
+    ):
         run(videos, tmp_path / "out", "means")
     assert files(tmp_path / "out") == before
 

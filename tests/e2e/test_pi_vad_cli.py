@@ -87,7 +87,7 @@ def test_scoring_needs_neither_captions_nor_other_features(run, videos, tmp_path
 
 def test_the_report_says_what_was_made_up_and_how_well(run):
     page = (run / "report.html").read_text(encoding="utf-8")
-    assert "Made up from rgb, with this error on training videos that were kept apart: flow" in page
+    assert "Synthesised from rgb, with this error on held-out training videos: flow" in page
     assert page.count('class="why"') == 4
 
 
@@ -97,7 +97,7 @@ def test_what_a_modality_needs_is_said_in_one_line(videos, tmp_path, capsys):
     told = capsys.readouterr().err.strip().splitlines()[-1]
     assert "no pose features; make them with 'wsvad extract --stream pose=ENCODER …', or leave the stream out" in told
     assert main(["train", str(videos), "--rgb", "motion", "--modalities", "pose", "--out", str(tmp_path / "b")]) == 2
-    assert "this method learns from rgb alone" in capsys.readouterr().err
+    assert "this method learns from rgb only" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

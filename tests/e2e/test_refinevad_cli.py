@@ -124,7 +124,7 @@ def test_the_training_report_says_what_cannot_be_named(videos, tmp_path, capsys)
     command = ["train", str(videos), "--labels", str(tmp_path / "labels.csv"), "--method", "refinevad", *TINY]
     options = ["--rgb", "motion", "--iterations", "2", "--points", "1", "--workers", "0", "--hold-out", "0"]
     assert main([*command, *options, "--out", str(tmp_path / "run")]) == 0
-    told = ["Only test videos show 'blast'", "A single training video shows 'puff'"]
+    told = ["Only test videos show 'blast'", "Only one training video shows 'puff'"]
     page, err = unescape((tmp_path / "run" / "report.html").read_text("utf-8")), capsys.readouterr().err
     assert all(one in page and f"note: {one}" in err for one in told)
     # Several kinds of one video, joined by ";", are each a kind to all that learns, measures and shows.
@@ -229,14 +229,14 @@ def test_a_method_without_core_has_one_line(videos, run, tmp_path, capsys):
     assert main([*command, "--out", str(tmp_path / "out")]) == 0
     told = capsys.readouterr()
     assert len(told.out.splitlines()) == 3
-    assert "mil has no CORE to keep, so there is only the zero-shot line" in " ".join(told.err.split())
+    assert "mil has no CORE to keep, so there is only the zero-shot row" in " ".join(told.err.split())
     untold = tmp_path / "untold"  # the same videos, of which nobody wrote down when
     untold.mkdir()
     (untold / "labels.csv").write_text((videos / "labels.csv").read_text())
     capsys.readouterr()
     assert main([*command[:3], str(untold), *command[4:], "--out", str(tmp_path / "out")]) == 0
     told = capsys.readouterr()
-    why = "test videos, so there is video AUC alone"
+    why = "test videos, so only video AUC is measured"
     assert why in " ".join(told.err.split()) and why in (tmp_path / "out" / "transfer.md").read_text()
     assert "| – |" in told.out
 
@@ -253,7 +253,7 @@ def test_other_features_are_refused(run, videos, tmp_path, capsys):
     command = ["transfer", str(bare), "--to", str(videos), "--to-features", str(tmp_path / "f")]
     assert main([*command, "--out", str(tmp_path / "out")]) == 1
     told = capsys.readouterr().err.strip().splitlines()[-1]
-    assert "its rgb features are not like those of" in told and "extract them in the same way" in told
+    assert "its rgb features were made differently from those of" in told and "extract them in the same way" in told
 
 
 def test_a_run_learns_one_more_category(run, videos, tmp_path, capsys):
@@ -312,14 +312,21 @@ def test_growing_overwrites_nothing_and_says_what_is_wrong(run, videos, tmp_path
     options = ["--out", str(tmp_path / "a")]
     assert told(str(run), "shake", shown, "--out", str(run)).endswith("name another folder with --out")
     lost = str(tmp_path / "lost.mp4")  # names are looked at before videos are
-    assert told(str(run), "dash", lost, *options).endswith("run: knows 'dash' already (dash, drop); take another name")
+    assert told(str(run), "dash", lost, *options).endswith(
+        "run: has the category 'dash' already (dash, drop); take another name"
+    )
     for name in ("a;b", "normal", "", " shake"):
-        assert f"run: '{name}' is no name of a category; take one without ';'" in told(str(run), name, lost, *options)
+        assert f"run: '{name}' is not a valid name of a category; choose one without ';'" in told(
+            str(run), name, lost, *options
+        )
     assert told(str(run), "shake", lost, *options, status=1).endswith("lost.mp4: there is no such video file")
     assert "not a finished run" in told(str(tmp_path), "shake", shown, *options, status=1)
     for method, says in (
-        (["mil"], "mil tells no categories apart, so it learns none; train refinevad"),
-        (["refinevad", *TINY, "--config.core", "off"], "was trained without categories (core: off), so it learns none"),
+        (["mil"], "mil does not distinguish categories, so none can be added; train refinevad"),
+        (
+            ["refinevad", *TINY, "--config.core", "off"],
+            "was trained without categories (core: off), so none can be added",
+        ),
     ):
         out = tmp_path / method[0]
         command = ["train", str(videos), "--method", *method, "--rgb", "motion", "--features", str(run / "features")]
@@ -339,4 +346,4 @@ def test_growing_overwrites_nothing_and_says_what_is_wrong(run, videos, tmp_path
     assert "shake" in printed.out and "test events" not in printed.out
     assert main(["add-category", str(run), "shake", shown]) == 0
     assert (run.parent / "run-shake" / "model.json").is_file()
-    assert "is there already" in told(str(run), "shake", shown)
+    assert "exists already" in told(str(run), "shake", shown)

@@ -41,7 +41,7 @@ def bench(
     from wsvad.studies.bench import check_names, run_bench
 
     if len(configs) == 1:
-        refuse("one method alone", {"--against": against})
+        refuse("a single method", {"--against": against})
     check_names(configs, headline, against or next(iter(configs)))
     configs = each_narrowed(configs, modalities)
     board = run_bench(
@@ -86,11 +86,12 @@ def ablate(
 ) -> int:
     """Train and measure the rows of a paper's table or figure on any dataset, over seeds.
 
-    Tables of one out folder share their runs. Beside the paper's tables there are questions that it leaves open.
+    Tables of one out folder share their runs. Besides the paper's tables there are others, on questions that the paper
+    leaves open.
 
     Args:
         method: Method whose table it is.
-        table: Number of the paper's table, or a question; a wrong one is answered with those that there are.
+        table: Number of the paper's table, or the name of another one; an unknown name lists what is available.
         figure: Number of the paper's figure, instead of a table.
         data: Dataset folder, NAME:FOLDER, or toy for the simulated camera.
         modalities: Extra training streams besides rgb, of a method that has them (default: all supported).
@@ -130,7 +131,7 @@ def transfer(
     """Measure a run on another dataset: as it is, and with only its CORE kept and the rest trained there.
 
     Methods without a CORE module get only the zero-shot row. The last row is the same method trained there from
-    nothing, to compare with.
+    scratch, for comparison.
 
     Args:
         run: Run folder.

@@ -162,7 +162,10 @@ def read_file(path: Path) -> Mapping[Any, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise WsvadError(f"--config {path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(found, Mapping):
-        raise WsvadError(f"--config {path}: a mapping of fields, or of methods to their fields, and this is none")
+        raise WsvadError(
+            f"--config {path}: not a mapping; write fields as FIELD: VALUE, one a line, or methods "
+            f"with their fields below"
+        )
     return found
 
 

@@ -28,7 +28,7 @@ def run(out: Path, videos: int, seed: int) -> int:
     dataset = open_folder(folder)
     tell(
         "2 Learn",
-        f"{len(dataset.train)} videos are labelled normal or abnormal as a whole. Nobody says when. "
+        f"{len(dataset.train)} videos are labelled normal or abnormal as a whole, without times. "
         f"The encoder '{ENCODER}' needs no weights; the method is '{METHOD}'.",
     )
     fitted, failed = train_detector(
@@ -39,9 +39,12 @@ def run(out: Path, videos: int, seed: int) -> int:
         Protocol(budget="data", normalise="standardise", first_seed=seed),
         out / "run",
     )
-    tell("3 Test", f"On {len(dataset.test)} videos that it has never seen, frame by frame:")
+    tell("3 Test", f"Measured frame by frame on {len(dataset.test)} videos that were not used in training:")
     show(selections_table(fitted.metrics["selection"]))
-    tell("4 Look", f"Open {out / 'run' / 'report.html'}: curves, events, pictures; a click seeks the video.")
+    tell(
+        "4 Look",
+        f"Open {out / 'run' / 'report.html'}: curves, events, pictures; click to jump to a moment of the video.",
+    )
     score = next(video.path for video in dataset.test if video.label)
     tell("5 Use it", f"wsvad score {score} --model {out / 'run'}")
     auc = fitted.metrics["selection"]["last"]["auc"]["mean"]

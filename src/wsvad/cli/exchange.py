@@ -19,7 +19,7 @@ def import_checkpoint(
 
     Args:
         checkpoint: File of torch.save(model.state_dict()), or .safetensors, under the official code's names.
-        method: Method that it is of: ur-dmu or rtfm.
+        method: Method of the checkpoint: ur-dmu or rtfm.
         out: Run folder to write.
     """
     from wsvad.runs.importing import import_checkpoint
@@ -47,7 +47,7 @@ def convert(
     Args:
         what: File or folder.
         out: File to write; for CVAT and for arrays of each video a folder.
-        to: Form of annotations, where the ending of the file leaves it open.
+        to: Format of annotations, if the ending of the file does not determine it.
         listing: CSV (video,frames) of the videos in .npy, in order, if it is not beside it as NAME-videos.csv.
         stride: Frames that each number in .npy stands for, 16 for snippets (default: 1).
         frame_rate: Frames a second of all videos, 25 or 30000/1001, for VIA, which counts seconds.

@@ -44,7 +44,7 @@ def encoders() -> int:
         for one in list_encoders()
     ]
     show(table(("encoder", "makes features from", "width", "runs here"), rows))
-    say(f"auto: {auto()[1]}")
+    say(auto()[1])
     return DONE
 
 

@@ -45,7 +45,7 @@ def names(option: str, text: str) -> list[str]:
     if not all(found):
         raise UsageError(f"{option} '{text}': a name is empty; write names joined by commas")
     if twice := next((name for name in found if found.count(name) > 1), None):
-        raise UsageError(f"{option} '{text}': {twice} is there twice")
+        raise UsageError(f"{option} '{text}': {twice} is listed twice")
     return found
 
 
@@ -67,7 +67,7 @@ def refuse(what: str, given: Mapping[str, object]) -> None:
 def refuse_own_truth(dataset: Any, labels: Path | None, intervals: Path | None) -> None:
     """The truth of a published dataset is in its official files."""
     if dataset.benchmark:
-        refuse(f"{dataset.benchmark}, whose official files say it", {"--labels": labels, "--intervals": intervals})
+        refuse(f"{dataset.benchmark}, whose official files contain it", {"--labels": labels, "--intervals": intervals})
 
 
 def refuse_teacher(method: str, config: Any, teacher: Path | None) -> None:
@@ -90,7 +90,7 @@ def narrowed(config: Any, modalities: str | None, method: str) -> Any:
     if modalities is None:
         return config
     if not hasattr(config, "modalities"):
-        raise UsageError(f"--modalities: this method learns from rgb alone ({method}); leave the option out")
+        raise UsageError(f"--modalities: this method learns from rgb only ({method}); leave the option out")
     return dataclasses.replace(config, modalities=tuple(names("--modalities", modalities)))
 
 
@@ -114,7 +114,7 @@ def encoders_for(streams: Mapping[str, str], methods: Iterable[tuple[str, Any]])
     called = ", ".join(dict.fromkeys(name for name, _ in methods))
     for stream, spec in streams.items():
         if stream not in wanted:
-            refuse(f"{called}, which learns from {', '.join(wanted)} alone", {option_of(stream, spec): spec})
+            refuse(f"{called}, which learns from {', '.join(wanted)} only", {option_of(stream, spec): spec})
     return ({"rgb": "auto"} if "rgb" in wanted else {}) | dict(streams)
 
 

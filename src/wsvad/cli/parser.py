@@ -189,7 +189,7 @@ def in_words(parser: ArgumentParser, words: Sequence[str], message: str, prefix:
         typed = dict(pairs(words)).get(f"--{key[1]}")
         given = re.search(r"(?:Got value|Given value): (.*)", message)
         value = typed if typed is not None else given[1] if given else ""
-        said = allowed(getattr(action, "_typehint", str)) or "not a value that it takes"
+        said = allowed(getattr(action, "_typehint", str)) or "not a valid value"
         return f"{prefix}{hyphenated(key[1])} {value or repr('')}: {said}"
     if missing := re.match("the following arguments are required: (.*)", message):
         actions = [action for action in parser._actions if action.dest in missing[1].split(", ")]

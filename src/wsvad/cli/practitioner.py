@@ -31,7 +31,7 @@ Videos = Annotated[int, Range(4)]
 
 
 def demo(out: Folder = Path("wsvad-demo"), videos: Videos = 48, seed: Seed = 0) -> int:
-    """Run the whole way on a simulated camera, offline: record, extract, train, evaluate, report.
+    """Run the whole pipeline on a simulated camera, offline: record, extract, train, evaluate, report.
 
     Args:
         out: Folder for everything that the demo makes.
@@ -108,7 +108,7 @@ def score(
     overlay: bool = False,
     json: bool = False,
 ) -> int:
-    """Say when something abnormal happens in videos: scores, events, a report page.
+    """Find when something abnormal happens in videos: scores, events, a report page.
 
     Args:
         videos: Video files, or folders of them.
@@ -171,8 +171,11 @@ def distill(
     from wsvad.training import distill as teaching
 
     if data is None:
-        refuse("a dataset that the run remembers; name it with --data", {"--labels": labels, "--intervals": intervals})
-    refuse("a lesson, whose teacher is the run", {"--config.given": config.given})
+        refuse(
+            "the dataset that is recorded in the run; name the dataset with --data",
+            {"--labels": labels, "--intervals": intervals},
+        )
+    refuse("this verb, where the run is the teacher", {"--config.given": config.given})
     if config.student not in (DakdConfig().student, to):
         refuse(f"--to {to}", {"--config.student": config.student})
     budget = budget_of(max_false_alarms_per_hour, protocol)
@@ -184,7 +187,7 @@ def distill(
     refuse_encoders(lesson, given)
     if to not in lesson.streams:
         asked = {"--max-false-alarms-per-hour": max_false_alarms_per_hour, "--workers": workers}
-        refuse(f"a student whose encoder of {to} is not known: it scores features alone", asked)
+        refuse(f"a student whose encoder of {to} is not known: it can score features only", asked)
     fitted, failed = teaching.distill(lesson, protocol, out, max_false_alarms_per_hour=budget, workers=workers)
     show(selections_table(fitted.metrics["selection"]))
     say(f"student in {out}")
@@ -196,15 +199,17 @@ def refuse_encoders(lesson: Any, given: dict[str, str]) -> None:
     for stream, spec in given.items():
         option = option_of(stream, spec)
         if stream not in lesson.config.backbones:
-            refuse(f"this lesson, which reads {', '.join(lesson.config.backbones)} alone", {option: spec})
+            refuse(
+                f"this student and its teacher, which read only {', '.join(lesson.config.backbones)}", {option: spec}
+            )
         if lesson.streams[stream] != spec:
             raise UsageError(f"{option}: the run makes {stream} with {lesson.streams[stream]}; leave it out")
 
 
 def add_category(run: Run, name: str, videos: list[Video], out: Run | None = None) -> int:
-    """Teach a finished run one more category from a handful of videos, without training it again.
+    """Add a category to a finished run from a few videos, without training it again.
 
-    Everything else that the run has learned stays as it is, to the byte. The run itself is left alone.
+    Everything else that the run has learned stays as it is, to the byte. The run itself is not changed.
 
     Args:
         run: Run folder of a method with categories.

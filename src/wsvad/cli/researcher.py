@@ -159,7 +159,7 @@ def doctor(
     Args:
         features: Feature folder, released .npy files, or rgb=FOLDER,audio=FOLDER; or an array of frame labels (gt.npy).
         data: Dataset (folder, or NAME:FOLDER) whose videos and lengths they should have.
-        against: Another set that is right, to compare numbers with.
+        against: Reference set that is known to be right, to compare numbers with.
         repair: New folder for a repaired copy, in the layout of the files.
         json: Print the findings as JSON.
     """
@@ -179,7 +179,7 @@ def doctor(
 
 
 def compare_features(sets: list[Folder], json: bool = False) -> int:
-    """Say where two sets of features differ: lengths, crops and their order, scale, shift, pixels.
+    """Show where two sets of features differ: lengths, crops and their order, scale, shift, pixels.
 
     Exit status 1 if they differ.
 

@@ -39,9 +39,9 @@ def load_bag(
     stored = {name: _fitted(item, first) for name, item in stored.items()}
     lengths = {name: item.features.shape[-2] for name, item in stored.items()}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        shown = ", ".join(f"{name} {length}" for name, length in lengths.items())
         raise WsvadError(
-            f"{source.folder}: the streams of {video.name} differ in length ({told} snippets); extract them together, "
+            f"{source.folder}: the streams of {video.name} differ in length ({shown} snippets); extract them together, "
             "with one tail policy"
         )
     passport = first.passport
@@ -145,7 +145,7 @@ class PackedBags:
         (most, many), (least, few) = counts.most_common()[0], counts.most_common()[-1]
         if many != few:
             raise WsvadError(
-                f"{most} has {many} crops, {least} has {few}; this method needs the same number of each video"
+                f"{most} has {many} crops, {least} has {few}; this method needs the same number for every video"
             )
         return many
 

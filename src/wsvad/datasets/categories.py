@@ -14,13 +14,13 @@ UNNAMED = "abnormal"
 
 
 def names_of(category: str) -> tuple[str, ...]:
-    """The kinds that a category names: several are joined by `;`, and "normal" is none."""
+    """The single categories of a label: several are joined by `;`, and "normal" is not one."""
     names = (name.strip() for name in category.split(";"))
     return tuple(dict.fromkeys(name for name in names if name not in ("", "normal")))
 
 
 def categories_of(videos: Iterable[LabelledVideo]) -> tuple[str, ...]:
-    """The kinds that the abnormal videos' labels name, sorted; empty where they say no more than "abnormal"."""
+    """The categories that the abnormal videos' labels name, sorted; empty where all are just "abnormal"."""
     found = sorted({name for video in videos if video.label for name in names_of(video.category)})
     return () if set(found) <= {UNNAMED} else tuple(found)
 
@@ -55,12 +55,14 @@ def remarks(categories: tuple[str, ...], dataset: Dataset) -> list[str]:
     shown = Counter(name for video in dataset.train if video.label for name in names_of(video.category))
     unseen = [name for name in categories_of(dataset.test) if name not in categories]
     rare = [name for name in categories if shown[name] == 1]
-    told = []
+    sentences = []
     if unseen:
-        told.append(f"Only test videos show {_listed(unseen)}: what training never saw cannot be named.")
+        sentences.append(
+            f"Only test videos show {_listed(unseen)}: categories without training videos cannot be predicted."
+        )
     if rare:
-        told.append(f"A single training video shows {_listed(rare)}: too little to be sure of the name.")
-    return told
+        sentences.append(f"Only one training video shows {_listed(rare)}: too few to predict the category reliably.")
+    return sentences
 
 
 def _listed(names: list[str]) -> str:

@@ -243,7 +243,7 @@ def _read_labels(table: Path) -> list[LabelledVideo]:
         category = row.get("category") or ("abnormal" if label else "normal")
         if label and "normal" in (name.strip().lower() for name in category.split(";")):
             raise WsvadError(
-                f"{place}: {row['video']} is labelled abnormal but of the category '{category}'; mend one of the two"
+                f"{place}: {row['video']} is labelled abnormal but of the category '{category}'; fix one of the two"
             )
         videos.append(
             LabelledVideo(
@@ -319,7 +319,7 @@ def _with_truth(videos: list[LabelledVideo], table: Path) -> list[LabelledVideo]
         if name not in by_name:
             raise WsvadError(f"{place}: no video is called '{name}' in the labels")
         if by_name[name].label == 0:
-            raise WsvadError(f"{place}: {name} is labelled normal but has an interval; mend one of the two")
+            raise WsvadError(f"{place}: {name} is labelled normal but has an interval; fix one of the two")
         try:
             start, end = int(row["start_frame"]), int(row["end_frame"])
         except ValueError:
@@ -361,6 +361,4 @@ def check_training(dataset: Dataset, place: Path) -> None:
         raise WsvadError(f"{place}: {len(labels)} training videos; at least one normal and one abnormal are needed")
     for label, word in enumerate(("normal", "abnormal")):
         if label not in labels:
-            raise WsvadError(
-                f"{place}: no {word} training video; learning needs both kinds, normal (0) and abnormal (1)"
-            )
+            raise WsvadError(f"{place}: no {word} training video; learning needs both, normal (0) and abnormal (1)")

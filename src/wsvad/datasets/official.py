@@ -104,7 +104,9 @@ def frame_counts(folder: Path) -> dict[str, int]:
         if not name or not frames.isdigit() or int(frames) < 1:
             raise WsvadError(f"{place}: '{line}' is not video,frames with a whole number above 0")
         if counts.setdefault(video_name(name), int(frames)) != int(frames):
-            raise WsvadError(f"{place}: {name} has {counts[video_name(name)]} frames further up; keep one of the two")
+            raise WsvadError(
+                f"{place}: {name} has {counts[video_name(name)]} frames in an earlier line; keep one of the two"
+            )
     return counts
 
 
@@ -170,6 +172,6 @@ def check_lists(folder: Path, videos: Sequence[LabelledVideo]) -> None:
         seen[video.name] = video.split
         if video.split == "test" and video.label and not video.intervals:
             raise WsvadError(
-                f"{folder}: abnormal test video {video.name} has no interval in the annotation; lists and annotation "
-                "are not of one release"
+                f"{folder}: abnormal test video {video.name} has no interval in the annotation; lists and "
+                f"annotation are from different releases; copy both from the same one"
             )

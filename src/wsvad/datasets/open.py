@@ -25,7 +25,7 @@ def open_dataset(
 
     Args:
         folder: a folder, or NAME:FOLDER where NAME is a published dataset (`ucf-crime`, with - or _). A folder without
-            labels of ours is recognised by the official files in it.
+            labels.csv is recognised by the official files in it.
         labels: labels.csv, if it is not in the folder.
         intervals: intervals.csv, if it is not beside the labels.
         seed: decides the hold-out where no split is given.
@@ -77,7 +77,7 @@ def recognise(folder: Path) -> Benchmark | None:
     found: list[Benchmark] = [DATASETS[name] for name in DATASETS if find(folder, *DATASETS[name].marks)]
     if len(found) > 1:
         names = " and ".join(benchmark.name for benchmark in found)
-        raise UsageError(f"{folder}: official files of {names} are here; say which, as in {found[0].name}:{folder}")
+        raise UsageError(f"{folder}: official files of {names} are here; choose one, as in {found[0].name}:{folder}")
     return found[0] if found else None
 
 

@@ -73,8 +73,8 @@ def read_names(path: Path) -> dict[str, int | None]:
         found = NAME.match(video_name(file))
         if found is None:
             raise WsvadError(f"{place}: '{file}' is not a video such as 01_0014; copy the official list")
-        told = len(columns) >= 2 and columns[0].isdigit() and int(columns[0]) > 1
-        names.setdefault(found[0], int(columns[0]) if told else None)
+        counted = len(columns) >= 2 and columns[0].isdigit() and int(columns[0]) > 1
+        names.setdefault(found[0], int(columns[0]) if counted else None)
     return names
 
 

@@ -49,7 +49,7 @@ def read_annotation(path: Path, frames: dict[str, int]) -> list[LabelledVideo]:
         name, category = video_name(words[0]), category_of(words[0])
         if category != ("normal" if words[1].lower() == "normal" else words[1]):
             raise WsvadError(
-                f"{place}: {name} is annotated as {words[1]}, its name says {category}; mend one of the two"
+                f"{place}: {name} is annotated as {words[1]}, its name says {category}; fix one of the two"
             )
         intervals = intervals_of(place, name, [int(word) for word in words[2:]], category)
         videos.append(

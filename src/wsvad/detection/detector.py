@@ -67,7 +67,7 @@ class Detector:
 
         Args:
             device: where the method's network runs: `cpu`, `cuda`, …
-            max_false_alarms_per_hour: calibrate anew for this budget, on the normal video that was kept apart in
+            max_false_alarms_per_hour: calibrate again for this budget, on the normal video that was held out in
                 training; by default the thresholds that training chose.
 
         Raises:
@@ -111,7 +111,7 @@ class Detector:
             on_frames: called with the number of frames that were read since the last call, for a progress bar.
 
         Raises:
-            WsvadError: the video cannot be read, or would be encoded otherwise than the training videos were; the
+            WsvadError: the video cannot be read, or would be encoded differently from the training videos; the
                 detector's encoders are not known.
         """
         path: Path | None = None

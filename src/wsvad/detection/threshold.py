@@ -1,4 +1,4 @@
-"""A threshold from a false-alarm budget: how many events an hour of normal video may a person be shown for nothing?
+"""A threshold from a false-alarm budget: how many false alarms an hour of normal video are acceptable?
 
 Events that the detector finds in held-out normal video are false alarms, all of them. If they come independently at a
 rate λ an hour, their number in `hours` is Poisson, and after n of them λ is at most U(n) / hours with the confidence
@@ -59,7 +59,7 @@ class Calibration:
     false_alarms: int
     """Events that it finds in the held-out normal video."""
     hours: float
-    """Length of that video."""
+    """Length of the held-out normal video."""
     upper_bound_per_hour: float
     """False alarms an hour that are not exceeded, with the confidence below. A promise is the bound of as many events
     as were allowed before looking; without one, that of the events that were found."""

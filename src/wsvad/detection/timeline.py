@@ -1,4 +1,4 @@
-"""What a detector says of one video: a score for every snippet, the events in it, and the files they are kept in.
+"""What a detector finds in one video: a score for every snippet, the events in it, and the files they are kept in.
 
 T snippets have T + 1 borders; snippet i lasts from border i to border i + 1.
 """
@@ -48,10 +48,10 @@ class Timeline:
     category: str = ""
     mode: Literal["whole", "online"] = "whole"
     attributions: dict[str, np.ndarray] = field(default_factory=dict)
-    """What the scores lean on: name → `(T,)` share, all shares of a snippet summing to 1; empty where the method does
-    not say."""
+    """What the scores depend on: name → `(T,)` share, the shares of a snippet sum to 1; empty where the method gives
+    none."""
     explanation: Explanation | None = None
-    """What kind of thing it is; None where the method does not say."""
+    """Its categories and why; None where the method gives none."""
 
     def __post_init__(self) -> None:
         if not len(self.scores):
@@ -75,8 +75,8 @@ class Timeline:
         """Seconds from the first border to the last."""
         return float(self.times[-1] - self.times[0])
 
-    def leans_on(self, event: Event) -> dict[str, float]:
-        """The mean shares of an event's snippets, the largest first; empty where the method does not say."""
+    def event_attributions(self, event: Event) -> dict[str, float]:
+        """The mean shares of an event's snippets, the largest first; empty where the method gives none."""
         first, end = self.snippets(event)
         return _falling({name: float(shares[first:end].mean()) for name, shares in self.attributions.items()})
 
@@ -86,8 +86,8 @@ class Timeline:
         return int(first), int(end)
 
     def categories(self, event: Event) -> dict[str, float]:
-        """How likely each kind of thing is, given that something happens, the likeliest first; they sum to 1. Empty
-        where the method does not say."""
+        """Probability of each category, given that something abnormal happens, the likeliest first; they sum to 1.
+        Empty where the method gives none."""
         if self.explanation is None or self.explanation.class_scores is None:
             return {}
         first, end = self.snippets(event)
@@ -141,8 +141,8 @@ def as_dict(timeline: Timeline) -> dict[str, Any]:
 
 
 def _attributions(timeline: Timeline, event: Event) -> dict[str, Any]:
-    """What an event leans on, where the method says."""
-    shares = {name: _rounded(share) for name, share in timeline.leans_on(event).items()}
+    """What an event's score depends on, where the method gives it."""
+    shares = {name: _rounded(share) for name, share in timeline.event_attributions(event).items()}
     return {"attributions": shares} if shares else {}
 
 
@@ -150,8 +150,8 @@ def _kinds(timeline: Timeline, event: Event) -> dict[str, Any]:
     """What kind of thing an event is, where the method says."""
     likely = {name: _rounded(p) for name, p in timeline.categories(event).items()}
     near = {name: _rounded(cosine) for name, cosine in timeline.nearest(event).items()}
-    told: dict[str, Any] = {"category": next(iter(likely)), "categories": likely} if likely else {}
-    return told | ({"nearest": near} if near else {})
+    record: dict[str, Any] = {"category": next(iter(likely)), "categories": likely} if likely else {}
+    return record | ({"nearest": near} if near else {})
 
 
 def _falling(values: dict[str, float]) -> dict[str, float]:
@@ -160,7 +160,7 @@ def _falling(values: dict[str, float]) -> dict[str, float]:
 
 def write_events_csv(path: Path | str, timelines: Sequence[Timeline]) -> None:
     """Write one row an event: `video,start_frame,end_frame,start,end,peak,peak_time,attributions,category,probability`;
-    `attributions` is in words, "pose 0.41; flow 0.32". The last three are empty where the method does not say."""
+    `attributions` is in words, "pose 0.41; flow 0.32". The last three are empty where the method gives none."""
     own = ("start_frame", "end_frame", "start", "end", "peak", "peak_time")
     rows = (
         (

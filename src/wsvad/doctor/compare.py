@@ -1,4 +1,4 @@
-"""Where two sets of features part: lengths, widths, crops and their order, scale, shift, and what the pixels were.
+"""Where two sets of features differ: lengths, widths, crops and their order, scale, shift, and what the pixels were.
 
 A, the reference, and B, the one asked about, are compared video by video: lengths of all that both have, numbers of a
 sample. Snippets with NaN are passed over.
@@ -54,7 +54,7 @@ def compare(
         shapes: video → its `(C, T, D)` in A and in B.
 
     Returns:
-        `same` alone if nothing parts them.
+        `same` alone if they do not differ.
     """
     findings = _shapes(videos, shapes)
     if any(finding.kind == "another network" for finding in findings):
@@ -71,7 +71,7 @@ def _shapes(videos: Sequence[str], shapes: Mapping[str, tuple[tuple[int, ...], .
     if width_a != width_b:
         return [
             Finding(
-                kind="another network", level="wrong", told=f"{first}: {width_b} wide, the other set {width_a}",
+                kind="another network", level="wrong", message=f"{first}: {width_b} wide, the other set {width_a}",
                 remedy="features of two networks cannot be compared, nor can a method trained on one use the other",
             )
         ]  # fmt: skip
@@ -79,8 +79,8 @@ def _shapes(videos: Sequence[str], shapes: Mapping[str, tuple[tuple[int, ...], .
     if crops_a != crops_b:
         findings.append(
             Finding(
-                kind="crop count", level="wrong", told=f"{first}: {crops_b} crops, the other set has {crops_a}",
-                remedy="use as many at the test as in training; the mean of fewer crops gives other scores",
+                kind="crop count", level="wrong", message=f"{first}: {crops_b} crops, the other set has {crops_a}",
+                remedy="use the same number for training and testing; averaging fewer crops changes the scores",
             )
         )  # fmt: skip
     differ = {video: shapes[video][1][1] - shapes[video][0][1] for video in videos}
@@ -93,7 +93,7 @@ def _shapes(videos: Sequence[str], shapes: Mapping[str, tuple[tuple[int, ...], .
             Finding(
                 kind="lengths", level="wrong", videos=members, repair="length" if set(longer) <= {1, -1} else None,
                 how={video: shapes[video][0][1] for video in members},
-                told=f"{members[0]}: {shapes[members[0]][1][1]:,} snippets, in the other set "
+                message=f"{members[0]}: {shapes[members[0]][1][1]:,} snippets, in the other set "
                 f"{shapes[members[0]][0][1]:,}; {count:,} of {len(videos):,} videos are {abs(usual)} {more}",
                 remedy="the extractors treat a video's last frames differently" if abs(usual) == 1 else
                 "other frame rate, stride or videos",
@@ -156,8 +156,9 @@ def _order(pairs: Sequence[Pair]) -> list[Finding]:
     return [
         Finding(
             kind="crop order", level="wrong", repair="crops", how={"order": order},
-            told=f"crops 0, 1, 2 … of the other set are {', '.join(map(str, order))} here{known}",
-            remedy="no matter where crops are averaged; for a method that picks one (VadCLIP) --repair reorders them",
+            message=f"crops 0, 1, 2 … of the other set are {', '.join(map(str, order))} here{known}",
+            remedy="harmless where crops are averaged; for a method that uses one of them (VadCLIP), --repair "
+            "reorders them",
         )
     ]  # fmt: skip
 
@@ -170,9 +171,10 @@ def _shift(pairs: Sequence[Pair]) -> list[Finding]:
     return [
         Finding(
             kind="shift", level="wrong",
-            told=f"snippet t of the other set is snippet t{shift:+d} here, in {count} of {len(pairs)} videos compared: "
+            message=f"snippet t of the other set is snippet t{shift:+d} here, in {count} of {len(pairs)} videos "
+            f"compared: "
             f"{abs(shift)} too {word}",
-            remedy="the extractors begin at different frames; scores would be off by as much",
+            remedy="the extractors start at different frames; scores would be shifted by the same amount",
         )
     ]  # fmt: skip
 
@@ -188,14 +190,15 @@ def _values(pairs: Sequence[Pair]) -> list[Finding]:
         exact = "to the last digit" if (a == b).all() else f"within {_residual(a, b):.0e}"
         odd = [pair.video for pair in pairs if _residual(pair.a, pair.b) > HALF]
         rest = [_odd(odd, len(pairs))] if odd else []
-        return [Finding(kind="same", level="fine", told=f"the numbers are equal, {exact}"), *rest]
+        return [Finding(kind="same", level="fine", message=f"the numbers are equal, {exact}"), *rest]
     factor = float((a * b).sum() / (b * b).sum()) if b.any() else 0.0
     if _residual(a, factor * b) < HALF:
         return [
             Finding(
                 kind="scale", level="wrong", repair="scale", how={"factor": factor},
-                told=f"the numbers are {1 / factor:.4g} times the other set's",
-                remedy="the last step of extraction differs (a scale, a mean that is a sum); --repair divides it out",
+                message=f"the numbers are {1 / factor:.4g} times the other set's",
+                remedy="the last step of extraction differs (a scale factor, or a sum instead of a mean); "
+                "--repair removes the factor",
             )
         ]  # fmt: skip
     norms_a, norms_b = (np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b))
@@ -203,8 +206,9 @@ def _values(pairs: Sequence[Pair]) -> list[Finding]:
         which = "here" if norms_b.std() < norms_a.std() else "in the other set"
         return [
             Finding(
-                kind="normalised", level="wrong", told=f"the vectors {which} have unit length, the others do not",
-                remedy="lengths cannot be brought back; use the set that has them (RTFM and MGFN learn from them)",
+                kind="normalised", level="wrong", message=f"the vectors {which} have unit length, the others do not",
+                remedy="the original lengths cannot be recovered; use the set that has them (RTFM and MGFN "
+                "learn from them)",
             )
         ]  # fmt: skip
     return [_transformed(a, b, pairs)]
@@ -217,8 +221,8 @@ def _transformed(a: np.ndarray, b: np.ndarray, pairs: Sequence[Pair]) -> Finding
     if _residual(centred_a, slope * centred_b) < HALF:
         return Finding(
             kind="standardised", level="wrong",
-            told="each dimension is scaled and moved by numbers of its own: one of the sets was standardised",
-            remedy="use the set as the network gave it; wsvad standardises by itself (--normalise)",
+            message="each dimension is scaled and shifted differently: one of the sets was standardised",
+            remedy="use the set that is not standardised; wsvad can standardise it in training (--normalise)",
         )  # fmt: skip
     odd = [pair.video for pair in pairs if _residual(pair.a, pair.b) > HALF]
     if 2 * len(odd) <= len(pairs):
@@ -226,30 +230,31 @@ def _transformed(a: np.ndarray, b: np.ndarray, pairs: Sequence[Pair]) -> Finding
     if likeness < ALIKE:
         return Finding(
             kind="unrelated", level="wrong",
-            told=f"correlation {likeness:.2f}: of the same width, but not of the same network or the same videos",
-            remedy="a method trained on one cannot use the other; look at backbone and weights",
+            message=f"correlation {likeness:.2f}: same width, but from another network or other videos",
+            remedy="a method trained on one cannot use the other; check backbone and weights",
         )  # fmt: skip
     ratio = float(np.median(np.linalg.norm(centred_b, axis=1) / np.maximum(np.linalg.norm(centred_a, axis=1), 1e-12)))
     if abs(np.log(ratio)) > np.log(1.25):
         return Finding(
             kind="pixel range", level="wrong",
-            told=f"correlation {likeness:.2f}, spread {ratio:.2f} times the other set's: the same network saw pixels "
-            "of another range",
-            remedy="extract with the mean and scale of the other set ([−1, 1] against mean 114.75, std 57.375 is the "
-            "usual slip, 2.1)",
+            message=f"correlation {likeness:.2f}, spread {ratio:.2f} times the other set's: the same network, "
+            f"but pixels in a different range",
+            remedy="extract with the mean and scale of the other set ([−1, 1] against mean 114.75, std 57.375 "
+            "is the usual mistake)",
         )  # fmt: skip
     return Finding(
         kind="colour order", level="wrong",
-        told=f"correlation {likeness:.2f}, equal spread: the same network on the same frames, but not the same pixels",
-        remedy="most often red and blue are exchanged (OpenCV reads BGR); else look at resizing and the decoder",
+        message=f"correlation {likeness:.2f}, equal spread: the same network on the same frames, but not the "
+        f"same pixels",
+        remedy="usually red and blue are swapped (OpenCV reads BGR); otherwise check resizing and the decoder",
     )  # fmt: skip
 
 
 def _odd(videos: Sequence[str], total: int) -> Finding:
     return Finding(
         kind="some videos", level="wrong", videos=tuple(videos),
-        told=f"the numbers of {concerning(videos, total)} differ",
-        remedy="these files are of another release, or under a wrong name",
+        message=f"the numbers of {concerning(videos, total)} differ",
+        remedy="these files are from another release, or have a wrong name",
     )  # fmt: skip
 
 

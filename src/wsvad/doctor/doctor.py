@@ -30,7 +30,7 @@ BLOCK = 2**26
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """What is seen of a video's files before anything is believed of them."""
+    """A video's files as they are, before anything is assumed about their layout."""
 
     video: str
     paths: tuple[Path, ...]
@@ -62,7 +62,7 @@ class Layout:
 
 @dataclass(frozen=True, kw_only=True)
 class Examination:
-    """A stream after the doctor's visit."""
+    """What was found about one stream."""
 
     looks: list[Look]
     """Of the videos whose files can be read."""
@@ -78,10 +78,10 @@ class Examination:
 
 
 def examine(files: OfficialStream | Path, stream: str, frames: Mapping[str, int | None]) -> Examination:
-    """Everything that can be said of a stream's files without another set.
+    """All checks of a stream's files that need no other set.
 
     Args:
-        files: a released stream, or a folder of ours (then the stream is a folder in it).
+        files: a released stream, or a feature folder of `wsvad extract` (then the stream is a folder in it).
         stream: its name.
         frames: the dataset's videos with their annotated frame counts, None where these are not known.
     """
@@ -93,7 +93,7 @@ def examine(files: OfficialStream | Path, stream: str, frames: Mapping[str, int 
         findings.append(
             Finding(
                 kind="unreadable", level="wrong", videos=unreadable,
-                told=f"{concerning(unreadable, len(frames))}: {first.trouble}",
+                message=f"{concerning(unreadable, len(frames))}: {first.trouble}",
                 remedy="download or extract these files again",
             )
         )  # fmt: skip
@@ -192,7 +192,7 @@ def read(path: Path) -> np.ndarray:
     else:
         array = read_array(path)
     if array.ndim not in (2, 3) or 0 in array.shape or array.dtype.kind not in "iufb":
-        raise WsvadError(f"{path}: an array of shape {array.shape}, {array.dtype}, is no sequence of features")
+        raise WsvadError(f"{path}: an array of shape {array.shape}, {array.dtype}, is not a sequence of features")
     return array
 
 
@@ -257,20 +257,22 @@ def _names(
         findings.append(
             Finding(
                 kind="missing videos", level="wrong", videos=tuple(missing),
-                told=f"{place}: no features of {concerning(missing, len(videos))}",
-                remedy="download or extract them, or take these videos out of the lists and say so",
+                message=f"{place}: no features of {concerning(missing, len(videos))}",
+                remedy="download or extract them, or remove these videos from the lists and report that",
             )
         )  # fmt: skip
     again = [path for path in loose if any(path.stem.startswith(f"{video}_") for video in videos)] if loose else []
     if twice or again:
         first = next(iter(twice), None)
-        told = (
-            f"{first} is at {twice[first][0]} and {twice[first][1]}" if first else f"{again[0]} is beside another file"
+        message = (
+            f"{first} is at {twice[first][0]} and {twice[first][1]}"
+            if first
+            else f"{again[0]} is a second file of its video"
         )
         findings.append(
             Finding(
                 kind="duplicate videos", level="wrong", videos=tuple(twice),
-                told=f"{told}{f' ({len(twice) + len(again)} such files)' if len(twice) + len(again) > 1 else ''}",
+                message=f"{message}{f' ({len(twice) + len(again)} such files)' if len(twice) + len(again) > 1 else ''}",
                 remedy="keep one of each; two releases are mixed, or a folder was copied into itself",
             )
         )  # fmt: skip
@@ -279,8 +281,8 @@ def _names(
         findings.append(
             Finding(
                 kind="files of no video", level="note",
-                told=f"{strange[0]} belongs to no video of the dataset ({len(strange):,} such files)",
-                remedy="they are not read; if videos are missing as well, names differ: rename them as in the lists",
+                message=f"{strange[0]} belongs to no video of the dataset ({len(strange):,} such files)",
+                remedy="they are ignored; if videos are missing as well, rename these files as in the lists",
             )
         )  # fmt: skip
     return findings
@@ -300,20 +302,21 @@ def _numbers(looks: Sequence[Look]) -> list[Finding]:
         findings.append(
             Finding(
                 kind="NaN", level="wrong", videos=tuple(look.video for look in broken), repair="fill",
-                told=f"{path}: NaN or infinity at {list(place)}; {concerning([x.video for x in broken], total)}",
-                remedy="extract again; --repair copies the nearest whole snippet over each",
+                message=f"{path}: NaN or infinity at {list(place)}; {concerning([x.video for x in broken], total)}",
+                remedy="extract again; --repair replaces each with the nearest valid snippet",
             )
         )  # fmt: skip
     odd = [look for look in looks if not look.dtype.startswith("float")]
     wide = [look for look in looks if look.dtype == "float64"]
     if odd or wide:
         chosen = odd or wide
-        told = "are no floating point numbers: features were rounded or quantised" if odd else "take twice the space"
+        rounded = "are not floating-point numbers: features were rounded or quantised"
+        message = rounded if odd else "take twice the space"
         findings.append(
             Finding(
                 kind="dtype", level="wrong" if odd else "note", videos=tuple(look.video for look in chosen),
-                told=f"{concerning([look.video for look in chosen], total)}: {chosen[0].dtype}, which {told}",
-                remedy="find the original floats" if odd else "float32 is as good", repair="float32",
+                message=f"{concerning([look.video for look in chosen], total)}: {chosen[0].dtype}, which {message}",
+                remedy="use the original floating-point files" if odd else "float32 is sufficient", repair="float32",
             )
         )  # fmt: skip
     alike: dict[str, list[Look]] = defaultdict(list)
@@ -325,8 +328,8 @@ def _numbers(looks: Sequence[Look]) -> list[Finding]:
         findings.append(
             Finding(
                 kind="copied videos", level="wrong", videos=tuple(x.video for group in copies for x in group[1:]),
-                told=f"{second.video} has the very numbers of {first.video} ({first.paths[0].name})",
-                remedy="one of the two is another video's file under a wrong name; download or extract both again",
+                message=f"{second.video} has exactly the numbers of {first.video} ({first.paths[0].name})",
+                remedy="one of the two is a file of another video with a wrong name; download or extract both again",
             )
         )  # fmt: skip
     return findings
@@ -367,7 +370,8 @@ def _axes(looks: Sequence[Look], layout: Layout) -> list[Finding]:
         findings.append(
             Finding(
                 kind="transposed axes", level="wrong", videos=layout.turned, repair="transpose",
-                told=f"{look.paths[0].name} is {look.shapes[0]}: features, {layout.width} of them, are not on the last "
+                message=f"{look.paths[0].name} is {look.shapes[0]}: features, {layout.width} of them, are not "
+                f"on the last "
                 f"axis; {concerning(layout.turned, len(looks))}",
                 remedy=f"transpose to {wanted}",
             )
@@ -378,9 +382,9 @@ def _axes(looks: Sequence[Look], layout: Layout) -> list[Finding]:
         findings.append(
             Finding(
                 kind="width", level="wrong", videos=tuple(look.video for look in other),
-                told=f"{other[0].paths[0].name} is {found} wide, most are {layout.width}; "
+                message=f"{other[0].paths[0].name} is {found} wide, most are {layout.width}; "
                 f"{concerning([look.video for look in other], len(looks))}",
-                remedy="these are features of another network; download or extract them again",
+                remedy="these are features from another network; download or extract them again",
             )
         )  # fmt: skip
     return findings
@@ -395,9 +399,9 @@ def _crops(looks: Sequence[Look], layout: Layout) -> list[Finding]:
         findings.append(
             Finding(
                 kind="crop count", level="wrong", videos=tuple(look.video for look in other),
-                told=f"{other[0].paths[0].name}: {count[other[0].video]} crops, most videos have {usual}; "
+                message=f"{other[0].paths[0].name}: {count[other[0].video]} crops, most videos have {usual}; "
                 f"{concerning([look.video for look in other], len(looks))}",
-                remedy="crop files are missing or of another release; download or extract these videos again",
+                remedy="crop files are missing or from another release; download or extract these videos again",
             )
         )  # fmt: skip
     uneven = [look for look in looks if len(set(look.shapes)) > 1]
@@ -407,9 +411,9 @@ def _crops(looks: Sequence[Look], layout: Layout) -> list[Finding]:
         findings.append(
             Finding(
                 kind="crop length", level="wrong", videos=tuple(x.video for x in uneven),
-                told=f"{look.paths[number].name} is {look.shapes[number]}, {look.paths[0].name} {look.shapes[0]}; "
+                message=f"{look.paths[number].name} is {look.shapes[number]}, {look.paths[0].name} {look.shapes[0]}; "
                 f"{concerning([x.video for x in uneven], len(looks))}",
-                remedy="the crops of a video have one length; extract these videos again",
+                remedy="all crops of a video must have the same length; extract these videos again",
             )
         )  # fmt: skip
     return findings

@@ -41,8 +41,8 @@ def examine_features(
         found[name] = examine(files, name, frames)
         if len(frames) < len(dataset.videos):
             there, gone = ("test", "training") if "test" in here else ("training", "test")
-            told = f"features of all {gone} videos are missing; only the {there} videos are looked at"
-            found[name].findings.insert(0, Finding(kind="one split", level="note", told=told))
+            message = f"features of all {gone} videos are missing; only the {there} videos are checked"
+            found[name].findings.insert(0, Finding(kind="one split", level="note", message=message))
     for name, files in others.items():
         if name not in found:
             continue
@@ -52,7 +52,9 @@ def examine_features(
         for name, examination in found.items():
             files = streams[name]
             if isinstance(files, Path):
-                raise UsageError(f"{files / name}: a stream of ours; its files are extracted again, not repaired")
+                raise UsageError(
+                    f"{files / name}: this stream was made by wsvad; extract it again instead of repairing it"
+                )
             if examination.layout:
                 place = files.place if files.place.is_dir() else files.place.parent
                 done = repair(examination.looks, examination.layout, examination.findings, place, out / name)
@@ -75,7 +77,7 @@ def diagnose(
 
 
 def compare_sets(first: Path, second: Path) -> dict[str, list[Finding]]:
-    """Stream by stream, where the second set parts from the first.
+    """Stream by stream, where the second set differs from the first.
 
     Raises:
         UsageError: they have no stream in common.
@@ -83,7 +85,7 @@ def compare_sets(first: Path, second: Path) -> dict[str, list[Finding]]:
     one, two = streams_of(first), streams_of(second)
     if not set(one) & set(two):
         raise UsageError(
-            f"{second}: streams {', '.join(two)}, but {first} has {', '.join(one)}; compare like with like"
+            f"{second}: streams {', '.join(two)}, but {first} has {', '.join(one)}; compare sets with the same streams"
         )
     result = {}
     for name in (name for name in one if name in two):
@@ -92,8 +94,8 @@ def compare_sets(first: Path, second: Path) -> dict[str, list[Finding]]:
         lone = [video for video in (*here, *sorted(there)) if video not in both]
         result[name] = _apart(examine(one[name], name, both), examine(two[name], name, both))
         if lone:
-            told = f"{lone[0]} is in one of the sets alone ({len(lone):,} such, {len(both):,} in both)"
-            result[name].insert(0, Finding(kind="videos", level="note", videos=tuple(lone), told=told))
+            message = f"{lone[0]} is in only one of the sets ({len(lone):,} such, {len(both):,} in both)"
+            result[name].insert(0, Finding(kind="videos", level="note", videos=tuple(lone), message=message))
     return result
 
 
@@ -110,7 +112,7 @@ def streams_of(features: Path) -> dict[str, Files]:
             if folder.name not in streams and next(folder.rglob("*.safetensors"), None):
                 streams[folder.name] = features
     if not streams:
-        raise WsvadError(f"{features}: no features here, neither our own nor .npy files; name their folder")
+        raise WsvadError(f"{features}: no features here, neither files of wsvad nor .npy files; name their folder")
     return streams
 
 
@@ -119,7 +121,7 @@ def sentences(stream: str, findings: Sequence[Finding], head: str = "") -> list[
     order = ("wrong", "note", "fine")
     lines = [f"{stream}: {head}"] if head else [f"{stream}:"]
     for finding in sorted(findings, key=lambda f: order.index(f.level)):
-        lines.append(f"  {finding.level:5}  {finding.kind}: {finding.told}")
+        lines.append(f"  {finding.level:5}  {finding.kind}: {finding.message}")
         if finding.remedy:
             lines.append(f"         → {finding.remedy}")
     return lines
@@ -139,10 +141,13 @@ def as_json(findings: Mapping[str, Sequence[Finding]]) -> dict[str, list[dict[st
 def _apart(reference: Examination, asked: Examination) -> list[Finding]:
     """What `compare` says of the videos that both have."""
     if not reference.layout or not asked.layout:
-        told = "the two sets have no video in common"
+        message = "the two sets have no video in common"
         return [
             Finding(
-                kind="nothing in common", level="wrong", told=told, remedy="compare sets of one dataset, with its names"
+                kind="nothing in common",
+                level="wrong",
+                message=message,
+                remedy="compare sets of one dataset, with its names",
             )
         ]
     first, second = reference.layout, asked.layout

@@ -14,13 +14,13 @@ class Finding:
     kind: str
     """In two or three words: `tail dropped`, `crop order`."""
     level: Literal["fine", "note", "wrong"]
-    """`fine` is how it should be, `note` is to be known before numbers are compared, `wrong` is to be mended."""
-    told: str
+    """`fine` is correct, `note` matters when numbers are compared, `wrong` has to be fixed."""
+    message: str
     """What was seen, naming the first video or file."""
     remedy: str = ""
     """What to do; empty where nothing need be done."""
     videos: tuple[str, ...] = ()
-    """Whom it concerns, in the dataset's order; empty where it is about the whole set."""
+    """The videos that it concerns, in the dataset's order; empty where it is about the whole set."""
     repair: Repair | None = None
     """What `--repair` does about it."""
     how: Mapping[str, object] = field(default_factory=dict)

@@ -50,16 +50,16 @@ def examine_truth(path: Path, dataset: Dataset) -> list[Finding]:
     odd = candidates[rule, reading]
     counted = f"{len(labels):,} frames, {int(labels.sum()):,} abnormal"
     if not odd:
-        told = f"{counted}: lengths are {rule}, intervals are read as {reading}"
-        return [Finding(kind="truth", level="fine", told=told, remedy="" if reading == "[s, e)" else REMEDY)]
-    length = f"{len(labels) - totals[rule]:+,} frames beside {rule}" if near else f"lengths are {rule}"
+        message = f"{counted}: lengths are {rule}, intervals are read as {reading}"
+        return [Finding(kind="truth", level="fine", message=message, remedy="" if reading == "[s, e)" else REMEDY)]
+    length = f"{len(labels) - totals[rule]:+,} frames compared with {rule}" if near else f"lengths are {rule}"
     first = next(iter(odd))
     return [
         Finding(
             kind="truth differs",
             level="wrong",
             videos=tuple(odd),
-            told=f"{counted}; {length}; first video that differs: {first}, {odd[first]}; "
+            message=f"{counted}; {length}; first video that differs: {first}, {odd[first]}; "
             f"{concerning(list(odd), len(dataset.test))}",
             remedy=REMEDY,
         )

@@ -10,7 +10,7 @@ from wsvad.video.clock import SNIPPET, TAILS
 KINDS = {
     "⌊F/16⌋": ("tail dropped", "the frames that remain are dropped, as in the published truth of most datasets"),
     "⌈F/16⌉": ("tail padded", "the last, shorter snippet is kept or padded"),
-    "⌊F/16⌋+1": ("extra clip", "a clip more stands at the end of every video"),
+    "⌊F/16⌋+1": ("extra clip", "there is one extra clip at the end of every video"),
     "⌊(F−1)/16⌋": ("frame lost", "one frame is lost to optical flow, as in the features of XD-Violence"),
 }
 """Kind and words of each convention."""
@@ -19,7 +19,7 @@ KINDS = {
 def check_lengths(
     snippets: Mapping[str, int], frames: Mapping[str, int | None], *, ours: bool = False
 ) -> list[Finding]:
-    """Which convention most videos follow, and who does not.
+    """Which convention most videos follow, and which videos do not.
 
     Args:
         snippets: video → T.
@@ -31,7 +31,7 @@ def check_lengths(
         return [
             Finding(
                 kind="lengths unknown", level="note",
-                told="no annotated frame counts, or features on a clock of their own: lengths cannot be checked",
+                message="no annotated frame counts, or features with their own timing: lengths cannot be checked",
                 remedy="add frames.csv (video,frames) to the dataset's folder",
             )
         ]  # fmt: skip
@@ -56,10 +56,10 @@ def check_lengths(
                 Finding(
                     kind=kind, level="wrong", videos=tuple(members), repair="length" if kind == "off by one" else None,
                     how={video: convention.how.get(video, rule(counts[video])) for video in members},
-                    told=f"{first}: {found[first]:,} snippets for {counts[first]:,} frames, where {best} gives "
+                    message=f"{first}: {found[first]:,} snippets for {counts[first]:,} frames, where {best} gives "
                     f"{rule(counts[first]):,}; {concerning(members, len(found))}",
                     remedy="--repair drops or repeats the last snippet" if kind == "off by one" else
-                    "the file is cut, or of another video; extract it again",
+                    "the file is truncated or belongs to another video; extract it again",
                 )
             )  # fmt: skip
     return findings
@@ -74,7 +74,7 @@ def _convention(best: str, fits: int, also: Sequence[str], counts: Mapping[str, 
     return Finding(
         kind=kind,
         level="note" if too_long else "fine",
-        told=f"lengths follow {best} in {fits:,} of {total:,} videos{others}: {words}",
+        message=f"lengths follow {best} in {fits:,} of {total:,} videos{others}: {words}",
         remedy="the truth takes the length of the features; --repair drops the last snippet, for lengths of ⌊F/16⌋"
         if too_long
         else "",
@@ -95,14 +95,15 @@ def _rate(found: Mapping[str, int], counts: Mapping[str, int]) -> Finding:
             kind="frame rate",
             level="wrong",
             videos=tuple(found),
-            told=f"{seen}; all lengths are {ratio:.2f} times what 16 frames a snippet give, as if 30 frames a second "
+            message=f"{seen}; all lengths are {ratio:.2f} times what 16 frames a snippet give, as if 30 frames "
+            f"a second "
             f"had been read at {30 * ratio:.3g}, or with a stride of {SNIPPET / ratio:.3g} frames",
-            remedy="extract at the frame rate of the annotation, 16 frames a snippet; no repair can bring frames back",
+            remedy="extract at the frame rate of the annotation, 16 frames a snippet; --repair cannot restore frames",
         )
     return Finding(
         kind="length",
         level="wrong",
         videos=tuple(found),
-        told=f"{seen}; lengths follow no known convention",
-        remedy="features and annotation are not of the same videos, or names are mixed up",
+        message=f"{seen}; lengths follow no known convention",
+        remedy="features and annotation belong to different videos, or names are mixed up",
     )

@@ -1,4 +1,4 @@
-"""A repaired copy of a stream's files: what the doctor can mend, in the layout that they have."""
+"""A repaired copy of a stream's files: what the doctor can fix, in the files' own layout."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,11 +13,11 @@ from wsvad.files import atomic
 
 
 def repair(looks: Sequence[Look], layout: Layout, findings: Sequence[Finding], place: Path, out: Path) -> Finding:
-    """Write a copy of every video's files to `out`, mended where a finding knows how; nothing where none does.
+    """Write a copy of every video's files to `out`, fixed where a finding has a `repair`; nothing where none has.
 
     Args:
-        looks, layout: what `look_at` and `understand` said.
-        findings: those with a `repair` are mended.
+        looks, layout: results of `look_at` and `understand`.
+        findings: those with a `repair` are fixed.
         place: the folder that the files are in; `out` has the same names below it.
 
     Returns:
@@ -27,26 +27,22 @@ def repair(looks: Sequence[Look], layout: Layout, findings: Sequence[Finding], p
         WsvadError: `out` is the folder of the features, or is not empty; a file is no `.npy`.
     """
     if out.resolve() == place.resolve() or place.resolve() in out.resolve().parents:
-        raise WsvadError(
-            f"{out}: is in the folder of the features themselves; name another one, nothing is mended in place"
-        )
+        raise WsvadError(f"{out}: is inside the feature folder; name another one, files are never changed in place")
     if out.exists() and any(out.iterdir()):
-        raise WsvadError(f"{out}: there is something in it already; name a new folder")
+        raise WsvadError(f"{out}: the folder is not empty; name a new one")
     todo = [finding for finding in findings if finding.repair]
     if not todo:
-        return Finding(
-            kind="not repaired", level="note", told="nothing here is mended by a repair; no copy was written"
-        )
+        return Finding(kind="not repaired", level="note", message="nothing here can be repaired; no copy was written")
     for look in looks:
         if any(path.suffix.lower() != ".npy" for path in look.paths):
-            raise WsvadError(f"{look.paths[0]}: only released .npy files are mended; extract this one again")
+            raise WsvadError(f"{look.paths[0]}: only released .npy files can be repaired; extract this one again")
         kept = _mended(look, layout, todo)
         for path, array in zip(look.paths, kept, strict=True):
             below = path.relative_to(place) if path.is_relative_to(place) else Path(path.name)
             with atomic(out / below) as temporary, temporary.open("wb") as file:
                 np.save(file, array, allow_pickle=False)
     kinds = ", ".join(finding.kind for finding in todo)
-    return Finding(kind="repaired", level="fine", told=f"{out}: a copy of {len(looks):,} videos; mended: {kinds}")
+    return Finding(kind="repaired", level="fine", message=f"{out}: a copy of {len(looks):,} videos; fixed: {kinds}")
 
 
 def _mended(look: Look, layout: Layout, todo: Sequence[Finding]) -> list[np.ndarray]:

@@ -35,7 +35,7 @@ def build(spec: str) -> tuple[Encoder, ...]:
     followed by the name of an encoder separates.
 
     Raises:
-        UsageError: no encoder has that name, it does not eat video, or its file is not given.
+        UsageError: no encoder has that name, it does not read video, or its file is not given.
         WsvadError: a file is missing or broken, or the library that runs it is not installed.
     """
     return tuple(_build_one(part) for part in split(auto()[0] if spec == "auto" else spec))
@@ -48,7 +48,7 @@ def split(spec: str) -> list[str]:
 
 
 def resolve(spec: str) -> tuple[str, str | None]:
-    """A specification that means the same in every folder and later on, and what `auto` says about its choice.
+    """A specification that means the same in every folder and later on, and a sentence on the choice of `auto`.
 
     Raises:
         UsageError: no encoder has that name.
@@ -70,7 +70,7 @@ def argument_of(spec: str) -> str:
 
 def _resolved(part: str) -> str:
     scheme, _, argument = part.partition(":")
-    encoder = ENCODERS[scheme]  # a wrong name is told before any work
+    encoder = ENCODERS[scheme]  # a wrong name is an error before any work
     return f"{scheme}:{encoder.resolve(argument)}" if argument and isinstance(encoder, ResolvesArgument) else part
 
 
@@ -102,7 +102,7 @@ def _usage(scheme: str) -> str:
 
 
 def models_folder() -> Path:
-    """Where networks are looked for: `$WSVAD_MODELS`, else `wsvad/models` in the user's data directory
+    """Where networks are searched for: `$WSVAD_MODELS`, else `wsvad/models` in the user's data directory
     (`$XDG_DATA_HOME`, else `~/.local/share`)."""
     if folder := os.environ.get("WSVAD_MODELS"):
         return Path(folder).expanduser()
@@ -113,7 +113,7 @@ def auto() -> tuple[str, str]:
     """The best encoder that this machine can run now, and one line for the user. Nothing is downloaded.
 
     Best is `motion` together with a network from the models folder (the largest that a library here can run, since
-    that is the one fact about quality that a file gives away), else `motion` alone.
+    its size is the only hint at quality that a file gives), else `motion` alone.
     """
     folder = models_folder()
     candidates = [
@@ -126,11 +126,11 @@ def auto() -> tuple[str, str]:
         _, name, spec = max(candidates)
         return (
             f"motion+{spec}",
-            f"encoder: motion and {name} in {folder}; for another, name it: tflite:FILE, onnx:FILE",
+            f"auto → motion and {name} in {folder}. To choose another encoder, name it: tflite:FILE or onnx:FILE.",
         )
     return "motion", (
-        f"encoder: motion, which needs no weights; for a better one put an image network (.tflite, .onnx) "
-        f"into {folder}, or name it: tflite:FILE, onnx:FILE"
+        f"auto → motion (no weights needed). For better features put a .tflite or .onnx image model into {folder}, "
+        "or name it: tflite:FILE or onnx:FILE."
     )
 
 

@@ -152,6 +152,6 @@ def _peaks(speed: np.ndarray) -> np.ndarray:
 
 
 def _small_grey(frame: np.ndarray) -> np.ndarray:
-    """A frame as `motion` sees it, in which scene cuts are told."""
+    """A frame as `motion` sees it, in which scene cuts are detected."""
     grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) if frame.ndim == 3 else frame
     return cv2.resize(grey, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)

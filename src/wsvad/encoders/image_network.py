@@ -107,7 +107,7 @@ class ImageNetwork(Generic[Asked]):
         Args:
             file: the network, `.onnx` or `.tflite`.
             kind: the fields that its YAML file may have.
-            format: the format, where it shall not be told from the suffix.
+            format: the format, where the suffix does not determine it.
             images: how many images it reads at a time, each at an input of its own.
             free_size: width and height for a network that takes any.
 
@@ -180,8 +180,8 @@ class ImageNetwork(Generic[Asked]):
         first = self._inputs[0]
         alike = {(tensor.shape, tensor.dtype) for tensor in self._inputs}
         if len(self._inputs) != images or len(alike) != 1 or len(first.shape) != 4 or first.dtype.kind not in "iuf":
-            told = "one image (batch, height, width, channels)" if images == 1 else f"{images} images of one shape"
-            raise WsvadError(f"{self.path}: its input is not {told}: {shapes}")
+            expected = "one image (batch, height, width, channels)" if images == 1 else f"{images} images of one shape"
+            raise WsvadError(f"{self.path}: its input is not {expected}: {shapes}")
         layout = self.asked.layout
         if layout is None and first.shape[3] in (1, 3):
             layout = "nhwc"

@@ -1,4 +1,4 @@
-"""How well a method tells kinds of anomaly apart, for any method that gives class scores.
+"""How well a method distinguishes categories of anomaly, for any method that gives class scores.
 
 Shapes: T snippets, K categories.
 """
@@ -45,18 +45,18 @@ def beside_truth(
     Args:
         categories: names of the K columns; one may be "normal".
     """
-    kinds = [column for column, name in enumerate(categories) if name != NORMAL]
-    names = tuple(categories[column] for column in kinds)
+    columns = [column for column, name in enumerate(categories) if name != NORMAL]
+    names = tuple(categories[column] for column in columns)
     known = [(v, s, n, _truth(v, names, n)) for v, s, n in zip(videos, scores, lengths, strict=True)]
     found = {name for *_, intervals in known for one in intervals or () for name in names_of(one.category)}
     extra = sorted(found - set(names))
-    told, normal = [], []
+    abnormal, normal = [], []
     for video, s, n, intervals in known:
         if intervals is not None:
-            of_kinds = np.pad(s[:, kinds], ((0, 0), (0, len(extra))))
-            told.append(ClassScores(scores=of_kinds, lengths=n, truth=intervals, video=video.name))
+            of_known = np.pad(s[:, columns], ((0, 0), (0, len(extra))))
+            abnormal.append(ClassScores(scores=of_known, lengths=n, truth=intervals, video=video.name))
             normal.append(s[:, categories.index(NORMAL)] if NORMAL in categories else with_normal(s)[:, -1])
-    return Classes(categories=(*names, *extra), known=len(names), videos=tuple(told), normal=tuple(normal))
+    return Classes(categories=(*names, *extra), known=len(names), videos=tuple(abnormal), normal=tuple(normal))
 
 
 def _truth(video: LabelledVideo, categories: Sequence[str], lengths: np.ndarray) -> tuple[Interval, ...] | None:

@@ -29,7 +29,7 @@ def convert_scores(what: Path, out: Path, listing: Path | None = None, stride: i
     split(what, arrays)
     left = ""
     if out.suffix != ".npz" and "class_score" in arrays:
-        left = "; scores of categories are left out, which .npz alone keeps"
+        left = "; scores of categories are left out, which only .npz can hold"
         arrays = {key: array for key, array in arrays.items() if key not in ("class_score", "categories")}
     save_arrays(out, arrays)
     return f"{out}: {len(arrays['video'])} videos, {int(np.sum(arrays['frames']))} frames{left}"
@@ -57,7 +57,7 @@ def convert_annotations(
         found = [name for name in files if name == normal(video)]
         found = found or [name for name in files if Path(name).name == Path(video).name]
         if len(found) != 1:
-            raise WsvadError(f"{videos}: {len(found) or 'no'} videos here are called '{video}', which {what} speaks of")
+            raise WsvadError(f"{videos}: {len(found) or 'no'} videos here are called '{video}', which {what} names")
         return found[0]
 
     @cache
@@ -67,7 +67,7 @@ def convert_annotations(
 
     def rate(video: str) -> float:
         if not frame_rate and not videos:
-            raise UsageError("VIA counts seconds: name the --frame-rate, or the folder of the --videos")
+            raise UsageError("VIA stores seconds: give --frame-rate, or the folder of the videos with --videos")
         return parsed_rate(frame_rate) if frame_rate else float(info(video).rate)
 
     truth, notes = read_annotations(what, rate)
@@ -75,7 +75,7 @@ def convert_annotations(
     if videos:
         named = {full_name(video): intervals for video, intervals in truth.items()}
         if len(named) < len(truth):
-            raise WsvadError(f"{what}: speaks of {len(truth)} videos, which are only {len(named)} files in {videos}")
+            raise WsvadError(f"{what}: names {len(truth)} videos, but they match only {len(named)} files in {videos}")
         truth = named
         lengths = {video: declared for video in truth if (declared := info(video).declared)}
     write_annotations(out, truth, to, rate, lengths)
@@ -104,7 +104,7 @@ def refuse_to_overwrite(out: Path) -> None:
         UsageError: something is there.
     """
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
-        raise UsageError(f"{out}: is there already; delete it, or name another --out")
+        raise UsageError(f"{out}: exists already; delete it, or name another --out")
 
 
 def is_scores(what: Path) -> bool:

@@ -35,7 +35,7 @@ class Curve:
         counts = [self.lengths] if self.positives is None else [self.lengths, self.positives]
         if any(count.shape != self.scores.shape for count in counts) or self.lengths.sum() < 1:
             raise WsvadError(
-                f"{self.video}: {len(self.scores)} scores do not go with the lengths of {len(self.lengths)} snippets "
+                f"{self.video}: {len(self.scores)} scores do not match the lengths of {len(self.lengths)} snippets "
                 f"of {self.lengths.sum()} frames; score this video again"
             )
 

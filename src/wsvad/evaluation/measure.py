@@ -55,7 +55,7 @@ def evaluate(
             in the scores file, or the run's own test videos. Videos without a split are divided as the run did.
         features: features of that dataset, for a run.
         labels, intervals: the files, where they are not in the folder.
-        compat: mAP with the quirks of a published evaluator; needs `data`.
+        compat: mAP exactly as a published evaluator computes it; needs `data`.
 
     Raises:
         UsageError: something is missing; `what` is neither; the run was trained on one of the test videos.
@@ -73,7 +73,7 @@ def measure(what: Path, dataset: Dataset | None, features: Path | None, compat: 
         what: a scores file, or a run folder.
         dataset: where the truth comes from; None = the labels in the scores file, or the run's own test videos.
         features: features of `dataset`, for a run.
-        compat: mAP with the quirks of a published evaluator; needs `dataset`.
+        compat: mAP exactly as a published evaluator computes it; needs `dataset`.
 
     Raises:
         UsageError: something is missing; `what` is neither; the run was trained on one of the test videos.
@@ -108,12 +108,12 @@ def measure_scorer(
             time, since ten crops of a whole test set take gigabytes.
         compat, normal_is_event: as in `evaluate_classes`.
     """
-    wanted = CLASSES if scorer.told_apart else ()
+    wanted = CLASSES if scorer.distinguished else ()
     clocks, scored = list[SnippetClock](), list[Scored]()
     for some in [bags] if isinstance(bags, Sequence) else ([bag] for bag in bags):
         scored += scorer(some, wanted, mode)
         clocks += [bag.clock for bag in some]
-    return measure_scored(videos, clocks, scored, scorer.told_apart, compat, normal_is_event=normal_is_event)
+    return measure_scored(videos, clocks, scored, scorer.distinguished, compat, normal_is_event=normal_is_event)
 
 
 def measure_scored(
@@ -168,14 +168,14 @@ def _of_scores_file(what: Path, dataset: Dataset | None, compat: Compat | None) 
         return replace(found, notes=[f"{what}: holds no labels; name the dataset with --data"] if unknown else [])
     notes = [*introduce(dataset), *check_totals(dataset, curves)]
     if training:
-        notes.append(f"{what}: {training} training videos are left out; the test videos alone are measured")
+        notes.append(f"{what}: {training} training videos are left out; only the test videos are measured")
     return replace(found, notes=[*notes, *explain_labels(given, dataset)])
 
 
 def _of_run(run: RunFolder, dataset: Dataset, features: Path, compat: Compat | None) -> Measured:
     trained, source = run.load(), open_features(features)
     scorer = Scorer.of(trained)
-    if compat and not scorer.told_apart:
+    if compat and not scorer.distinguished:
         raise _no_class_scores(run.path, compat)
     run.refuse_trained_on(dataset.test, source)
     bags = map(trained.check, load_bags(dataset.test, source, trained.method.runs_on))

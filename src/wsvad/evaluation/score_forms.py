@@ -62,7 +62,7 @@ def load_arrays(path: Path, listing: Path | None = None, stride: int = 1) -> Arr
         UsageError: the stride is below 1.
     """
     if stride < 1:
-        raise UsageError(f"--stride {stride}: a score stands for one frame at least")
+        raise UsageError(f"--stride {stride}: a score stands for at least one frame")
     try:
         if path.is_dir():
             return _from_folder(path, listing, stride)
@@ -104,7 +104,7 @@ def save_arrays(path: Path, arrays: Arrays) -> None:
             np.savez_compressed(file, allow_pickle=False, **arrays)
         return
     if "class_score" in arrays:
-        raise UsageError(f"{path}: scores of categories are kept in .npz alone")
+        raise UsageError(f"{path}: only .npz can hold scores of categories")
     match path.suffix:
         case ".csv":
             _to_csv(path, arrays)
@@ -116,7 +116,7 @@ def save_arrays(path: Path, arrays: Arrays) -> None:
         case "":
             for name, parts in _videos(arrays):
                 if Path(name).is_absolute() or ".." in Path(name).parts:
-                    raise WsvadError(f"{path}: the name '{name}' leads out of the folder; write .npz or .csv instead")
+                    raise WsvadError(f"{path}: the name '{name}' points outside the folder; write .npz or .csv instead")
                 for kind, array in parts.items():
                     _save((path if kind == "score" else beside(path, kind)) / f"{name}.npy", array)
             _save_list(path, arrays)
@@ -147,7 +147,7 @@ def _from_json(path: Path) -> Arrays:
     for video in read_json(path)["videos"]:
         edges = [(snippet["start_frame"], snippet["end_frame"]) for snippet in video["snippets"]]
         if [0, *(end for _, end in edges)] != [*(start for start, _ in edges), video["frames"]]:
-            raise ValueError(f"the snippets of {video['video']} do not follow each other from frame 0 to its end")
+            raise ValueError(f"the snippets of {video['video']} do not cover it from frame 0 to its end without gaps")
         names.append(video["video"])
         scores.append(np.repeat([float(s["score"]) for s in video["snippets"]], [end - start for start, end in edges]))
     return {
@@ -183,7 +183,8 @@ def _from_array(path: Path, listing: Path | None, stride: int) -> Arrays:
     score, own = _load(path), beside(path, "videos", ".csv")
     if not listing and not own.is_file():
         raise WsvadError(
-            f"{path}: which videos are in it? write them to {own} (video,frames, in order), or name it as --listing"
+            f"{path}: its videos are not listed; write them to {own} (video,frames, in order), or name the list "
+            f"with --listing"
         )
     listed = _read_list(listing or own)
     frames = np.array(list(listed.values()), dtype=np.int64)
@@ -193,8 +194,8 @@ def _from_array(path: Path, listing: Path | None, stride: int) -> Arrays:
     else:
         words = f"{-(-frames // stride).sum()} of {stride} frames ({frames.sum()})" if stride > 1 else f"{frames.sum()}"
         raise WsvadError(
-            f"{path}: has {len(score)} scores, but the videos of {listing or own} have {words}; is the list of these "
-            "scores, and --stride right?"
+            f"{path}: has {len(score)} scores, but the videos of {listing or own} have {words}; check that "
+            f"list, and --stride"
         )
     ends = np.cumsum(snippets)
     each = [_stretched(score[e - n : e], f, stride) for n, e, f in zip(snippets, ends, frames, strict=True)]
@@ -210,8 +211,8 @@ def _to_frames(path: Path, stride: int, frames: int | None) -> np.ndarray:
     frames = len(score) * stride if frames is None else frames
     if abs(len(score) * stride - frames) > (stride if stride > 1 else 0):
         raise WsvadError(
-            f"{path}: has {len(score)} scores of {stride} frame{'s'[: stride > 1]}, but the list says {frames} frames; "
-            "is --stride right?"
+            f"{path}: has {len(score)} scores of {stride} frame{'s'[: stride > 1]}, but the list says {frames} "
+            f"frames; check --stride"
         )
     return _stretched(score, frames, stride)
 
@@ -247,7 +248,7 @@ def _read_list(path: Path) -> dict[str, int]:
     listed: dict[str, int] = {}
     for line, (name, frames) in _rows(path, "video", "frames"):
         if name in listed:
-            raise WsvadError(f"{path} line {line}: {name} is there twice; keep one")
+            raise WsvadError(f"{path} line {line}: {name} is listed twice; keep one")
         listed[name] = _whole(path, line, frames)
     if not listed:
         raise WsvadError(f"{path}: lists no videos; write a line video,frames for each")
@@ -275,12 +276,12 @@ def _from_csv(path: Path) -> Arrays:
     for line, (video, start, end, score, *label) in _rows(path, "video", *columns, "score", *labelled):
         if video != name:
             if video in frames:
-                raise WsvadError(f"{path} line {line}: {video} goes on here; put all rows of a video together")
+                raise WsvadError(f"{path} line {line}: {video} continues here; put all rows of a video together")
             name, frames[video] = video, 0
         first, last = _whole(path, line, start), _whole(path, line, end) + (not spans)
         if first != frames[video] or last <= first:
             raise WsvadError(
-                f"{path} line {line}: frames [{first}, {last}) of {video}, expected to go on at {frames[video]}"
+                f"{path} line {line}: frames [{first}, {last}) of {video}, expected to continue at {frames[video]}"
             )
         frames[video] = last
         lengths.append(last - first)

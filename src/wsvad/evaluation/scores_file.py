@@ -2,8 +2,8 @@
 
 In `.npz`, the form in which we write it (`score_forms` has the others), `video` holds N names, `frames` N lengths,
 `score` the frame scores of all videos one after the other, and `label`, which may be missing, their truth (0 or 1). A
-system that tells kinds of anomaly apart adds `class_score`, K numbers a frame, and `categories`, K names, of which one
-may be "normal".
+system that distinguishes categories of anomaly adds `class_score`, K numbers a frame, and `categories`, K names, of
+which one may be "normal".
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -97,13 +97,13 @@ def split(path: Path, arrays: dict[str, np.ndarray]) -> ScoresFile:
     for key, allowed in kinds.items():
         if key in arrays:
             found, wanted = arrays[key], 2 if key == "class_score" else 1
-            insist(found.ndim == wanted, f"'{key}' has shape {found.shape}, {wanted} dimension(s) are wanted")
+            insist(found.ndim == wanted, f"'{key}' has shape {found.shape}, {wanted} dimension(s) are expected")
             insist(found.dtype.kind in allowed or not found.size, f"'{key}' cannot be of type {found.dtype}")
     insist(video.size, "holds no videos")
     video = np.array([normal(str(name)) for name in video])
     insist(frames.size == video.size, f"{video.size} videos but {frames.size} lengths")
     names, times = np.unique(video, return_counts=True)
-    insist(times.max() == 1, f"video '{names[times.argmax()]}' is there {times.max()} times")
+    insist(times.max() == 1, f"video '{names[times.argmax()]}' is listed {times.max()} times")
     insist(frames.min() > 0, f"video '{video[frames.argmin()]}' has a length of {frames.min()} frames")
     insist(frames.sum() == score.size, f"lengths add up to {frames.sum()} frames but there are {score.size} scores")
     ends = np.cumsum(frames.astype(np.int64))
@@ -176,7 +176,7 @@ def classes_from_scores_file(scores: ScoresFile, dataset: Dataset, compat: Compa
             which that evaluator cannot see.
     """
     listed = _listed(scores, dataset)
-    told, lengths = [], []
+    class_scores, lengths = [], []
     for name, video in scores.items():
         if video.class_score is None:
             return None
@@ -185,14 +185,14 @@ def classes_from_scores_file(scores: ScoresFile, dataset: Dataset, compat: Compa
         if compat:
             if (starts % SNIPPET).any():
                 raise WsvadError(
-                    f"{scores.path}: class scores of '{name}' change within a snippet of {SNIPPET} frames, which "
-                    "VadCLIP's evaluator cannot see; leave --compat out"
+                    f"{scores.path}: class scores of '{name}' change within a snippet of {SNIPPET} frames, "
+                    f"which VadCLIP's evaluator does not support; leave --compat out"
                 )
             starts = np.arange(0, len(video.score), SNIPPET)
-        told.append(video.class_score[starts])
+        class_scores.append(video.class_score[starts])
         lengths.append(np.diff(starts, append=len(video.score)))
     categories = next(iter(scores.values())).categories
-    return beside_truth(categories, [listed[name] for name in scores], told, lengths)
+    return beside_truth(categories, [listed[name] for name in scores], class_scores, lengths)
 
 
 def _listed(scores: ScoresFile, dataset: Dataset) -> dict[str, LabelledVideo]:

@@ -37,14 +37,15 @@ def introduce(dataset: Dataset) -> list[str]:
     if unknown:
         return [
             *said,
-            f"{benchmark.name}: how long {len(unknown)} of {len(dataset.test)} test videos are is not annotated (first "
-            f"{unknown[0]}); truth is as long as the features; a frames.csv (video,frames) lets totals be checked",
+            f"{benchmark.name}: the lengths of {len(unknown)} of {len(dataset.test)} test videos are not "
+            f"annotated (first {unknown[0]}), so the features' lengths are used; add frames.csv (video,frames) "
+            f"to check totals",
         ]
     counted = []
     for rule in list(RULES)[:3]:
         found = _annotated(rule, dataset.test)
         same = next((total for total in benchmark.totals if _equal(total, found)), None)
-        counted.append(f"{_told(found)} as {rule}" + (f" (published: {same.name})" if same else ""))
+        counted.append(f"{_in_words(found)} as {rule}" + (f" (published: {same.name})" if same else ""))
     if benchmark.totals and not any("published" in sentence for sentence in counted):
         nearest = _nearest(benchmark.totals, sum(video.frames or 0 for video in dataset.test))
         counted.append(f"none is published, the nearest is {nearest.frames:,} ({nearest.name})")
@@ -59,23 +60,27 @@ def check_totals(dataset: Dataset, curves: Sequence[Curve]) -> list[str]:
         return []
     lengths = {curve.video: int(curve.lengths.sum()) for curve in known}
     found = _totals(known)
-    told = f"{benchmark.name}: measured on {_told(found)}"
+    sentence = f"{benchmark.name}: measured on {_in_words(found)}"
     same = [total for total in benchmark.totals if _equal(total, found)]
     if same:
-        return [f"{told}: as published ({same[0].name})"]
+        return [f"{sentence}: as published ({same[0].name})"]
     rule, odd = departing(dataset.test, lengths)
     nearest = _nearest(benchmark.totals, found.frames) if benchmark.totals else None
     if nearest:
-        told += f"; the nearest published is {nearest.frames:,} ({nearest.name}), {found.frames - nearest.frames:+,}"
+        sentence += (
+            f"; the nearest published is {nearest.frames:,} ({nearest.name}), {found.frames - nearest.frames:+,}"
+        )
         if nearest.frames == found.frames and nearest.abnormal is not None:
-            told += f", but {nearest.abnormal:,} of them are abnormal there; intervals or their reading differ"
+            sentence += f", but {nearest.abnormal:,} of them are abnormal there; intervals or their reading differ"
     if odd:
         name, expected = odd[0]
         others = f" ({len(odd)} such)" if len(odd) > 1 else ""
-        told += f"; first video that differs: {name}, {lengths[name]:,} frames where {rule} gives {expected:,}{others}"
+        sentence += (
+            f"; first video that differs: {name}, {lengths[name]:,} frames where {rule} gives {expected:,}{others}"
+        )
     elif rule:
-        told += f"; every video follows {rule}"
-    return [told]
+        sentence += f"; every video follows {rule}"
+    return [sentence]
 
 
 def check_bags(dataset: Dataset, bags: Sequence[Bag]) -> list[str]:
@@ -124,8 +129,8 @@ def explain_labels(scores: ScoresFile, dataset: Dataset) -> list[str]:
     frames = sum(len(stored.score) for _, stored, _ in both)
     first = next(video.name for (video, _, _), n in zip(both, here, strict=True) if n)
     theirs, ours = (evaluate(curves_from_scores_file(scores, data))["auc"] for data in (None, dataset))
-    rest = f" and differ in {sum(apart[best]):,} frames more" if sum(apart[best]) else ""
-    why = f"they read intervals as {best}, not [s, e){rest}" if best != "[s, e)" else "no usual reading explains it"
+    rest = f" and {sum(apart[best]):,} more frames differ" if sum(apart[best]) else ""
+    why = f"they read intervals as {best}, not [s, e){rest}" if best != "[s, e)" else "no common convention explains it"
     rule, _ = departing(dataset.test, {video.name: len(stored.score) for video, stored, _ in both})
     ends = f"; each video has {rule}" if rule and rule.startswith("F−1") else ""
     return [
@@ -197,7 +202,7 @@ def _totals(curves: Sequence[Curve]) -> Totals:
     )
 
 
-def _told(totals: Totals) -> str:
+def _in_words(totals: Totals) -> str:
     abnormal = totals.abnormal or 0
     return f"{totals.frames:,}, {abnormal:,} abnormal ({100 * abnormal / max(totals.frames, 1):.2f} %)"
 

@@ -49,7 +49,7 @@ def extract_captions(
     if missing:
         raise WsvadError(
             f"{captions_file}: {len(missing)} of {len(dataset.videos)} videos have no captions, the first is "
-            f"{missing[0]}; add a line for each, or take them out of the labels"
+            f"{missing[0]}; add a line for each, or remove them from the labels"
         )
     spans = {video.name: _span(captions_file, video, len(captions[video.name])) for video in dataset.videos}
     training = {video.name: captions[video.name] for video in dataset.train}
@@ -99,7 +99,7 @@ def _is_there(path: Path, wanted: Passport) -> bool:
     found = read_passport(path)
     if difference := found.difference(wanted):
         raise WsvadError(
-            f"{path}: made in another way than these captions would ({difference}); delete {path.name} and the files "
+            f"{path}: made from other captions or settings ({difference}); delete {path.name} and the files "
             "made with it, or choose another --out"
         )
     return found == wanted
@@ -115,6 +115,6 @@ def _span(captions_file: Path | str, video: LabelledVideo, captions: int) -> tup
     """F, and the ⌈F / T⌉ frames of a caption."""
     if video.frames is None:
         raise WsvadError(
-            f"{captions_file}: how many frames {video.name} has is not known; add a column 'frames' to the labels"
+            f"{captions_file}: the number of frames of {video.name} is not known; add a column 'frames' to the labels"
         )
     return video.frames, -(-video.frames // captions)

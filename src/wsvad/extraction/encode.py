@@ -78,7 +78,7 @@ def encode_video(
     Args:
         path: the video.
         encoders: stream name → encoders, joined on the feature axis in this order.
-        on_frames: told after each snippet how many frames were read since the last call.
+        on_frames: called after each snippet with the number of frames that were read since the last call.
         threads: decoding threads, see `VideoReader`.
         hashed: whether passports say of which file they are, for which it is read once more; what is not kept needs
             none.

@@ -92,7 +92,7 @@ def extract(
         except KeyboardInterrupt:
             raise WsvadError(
                 f"{out}: interrupted; {done + reused} of {len(videos)} videos are finished and kept; "
-                "run the same command again to go on from there"
+                "run the same command again to resume"
             ) from None
         finally:
             events.close()
@@ -142,7 +142,7 @@ def _there(video: str, wanted: Mapping[str, Passport], out: Path) -> dict[str, P
         there[stream] = read_passport(path)
         if difference := there[stream].difference(ours):
             raise WsvadError(
-                f"{path}: made in another way than this extraction would ({difference}); "
+                f"{path}: made with other settings than this extraction ({difference}); "
                 "choose another --out, or delete the file and those made with it"
             )
     return there

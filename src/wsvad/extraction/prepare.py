@@ -17,7 +17,7 @@ def extract_dataset(
     data: Path | str | Dataset, streams: Mapping[str, str], out: Path | str, *, labels: Path | str | None = None,
     workers: int | None = None,
 ) -> dict[str, str]:  # fmt: skip
-    """Turn videos into features, one file a video and stream; interrupted and called again, it goes on.
+    """Turn videos into features, one file a video and stream; interrupted and called again, it resumes.
 
     Args:
         data: a folder of videos, with labels or without, or a dataset (`open_dataset`).
@@ -67,7 +67,7 @@ def prepare(
     from_captions = {stream: spec for stream, spec in streams.items() if spec.startswith("lsa:")}
     for stream, spec in from_captions.items():
         if len(split(spec)) > 1:
-            raise UsageError(f"'{spec}': captions have a clock of their own; use them alone, or as another stream")
+            raise UsageError(f"'{spec}': captions have their own timing; use them alone, or as another stream")
         extract_captions(Path(argument_of(spec)), dataset, out, stream=stream, snippet_clock=stream != "rgb")
     from_video = {stream: spec for stream, spec in streams.items() if stream not in from_captions}
     if not from_video:
@@ -81,7 +81,7 @@ def prepare(
         if video.path is None and not source.has(video.name, stream)
     ]
     if lacking:
-        raise WsvadError(f"{lacking[0]}: neither these features nor the video to make them from are there; add one")
+        raise WsvadError(f"{lacking[0]}: neither these features nor the video exists; add one of the two")
     return extract(found, from_video, out, workers=workers).failed if found else {}
 
 

@@ -80,7 +80,7 @@ class Finished:
 Event = Begun | Advanced | Finished
 Events = Generator[Event, None, None]
 
-_TELL_EVERY = 0.2
+_REPORT_EVERY = 0.2
 """Seconds between two messages on how far a video is."""
 
 
@@ -148,7 +148,9 @@ class _Worker:
         code = self.process.exitcode or 0
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
         if self.job is None:
-            raise WsvadError(f"a worker process {how} before its first video; work without them: --workers 0")
+            raise WsvadError(
+                f"a worker process {how} before its first video; run without worker processes: --workers 0"
+            )
         hint = " (out of memory?)" if code == -signal.SIGKILL else ""
         return Finished(
             video=self.job.video,
@@ -190,20 +192,20 @@ def _one_thread() -> None:
         sys.modules["torch"].set_num_threads(1)
 
 
-def _do(job: Job, encoders: dict[str, tuple[Encoder, ...]], out: Path, tell: Callable[[Event], None]) -> Finished:
+def _do(job: Job, encoders: dict[str, tuple[Encoder, ...]], out: Path, report: Callable[[Event], None]) -> Finished:
     """Encode one video and write its streams."""
-    told, unreported = time.monotonic(), 0
+    reported, unreported = time.monotonic(), 0
 
     def on_frames(count: int) -> None:
-        nonlocal told, unreported
+        nonlocal reported, unreported
         unreported += count
-        if time.monotonic() - told >= _TELL_EVERY:
-            tell(Advanced(video=job.video, frames=unreported))
-            told, unreported = time.monotonic(), 0
+        if time.monotonic() - reported >= _REPORT_EVERY:
+            report(Advanced(video=job.video, frames=unreported))
+            reported, unreported = time.monotonic(), 0
 
     try:
         with VideoReader(job.path, threads=1) as video:
-            tell(Begun(video=job.video, declared=video.info.declared))
+            report(Begun(video=job.video, declared=video.info.declared))
         # One decoding thread: then even a damaged file gives the same frames each time.
         stored = encode_video(job.path, {name: encoders[name] for name in job.streams}, on_frames, threads=1)
         for stream, features in stored.items():

@@ -87,7 +87,7 @@ class OfficialStream:
 
     @cached_property
     def files(self) -> dict[str, list[Path]]:
-        """Every `.npy` file by its name without ending; more than one path where a name is there twice."""
+        """Every `.npy` file by its name without ending; more than one path where several files have that name."""
         found: dict[str, list[Path]] = defaultdict(list)
         root = self.place.parent if self.place.is_file() else self.place
         if self.place.is_dir():
@@ -100,14 +100,16 @@ class OfficialStream:
             if listed and listed not in found[normal(listed.stem)]:
                 found[normal(listed.stem)].append(listed)
             elif listed is None and self.place.is_file():
-                raise WsvadError(f"{self.place}: {text} is listed but not there, nor below {root}; mend its path")
+                raise WsvadError(
+                    f"{self.place}: {text} is listed but does not exist, nor is it below {root}; fix its path"
+                )
         return {stem: paths for stem, paths in found.items() if paths}
 
     def paths(self, video: str) -> list[Path]:
         """The files of a video in the order of its crops; empty where there are none.
 
         Raises:
-            WsvadError: a file is there twice.
+            WsvadError: two files have one name.
         """
         return [self._only(stem) for stem in self.stems(video)]
 
@@ -176,15 +178,15 @@ class OfficialStream:
         for path, array in zip(paths, arrays, strict=True):
             if array.shape != arrays[0].shape:
                 raise WsvadError(
-                    f"{path}: {array.shape} where {paths[0].name} is {arrays[0].shape}; the crops of a video have one "
-                    "length; 'wsvad doctor' lists all such files"
+                    f"{path}: {array.shape} where {paths[0].name} is {arrays[0].shape}; all crops of a video "
+                    f"must have the same length; 'wsvad doctor' lists all such files"
                 )
         features = np.stack(arrays) if len(arrays) > 1 else np.array(arrays[0])
         features = features.astype(np.float32 if features.dtype != np.float16 else np.float16, copy=False)
         if not np.isfinite(features).all():
             bad = int(np.argwhere(~np.isfinite(features))[0][-2])
             raise WsvadError(
-                f"{paths[0]}: NaN or infinity in snippet {bad}; 'wsvad doctor … --repair OUT' mends a copy"
+                f"{paths[0]}: NaN or infinity in snippet {bad}; 'wsvad doctor … --repair OUT' writes a fixed copy"
             )
         return StoredFeatures(features=features, passport=self.passport(video))
 

@@ -126,7 +126,7 @@ def open_features(features: Path | FeatureSource) -> FeatureSource:
 
 
 def released(features: Path) -> set[str]:
-    """The streams that are files of a public release, and so were made by no encoder of ours."""
+    """The streams that are files of a public release, and so were not made by an encoder of wsvad."""
     source = open_features(features)
     return set(source.streams) if isinstance(source, Released) else set()
 

@@ -146,7 +146,7 @@ def read_passport(path: Path | str) -> Passport:
     except (SafetensorError, OSError) as error:
         raise WsvadError(f"{path}: broken feature file ({error}); delete it and extract again") from None
     except (KeyError, TypeError, json.JSONDecodeError):
-        raise WsvadError(f"{path}: no valid passport, so this is not a file of ours; extract it again") from None
+        raise WsvadError(f"{path}: no valid passport, so wsvad did not make this file; extract it again") from None
 
 
 def stored_shape(path: Path | str) -> tuple[int, ...]:

@@ -43,7 +43,7 @@ class Compacts(Protocol):
 
 @runtime_checkable
 class Attributes(Protocol):
-    """It says what its scores lean on: name → shares `(B, T)`, which sum to 1."""
+    """It attributes its scores: name → shares `(B, T)`, which sum to 1."""
 
     def attributions(self, streams: dict[str, Tensor]) -> dict[str, Tensor]: ...
 
@@ -84,8 +84,8 @@ class Grows(Embeds, TellsCategories, Protocol):
 
 @runtime_checkable
 class Reconstructs(Protocol):
-    """It synthesises the streams that it does not run on: name → squared errors, and those of always saying the mean,
-    `(B, T)` both."""
+    """It synthesises the streams that it does not run on: name → squared errors, and those of always predicting the
+    mean, `(B, T)` both."""
 
     def reconstruction(self, streams: dict[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]: ...
 

@@ -40,7 +40,7 @@ KEPT = 2**30
 
 @dataclass(frozen=True, kw_only=True)
 class DakdConfig:
-    """The paper's settings; what it leaves open says so, and is a choice of ours."""
+    """The paper's settings; what it leaves open says so, and is our choice."""
 
     backbones: tuple[str, ...] = BACKBONES
     """Streams that the teacher reads: one or more, of any width."""
@@ -51,19 +51,19 @@ class DakdConfig:
     """Method of a finished run that is the teacher, as 'wsvad distill' makes it: `backbones` are then the streams that
     the run needs for its scores, and the student's. Empty: the paper's teacher, which is trained here."""
     standardised: tuple[str, ...] = ()
-    """Streams whose dimensions are standardised by the training set. Open; the paper speaks of no normalisation."""
+    """Streams whose dimensions are standardised by the training set. Open; the paper mentions no normalisation."""
     projection: Count = 512
     """Hidden and output width P of the MLP of each backbone."""
     temporal: Literal["tam", "disentangled", "attention", "lstm", "rnn", "gru", "cnn", "mtn", "none"] = "tam"
     """The teacher's and the student's temporal module (table 1); all but `tam` read the backbones side by side (open).
     `none` is a layer that sees one segment (table 4, without TAM)."""
     reading: Literal["block", "wide"] = "block"
-    """What "one hidden layer of 1024" means (A15): a layer as DeBERTa has it, whose feed-forward part is so wide, after
+    """What "one hidden layer of 1024" means (A15): a layer as in DeBERTa, whose feed-forward part has that width, after
     P-wide attention with output layer, residual and LayerNorm; or, `wide`, the width of query, key and value, and
-    nothing after. Without the residual all of a short video's segments come out nearly alike: the block knows better
+    nothing after. Without the residual all of a short video's segments come out nearly alike: the block is better at
     *when* (benchmarks/results/dakd.md)."""
     hidden: Count = 1024
-    """That width."""
+    """Width of the hidden layer, see `reading`."""
     heads: Count = 8
     """Attention heads."""
     k: Count = 25
@@ -75,7 +75,7 @@ class DakdConfig:
     learn_table: bool = True
     """The table of relative positions is learned; "fixed" is read as "the same for all layers and backbones" (A7)."""
     table_std: float = 0.02
-    """Standard deviation of its first values. Open; DeBERTa's."""
+    """Standard deviation of the table's initial values. Open; DeBERTa's."""
     attention_dropout: Share = 0.1
     """Dropout of attention weights, in training. Open."""
     head: tuple[Count, Count] = (512, 32)
@@ -95,8 +95,9 @@ class DakdConfig:
     min_max: bool = True
     """Stretch an abnormal video's averaged scores to [0, 1]."""
     levels: tuple[Literal["prediction", "feature"], ...] = ("prediction", "feature")
-    """Levels of distillation (table 4). Without `prediction` the student's scores learn by the teacher's own ranking
-    loss, as something must teach them (open). A given teacher has no features of this kind: scores only."""
+    """Levels of distillation (table 4). Without `prediction` the student's scores are trained by the teacher's own
+    ranking loss, since nothing else would train them (open). A given teacher has no features of this kind: scores
+    only."""
     alpha: float = 7.5
     """α, weight of the feature level."""
     tau: Positive = 10.0
@@ -104,7 +105,7 @@ class DakdConfig:
     tau_squared: bool = True
     """L_nce is scaled by τ², as eq. 8 has it (A9)."""
     delta: float = 0.9
-    """δ: a segment is abnormal from this teacher's score on."""
+    """δ: a segment is abnormal if the teacher's score is at least this."""
     delta_on: Literal["refined", "raw"] = "refined"
     """Which of the teacher's scores δ is for (A16). Open; raw ones rarely reach 0.9."""
     g: tuple[Count, Count] = (512, 128)
@@ -120,7 +121,7 @@ class DakdConfig:
     lr: Positive = 1e-3
     """Learning rate of Adagrad, constant."""
     temporal_lr: Positive = 1e-4
-    """That of the temporal modules."""
+    """Learning rate of the temporal modules."""
     weight_decay: NotNegative = 1e-3
     """L2 penalty of Adagrad (not decoupled)."""
     data_budget: ClassVar[dict[str, Any]] = {"test": "native"}
@@ -443,7 +444,7 @@ class Dakd(nn.Module):
             UsageError: there is nobody to teach.
         """
         if self.student is None:
-            raise UsageError("student: there is none to be taught; name one of the backbones, or leave out --teacher")
+            raise UsageError("student: there is none to train; name one of the backbones, or leave out --teacher")
         self.taught = True
         if self.teacher is None:
             self.given = (network.eval().requires_grad_(False),)
@@ -485,7 +486,7 @@ class Dakd(nn.Module):
 
     def taught_of(self, batch: Batch) -> Taught:
         """What the teacher says of a batch. It is kept by row number, as the teacher and the rows stay the same for the
-        whole phase, and is made anew once the teacher has changed."""
+        whole phase, and is computed again once the teacher has changed."""
         if not batch.rows:
             return self._ask(batch.streams, batch.labels)
         weights = chain(self._teacher.parameters(), self._teacher.buffers())

@@ -47,7 +47,7 @@ class Phase:
     """Further arguments of the optimiser."""
     share: float = 1 / 5
     """Share of the paper's passes over the data that is enough for a small set (budget `data`). Small sets are soon
-    learnt by heart: then the scores of a whole video run together, and *when* is lost before *which*
+    memorised: then the scores within a video become nearly equal, and the model loses *when* before *which*
     (benchmarks/results/budget.md)."""
 
 

@@ -1,4 +1,4 @@
-"""π-VAD: inductors make up pose, depth, masks, flow and text from RGB (Majhi et al., CVPR 2025).
+"""π-VAD: inductors synthesise pose, depth, masks, flow and text from RGB (Majhi et al., CVPR 2025).
 
 A teacher, UR-DMU, is trained and frozen. The student has its architecture and random weights, and a Poly-modal Inductor
 (PI) after an early and a late stage. A PI generates the other modalities from the student's feature F* (PMG), and
@@ -34,7 +34,7 @@ SIZES = {"paper": (256, 2, 2), "light": (128, 0, 1)}
 
 @dataclass(frozen=True, kw_only=True)
 class PiVadConfig:
-    """The paper gives no sizes, weights or iterations; what it leaves open says so, and is a choice of ours."""
+    """The paper gives no sizes, weights or iterations; what it leaves open says so, and is our choice."""
 
     modalities: tuple[str, ...] = MODALITIES
     """Streams that are synthesised from RGB; any subset, also one, of any width."""
@@ -45,7 +45,8 @@ class PiVadConfig:
     after: tuple[int, ...] = (0, 2)
     """Stages that an inductor follows: 0 the embedding (early), then the blocks (2, the last one: late). Open."""
     auxiliary: tuple[Literal["pmg", "align", "distill"], ...] = ("pmg", "align", "distill")
-    """Losses beside L_MIL. Without `pmg` nothing is made up: the true modalities are fused, and needed in scoring."""
+    """Losses beside L_MIL. Without `pmg` nothing is synthesised: the true modalities are fused, and needed in
+    scoring."""
     latent: Count | None = None
     """Width L of PMG's latent space. Open; by profile 256 or 128."""
     encoder_kernel: Count = 1
@@ -54,7 +55,7 @@ class PiVadConfig:
     """Snippets that a decoder sees. Open."""
     decoder_gain: float = 0.01
     """Scale of the decoders' first weights. Open; near 0, so that each modality starts as its mean and departs from it
-    only as far as it is learnt. With 1, torch's own, noise comes first."""
+    only as far as it is learnt. With 1, torch's default, it starts as noise."""
     encoder_relu: bool = True
     """ReLU after PMG's encoder. The paper names none; without it a modality is a linear map of F*."""
     wide_depth: Whole | None = None
@@ -202,7 +203,7 @@ class Induced(NamedTuple):
     rgb: Tensor
     """F*, as it came in, `(N, T, H)`."""
     modalities: Tensor
-    """ê side by side (e, where nothing is made up), `(N, T, S)`."""
+    """ê side by side (e, where nothing is synthesised), `(N, T, S)`."""
     output: Tensor
     """F*_M, `(N, T, H)`."""
 
@@ -227,8 +228,8 @@ class PolyModalInductor(nn.Module):
         self.through: TemporalConv | None = None
 
     def forward(self, x_NTH: Tensor, real_NTS: Tensor | None = None, silenced: Collection[str] = ()) -> Induced:
-        """F* → F*_M. `real_NTS`, the true modalities, are fused in place of those made up; those in `silenced` are put
-        to 0, which is their mean."""
+        """F* → F*_M. `real_NTS`, the true modalities, are fused in place of the synthesised ones; those in `silenced`
+        are put to 0, which is their mean."""
         e_NTS = self.generate(x_NTH) if real_NTS is None else real_NTS
         if silenced:
             e_NTS = torch.cat([e * (j not in silenced) for j, e in self.split(e_NTS).items()], dim=-1)
@@ -243,7 +244,9 @@ class PolyModalInductor(nn.Module):
     def generate(self, x_NTH: Tensor) -> Tensor:
         """F* → ê side by side, `(N, T, S)`."""
         if self.pmg is None:
-            raise UsageError("this inductor makes nothing up (no 'pmg' among its losses); give it the true modalities")
+            raise UsageError(
+                "this inductor synthesises nothing (no 'pmg' among its losses); give it the true modalities"
+            )
         return self.pmg(x_NTH) if self.folded is None else self.folded(self._with_ones(x_NTH))
 
     def _with_ones(self, x_NTH: Tensor) -> Tensor:
@@ -414,8 +417,8 @@ class PiVad(nn.Module):
         return x, given
 
     def scores(self, streams: dict[str, Tensor], *, real: bool = False, silenced: Collection[str] = ()) -> Tensor:
-        """Scores `(B, T)` as `forward`, with the true modalities in place of those made up (`real`, table 3), or with
-        some of them put to their mean."""
+        """Scores `(B, T)` as `forward`, with the true modalities in place of the synthesised ones (`real`, table 3), or
+        with some of them put to their mean."""
 
         def score(x_NTD: Tensor, real_NTS: Tensor | None = None) -> Tensor:
             return self.student.score(self.walk(x_NTD, real_NTS, silenced)[0])
@@ -423,7 +426,7 @@ class PiVad(nn.Module):
         return over_crops(score, streams["rgb"], *([self._side_by_side(streams)] if real else []))
 
     def attributions(self, streams: dict[str, Tensor]) -> dict[str, Tensor]:
-        """What the score leans on: each modality's share of the activations in the first block of the late inductor,
+        """What the score depends on: each modality's share of the activations in the first block of the late inductor,
         `(B, T)` each, summing to 1 (figure 4, row 3). Crops are averaged."""
 
         def shares(x_NTD: Tensor, real_NTS: Tensor | None = None) -> Tensor:
@@ -435,7 +438,7 @@ class PiVad(nn.Module):
 
     def reconstruction(self, streams: dict[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
         """How far off the late inductor's modalities are: for each the mean squared error of its dimensions, and that
-        of always saying their mean, `(B, T)` both. Nothing where none are made up."""
+        of always predicting their mean, `(B, T)` both. Nothing where none are synthesised."""
         if self.runs_on != ("rgb",):
             return {}
 

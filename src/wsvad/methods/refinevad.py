@@ -4,7 +4,8 @@ MoTAR lets motion decide how far features shift in time, and looks at the whole 
 asks which categories of anomaly the video looks like, softly, and lets their prototypes refine every snippet. "Normal"
 is no category but the absence of all. RGB alone will do; the paper has a text stream beside it.
 
-The paper is known to us from a review, which leaves sizes, schedule and one loss open; the fields say which.
+The paper is known to us from a review, which leaves sizes, schedule and one loss open; the fields' docstrings name
+them.
 
 Shapes: B videos, C crops, N sequences (B·C), T snippets, D input features (all streams side by side), H width, K
 categories of anomaly. A batch holds its normal bags first, then as many abnormal ones; `_n` and `_a` are the halves.
@@ -44,7 +45,7 @@ class RefineVadConfig:
     streams: tuple[str, ...] = ("rgb",)
     """Put side by side, in training and in scoring: `rgb`, or `rgb` and `text` as in the paper (A10)."""
     categories: tuple[str, ...] = ()
-    """The categories of anomaly, in order. Empty: one, `abnormal`, whatever the abnormal videos are said to show."""
+    """The categories of anomaly, in order. Empty: one, `abnormal`, whatever categories the labels name."""
     motar: bool = True
     """Shift and transformer; without them each snippet is embedded by itself, as in the ablation's base."""
     shift: Literal["soft", "ste", "hard"] = "soft"
@@ -72,20 +73,20 @@ class RefineVadConfig:
     """Prototypes mixed softly; `hard`, the likeliest category's alone; or `off`, no CORE."""
     attention: Literal["segment", "pooled"] = "segment"
     """Cross-attention (A12): `segment`, each snippet asks the weighted prototypes, as the abstract has it; `pooled`, v
-    asks all snippets, as the formula reads, and all of a video get the same answer. On held-out videos `segment` tells
-    better *when* (benchmarks/held_out.py), so it is the default."""
+    asks all snippets, as the formula reads, and all of a video get the same answer. On held-out videos `segment` is
+    better at *when* (benchmarks/held_out.py), so it is the default."""
     tau: Positive = 0.03
     """The soft classifier, open, is the cosine of the video to each prototype over this temperature, plus a bias: L_cat
-    keeps the prototypes apart, and a category can be added later. A linear layer beside them knew fewer held-out
+    keeps the prototypes apart, and a category can be added later. A separate linear layer recognised fewer held-out
     categories."""
     w_temp: Positive = 1.0
     """What p is divided by before the softmax that gives w. With the paper's 1, w is nearly the same for all."""
     within: NotNegative = 2.0
-    """What kind a snippet is, is asked of x̄ pooled anew within a Gaussian of this σ, in snippets, so that two events of
-    a video have names of their own. 0: of the x̄ of the whole video. Open (7.6)."""
+    """A snippet's category is predicted from x̄ pooled within a Gaussian of this σ, in snippets, so that two events of
+    a video can have different categories. 0: from the x̄ of the whole video. Open (7.6)."""
     add_truth: bool = True
     """Add the true categories' prototypes to v in training, as published. Normal bags have none to add (A14), and the
-    `segment` query has no v: what it asks would tell it the label."""
+    `segment` query does not use v, which would reveal the label."""
     lambda1: float = 0.1
     """λ1, weight of L_GMM."""
     lambda2: float = 0.2
@@ -103,7 +104,7 @@ class RefineVadConfig:
     iterations: Count = 655
     """Iterations after the warm-up: with it 30 epochs of UCF-Crime's 1,610 videos. (XD-Violence: 1,753.)"""
     warm_up_iterations: Whole = 100
-    """Iterations before L_GMM sets in, when the highest score says nothing yet. Open."""
+    """Iterations before L_GMM is used, while the highest score is not yet informative. Open."""
     segments: Count = 200
     """Time bins that a bag is averaged to in training. Open."""
     bags: Count = 32
@@ -121,9 +122,9 @@ class RefineVadConfig:
             raise UsageError(f"streams: one or more, each once, not '{','.join(self.streams)}'")
         for name in self.categories:
             if not name.strip() or name != name.strip() or ";" in name or name == NORMAL:
-                raise UsageError(f"categories: '{name}' is no name of a category of anomaly")
+                raise UsageError(f"categories: '{name}' is not a valid name of a category of anomaly")
             if self.categories.count(name) > 1:
-                raise UsageError(f"categories: '{name}' is there twice")
+                raise UsageError(f"categories: '{name}' is listed twice")
         if self.fold < 2:
             raise UsageError(f"fold: at least 2, not {self.fold:g}: both sides' channels must fit")
 
@@ -143,7 +144,7 @@ class RefineVadConfig:
 
     @property
     def named(self) -> tuple[str, ...]:
-        """The K categories that are told apart: without CORE there is one."""
+        """The K categories that are distinguished: without CORE there is one."""
         return (self.categories if self.core != "off" else ()) or ("abnormal",)
 
 
@@ -363,8 +364,8 @@ class RefineVad(nn.Module):
     """MoTAR, CORE, score head.
 
     The head's last layer starts at zero (open in the paper), so that the first step takes its direction from the bags.
-    Started by chance it may point the wrong way, and the ranking loss is content with normal snippets that know of the
-    abnormal ones beside them: videos are then told apart, with *when* upside down.
+    With random weights it may point the wrong way, and the ranking loss is already low for normal snippets that are
+    influenced by the abnormal ones beside them: videos are then classified well, with *when* inverted.
     """
 
     learns_from: ClassVar[tuple[str, ...]] = ("rgb",)

@@ -176,7 +176,7 @@ def _check(videos: Sequence[ClassScores], categories: Sequence[str]) -> None:
         name = video.video or "a video"
         if video.scores.shape != (len(video.lengths), len(categories)):
             raise WsvadError(
-                f"{name}: class scores {video.scores.shape} do not go with {len(video.lengths)} snippets and "
+                f"{name}: class scores {video.scores.shape} do not match {len(video.lengths)} snippets and "
                 f"{len(categories)} categories; score it again"
             )
         if np.isnan(video.scores).any():

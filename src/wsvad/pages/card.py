@@ -82,7 +82,7 @@ def still(preview: Preview, seconds: float) -> str:
 
 def event_values(timeline: Timeline, event: Event, picture: str) -> dict[str, Any]:
     """One event: when, how sure, what it is named, and what speaks for it."""
-    leans = list(timeline.leans_on(event).items())[:2]
+    shares = list(timeline.event_attributions(event).items())[:2]
     return {
         "start": f"{event.start:.3f}",
         "end": f"{event.end:.3f}",
@@ -90,7 +90,7 @@ def event_values(timeline: Timeline, event: Event, picture: str) -> dict[str, An
         "when": span(event.start, event.end),
         "strength": f"{length(event.end - event.start)}, peak {figure(event.peak)}",
         "outside": bool(timeline.truth) and not touches(event, timeline.truth or ()),
-        "leans": ", ".join(f"{name}\u00a0{share:.0%}" for name, share in leans),
+        "attributions": ", ".join(f"{name}\u00a0{share:.0%}" for name, share in shares),
         "category": likeliest_category(timeline, event),
         "near": ", ".join(f"{name}\u00a0{signed(cosine)}" for name, cosine in timeline.nearest(event).items()),
     }
@@ -109,6 +109,6 @@ def likeliest_category(timeline: Timeline, event: Event) -> dict[str, Any] | Non
         "paint": event_paint(timeline, event),
         "name": name,
         "share": f"{share:.0%}",
-        "truly": ", ".join(sorted(true)) if name not in true else "",
+        "truth": ", ".join(sorted(true)) if name not in true else "",
         "also": ", ".join(f"{other}\u00a0{p:.0%}" for other, p in others[:2] if p >= ALSO),
     }

@@ -104,7 +104,7 @@ def truth(timeline: Timeline) -> dict[str, Any] | None:
 
 
 def strip(timeline: Timeline, name: str) -> dict[str, Any]:
-    """The share of one thing that the scores lean on, over time: darkest where it is largest in the video."""
+    """The share of one attribution of the scores, over time: darkest where it is largest in the video."""
     shares = timeline.attributions[name].astype(np.float64)
     bins = min(len(shares), STRIP_BINS)
     edges = np.arange(bins + 1) * len(shares) // bins
@@ -120,7 +120,7 @@ def strip(timeline: Timeline, name: str) -> dict[str, Any]:
         for shade in range(1, STRIP_SHADES + 1)
         if (shades == shade).any()
     ]
-    return {"name": name, "words": f"{name}: {low:.0%} to {high:.0%} of what the score leans on", "shades": paths}
+    return {"name": name, "words": f"{name}: {low:.0%} to {high:.0%} of what the score depends on", "shades": paths}
 
 
 def shift(timeline: Timeline) -> dict[str, str] | None:
@@ -131,7 +131,7 @@ def shift(timeline: Timeline) -> dict[str, str] | None:
     x = share_of_length(timeline, times) * 1000
     y = 100 - 100 * (ratio - ratio.min()) / max(ratio.max() - ratio.min(), SHIFT_SPAN)
     steps = "".join(f"V{top:.0f}H{right:.1f}" for top, right in zip(y, x[1:], strict=True))
-    words = f"{shift_range(timeline)}: how much of a moment comes from the one before and the one after"
+    words = f"{shift_range(timeline)}: how much of each moment's features is taken from the moments before and after"
     return {"words": words, "path": f"M0 {y[0]:.0f}{steps[steps.index('H') :]}"}
 
 

@@ -58,14 +58,14 @@ def against_truth(timelines: Sequence[Timeline]) -> str:
     words = {
         "found": "found",
         "missed": "missed",
-        "elsewhere": "with events only where nothing happens",
+        "elsewhere": "with events only at the wrong time",
         "false": "false alarm",
-        "quiet": "rightly quiet",
+        "quiet": "correctly without events",
     }
     counts = {name: verdicts.count(name) for name in words if name in verdicts}
     parts = [count(n, "false alarm") if name == "false" else f"{n} {words[name]}" for name, n in counts.items()]
     known = sum(counts.values())
-    return f"Against what is known of {count(known, 'video')}: {', '.join(parts)}." if known else ""
+    return f"Compared with the labels of {count(known, 'video')}: {', '.join(parts)}." if known else ""
 
 
 def thresholds(timelines: Sequence[Timeline]) -> str:
@@ -92,11 +92,11 @@ def legend(timelines: Sequence[Timeline]) -> dict[str, str]:
     if any(timeline.low < timeline.threshold for timeline in timelines):
         marks["low"] = "an event ends below"
     if any(timeline.truth is not None for timeline in timelines):
-        marks["truth"] = "where it really happens"
+        marks["truth"] = "truth: where something abnormal happens"
     if any(timeline.attributions for timeline in timelines):
-        marks["why"] = "what the score leans on: stronger where a share is larger than elsewhere in the video"
+        marks["why"] = "what the score depends on: stronger colour where a share is larger than elsewhere in the video"
     if any(timeline.explanation is not None and timeline.explanation.shift is not None for timeline in timelines):
-        marks["shift"] = "shift: how much of a moment comes from its neighbours"
+        marks["shift"] = "shift: how much of each moment's features is taken from the moments before and after"
     return marks
 
 

@@ -42,13 +42,13 @@ def verdict_in_words(timeline: Timeline) -> str:
         case "silent":
             return "No event"
         case "quiet":
-            return "No event in a normal video, rightly"
+            return "No event in a normal video, as it should be"
         case "false":
             return f"False alarm: {events} in a normal video"
         case "missed":
             return "Missed: no event in an abnormal video"
         case "elsewhere":
-            return f"Missed: {events}, none where it happens"
+            return f"Missed: {events}, none inside the truth"
         case "found" if timeline.truth:
             met = sum(any(touches(event, [interval]) for event in timeline.events) for interval in timeline.truth)
             part = f" {met} of {len(timeline.truth)}" if len(timeline.truth) > 1 else ""

@@ -26,11 +26,11 @@ class Changes:
 
     sentences: tuple[str, ...] = ()
     training: bool = False
-    """Other training data: everything is made anew."""
+    """Other training data: everything is trained again."""
     tested: bool = False
-    """Test videos without scores: they are scored at every point of a fit, so the fits are made anew."""
+    """Test videos without scores: they are scored at every point of a fit, so the fits are repeated."""
     truth: bool = False
-    """The same test videos, or fewer, with another truth: results are measured anew."""
+    """The same test videos, or fewer, with another truth: results are measured again."""
 
 
 def fingerprint_of(
@@ -57,17 +57,17 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Changes:
     """Compare two fingerprints."""
     training = _compared("training", before["training"], now["training"])
     training += [
-        f"the {stream} features are made in another way"
+        f"the {stream} features are made differently"
         for stream, passport in now["features"].items()
         if before["features"].get(stream) != passport
     ]
-    training += [f"the {what} is another one" for what in ("teacher", "core") if before.get(what) != now.get(what)]
+    training += [f"the {what} has changed" for what in ("teacher", "core") if before.get(what) != now.get(what)]
     if not training and list(before["training"]) != list(now["training"]):
-        training = ["the training videos are listed in another order"]
+        training = ["the training videos are listed in a different order"]
     tested = _compared("test", before["test"], now["test"], ("added", "replaced"))
     truth = _compared("test", before["test"], now["test"], ("removed", "changed"))
     if not tested + truth and list(before["test"]) != list(now["test"]):
-        truth = ["the test videos are listed in another order"]
+        truth = ["the test videos are listed in a different order"]
     return Changes(
         sentences=(*training, *tested, *truth), training=bool(training), tested=bool(tested), truth=bool(truth)
     )

@@ -199,7 +199,7 @@ class RunFolder:
     def _refuse_other(self, before: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
         if not before:
             if self.finished:
-                raise WsvadError(f"{self.path}: another run is there; give another --out, or delete the folder")
+                raise WsvadError(f"{self.path}: holds another run; give another --out, or delete the folder")
             return
         for key in {**before, **settings}:
             ours, theirs = (bool(one.get(key)) if key in RUNS else one.get(key) for one in (settings, before))

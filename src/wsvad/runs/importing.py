@@ -44,9 +44,9 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
         held = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         called = re.search(r"GLOBAL ([\w.]+)", str(error))
-        why = f"refused, because opening it would call {called[1]}" if called else "not a checkpoint of weights alone"
+        why = f"refused, because opening it would call {called[1]}" if called else "not a checkpoint of weights only"
         raise WsvadError(
-            f"{path}: {why}; where you trust it, save its weights alone: torch.save(model.state_dict(), FILE)"
+            f"{path}: {why}; if you trust it, save its weights only: torch.save(model.state_dict(), FILE)"
         ) from None
     except (OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, SafetensorError) as error:
         raise WsvadError(f"{path}: not a checkpoint ({_reason(error)}); copy or download it again") from None
@@ -57,7 +57,7 @@ def _tensors(path: Path, held: Any) -> dict[str, Tensor]:
     """The tensors of what was loaded, out of a wrapper if there is one."""
     inside = next((held[key] for key in WRAPPERS if isinstance(held, Mapping) and key in held), held)
     if not isinstance(inside, Mapping) or not inside:
-        raise WsvadError(f"{path}: holds a {type(inside).__name__} and no weights by name; save model.state_dict()")
+        raise WsvadError(f"{path}: holds a {type(inside).__name__} without named weights; save model.state_dict()")
     for name, value in inside.items():
         if not isinstance(value, Tensor):
             raise WsvadError(f"{path}: '{name}' is a {type(value).__name__}, not a tensor; save model.state_dict()")
@@ -111,7 +111,7 @@ def import_checkpoint(path: Path | str, name: str, config: Any, out: Path) -> Tr
     }
     before = folder.read_settings()
     if (before or folder.finished) and before != settings:
-        raise WsvadError(f"{out}: another run is there; give another --out, or delete the folder")
+        raise WsvadError(f"{out}: holds another run; give another --out, or delete the folder")
     folder.write_made(settings)
     folder.finish(trained)
     return trained

@@ -54,7 +54,7 @@ class TrainedMethod:
             if found != self.widths[stream]:
                 raise WsvadError(
                     f"{bag.video}: {stream} features of width {found}, but this run of {self.name} reads "
-                    f"{self.widths[stream]}; name the features of the encoder that it learned from"
+                    f"{self.widths[stream]}; use features of the encoder that it was trained with"
                 )
         return bag
 
@@ -95,7 +95,7 @@ def load_method(folder: Path | str) -> TrainedMethod:
     folder = Path(folder)
     if not (folder / "model.json").is_file():
         raise WsvadError(
-            f"{folder}: not a finished run (no model.json); 'wsvad train … --out {folder}' makes or ends it"
+            f"{folder}: not a finished run (no model.json); 'wsvad train … --out {folder}' creates or completes it"
         )
     record = read_json(folder / "model.json")
     if record.get("format") not in READ:

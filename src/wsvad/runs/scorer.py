@@ -46,7 +46,7 @@ class Scored:
     class_scores: np.ndarray | None = None
     """`(T, K)` in [0, 1], for the categories of the method's configuration (`named`)."""
     attributions: dict[str, np.ndarray] = field(default_factory=dict)
-    """Name → `(T,)` share of what the score leans on."""
+    """Name → `(T,)` share of the score's attribution."""
     shift: np.ndarray | None = None
     """`(T,)` in [0, 1]: how much of a snippet is taken from its neighbours."""
     embeddings: np.ndarray | None = None
@@ -86,7 +86,7 @@ class Scorer:
         return tuple(method.config.named) if isinstance(method, TellsCategories) else ()
 
     @property
-    def told_apart(self) -> tuple[str, ...]:
+    def distinguished(self) -> tuple[str, ...]:
         """The same; empty also where the configuration keeps the method from telling apart the categories that it was
         trained with (its mAP would be of other categories than theirs)."""
         config = self.method.config if self.categories else None
@@ -147,7 +147,7 @@ class Scorer:
 
     def reconstruction_error(self, bags: Iterable[Bag]) -> dict[str, float]:
         """How well the method synthesises the streams that it does not run on: stream → squared error over all
-        snippets, as a share of that of always saying the mean; nothing for a method that synthesises none."""
+        snippets, as a share of that of always predicting the mean; nothing for a method that synthesises none."""
         if not isinstance(self.method, Reconstructs):
             return {}
         self.method.to(self.device).eval()  # type: ignore[attr-defined]

@@ -257,7 +257,7 @@ ABLATIONS: dict[str, dict[str, Ablation]] = {
         "4": Ablation(title="Table 4: position of the inductors", rows=_positions),
         "5": Ablation(title="Table 5: cost", rows=_profiles, costs=True),
         "6": Ablation(title="Table 6: modalities", rows=_subsets),
-        "real": Ablation(title="True modalities against those made up", rows=_real),
+        "real": Ablation(title="True modalities against synthesised ones", rows=_real),
         "silence": Ablation(title="One pseudo-modality silenced in scoring", rows=_silence),
         "transfer": Ablation(title="Trained here, tested elsewhere", rows=_both, elsewhere=True),
     },

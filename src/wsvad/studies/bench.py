@@ -192,8 +192,8 @@ def ranked(rows: Mapping[str, Sequence[dict[str, Any]]], headline: str) -> list[
 
 def write_board(out: Path, board: Leaderboard) -> None:
     """The table in every form."""
-    told = {"headline": board.headline, "baseline": board.baseline, "videos": board.videos}
-    write_json(out / "bench.json", {"rows": board.rows, "cards": board.cards, **told})
+    rest = {"headline": board.headline, "baseline": board.baseline, "videos": board.videos}
+    write_json(out / "bench.json", {"rows": board.rows, "cards": board.cards, **rest})
     write_text(out / "bench.csv", as_csv(board.rows))
     write_text(out / "bench.md", as_markdown(board))
     write_text(out / "bench.html", as_page(board))

@@ -45,11 +45,10 @@ class Leaderboard:
         sure = words_for(certain(self.headline)).short
         parts = [
             f"Percent{spread}; the best {words_for(self.headline).short} after the last iteration comes first.",
-            f"The 95 % interval is that of the mean {sure} if other test videos were drawn (bootstrap over videos); p "
-            f"is that of no difference to {self.baseline} in {sure} over the same draws, two-sided. Both are about "
-            "the last iteration.",
-            "Seconds are of all seeds, with their fits for selection; MB is the most that the process held in main "
-            "memory while it fitted (on the device, where that is another).",
+            f"The 95 % interval of the mean {sure} is from a bootstrap over test videos; p is two-sided, for no "
+            f"difference to {self.baseline} in {sure}, from the same samples. Both are for the last iteration.",
+            "Seconds are for all seeds, including the fits for selection; MB is the peak main memory of the "
+            "process in training (of the device, where that has its own).",
         ]
         if self.published:
             parts.append("Published numbers are mostly those of the best checkpoint on the test set.")

@@ -39,18 +39,18 @@ def transfer(run: Path, to: Place, protocol: Protocol, out: Path) -> list[Result
 
     zero-shot: the whole network with its normalisation, every seed that the run has.
     CORE kept, the rest trained there: for a method with CORE. Prototypes, classifier and cross-attention stay as they
-    are; everything else learns anew from the other dataset's training videos. Where those show a category that the CORE
+    are; everything else is retrained on the other dataset's training videos. Where those show a category that the CORE
     does not know, no true category is used in learning (λ2 = 0).
     trained there: the same method with nothing of the run, to compare with.
 
     Raises:
-        WsvadError: the other dataset's features were made otherwise than the run's.
+        WsvadError: the other dataset's features were made differently from the run's.
     """
     folder = RunFolder(run)
     first = folder.load()
     results = [Result(label=ZERO_SHOT, metrics=zero_shot(folder, to))]
     if not isinstance(first.method, KeepsCore) or not first.method.has_core:
-        logger.info("%s: %s has no CORE to keep, so there is only the zero-shot line", run, first.name)
+        logger.info("%s: %s has no CORE to keep, so there is only the zero-shot row", run, first.name)
     else:
         kept, dataset = without_unknown(first.method.config, to.dataset)
         own = replace(first.method.config, categories=())
@@ -87,7 +87,7 @@ def without_truth(dataset: Dataset) -> str:
     unknown, count = sum(video.intervals is None for video in dataset.test), len(dataset.test)
     if not unknown:
         return ""
-    so = "there is video AUC alone" if unknown == count else "only the others count in all but video AUC"
+    so = "only video AUC is measured" if unknown == count else "all metrics but video AUC leave them out"
     return f"{dataset.name}: it is not known when anything happens in {unknown} of {count} test videos, so {so}."
 
 
@@ -104,13 +104,14 @@ def zero_shot(run: RunFolder, to: Place) -> dict[str, dict[str, Any]]:
 
 
 def same_making(run: Path, trained: TrainedMethod, check: PassportCheck) -> None:
-    """Raises: WsvadError, the features were made otherwise than those that the run learned from."""
+    """Raises: WsvadError, the features were made differently from those that the run learned from."""
     for stream, passport in check.passports.items():
         here = passport.identity()
         for name, value in trained.passports[stream].items():
             if name != "decoder" and value != here[name]:  # another decoder changes pixels by a rounding at most
                 raise WsvadError(
-                    f"{check.source.folder}: its {stream} features are not like those of {run} ({name}: {here[name]}, "
+                    f"{check.source.folder}: its {stream} features were made differently from those of {run} "
+                    f"({name}: {here[name]}, "
                     f"not {value}); extract them in the same way"
                 )
 

@@ -35,7 +35,7 @@ def read_place(path: Path) -> dict[str, Any] | None:
         with safe_open(path, framework="pt") as file:
             return json.loads(file.metadata()["place"])
     except (SafetensorError, KeyError, TypeError, json.JSONDecodeError):
-        raise WsvadError(f"{path}: not a checkpoint of ours; delete it to train from the beginning") from None
+        raise WsvadError(f"{path}: not a checkpoint of wsvad; delete it to train from the beginning") from None
 
 
 def load_checkpoint(path: Path, method: nn.Module, optimizer: torch.optim.Optimizer) -> None:

@@ -83,7 +83,7 @@ def lesson_of(
     asked: dict[str, Any] = {"folder": data, "labels": labels, "intervals": intervals}
     source: dict[str, Any] = asked if data else settings.get("source", {})
     if not source or not folder_of(source["folder"]).is_dir():
-        raise UsageError(f"{run}: its videos are no longer where it found them; name their folder with --data")
+        raise UsageError(f"{run}: its videos have been moved or deleted; name their folder with --data")
     dataset = open_dataset(**source, seed=settings.get("protocol", {}).get("first_seed", 0), split=folder.split())
     config = taught_by(trained, to, config)
     features = features or (Path(settings["features"]) if settings.get("features") else None)
@@ -94,7 +94,7 @@ def lesson_of(
     for name in config.backbones:
         if name not in encoders and not open_features(features).has(dataset.train[0].name, name):
             raise UsageError(
-                f"{run}: knows no encoder of '{name}', and {features} has no such features; "
+                f"{run}: has no encoder for '{name}', and {features} has no such features; "
                 f"name one with --stream {name}=ENCODER, or the features with --features"
             )
     return Lesson(teacher=run, dataset=dataset, features=features, config=config, streams=encoders)

@@ -282,7 +282,7 @@ class Experiment:
         """Metrics of the test videos' scores at a point."""
         each = [scored[bag.video] for bag in self.test_bags]
         clocks = [bag.clock for bag in self.test_bags]
-        return measure_scored(self.dataset.test, clocks, each, scorer.told_apart)
+        return measure_scored(self.dataset.test, clocks, each, scorer.distinguished)
 
     def keep_class_scores(self, folder: SeedFolder, scorer: Scorer, last: Measured) -> None:
         """A scores file of the test videos, for a method that gives class scores."""

@@ -142,7 +142,8 @@ class Fitting:
                     )
         if not given_teacher(self.config) and not trained.normalisation.same(self.normalisation):
             raise WsvadError(
-                f"{run}: the teacher saw its features normalised otherwise ({trained.normalisation.kinds}); train it "
+                f"{run}: the teacher was trained on features that were normalised differently "
+                f"({trained.normalisation.kinds}); train it "
                 "with the same --normalise, on the same videos"
             )
         assert isinstance(method, Taught)

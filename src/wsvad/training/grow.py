@@ -39,11 +39,11 @@ class Grown:
     """Of each video: category → share, summing to 1."""
     after: tuple[dict[str, float], ...]
     tested: tuple[dict[str, float], ...]
-    """Class metrics of the run's own test videos, before and after; empty where those were not to be had."""
+    """Class metrics of the run's own test videos, before and after; empty where they are not available."""
 
     @property
     def sentence(self) -> str:
-        """What has become of the videos."""
+        """How the videos are classified now."""
         named = sum(max(each, key=lambda one: each[one]) == self.name for each in self.after)
         return f"'{self.name}' is now the likeliest category in {named} of {len(self.videos)} video(s)"
 
@@ -52,7 +52,7 @@ def grow(run: Path, name: str, what: Sequence[Path], out: Path | None = None) ->
     """Write a run that knows one more category.
 
     Its weights are the run's, with rows added for the category. Thresholds are kept, and the scores that a new budget
-    is calibrated on; there is no `metrics.json`, which tells of training.
+    is calibrated on; there is no `metrics.json`, which is about training.
 
     Args:
         what: videos that show the category, or folders of them.
@@ -64,7 +64,7 @@ def grow(run: Path, name: str, what: Sequence[Path], out: Path | None = None) ->
     """
     out = out or run.parent / f"{run.resolve().name}-{slug(name)}"
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out}: is there already and would be overwritten; name another folder with --out")
+        raise UsageError(f"{out}: exists already and would be overwritten; name another folder with --out")
     detector = Detector.load(run)
     trained = detector.trained
     _check(run, trained, name)
@@ -83,17 +83,23 @@ def grow(run: Path, name: str, what: Sequence[Path], out: Path | None = None) ->
 
 
 def _check(run: Path, trained: TrainedMethod, name: str) -> None:
-    """What is wrong is told before minutes of encoding."""
+    """Refuse what cannot work before minutes of encoding."""
     method = trained.method
     if not isinstance(method, Grows):
-        raise UsageError(f"{run}: {trained.name} tells no categories apart, so it learns none; train refinevad")
+        raise UsageError(
+            f"{run}: {trained.name} does not distinguish categories, so none can be added; train refinevad"
+        )
     if not len(method.prototypes):
-        raise UsageError(f"{run}: was trained without categories (core: off), so it learns none; train anew")
+        raise UsageError(
+            f"{run}: was trained without categories (core: off), so none can be added; train it again with categories"
+        )
     if name in method.config.named:
         known = ", ".join(method.config.named)
-        raise UsageError(f"{run}: knows '{name}' already ({known}); take another name")
+        raise UsageError(f"{run}: has the category '{name}' already ({known}); take another name")
     if names_of(name) != (name,):
-        raise UsageError(f"{run}: '{name}' is no name of a category; take one without ';', and not 'normal'")
+        raise UsageError(
+            f"{run}: '{name}' is not a valid name of a category; choose one without ';', other than 'normal'"
+        )
 
 
 def _shares(scorer: Scorer, streams: Mapping[str, torch.Tensor]) -> dict[str, float]:

@@ -20,7 +20,7 @@ Precision = Literal["fp32", "bf16"]
 
 
 class Sampler:
-    """Which bags make up batch i: each class is shuffled anew every time it has been seen once, and drawn without a
+    """Which bags form batch i: each class is shuffled again every time it has been seen once, and drawn without a
     break (public code drops the last incomplete batch instead). A pure function of seed and i, so that a run can be
     resumed anywhere.
     """
@@ -138,7 +138,7 @@ def step(phase: Phase, batch: Batch, optimizer: torch.optim.Optimizer, precision
     parts["total"].backward()
     values = {name: float(part.detach()) for name, part in parts.items()}
     if not np.isfinite(values["total"]):
-        told = ", ".join(f"{name} {value:.3g}" for name, value in values.items())
-        raise WsvadError(f"training ran away in phase '{phase.name}' ({told}); lower the learning rate, or use fp32")
+        shown = ", ".join(f"{name} {value:.3g}" for name, value in values.items())
+        raise WsvadError(f"training diverged in phase '{phase.name}' ({shown}); lower the learning rate, or use fp32")
     optimizer.step()
     return values

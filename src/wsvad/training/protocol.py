@@ -66,7 +66,7 @@ class Protocol:
     bags: Count | None = None
     """Normal bags in a batch (as many abnormal ones go with them), instead of the budget's."""
     normalise: Kind | None = None
-    """What is done to features; left open, what the method's paper does."""
+    """How features are normalised; if not set, as in the method's paper."""
     hold_out: Share = 0.2
     """Fraction of training videos held out for model selection and threshold calibration; 0 disables both."""
     points: Count = 20
@@ -74,7 +74,7 @@ class Protocol:
     precision: Precision = "fp32"
     """Arithmetic of training."""
     device: Annotated[str, on_this_machine] = "cpu"
-    """Where training runs: auto, cpu, cuda, cuda:N or mps; auto takes the fastest that there is."""
+    """Where training runs: auto, cpu, cuda, cuda:N or mps; auto takes the fastest one available."""
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -46,8 +46,8 @@ def train(
     max_false_alarms_per_hour: float = 1.0,
     workers: int | None = None,
 ) -> Detector:
-    """Train a detector on videos that are labelled normal or abnormal as a whole. Interrupted and called again, it goes
-    on; with other videos or labels it does again what they change, and logs what that is.
+    """Train a detector on videos that are labelled normal or abnormal as a whole. Interrupted and called again, it
+    resumes; with other videos or labels it repeats what depends on them, and logs that.
 
     Args:
         data: a folder of videos with labels.csv, or with subfolders named after what they show; or a dataset.
@@ -181,11 +181,11 @@ def with_rate(clock: SnippetClock, video: LabelledVideo) -> SnippetClock:
 
 
 def trust(reconstruction: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """How far the streams that a method makes up can be trusted, in a sentence; none where it makes none up."""
+    """How well a method synthesises the streams that it does not run on, in a sentence; nothing without any."""
     if not reconstruction:
         return []
     errors = ", ".join(f"{name} {error['mean']:.2f}" for name, error in reconstruction.items())
     return [
-        f"Made up from rgb, with this error on training videos that were kept apart: {errors} "
-        "(0 is perfect, 1 no better than always the mean)."
+        f"Synthesised from rgb, with this error on held-out training videos: {errors} (0 is perfect, 1 is no "
+        f"better than always predicting the mean)."
     ]

@@ -156,7 +156,7 @@ class VideoReader:
 
     Times are `pts · time_base` exactly; of a file that starts later than zero (a transport stream), the start is
     subtracted. A frame without a timestamp comes one frame period after the one before, and so does the first frame
-    after a clock that began anew (a recording in pieces). A frame out of order, which only damage brings about, has
+    after a clock that restarted (a recording in pieces). A frame out of order, which only damage brings about, has
     the time of the one before.
     """
 

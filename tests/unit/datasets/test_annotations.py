@@ -159,7 +159,7 @@ def test_label_studio_counts_from_one_and_names_the_last_frame(tmp_path):
     truth, notes = read_annotations(tmp_path / "export.json", at(25))
     assert spans(truth) == {"gate one.mp4": [(0, 1, "fight"), (10, 20, "fight;theft")], "cams/yard.mp4": [],
                             "plain.mp4": []}  # fmt: skip
-    assert notes[0].endswith("left out what are no time spans (timelinelabels): 1 of type choices")
+    assert notes[0].endswith("left out annotations that are not time spans (timelinelabels): 1 of type choices")
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_from_tool_to_tool_on_the_command_line(tmp_path, capsys):
     via, back = str(tmp_path / "via.json"), tmp_path / "intervals.csv"
     given = ["convert", str(tmp_path / "cvat.xml"), "--out", via, "--to", "via"]
     assert main(given) == 2
-    assert "VIA counts seconds: name the --frame-rate, or the folder of the --videos" in capsys.readouterr().err
+    assert "VIA stores seconds: give --frame-rate, or the folder of the videos with --videos" in capsys.readouterr().err
     assert main([*given, "--frame-rate", "30000/1001"]) == 0
     assert main(["convert", via, "--out", str(back), "--frame-rate", "30000/1001"]) == 0
     assert "intervals.csv: 1 videos, 3 intervals" in capsys.readouterr().err
@@ -239,9 +239,9 @@ def test_from_tool_to_tool_on_the_command_line(tmp_path, capsys):
         "gate.mp4,robbery,80,100",
     ]  # fmt: skip
     assert main(["convert", str(back), "--out", str(tmp_path / "x.json")]) == 2
-    assert "in which form? name it with --to, one of: csv, cvat, label-studio, via" in capsys.readouterr().err
+    assert "determine the format; name it with --to, one of: csv, cvat, label-studio, via" in capsys.readouterr().err
     assert main(["convert", via, "--out", str(back), "--frame-rate", "25"]) == 2
-    assert "intervals.csv: is there already" in capsys.readouterr().err
+    assert "intervals.csv: exists already" in capsys.readouterr().err
     assert main(["convert", via, "--out", str(tmp_path / "y.csv"), "--stride", "16"]) == 2
     assert "--stride is not for annotations; leave it out" in capsys.readouterr().err
 
@@ -307,22 +307,23 @@ WRONG = {
     "text.xml": ("hello", "not XML"),
     "empty.xml": ("", "not XML"),
     "project.xml": ("<annotations><meta><project/></meta></annotations>", "an export of a whole project"),
-    "label.xml": ("<annotations>\n<track id='1'/></annotations>", r"line 2: not as CVAT writes it \('label'\)"),
-    "frame.xml": (CVAT.replace('"10"', '"ten"'), "line 14: not as CVAT writes it"),
+    "label.xml": ("<annotations>\n<track id='1'/></annotations>", r"line 2: not in CVAT's format \('label'\)"),
+    "frame.xml": (CVAT.replace('"10"', '"ten"'), "line 14: not in CVAT's format"),
     "before.xml": (CVAT.replace('"10"', '"-10"'), r"interval \[-10, 12\) of gate.mp4 is empty or begins before"),
     "nothing.json": ("3", "neither a project of VIA nor an export of Label Studio"),
     "broken.json": ("[{", "not valid JSON"),
-    "task.json": ('[{"data": {}}]', "task 1: not as Label Studio's JSON export has it"),
-    "list.json": ("[[1]]", "task 1: not as Label Studio's"),
+    "task.json": ('[{"data": {}}]', "task 1: not in the format of Label Studio's JSON export"),
+    "list.json": ("[[1]]", "task 1: not in the format of Label Studio's"),
     "range.json": (json.dumps([task("a", timeline(5, 3, "x"))]), r"interval \[4, 3\) of a is empty"),
     "zero.json": (json.dumps([task("a", timeline(0, 3, "x"))]), r"interval \[-1, 3\) of a is empty or begins before"),
     "half.json": (json.dumps([task("a", timeline(1.5, 3, "x"))]), "task 1: .*not whole numbers"),
     "twice.json": (json.dumps([task("a"), task("a")]), "task 2: a has two tasks"),
     "unnamed.json": (json.dumps([task("a", timeline(1, 3))]), r"interval \[0, 3\) of a has no category"),
-    "via.json": (json.dumps(VIA | {"view": {"1": {"fid_list": ["9"]}}}), "not as a project of VIA 3 has it .KeyError"),
+    "via.json": (json.dumps(VIA | {"view": {"1": {"fid_list": ["9"]}}}), "not in the format of a VIA 3 project "
+    ".KeyError"),
     "end.json": (segment(z=[-3, -1]), "begins before frame 0"),
-    "time.json": (segment(z=["x", 1]), "segment s: not as a project"),
-    "option.json": (segment(av={"2": "7"}), "segment s: not as a project"),
+    "time.json": (segment(z=["x", 1]), "segment s: not in the format of a VIA 3 project"),
+    "option.json": (segment(av={"2": "7"}), "segment s: not in the format of a VIA 3 project"),
     "a.csv": ("video,start_frame\na,1", "no column 'end_frame'"),
     "b.csv": ("video,start_frame,end_frame\na,1,x", "line 2: frames of a must be whole numbers"),
     "c.csv": ("video,start_frame,end_frame\na,5,5", r"interval \[5, 5\) of a is empty"),
@@ -345,7 +346,7 @@ def test_two_files_of_one_video_and_names_that_lead_away(tmp_path):
     with pytest.raises(WsvadError, match=r"b\.xml: gate\.mp4 has two files"):
         read_annotations(tmp_path, at(25))
     one = intervals((0, 1, "x"))
-    with pytest.raises(WsvadError, match="leads out of the folder"):
+    with pytest.raises(WsvadError, match="points outside the folder"):
         write_annotations(tmp_path / "out", {"../a.mp4": one}, "cvat", at(25), {})
     with pytest.raises(WsvadError, match="CVAT has a file for each video, and there are 2"):
         write_annotations(tmp_path / "two.xml", {"a": one, "b": one}, None, at(25), {})

@@ -118,7 +118,7 @@ def test_without_frame_counts_a_length_that_is_no_whole_snippet_is_named(tree, t
     for path in (folder / "data").glob("*.txt"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     dataset = open_dataset(tmp_path)
-    assert "how long 290 of 290 test videos are is not annotated (first Abuse001_x264)" in introduce(dataset)[-1]
+    assert "the lengths of 290 of 290 test videos are not annotated (first Abuse001_x264)" in introduce(dataset)[-1]
     scores = scores_of(truth, lambda frames: frames // 16 * 16)
     scores["Arson003_x264"] = scores["Arson003_x264"][1:]
     write_scores(tmp_path / "scores.npz", scores)
@@ -396,7 +396,11 @@ def test_a_folder_with_files_of_several_datasets_is_asked_which(tree, tmp_path):
             if path.name != "frames.csv":
                 (tmp_path / "list").mkdir(exist_ok=True)
                 (tmp_path / "list" / path.name).symlink_to(path)
-    with pytest.raises(UsageError, match=r"official files of ucf-crime and xd-violence are here; say which, as in ucf"):
+    with pytest.raises(
+        UsageError,
+        match=r"official files of ucf-crime and xd-violence are here; choose one, as "
+        "in ucf",
+    ):
         open_dataset(tmp_path / "list")
     (tmp_path / "labels.csv").write_text("video,label\na,0\nb,1\nc,0\nd,1\n")
     assert len(open_dataset(f"xd-violence:{tmp_path / 'list'}").test) == 800
@@ -421,7 +425,7 @@ def test_a_video_with_two_frame_counts_is_named(tree, tmp_path):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     with (tmp_path / "frames.csv").open("a") as file:
         file.write("Abuse001_x264.mp4,7\n")
-    with pytest.raises(WsvadError, match=r"frames.csv line 292: Abuse001_x264.mp4 has \d+ frames further up"):
+    with pytest.raises(WsvadError, match=r"frames.csv line 292: Abuse001_x264.mp4 has \d+ frames in an earlier line"):
         open_dataset(tmp_path)
 
 
@@ -465,7 +469,7 @@ def shipped(truth: trees.Truth, rule=lambda frames: frames // 16 * 16, before: i
         (lambda t, g: g, 0, "1,109,824 frames, 84,160 abnormal: lengths are ⌊F/16⌋·16, intervals are read as [s, e)\n"),
         (lambda t, g: shipped(t, lambda f: f, -1), 0, "lengths are every frame, intervals are read as [s−1, e)\n"),
         (lambda t, g: shipped(t, lambda f: f, 0, 1), 0, "lengths are every frame, intervals are read as [s, e]\n"),
-        (lambda t, g: g[1:], 1, "-1 frames beside ⌊F/16⌋·16; first video that differs: Abuse001_x264, "),
+        (lambda t, g: g[1:], 1, "-1 frames compared with ⌊F/16⌋·16; first video that differs: Abuse001_x264, "),
     ],
 )
 def test_a_shipped_array_of_labels_is_checked_to_the_first_video_that_differs(

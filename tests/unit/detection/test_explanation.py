@@ -149,8 +149,8 @@ def test_the_page_names_colours_and_explains_each_event(tmp_path):
         told(), truth=(Interval(start=0, end=40, category="fall; fight"), Interval(start=60, end=64, category="fall"))
     )
     page = write(tmp_path / "r.html", [lines])
-    assert "fight 53%" in page.words and "fire 100% · truly fall" in page.words
-    assert "truly" not in page.words.replace("truly fall", "", 1)  # the first is right
+    assert "fight 53%" in page.words and "fire 100% · true category fall" in page.words
+    assert "true category" not in page.words.replace("true category fall", "", 1)  # the first is right
     assert "or fall\u00a027%, fire\u00a020%" in page.words and page.words.count("or fall") == 1
     assert "near fight\u00a00.894, fall\u00a00.000, fire\u00a00.000" in page.words
     caps = [path for path in page.all("path") if path.get("class", "").startswith("cap")]
@@ -161,13 +161,14 @@ def test_the_page_names_colours_and_explains_each_event(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("truth", "said"), [("blast", "truly blast"), ("abnormal", None), ("abnormal; fall", "truly fall"), ("fire", None)]
+    ("truth", "said"),
+    [("blast", "true category blast"), ("abnormal", None), ("abnormal; fall", "true category fall"), ("fire", None)],
 )
 def test_an_event_is_put_right_where_the_truth_is_named(tmp_path, truth, said):
     """Also by a kind that the method has never heard of; "abnormal" is none."""
     lines = dataclasses.replace(told(), truth=(Interval(start=48, end=64, category=truth),))
     page = write(tmp_path / "r.html", [lines])
-    assert (f"fire 100% · {said}" in page.words) if said else ("truly" not in page.words)
+    assert (f"fire 100% · {said}" in page.words) if said else ("true category" not in page.words)
 
 
 def test_the_shift_is_a_curve_over_its_own_range(tmp_path):

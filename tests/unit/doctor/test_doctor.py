@@ -63,7 +63,7 @@ def change(folder: Path, how: Callable[[np.ndarray], np.ndarray], videos=tuple(F
 def diagnosis(folder: Path) -> dict[str, str]:
     """Kind → sentence, of what is not as it should be."""
     found = examine(OfficialStream(folder, "rgb"), "rgb", FRAMES).findings
-    return {finding.kind: f"{finding.told} | {finding.remedy}" for finding in found if finding.level != "fine"}
+    return {finding.kind: f"{finding.message} | {finding.remedy}" for finding in found if finding.level != "fine"}
 
 
 def test_a_whole_tree_has_nothing_wrong_and_its_convention_is_named(tmp_path):
@@ -71,7 +71,7 @@ def test_a_whole_tree_has_nothing_wrong_and_its_convention_is_named(tmp_path):
     assert diagnosis(folder) == {}
     (fine,) = examine(OfficialStream(folder, "rgb"), "rgb", FRAMES).findings
     assert (fine.kind, fine.level) == ("tail dropped", "fine")
-    assert "⌊F/16⌋ in 12 of 12 videos (⌊(F−1)/16⌋ fits as well)" in fine.told
+    assert "⌊F/16⌋ in 12 of 12 videos (⌊(F−1)/16⌋ fits as well)" in fine.message
 
 
 def nan(array):
@@ -102,7 +102,7 @@ BROKEN = {
     "crop count": ({}, lambda d: (d / "clip03__4.npy").unlink(), "4 crops, most videos have 5; clip03"),
     "crop length": ({}, lambda d: change(d, lambda a: a[:-1], ["clip03"], [2]), "clip03__2.npy is (14, 24), clip03__0"),
     "transposed axes": ({}, lambda d: change(d, lambda a: a.T), "clip00__0.npy is (24, 6): features, 24 of them, are"),
-    "dtype": ({}, lambda d: change(d, lambda a: (a * 9).astype(np.int16)), "int16, which are no floating point"),
+    "dtype": ({}, lambda d: change(d, lambda a: (a * 9).astype(np.int16)), "int16, which are not floating-point"),
     "NaN": ({}, lambda d: change(d, nan, ["clip06"], [1]), "clip06__1.npy: NaN or infinity at [3, 7]; clip06"),
     "missing videos": (
         {},
@@ -110,7 +110,7 @@ BROKEN = {
         "no features of clip10 (and 1 more of 12)",
     ),
     "duplicate videos": ({}, twice, "clip05 is at"),
-    "copied videos": ({}, copied, "clip04 has the very numbers of clip02"),
+    "copied videos": ({}, copied, "clip04 has exactly the numbers of clip02"),
     "unreadable": ({}, pickled, "it holds pickled objects, not numbers"),
     "width": ({}, lambda d: change(d, lambda a: a[:, :20], ["clip08"]), "clip08__0.npy is 20 wide, most are 24"),
     "files of no video": ({}, lambda d: np.save(d / "extra.npy", np.ones((3, WIDTH), np.float32)), "extra.npy belongs"),
@@ -145,7 +145,7 @@ def test_an_extra_clip_is_told_from_a_padded_tail():
         assert finding.kind == kind
     assert check_lengths({"a": 5}, {"a": None})[0].kind == "lengths unknown"
     mixed = check_lengths({f"v{i}": 3 * (i % 5 + 2) for i in range(9)}, {f"v{i}": 800 * (i % 2 + 1) for i in range(9)})
-    assert mixed[0].kind == "length" and "follow no known convention" in mixed[0].told
+    assert mixed[0].kind == "length" and "follow no known convention" in mixed[0].message
 
 
 @pytest.mark.parametrize("ratio", [0.5, 24 / 30, 25 / 30, 2.0])
@@ -153,7 +153,7 @@ def test_another_frame_rate_is_told_with_its_factor(ratio):
     frames = {f"v{i}": 700 + 97 * i for i in range(20)}
     (finding,) = check_lengths({video: int(n * ratio / 16) for video, n in frames.items()}, frames)
     assert finding.kind == "frame rate"
-    told = float(finding.told.split("all lengths are ")[1].split(" times")[0])
+    told = float(finding.message.split("all lengths are ")[1].split(" times")[0])
     assert told == pytest.approx(ratio, abs=0.011)
 
 
@@ -178,11 +178,14 @@ PARTED = {
     "scale": ({"after": lambda f: f * 16}, "the numbers are 16 times the other set's"),
     "crop order": ({"after": lambda f: f[[1, 2, 0, 3, 4]]}, "crops 0, 1, 2 … of the other set are 2, 0, 1, 3, 4 here"),
     "colour order": ({"see": swap}, "the same network on the same frames, but not the same pixels"),
-    "pixel range": ({"see": lambda p: 2.2 * p - 0.8}, "pixels of another range"),
+    "pixel range": ({"see": lambda p: 2.2 * p - 0.8}, "pixels in a different range"),
     "shift": ({"after": lambda f: np.roll(f, 1, axis=1)}, "snippet t of the other set is snippet t+1 here"),
     "normalised": ({"after": lambda f: f / np.linalg.norm(f, axis=-1, keepdims=True)}, "here have unit length"),
     "standardised": ({"after": lambda f: (f - 3) / np.linspace(1, 9, WIDTH, dtype=np.float32)}, "was standardised"),
-    "unrelated": ({"see": lambda p: np.random.default_rng(p.shape[1]).random(p.shape)}, "not of the same network"),
+    "unrelated": (
+        {"see": lambda p: np.random.default_rng(p.shape[1]).random(p.shape)},
+        "from another network or other videos",
+    ),
     "crop count": ({"after": lambda f: f[:3]}, "3 crops, the other set has 5"),
     "lengths": (
         {"rule": lambda f: f // 16 - 1},
@@ -199,7 +202,7 @@ def test_two_sets_part_in_one_way_and_it_is_found(tmp_path, kind, capsys):
     assert main(["compare-features", str(a), str(b), "--json"]) == 1
     (finding,) = json.loads(capsys.readouterr().out)["rgb"]
     assert finding["kind"] == kind
-    assert says in finding["told"]
+    assert says in finding["message"]
 
 
 def test_nan_in_one_set_is_not_taken_for_a_difference_of_the_sets(tmp_path, capsys):
@@ -253,7 +256,7 @@ def test_released_files_beside_our_own_and_some_videos_of_another_release(tmp_pa
     assert main(["compare-features", str(tmp_path / "ours"), str(a)]) == 1
     told = capsys.readouterr().out
     assert "some videos: the numbers of clip11 differ" in told
-    assert "clip00 is in one of the sets alone (2 such, 11 in both)" in told
+    assert "clip00 is in only one of the sets (2 such, 11 in both)" in told
 
 
 # ------------------------------------------------------------------------------------------------ repair, command line
@@ -287,7 +290,7 @@ def test_a_repaired_copy_is_whole_and_the_original_untouched(tmp_path, kind, cap
     assert {path: path.read_bytes() for path in bad.iterdir()} == before
     said = capsys.readouterr().out
     assert f"{kind}: " in said
-    assert f"repaired: {tmp_path / 'mended' / 'rgb'}: a copy of 12 videos; mended: {kind}\n" in said
+    assert f"repaired: {tmp_path / 'mended' / 'rgb'}: a copy of 12 videos; fixed: {kind}\n" in said
     mended = tmp_path / "mended" / "rgb"
     assert diagnosis(mended) == {}
     for path in good.iterdir():
@@ -322,7 +325,7 @@ def test_the_command_tells_it_in_lines_and_as_json(tmp_path, capsys):
         for crop in range(CROPS):
             np.save(bad / f"{video}__{crop}.npy", np.ones((FRAMES[video] // 16, WIDTH), np.float32) * FRAMES[video])
     assert main(["doctor", str(bad), "--data", str(data)]) == 0
-    assert "features of all training videos are missing; only the test videos are looked at" in capsys.readouterr().out
+    assert "features of all training videos are missing; only the test videos are checked" in capsys.readouterr().out
 
 
 def test_what_cannot_be_done_is_one_line(tmp_path, capsys):
@@ -333,16 +336,18 @@ def test_what_cannot_be_done_is_one_line(tmp_path, capsys):
         return capsys.readouterr().err
 
     doctor = ("doctor", str(good), "--data", str(data), "--repair")
-    assert "is in the folder of the features themselves" in says(*doctor, str(good / "mended"))
+    assert "is inside the feature folder" in says(*doctor, str(good / "mended"))
     (tmp_path / "full" / "rgb").mkdir(parents=True)
     (tmp_path / "full" / "rgb" / "x").touch()
-    assert "there is something in it already; name a new folder" in says(*doctor, str(tmp_path / "full"))
-    assert "no features here, neither our own nor .npy files" in says("doctor", str(data), "--data", str(data))
+    assert "the folder is not empty; name a new one" in says(*doctor, str(tmp_path / "full"))
+    assert "no features here, neither files of wsvad nor .npy files" in says("doctor", str(data), "--data", str(data))
     assert "compare-features: 1 sets; name two" in says("compare-features", str(good))
     passport = Passport(encoder="test", width=2, frames=96)
     save(feature_path(tmp_path / "ours", "pose", "clip00"), StoredFeatures(features=np.ones((6, 2)), passport=passport))
     assert "streams pose, but" in says("compare-features", str(good), str(tmp_path / "ours"))
-    assert "its files are extracted again" in says("doctor", str(tmp_path / "ours"), *doctor[2:], str(tmp_path / "m"))
+    assert "extract it again instead of repairing it" in says(
+        "doctor", str(tmp_path / "ours"), *doctor[2:], str(tmp_path / "m")
+    )
     assert main(["compare-features", str(good), str(make(tmp_path / "x" / "rgb").parent)]) == 0
     for path in (tmp_path / "x" / "rgb").iterdir():
         path.rename(path.with_name(f"other-{path.name}"))
@@ -353,7 +358,7 @@ def test_what_cannot_be_done_is_one_line(tmp_path, capsys):
 def test_nothing_is_copied_where_nothing_can_be_mended(tmp_path, capsys):
     bad, data = spoilt("missing videos", tmp_path / "bad"), listed(tmp_path / "data")
     assert main(["doctor", str(bad), "--data", str(data), "--repair", str(tmp_path / "mended")]) == 1
-    assert "not repaired: nothing here is mended by a repair; no copy was written" in capsys.readouterr().out
+    assert "not repaired: nothing here can be repaired; no copy was written" in capsys.readouterr().out
     assert not (tmp_path / "mended").exists()
 
 

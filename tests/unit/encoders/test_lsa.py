@@ -181,7 +181,7 @@ def test_videos_without_captions_or_length_are_named_before_anything_is_written(
     path = captions_file(tmp_path)
     with pytest.raises(WsvadError, match=r"1 of 3 videos have no captions, the first is d\.mp4"):
         extract_captions(path, dataset(a=1, b=2, d=3), tmp_path / "out")
-    with pytest.raises(WsvadError, match=r"frames b\.mp4 has is not known"):
+    with pytest.raises(WsvadError, match=r"the number of frames of b\.mp4 is not known"):
         extract_captions(path, dataset(a=1, b=None, c=3), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -222,7 +222,9 @@ def test_streams_that_were_made_in_another_way_are_refused(tmp_path: Path):
     with pytest.raises(WsvadError, match="fitted to other captions or settings"):
         extract_captions(captions_file(tmp_path, a=["a man runs"]), videos, tmp_path)
     (tmp_path / "rgb" / "lsa.safetensors").unlink()
-    with pytest.raises(WsvadError, match=r"a\.mp4\.safetensors: made in another way .*width: 6 against 3"):
+    with pytest.raises(
+        WsvadError, match=r"a\.mp4\.safetensors: made from other captions or settings .*width: 6 against 3"
+    ):
         extract_captions(captions_file(tmp_path), videos, tmp_path, width=3)
 
 

@@ -319,8 +319,8 @@ def test_what_cannot_be_learnt_is_said_and_nothing_breaks(features, caplog):
     with caplog.at_level("INFO", "wsvad"):
         fitted = experiment(features, data).run()
     told = [
-        "Only test videos show 'fire': what training never saw cannot be named.",
-        "A single training video shows 'riot': too little to be sure of the name.",
+        "Only test videos show 'fire': categories without training videos cannot be predicted.",
+        "Only one training video shows 'riot': too few to predict the category reliably.",
         SMALL.remark,
     ]
     assert json.loads((features / "run" / "metrics.json").read_text())["remarks"] == told == fitted.metrics["remarks"]

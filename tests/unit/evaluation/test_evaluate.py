@@ -238,7 +238,7 @@ GOOD = {"video": np.array(["a", "b"]), "frames": np.array([2, 3]), "score": np.l
         ({"video": None}, "has no 'video'"),
         ({"frames": None}, "has no 'frames'"),
         ({"score": None}, "has no 'score'"),
-        ({"video": np.array(["a", "a"])}, "video 'a' is there 2 times"),
+        ({"video": np.array(["a", "a"])}, "video 'a' is listed 2 times"),
         ({"video": np.array(["a", "b"], dtype=object)}, "not a scores file"),
         ({"video": np.array([1, 2])}, "'video' cannot be of type int64"),
         ({"video": np.array([], str), "frames": np.array([], int)}, "holds no videos"),

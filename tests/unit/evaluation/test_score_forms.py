@@ -122,7 +122,7 @@ def test_the_verb_says_what_it_wrote_and_left_out(tmp_path, capsys):
     assert "1 videos, 2 frames; scores of categories are left out" in capsys.readouterr().err
     assert main(["convert", str(tmp_path / "s.npz"), "--out", str(tmp_path / "t.csv"), "--to", "via"]) == 2
     assert "--to is not for scores; leave it out" in capsys.readouterr().err
-    with pytest.raises(UsageError, match=r"scores of categories are kept in \.npz alone"):
+    with pytest.raises(UsageError, match=r"only \.npz can hold scores of categories"):
         save_arrays(tmp_path / "x.csv", load_arrays(tmp_path / "s.npz"))
     with pytest.raises(UsageError, match=r"x\.txt: scores are written as"):
         convert_scores(tmp_path / "s.csv", tmp_path / "x.txt")
@@ -135,9 +135,9 @@ def test_the_verb_says_what_it_wrote_and_left_out(tmp_path, capsys):
     ("text", "says"),
     [
         ("video,score\na,1", "s.csv: no column 'start_frame'; the first line must name video, start_frame, end_frame"),
-        ("video,frame,score\na,0,1\nb,0,1\na,1,1", "s.csv line 4: a goes on here"),
-        ("video,frame,score\na,0,1\na,2,1", r"s.csv line 3: frames \[2, 3\) of a, expected to go on at 1"),
-        ("video,frame,score\na,1,1", r"frames \[1, 2\) of a, expected to go on at 0"),
+        ("video,frame,score\na,0,1\nb,0,1\na,1,1", "s.csv line 4: a continues here"),
+        ("video,frame,score\na,0,1\na,2,1", r"s.csv line 3: frames \[2, 3\) of a, expected to continue at 1"),
+        ("video,frame,score\na,1,1", r"frames \[1, 2\) of a, expected to continue at 0"),
         ("video,start_frame,end_frame,score\na,0,0,1", r"frames \[0, 0\) of a"),
         ("video,frame,score\na,-1,1", "s.csv line 2: '-1' is not a whole number"),
         ("video,frame,score\na,0,high", "s.csv line 2: score and label of a must be numbers"),
@@ -157,11 +157,14 @@ def test_a_wrong_csv_is_told_by_line(text, says, tmp_path):
 
 def test_arrays_that_do_not_fit_their_list_are_told(tmp_path):
     np.save(tmp_path / "s.npy", np.zeros(10))
-    with pytest.raises(WsvadError, match=r"which videos are in it\? write them to .*s-videos\.csv"):
+    with pytest.raises(WsvadError, match=r"its videos are not listed; write them to .*s-videos\.csv"):
         read_scores(tmp_path / "s.npy")
     for text, says in (
-        ("video,frames\na,4\nb,5", r"has 10 scores, but the videos of .*s-videos\.csv have 9; is the list"),
-        ("video,frames\na,4\na,6", "line 3: a is there twice"),
+        (
+            "video,frames\na,4\nb,5",
+            r"has 10 scores, but the videos of .*s-videos\.csv have 9; check that list, and --stride",
+        ),
+        ("video,frames\na,4\na,6", "line 3: a is listed twice"),
         ("video,frames\na,4\nb,x", "line 3: 'x' is not a whole number"),
         ("video,frames\n", "lists no videos"),
         ("name\na", "no column 'video'"),
@@ -189,13 +192,13 @@ def test_what_is_no_array_of_scores_is_told(tmp_path):
         read_scores(tmp_path / "s")
     (tmp_path / "s-videos.csv").write_text("video,frames\na,7")
     np.save(tmp_path / "s" / "a.npy", np.zeros(5))
-    with pytest.raises(WsvadError, match=r"has 5 scores of 1 frame, but the list says 7 frames; is --stride right"):
+    with pytest.raises(WsvadError, match=r"has 5 scores of 1 frame, but the list says 7 frames; check --stride"):
         read_scores(tmp_path / "s")
 
 
 def test_nothing_is_written_outside_the_folder(tmp_path):
     for name in ("../a", str(tmp_path / "b")):
-        with pytest.raises(WsvadError, match="leads out of the folder"):
+        with pytest.raises(WsvadError, match="points outside the folder"):
             write_scores(tmp_path / "s", {name: np.zeros(3)})
     assert not list(tmp_path.rglob("*.npy"))
 
@@ -236,7 +239,7 @@ def test_scores_json_is_scores_and_an_annotation_tools_json_is_not(tmp_path):
     assert read_scores(ours)["gate/a.mp4"].score.tolist() == [0.25] * 16 + [0.5] * 4
     (tmp_path / "labels.json").write_text(json.dumps([{"data": {"video": "a.mp4"}, "annotations": []}]))
     assert not is_scores(tmp_path / "labels.json")
-    for wrong, says in ((snippets[1:], "do not follow each other"), ([{"score": 1.0}], "'start_frame'")):
+    for wrong, says in ((snippets[1:], "do not cover it from frame 0"), ([{"score": 1.0}], "'start_frame'")):
         ours.write_text(json.dumps({"videos": [{"video": "a", "frames": 20, "snippets": wrong}]}))
         with pytest.raises(WsvadError, match=rf"not a scores file \(\.json\): .*{says}"):
             read_scores(ours)

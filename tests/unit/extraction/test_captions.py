@@ -47,7 +47,7 @@ def test_the_two_clocks_are_not_mixed(tmp_path: Path):
     path, videos, _ = written(tmp_path, 5, 100)
     extract_captions(path, videos, tmp_path, "text")
     assert load(feature_path(tmp_path, "text", "a.mp4")).passport.stride == 20
-    with pytest.raises(WsvadError, match=r"made in another way .*clock"):
+    with pytest.raises(WsvadError, match=r"made from other captions or settings .*clock"):
         extract_captions(path, videos, tmp_path, "text", snippet_clock=True)
 
 

@@ -122,7 +122,7 @@ def test_lists_of_vadclip_are_followed_from_another_machine(tmp_path, given):
     assert loaded(place, "Abuse001_x264")[0]["rgb"].shape == (2, 4, 3)
     (tmp_path / "ucf_CLIP_rgb.csv").write_text(text + "/home/x/Gone__0.npy,Abuse\n")
     if given == "list":
-        with pytest.raises(WsvadError, match=r"/home/x/Gone__0.npy is listed but not there, nor below"):
+        with pytest.raises(WsvadError, match=r"/home/x/Gone__0.npy is listed but does not exist, nor is it below"):
             loaded(place, "Abuse001_x264")
 
 

@@ -527,7 +527,7 @@ def test_what_cannot_be_added_is_refused(learned):
     good = [randn(3, 16)]
     for name, embeddings, says in (
         ("fall", good, "there is a category of that name"),
-        ("normal", good, "'normal' is no name"),
+        ("normal", good, "'normal' is not a valid name"),
         ("theft", [], r"one or more videos' embeddings, \(T, 16\)"),
         ("theft", [randn(3, 15)], "embeddings"),
     ):

@@ -223,8 +223,8 @@ def test_head_counts_events_and_mistakes(tmp_path: Path):
     words = write(tmp_path / "r.html", lines).words
     assert "4 events in 3 of 5 videos: 6.4\u00a0s of 24.0\u00a0s." in words
     assert (
-        "Against what is known of 5 videos: 1 found, 1 missed, 1 with events only where nothing happens, "
-        "1 false alarm, 1 rightly quiet." in words
+        "Compared with the labels of 5 videos: 1 found, 1 missed, 1 with events only at the wrong time, "
+        "1 false alarm, 1 correctly without events." in words
     )
     assert words.count("outside the truth") == 2
 
@@ -262,7 +262,7 @@ def test_metrics_table_shows_mean_and_spread_of_each_selection(tmp_path: Path):
 
 def test_says_when_a_constant_does_as_well(tmp_path: Path):
     metrics = {"last": {"auc": 0.73, "auc_constant": 0.734}}
-    assert "no evidence that it tells when" in write(tmp_path / "r.html", [timeline()], metrics=metrics).words
+    assert "no evidence that it detects when" in write(tmp_path / "r.html", [timeline()], metrics=metrics).words
 
 
 def test_same_input_same_bytes(tmp_path: Path):
@@ -313,7 +313,7 @@ def test_strips_show_each_share_over_time_and_events_name_the_largest(tmp_path: 
     write(tmp_path / "r.html", [timeline(attributions=shares)])
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert page.count('class="why"') == 2
-    assert "pose: 20% to 70% of what the score leans on" in page
+    assert "pose: 20% to 70% of what the score depends on" in page
     assert "&lt;b&gt;flow" in page and "<b>flow" not in page
     strip = re.search(r"pose: 20% to 70%[^>]*><title>[^<]*</title>(.*?)</svg>", page, re.DOTALL).group(1)
     assert re.findall(r'fill-opacity="([\d.]+)" d="M([\d.]+) 0H([\d.]+)V', strip) == [("1.00", "333.3", "666.7")]

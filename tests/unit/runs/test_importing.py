@@ -175,7 +175,7 @@ def test_nothing_in_a_file_is_run(place, tmp_path):
         case "pickle":
             path.write_bytes(pickle.dumps(Payload(marker)))
     refused = (
-        r"not a checkpoint of weights alone" if place == "pickle" else r"refused, .* would call \S*(getattr|pathlib)"
+        r"not a checkpoint of weights only" if place == "pickle" else r"refused, .* would call \S*(getattr|pathlib)"
     )
     assert re.search(refused + r"\S*; .*state_dict", told(path))
     assert not marker.exists()
@@ -229,8 +229,8 @@ def test_a_cut_file_is_told(checkpoint):
 
 @pytest.mark.parametrize(
     ("held", "says"),
-    [([torch.zeros(1)], "holds a list and no weights"), ({}, "holds a dict and no weights"),
-     (torch.zeros(2), "holds a Tensor and no weights"), ({"a": 1.5}, "'a' is a float, not a tensor"),
+    [([torch.zeros(1)], "holds a list without named weights"), ({}, "holds a dict without named weights"),
+     (torch.zeros(2), "holds a Tensor without named weights"), ({"a": 1.5}, "'a' is a float, not a tensor"),
      ({"state_dict": {"a": [1]}}, "'a' is a list, not a tensor")],
 )  # fmt: skip
 def test_what_holds_no_weights_is_told(held, says, tmp_path):
@@ -246,8 +246,8 @@ def test_a_run_is_never_overwritten_by_another(checkpoint, tmp_path):
     import_checkpoint(checkpoint, "ur-dmu", SMALL["ur-dmu"][1], out)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     torch.save(network("rtfm").to_official(), tmp_path / "other.pkl")
-    with pytest.raises(WsvadError, match="another run is there"):
+    with pytest.raises(WsvadError, match="holds another run"):
         import_checkpoint(tmp_path / "other.pkl", "rtfm", SMALL["rtfm"][1], out)
     (out / "config.yaml").unlink()
-    with pytest.raises(WsvadError, match="another run is there"):
+    with pytest.raises(WsvadError, match="holds another run"):
         import_checkpoint(checkpoint, "ur-dmu", SMALL["ur-dmu"][1], out)

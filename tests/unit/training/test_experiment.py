@@ -118,7 +118,7 @@ def test_a_teacher_that_does_not_fit_is_refused(features, teacher):
         from wsvad.methods.mil import MilConfig
 
         experiment(features, "a", "mil", MilConfig(hidden=(4, 4)), teacher=teacher).run()
-    with pytest.raises(WsvadError, match=r"normalised otherwise \({'rgb': 'standardise'}\)"):
+    with pytest.raises(WsvadError, match=r"normalised differently \({'rgb': 'standardise'}\)"):
         experiment(features, "b", protocol=dataclasses.replace(PROTOCOL, normalise="none"), teacher=teacher).run()
     other = dataclasses.replace(PI, ur_dmu=dataclasses.replace(BASE, head=4))
     with pytest.raises(WsvadError, match=r"the teacher has another size .* give both the same configuration"):

@@ -118,13 +118,13 @@ def test_a_loss_that_is_no_number_stops_the_run_with_its_parts():
     phase = replace(
         method.phases()[0], loss=lambda batch: {"a": torch.tensor(1.0), "total": method(batch.streams).sum() / 0}
     )
-    with pytest.raises(WsvadError, match=r"ran away in phase 'train' \(a 1, total (inf|nan)\)"):
+    with pytest.raises(WsvadError, match=r"training diverged in phase 'train' \(a 1, total (inf|nan)\)"):
         run_phases(method, [phase], lambda segments: packed(), Normalisation(kinds={"rgb": "none"}), seed=0)
 
 
 def test_a_foreign_checkpoint_is_named(tmp_path):
     (tmp_path / "cut").write_bytes(b"something else")
-    with pytest.raises(WsvadError, match="not a checkpoint of ours; delete it"):
+    with pytest.raises(WsvadError, match="not a checkpoint of wsvad; delete it"):
         train(tmp_path / "cut")
 
 

@@ -76,7 +76,9 @@ def write_annotations(path: Path, truth: Truth, form: Form | None, rate: Rate, f
         case "via":
             via.write(path, truth, rate)
         case _:
-            raise UsageError(f"{path}: in which form? name it with --to, one of: {', '.join(FORMS)}")
+            raise UsageError(
+                f"{path}: the ending does not determine the format; name it with --to, one of: {', '.join(FORMS)}"
+            )
 
 
 def _read_csv(path: Path) -> Truth:

@@ -63,7 +63,7 @@ class _Task:
             raise WsvadError(f"{path}: not XML ({error}); export it again") from None
         except (KeyError, ValueError) as error:
             line = parser.CurrentLineNumber
-            raise WsvadError(f"{path} line {line}: not as CVAT writes it ({error}); export it again") from None
+            raise WsvadError(f"{path} line {line}: not in CVAT's format ({error}); export it again") from None
 
     def refuse(self, *declared: Any) -> None:
         raise WsvadError(f"{self.path}: has a document type, which CVAT never writes and which is not read; remove it")
@@ -132,7 +132,7 @@ def write(path: Path, truth: Truth, frames: Mapping[str, int]) -> None:
         raise WsvadError(f"{path}: CVAT has a file for each video, and there are {len(truth)}; name a folder")
     for video, intervals in truth.items():
         if Path(video).is_absolute() or ".." in Path(video).parts:
-            raise WsvadError(f"{path}: the name '{video}' leads out of the folder; change it")
+            raise WsvadError(f"{path}: the name '{video}' points outside the folder; change it")
         place = path if path.suffix == ".xml" else path / f"{video}.xml"
         write_text(place, _document(place, video, intervals, frames.get(video)))
 

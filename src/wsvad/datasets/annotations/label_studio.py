@@ -36,13 +36,14 @@ def read(path: Path, project: Any) -> tuple[Truth, list[str]]:
             intervals = [one for r in results if r["type"] == "timelinelabels" for one in _intervals(r["value"])]
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             raise WsvadError(
-                f"{place}: not as Label Studio's JSON export has it ({type(error).__name__}: {error}); export it again"
+                f"{place}: not in the format of Label Studio's JSON export ({type(error).__name__}: {error}); "
+                f"export it again"
             ) from None
         if name in truth:
             raise WsvadError(f"{place}: {name} has two tasks; keep one")
         truth[name] = tuple(intervals)
-    told = ", ".join(f"{count} of type {kind}" for kind, count in other.items())
-    return truth, [f"{path}: left out what are no time spans (timelinelabels): {told}"] if other else []
+    skipped = ", ".join(f"{count} of type {kind}" for kind, count in other.items())
+    return truth, [f"{path}: left out annotations that are not time spans (timelinelabels): {skipped}"] if other else []
 
 
 def video_name(data: dict[str, Any]) -> str:

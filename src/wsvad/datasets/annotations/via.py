@@ -31,7 +31,7 @@ def read(path: Path, project: dict[str, Any], rate: Callable[[str], float]) -> T
         names = {vid: project["file"][str(view["fid_list"][0])]["fname"] for vid, view in project["view"].items()}
         for name in names.values():
             if name in truth:
-                raise WsvadError(f"{path}: {name} is there twice; keep one")
+                raise WsvadError(f"{path}: {name} is listed twice; keep one")
             truth[name] = []
         for key, segment in project["metadata"].items():
             place = f"{path} segment {key}"
@@ -43,7 +43,7 @@ def read(path: Path, project: dict[str, Any], rate: Callable[[str], float]) -> T
             truth[name].append(Interval(start=start, end=max(end, start + 1), category=category))
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise WsvadError(
-            f"{place}: not as a project of VIA 3 has it ({type(error).__name__}: {error}); save the project again"
+            f"{place}: not in the format of a VIA 3 project ({type(error).__name__}: {error}); save the project again"
         ) from None
     return {name: tuple(intervals) for name, intervals in truth.items()}
 

@@ -57,7 +57,7 @@ VOCABULARY = tuple(
 def captions(story: Story) -> list[str]:
     """One caption for each of the T snippets: the actions that are in view for at least a quarter of it."""
     light = LIGHT[story.night, story.rain]
-    told = []
+    lines = []
     for snippet in range(snippet_count(story.frames)):
         start, end = snippet * SNIPPET, min((snippet + 1) * SNIPPET, story.frames)
         counts = dict.fromkeys(CLAUSES, 0)
@@ -72,15 +72,15 @@ def captions(story: Story) -> list[str]:
             for name, count in counts.items()
             if count
         ]
-        told.append("; ".join(clauses or [EMPTY]) + f", {light}")
-    return told
+        lines.append("; ".join(clauses or [EMPTY]) + f", {light}")
+    return lines
 
 
-def embed(told: list[str]) -> np.ndarray:
+def embed(lines: list[str]) -> np.ndarray:
     """T captions → `(T, len(VOCABULARY))` float32: how often each word occurs, `log(1 + count)`."""
     place = {word: index for index, word in enumerate(VOCABULARY)}
-    counts = np.zeros((len(told), len(VOCABULARY)), dtype=np.float32)
-    for row, caption in zip(counts, told, strict=True):
+    counts = np.zeros((len(lines), len(VOCABULARY)), dtype=np.float32)
+    for row, caption in zip(counts, lines, strict=True):
         for word in _words(caption):
             row[place[word]] += 1
     return np.log1p(counts)

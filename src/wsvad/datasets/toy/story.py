@@ -41,7 +41,7 @@ class Story:
 
 
 def tell(scene: Scene, category: str, seed: np.random.SeedSequence, *, night: bool, busy: float) -> Story:
-    """Make up a video of `category` (`normal` or one of `EVENTS`). The same arguments tell the same story.
+    """Invent a video of `category` (`normal` or one of `EVENTS`). The same arguments give the same story.
 
     Weather, traffic and everything else that is not the event are drawn in the same way for all categories. Where an
     abnormal video has its event, a normal one has people who stroll, so that how many there are tells nothing.
