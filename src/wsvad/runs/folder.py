@@ -201,6 +201,7 @@ class RunFolder:
             if self.finished:
                 raise WsvadError(f"{self.path}: another run is there; give another --out, or delete the folder")
             return
+        before, settings = _asked(before), _asked(settings)
         for key in {**before, **settings}:
             ours, theirs = (bool(one.get(key)) if key in RUNS else one.get(key) for one in (settings, before))
             if key not in FREE and ours != theirs:
@@ -372,6 +373,16 @@ class SeedFolder:
 
     def _point(self, iteration: int) -> Path:
         return self.path / "points" / f"{iteration:06d}.safetensors"
+
+
+def _asked(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A command without the fields of its configuration that were filled from the training videos' labels
+    (`from_labels`): these are data, and in the fingerprint."""
+    filled = settings.get("from_labels", ())
+    rest = {key: value for key, value in settings.items() if key != "from_labels"}
+    if not filled:
+        return rest
+    return rest | {"config": {name: value for name, value in settings["config"].items() if name not in filled}}
 
 
 def _difference(before: Any, now: Any) -> str:
