@@ -17,7 +17,6 @@ While a finished run is made anew, its model stays as it is until the new one is
 import hashlib
 import json
 import logging
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ from safetensors.numpy import save as serialise
 from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.errors import UsageError, WsvadError
 from wsvad.features.source import FeatureSource
-from wsvad.files import atomic, read_json, sha256, without_nan, write_json, write_text
+from wsvad.files import atomic, read_json, remove, sha256, without_nan, write_json, write_text
 from wsvad.runs.fingerprint import Changes, changes
 from wsvad.runs.model import TrainedMethod, load_method, save_method
 from wsvad.runs.scorer import Scored
@@ -384,14 +383,13 @@ class SeedFolder:
         self.forget_result()
         for name in ("fit.json", "model.json", "model.safetensors", "fit.checkpoint"):
             (self.path / name).unlink(missing_ok=True)
-        shutil.rmtree(self.path / "points", ignore_errors=True)
+        remove(self.path / "points")
 
     def forget_everything(self) -> None:
         """The training data has changed. Which videos were held out is remembered, so that most of them stay so."""
-        held_out = self.read("held_out")
-        shutil.rmtree(self.path, ignore_errors=True)
-        if held_out:
-            self.write("held_out", held_out)
+        for path in self.path.iterdir():
+            if path.name != "held_out.json":
+                remove(path)
 
     def _point(self, iteration: int) -> Path:
         return self.path / "points" / f"{iteration:06d}.safetensors"
