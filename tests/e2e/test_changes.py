@@ -162,6 +162,10 @@ CHANGES = {
         lambda f: relabel(f, "a2", "a2.mp4,1,fight,train"), "training",
         "1 training video changed: a2.mp4 (category fall → fight)",
     ),
+    "category that is new": (
+        lambda f: relabel(f, "a2", "a2.mp4,1,fire,train"), "training",
+        "1 training video changed: a2.mp4 (category fall → fire)",
+    ),
     "split": (
         lambda f: relabel(f, "n3", "n3.mp4,0,normal,test"), "training",
         "1 training video removed: n3.mp4; 1 test video added: n3.mp4 (normal)",
@@ -209,7 +213,7 @@ def test_the_same_command_does_again_what_changed(verb, change, first, tmp_path,
         assert "weights" not in kinds and kinds <= {"metrics"}
     elif again == "fitting":  # the same training videos give the same weights and the same selection
         assert kinds <= {"metrics"}
-    elif change not in ("category", "video renamed"):  # which this method does not learn from
+    elif change not in ("category", "category that is new", "video renamed"):  # which this method does not learn from
         assert "weights" in kinds
 
 

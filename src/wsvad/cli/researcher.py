@@ -133,8 +133,8 @@ def evaluate(
         refuse("an evaluation without --data", own)
     if holds_scores(what):
         refuse("scores, which are measured as they are", {"--features": features})
-    split = RunFolder(what).split()
-    dataset = open_dataset(data, labels, intervals, split=split, need_training=False) if data else None
+    division = RunFolder(what).division()
+    dataset = open_dataset(data, labels, intervals, **division, need_training=False) if data else None
     if dataset:
         refuse_own_truth(dataset, labels, intervals)
     found, marked = measure(what, dataset, features, compat), headline(dataset)

@@ -103,6 +103,7 @@ def recalibrated(run: RunFolder, rules: EventRules, max_false_alarms_per_hour: f
         WsvadError: it kept no scores of normal videos.
     """
     record = run.read_calibration()
-    if not record:
+    found = calibrated(NormalScores.read(record), rules, max_false_alarms_per_hour) if record else Calibrations()
+    if not found.each:
         raise WsvadError(f"{run.path}: keeps no scores of held-out normal video; train again with --hold-out 0.2")
-    return calibrated(NormalScores.read(record), rules, max_false_alarms_per_hour)
+    return found

@@ -62,7 +62,7 @@ def evaluate(
     """
     what = Path(what)
     if data is not None and not isinstance(data, Dataset):
-        data = open_dataset(data, labels, intervals, split=RunFolder(what).split(), need_training=False)
+        data = open_dataset(data, labels, intervals, **RunFolder(what).division(), need_training=False)
     return measure(what, data, Path(features) if features is not None else None, compat)
 
 
@@ -177,7 +177,7 @@ def _of_run(run: RunFolder, dataset: Dataset, features: Path, compat: Compat | N
     scorer = Scorer.of(trained)
     if compat and not scorer.distinguished:
         raise _no_class_scores(run.path, compat)
-    run.refuse_trained_on(dataset.test, source)
+    run.refuse_trained_on(dataset, source)
     bags = map(trained.check, load_bags(dataset.test, source, trained.method.runs_on))
     found = measure_scorer(scorer, dataset.test, bags, compat, normal_is_event=_normal_is_event(dataset))
     return replace(found, notes=[*introduce(dataset), *check_totals(dataset, found.curves)])

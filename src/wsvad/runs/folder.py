@@ -17,8 +17,7 @@ While a finished run is made anew, its model stays as it is until the new one is
 import hashlib
 import json
 import logging
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +26,10 @@ import yaml
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as serialise
 
-from wsvad.datasets.dataset import LabelledVideo
+from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.errors import UsageError, WsvadError
 from wsvad.features.source import FeatureSource
-from wsvad.files import atomic, read_json, sha256, without_nan, write_json, write_text
+from wsvad.files import atomic, read_json, remove, sha256, without_nan, write_json, write_text
 from wsvad.runs.fingerprint import Changes, changes
 from wsvad.runs.model import TrainedMethod, load_method, save_method
 from wsvad.runs.scorer import Scored
@@ -127,6 +126,13 @@ class RunFolder:
         sides = (("train", record.get("training", {})), ("test", record.get("test", {})))
         return {name: side for side, videos in sides for name in videos}
 
+    def division(self) -> dict[str, Any]:
+        """Arguments of `open_dataset` that divide the videos of its own dataset as the last call did."""
+        split = self.split()
+        # Runs of format 2 did not record their split; the seed draws it again.
+        seed = 0 if split else self.read_settings().get("protocol", {}).get("first_seed", 0)
+        return {"seed": seed, "split": split}
+
     def weights_hash(self) -> str:
         """A hash of the weights of all seeds."""
         digest = hashlib.sha256()
@@ -141,14 +147,24 @@ class RunFolder:
         most = max((one.get("peak_memory", 0) for one in each), default=0)
         return {"seconds": sum(one["seconds"] for one in each), "peak_memory": most or None}
 
-    def refuse_trained_on(self, videos: Sequence[LabelledVideo], source: FeatureSource) -> None:
-        """Make sure that none of the videos was learned from, neither under its name, unless that is of another video
-        there, nor under another one.
+    def refuse_trained_on(self, dataset: Dataset, source: FeatureSource) -> None:
+        """Make sure that none of the test videos was learned from, neither under its name, unless that is of another
+        video there, nor under another one.
 
         Raises:
-            UsageError: one was.
+            UsageError: one was; or, of a run that did not record its training videos, one of its own dataset is not
+                among those that it was tested on.
         """
-        record = self.fingerprint()
+        record, videos = self.fingerprint(), dataset.test
+        tested = set() if record else self._tested_before()
+        if tested & {video.name for video in dataset.videos} and (
+            unknown := [video.name for video in videos if video.name not in tested]
+        ):
+            raise UsageError(
+                f"{self.path}: may have been trained on {len(unknown)} of the {len(videos)} test videos, the first is "
+                f"{unknown[0]}; it recorded only which videos it was tested on: give those a split 'test', the others "
+                "'train'"
+            )
         training, features = record.get("training", {}), record.get("features", {})
         # What was decoded from a video tells the video; two videos may have the same captions.
         decoded = [stream for stream, passport in features.items() if passport["decoder"]]
@@ -167,6 +183,11 @@ class RunFolder:
                 f"{self.path}: was trained on {len(found)} of the {len(videos)} test videos, the first is {found[0]}; "
                 "measure it on others, or give the videos of its training a split 'train'"
             )
+
+    def _tested_before(self) -> set[str]:
+        """The test videos of a run of format 2, whose results name them."""
+        results = map(read_json, self.path.glob("seed-*/result.json"))
+        return {name for result in results for name in result.get("test_scores", ())}
 
     # ------------------------------------------------------------------------------------------ making it
 
@@ -201,6 +222,7 @@ class RunFolder:
             if self.finished:
                 raise WsvadError(f"{self.path}: holds another run; give another --out, or delete the folder")
             return
+        before, settings = _asked(before), _asked(settings)
         for key in {**before, **settings}:
             ours, theirs = (bool(one.get(key)) if key in RUNS else one.get(key) for one in (settings, before))
             if key not in FREE and ours != theirs:
@@ -361,17 +383,26 @@ class SeedFolder:
         self.forget_result()
         for name in ("fit.json", "model.json", "model.safetensors", "fit.checkpoint"):
             (self.path / name).unlink(missing_ok=True)
-        shutil.rmtree(self.path / "points", ignore_errors=True)
+        remove(self.path / "points")
 
     def forget_everything(self) -> None:
         """The training data has changed. Which videos were held out is remembered, so that most of them stay so."""
-        held_out = self.read("held_out")
-        shutil.rmtree(self.path, ignore_errors=True)
-        if held_out:
-            self.write("held_out", held_out)
+        for path in self.path.iterdir():
+            if path.name != "held_out.json":
+                remove(path)
 
     def _point(self, iteration: int) -> Path:
         return self.path / "points" / f"{iteration:06d}.safetensors"
+
+
+def _asked(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A command without the fields of its configuration that were filled from the training videos' labels
+    (`from_labels`): these are data, and in the fingerprint."""
+    filled = settings.get("from_labels", ())
+    rest = {key: value for key, value in settings.items() if key != "from_labels"}
+    if not filled:
+        return rest
+    return rest | {"config": {name: value for name, value in settings["config"].items() if name not in filled}}
 
 
 def _difference(before: Any, now: Any) -> str:

@@ -158,7 +158,7 @@ def measured(experiment: Experiment, row: Row, elsewhere: Elsewhere | None) -> d
     streams = experiment.streams if row.score else experiment.fitting.scored
     bags = keep_bags(load_bags(dataset.test, source, streams))
     if elsewhere:
-        experiment.folder.refuse_trained_on(dataset.test, source)
+        experiment.folder.refuse_trained_on(dataset, source)
     each = []
     for seed in experiment.seeds:
         trained = experiment.folder.of_seed(seed)

@@ -94,7 +94,7 @@ def without_truth(dataset: Dataset) -> str:
 def zero_shot(run: RunFolder, to: Place) -> dict[str, dict[str, Any]]:
     """Test metrics of every seed of a run, as it is."""
     check, bags = PassportCheck(to.features), list[Bag]()
-    run.refuse_trained_on(to.dataset.test, check.source)
+    run.refuse_trained_on(to.dataset, check.source)
     each = []
     for trained in run.each_seed():
         bags = bags or keep_bags(load_bags(to.dataset.test, check.source, trained.method.runs_on, check))

@@ -84,7 +84,7 @@ def lesson_of(
     source: dict[str, Any] = asked if data else settings.get("source", {})
     if not source or not folder_of(source["folder"]).is_dir():
         raise UsageError(f"{run}: its videos have been moved or deleted; name their folder with --data")
-    dataset = open_dataset(**source, seed=settings.get("protocol", {}).get("first_seed", 0), split=folder.split())
+    dataset = open_dataset(**source, **folder.division())
     config = taught_by(trained, to, config)
     features = features or (Path(settings["features"]) if settings.get("features") else None)
     if features is None:

@@ -29,7 +29,7 @@ from wsvad.evaluation.cost import forget_peak_memory, peak_memory
 from wsvad.evaluation.curves import Curve, evaluate
 from wsvad.evaluation.measure import Measured, curves_of, measure_scored
 from wsvad.evaluation.scores_file import write_scores
-from wsvad.methods.abilities import Remarks
+from wsvad.methods.abilities import NamesCategories, Remarks
 from wsvad.methods.method import Phase
 from wsvad.runs.fingerprint import fingerprint_of
 from wsvad.runs.folder import RunFolder, SeedFolder
@@ -77,6 +77,7 @@ class Experiment:
     """Run folder whose CORE is taken over and stays as it is, for a method that has one."""
 
     def __post_init__(self) -> None:
+        self.from_labels = isinstance(self.config, NamesCategories) and not self.config.categories
         self.config, self.remarks = with_categories(self.config, self.dataset)
         if isinstance(self.config, Remarks) and self.config.remark:
             self.remarks.append(self.config.remark)
@@ -147,6 +148,8 @@ class Experiment:
             "protocol": protocol,
             "encoders": self.encoders,
         }
+        if self.from_labels:
+            settings["from_labels"] = ["categories"]
         runs = {"teacher": self.teacher, "core": self.core}
         return settings | {name: str(path) for name, path in runs.items() if path}
 

@@ -115,9 +115,7 @@ def _tested(run: RunFolder, scorers: Sequence[Scorer]) -> tuple[dict[str, float]
     if not settings.get("source"):
         return ()
     try:
-        dataset = open_dataset(
-            **settings["source"], seed=settings["protocol"]["first_seed"], split=run.split(), need_training=False
-        )
+        dataset = open_dataset(**settings["source"], **run.division(), need_training=False)
         bags = keep_bags(load_bags(dataset.test, Path(settings["features"]), scorers[0].method.runs_on))
     except WsvadError as error:
         logger.warning("its test videos are not measured again: %s", error)

@@ -1,0 +1,110 @@
+"""Without a column `split`, every verb divides the videos as the run that it measures did; whatever the seed."""
+
+import json
+
+import numpy as np
+import pytest
+
+from wsvad.cli.main import main
+from wsvad.datasets.open import open_dataset
+from wsvad.features.store import Passport, StoredFeatures, feature_path, save
+from wsvad.runs.folder import RunFolder
+
+NUMBERS = ["--iterations", "2", "--points", "1", "--segments", "4", "--bags", "2", "--hold-out", "0"]
+MIL = ["--config.hidden", "[4,2]"]
+SMALL = [
+    "--config.hidden", "8", "--config.heads", "2", "--config.feed-forward", "8", "--config.head", "4",
+    "--config.gate", "4", "--config.warm-up-iterations", "0",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Twenty videos with features, and no column `split`."""
+    folder = tmp_path_factory.mktemp("data")
+    labels, intervals = ["video,label,category"], ["video,category,start_frame,end_frame"]
+    for number in range(20):
+        write(folder, number)
+        labels.append(f"v{number}.mp4,{number % 2},{'fall' if number % 2 else 'normal'}")
+        intervals += [f"v{number}.mp4,fall,32,64"] if number % 2 else []
+    (folder / "labels.csv").write_text("\n".join(labels) + "\n")
+    (folder / "intervals.csv").write_text("\n".join(intervals) + "\n")
+    return folder
+
+
+def write(folder, number: int) -> None:
+    x = np.random.default_rng(number).normal(size=(6, 4)).astype(np.float32)
+    x[2:4] += number % 2
+    passport = Passport(encoder="test", width=4, frames=96, frame_rate="30", source=str(number))
+    save(feature_path(folder / "features", "rgb", f"v{number}.mp4"), StoredFeatures(features=x, passport=passport))
+
+
+def learned(run) -> set[str]:
+    return set(RunFolder(run).fingerprint()["training"])
+
+
+def measured(run, data, capsys) -> dict[str, float]:
+    capsys.readouterr()
+    assert main(["evaluate", str(run), "--data", str(data), "--features", str(data / "features"), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def stored(run) -> dict[str, float]:
+    return {name: value["mean"] for name, value in RunFolder(run).read_metrics()["selection"]["last"].items()}
+
+
+def without_record(run) -> None:
+    """As version 0.1 wrote it: no fingerprint, and the test videos by name in each seed's result."""
+    tested = RunFolder(run).fingerprint()["test"]
+    (run / "fingerprint.json").unlink()
+    for path in run.glob("seed-*/result.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"test_scores": {name: [0.5] for name in tested}}))
+
+
+@pytest.mark.parametrize("seed", [0, 5])
+def test_each_verb_tests_on_what_its_run_has_not_seen(seed, data, tmp_path, capsys):
+    common = [*NUMBERS, "--first-seed", str(seed), "--features", str(data / "features")]
+    assert main(["fit", str(data), "--method", "mil", "--out", str(tmp_path / "fit"), *MIL, *common]) == 0
+    bench = ["bench", "--data", str(data), "--methods", "mil", "--out", str(tmp_path / "bench")]
+    assert main([*bench, *MIL, *common]) == 0
+    table = ["refinevad", "--table", "lambda1", "--data", str(data), "--out", str(tmp_path / "ablate")]
+    assert main(["ablate", *table, *SMALL, *common]) == 0
+    runs = [tmp_path / "fit", tmp_path / "bench" / "mil", *(p.parent for p in tmp_path.glob("ablate/*/model.json"))]
+    assert len(runs) > 3
+    for run in runs:
+        split = RunFolder(run).split()
+        assert len(split) == 20 and set(split.values()) == {"train", "test"}
+        found, kept = measured(run, data, capsys), stored(run)
+        assert found["auc"] == pytest.approx(kept["auc"], abs=1e-6)
+        assert found["ap"] == pytest.approx(kept["ap"], abs=1e-6)
+        # Another dataset that happens to be the same one: its test videos are those of the run.
+        out = tmp_path / f"transfer-{run.name}"
+        there = ["--to", str(data), "--to-features", str(data / "features"), "--out", str(out)]
+        assert main(["transfer", str(run), *there, *([] if run.name in ("fit", "mil") else NUMBERS)]) == 0
+        zero_shot = (out / "transfer.csv").read_text().splitlines()
+        (auc,) = (float(line.split(",")[3]) for line in zero_shot if line.startswith("zero-shot,auc,"))
+        assert auc == pytest.approx(kept["auc"], abs=1e-6)
+        for trained in out.glob("*/model.json"):
+            assert not learned(trained.parent) & set(RunFolder(run).fingerprint()["test"])
+
+
+@pytest.mark.parametrize("seed", [0, 5])
+def test_a_run_that_did_not_record_its_split_is_divided_as_it_was(seed, data, tmp_path, capsys):
+    run = tmp_path / "fit"
+    common = [*NUMBERS, "--first-seed", str(seed), "--features", str(data / "features")]
+    assert main(["fit", str(data), "--method", "mil", "--out", str(run), *MIL, *common]) == 0
+    without_record(run)
+    assert measured(run, data, capsys)["auc"] == pytest.approx(stored(run)["auc"], abs=1e-6)
+
+
+def test_a_run_that_did_not_record_its_split_is_not_tested_on_what_it_may_have_learned(data, tmp_path, capsys):
+    """`bench` of version 0.1 divided by seed 0, whatever the first seed."""
+    common = [*NUMBERS, "--first-seed", "5", "--features", str(data / "features")]
+    assert main(["bench", "--data", str(data), "--methods", "mil", "--out", str(tmp_path), *MIL, *common]) == 0
+    run = tmp_path / "mil"
+    without_record(run)
+    tested = {video.name for video in open_dataset(data, seed=0).test}
+    assert tested != {video.name for video in open_dataset(data, seed=5).test}
+    capsys.readouterr()
+    assert main(["evaluate", str(run), "--data", str(data), "--features", str(data / "features")]) == 2
+    assert "may have been trained on" in capsys.readouterr().err

@@ -1,0 +1,33 @@
+"""Thresholds of a run, and another budget for it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from wsvad.detection.calibration import NormalScores, recalibrated
+from wsvad.detection.events import EventRules
+from wsvad.errors import WsvadError
+from wsvad.runs.folder import RunFolder
+
+
+def write(folder, normal: NormalScores) -> RunFolder:
+    (folder / "calibration.json").write_text(json.dumps(normal.as_dict()))
+    return RunFolder(folder)
+
+
+@pytest.mark.parametrize(
+    "normal",
+    [NormalScores(fits=0, curves={}), NormalScores(fits=1, curves={"whole": [], "online": []})],
+    ids=["nothing held out", "no times known"],
+)
+def test_a_budget_for_a_run_that_kept_no_scores_is_refused(normal, tmp_path):
+    with pytest.raises(WsvadError, match="keeps no scores of held-out normal video"):
+        recalibrated(write(tmp_path, normal), EventRules(), 1.0)
+
+
+def test_a_budget_is_calibrated_on_the_scores_that_were_kept(tmp_path):
+    curve = ("v.mp4", np.full(4, 0.25), np.linspace(0, 36_000, 5))
+    run = write(tmp_path, NormalScores(fits=1, curves={"whole": [curve]}))
+    (found,) = recalibrated(run, EventRules(), 1.0).each.values()
+    assert found.promised and found.mode == "whole" and found.hours == pytest.approx(10)
