@@ -6,9 +6,10 @@ import json
 import os
 import re
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,21 @@ def atomic(path: Path | str) -> Iterator[Path]:
     except OSError as error:
         raise explain(error, path) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a parent that is no folder, a disk that is read-only by now: the reason was said
+            temporary.unlink(missing_ok=True)
+
+
+def make_folder(path: Path | str) -> None:
+    """Make a folder that will be written to, before work that would be lost if it cannot be.
+
+    Raises:
+        WsvadError: it cannot be made, or not written to.
+    """
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
+    except OSError as error:
+        raise explain(error, Path(path)) from error
 
 
 def remove(path: Path) -> None:
@@ -90,7 +105,9 @@ def read_json(path: Path | str) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise WsvadError(f"{path}: there is no such file") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise WsvadError(f"{path}: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and brackets without end
         raise WsvadError(f"{path}: not valid JSON ({error})") from None
 
 

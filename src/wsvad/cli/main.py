@@ -36,6 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         mute()
         return 1
+    except OSError as error:
+        if debug:
+            raise
+        fail(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else f"{error}")
+        return 1
     except Exception as error:
         if debug:
             raise

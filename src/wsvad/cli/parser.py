@@ -132,6 +132,8 @@ def parsed(
         UsageError: something is wrong.
     """
     words = joined(words)
+    if any(word == "" and not before.startswith("--") for before, word in zip(["", *words], words, strict=False)):
+        raise UsageError(f"'': an argument is empty; example: {example}")
     options = {action.option_strings[-1]: action for action in parser._actions if action.option_strings}
     for name, value in pairs(words):
         shown = prefix + hyphenated(name[2:])

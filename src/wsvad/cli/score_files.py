@@ -7,10 +7,12 @@ from pathlib import Path, PurePosixPath
 from wsvad.datasets.folder import videos_in
 from wsvad.detection.detector import Detector, Mode
 from wsvad.detection.timeline import Timeline, write_events_csv, write_scores_csv, write_scores_json
-from wsvad.errors import WsvadError
+from wsvad.errors import UsageError, WsvadError
+from wsvad.files import make_folder
 from wsvad.pages.overlay import write_overlay
 from wsvad.pages.report import ReportSummary, write_report
 from wsvad.progress import report_progress
+from wsvad.runs.folder import RunFolder
 
 
 def score_files(
@@ -26,12 +28,17 @@ def score_files(
 
     Returns:
         The timelines; the videos that could not be scored, with the reason; and what can be said of the threshold.
+
+    Raises:
+        WsvadError: not a run; or `out` cannot be written to, or something else would be written over there.
     """
     detector = Detector.load(model, max_false_alarms_per_hour=max_false_alarms_per_hour)
     timelines: list[Timeline] = []
     failed: dict[str, str] = {}
     videos = videos_in(what)
     overlays = overlay_names([name for name, _ in videos]) if overlay else {}
+    spare(out, [out / one for one in overlays.values()], [path for _, path in videos])
+    make_folder(out)
     for name, path in videos:
         frames = 0
 
@@ -57,6 +64,19 @@ def score_files(
         )
         write_report(out / "report.html", timelines, title="Scored videos", summary=summary)
     return timelines, failed, detector.calibrations.sentence(mode)
+
+
+def spare(out: Path, overlays: Sequence[Path], videos: Sequence[Path]) -> None:
+    """Make sure that nothing is written over a run's report or over a video that is to be scored.
+
+    Raises:
+        UsageError: something would be.
+    """
+    if RunFolder(out).exists:
+        raise UsageError(f"{out}: a run is there, whose report would be written over; give another --out")
+    inputs = {path.resolve() for path in videos}
+    if over := [path for path in overlays if path.resolve() in inputs]:
+        raise UsageError(f"{over[0]}: is to be scored, and the overlay would be written over it; give another --out")
 
 
 def overlay_names(videos: Sequence[str]) -> dict[str, str]:

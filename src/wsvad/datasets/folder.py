@@ -10,6 +10,7 @@ videos is held out for testing.
 
 import csv
 import random
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -210,13 +211,18 @@ def table_rows(table: Path, required: set[str]) -> Iterable[tuple[str, dict[str,
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, skipinitialspace=True)
-            missing = required - set(reader.fieldnames or ())
-            if missing:
+            names = [name.strip().lower() for name in reader.fieldnames or ()]
+            if missing := required - set(names):
                 raise WsvadError(f"{table}: no column '{min(missing)}'; the first line must name {sorted(required)}")
+            if twice := [name for name in names if name and names.count(name) > 1]:
+                raise WsvadError(f"{table}: two columns are called '{twice[0]}'; rename or delete one of them")
+            reader.fieldnames = names
             for row in reader:
                 yield f"{table} line {reader.line_num}", {k: (v or "").strip() for k, v in row.items() if k is not None}
     except FileNotFoundError:
         raise WsvadError(f"{table}: there is no such file") from None
+    except OSError as error:
+        raise WsvadError(f"{table}: {error.strerror or error}") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise WsvadError(f"{table}: not a UTF-8 CSV file ({error})") from None
 
@@ -238,7 +244,7 @@ def _read_labels(table: Path) -> list[LabelledVideo]:
         if split not in ("train", "test"):
             raise WsvadError(f"{place}: split '{split}' of {row['video']}; use train or test")
         frames = row.get("frames", "")
-        if frames and not (frames.isdigit() and int(frames)):
+        if frames and not (re.fullmatch("[0-9]{1,18}", frames) and int(frames)):
             raise WsvadError(f"{place}: frames '{frames}' of {row['video']}; use a whole number above 0")
         category = row.get("category") or ("abnormal" if label else "normal")
         if label and "normal" in (name.strip().lower() for name in category.split(";")):

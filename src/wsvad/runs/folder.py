@@ -57,6 +57,11 @@ class RunFolder:
         return (self.path / "model.json").is_file()
 
     @property
+    def exists(self) -> bool:
+        """Whether a run is there, whole or not."""
+        return self.finished or (self.path / "config.yaml").is_file()
+
+    @property
     def report(self) -> Path:
         return self.path / "report.html"
 

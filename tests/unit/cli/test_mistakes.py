@@ -79,6 +79,8 @@ def test_a_value_that_cannot_be_is_named_with_what_can(option, allowed, form, ca
         ("extract v --out x --workers -1", "--workers -1: a whole number, at least 0"),
         ("train v --out ''", "--out '': the name of a RUN is empty"),
         ("train v --rgb ''", "--rgb '': name an encoder"),
+        ("train '' --out r", "'': an argument is empty"),
+        ("score a.mp4 '' --model r", "'': an argument is empty"),
     ],
 )
 def test_other_verbs_check_as_well(line, says, capsys):
@@ -200,3 +202,9 @@ def test_a_configuration_is_checked_where_it_is_made(name, value):
     field = "tau" if name == "pi-vad" else "lr"
     with pytest.raises(UsageError, match=f"^{field} {value}: a number, above 0$"):
         config_class(**{field: value})
+
+
+@pytest.mark.parametrize("line", ["evaluate {}", "score {} --model r", "score a.mp4 --model {}", "train {} --out r"])
+def test_a_name_that_is_too_long_for_the_system_is_one_line(line, capsys):
+    said = one_line(capsys, line.format("x" * 3000), status=1)
+    assert "internal error" not in said and said.startswith("wsvad: ")

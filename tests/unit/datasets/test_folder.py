@@ -49,6 +49,16 @@ def test_a_byte_order_mark_and_spaces_do_no_harm(folder):
     assert len(open_folder(folder).videos) == 4
 
 
+def test_names_of_columns_may_have_capitals_and_spaces(folder):
+    (folder / "labels.csv").write_text(LABELS.replace("video,label,category,split", "Video ,Label, Category,Split "))
+    assert [video.split for video in open_folder(folder).videos] == ["train", "train", "test", "test"]
+
+
+def test_a_folder_in_the_place_of_a_table_is_one_line(folder):
+    with pytest.raises(WsvadError, match="Is a directory"):
+        open_folder(folder, labels=folder)
+
+
 def test_train_and_test_lists_stand_for_a_split(folder):
     (folder / "labels.csv").unlink()
     (folder / "train.csv").write_text("video,label,frames\na.mp4,0,50\nb.mp4,1,60\n")
@@ -83,6 +93,9 @@ def test_subfolders_are_labels(tmp_path):
         ("video\na.mp4\n", "no column 'label'"),
         ("video,label\n", "no rows"),
         ("video,label,frames\na.mp4,0,-3\n", "frames '-3' of a.mp4"),
+        ("video,label,frames\na.mp4,0,²\n", "frames '²' of a.mp4"),
+        (f"video,label,frames\na.mp4,0,{'9' * 5000}\n", "of a.mp4; use a whole number above 0"),
+        ("video,label,label\na.mp4,0,1\n", "two columns are called 'label'"),
         ("video,label\n../a.mp4,0\n", "lies outside the folder"),
         (LABELS.replace("abnormal,fight,train", "0,,train"), "no abnormal training video"),
         (LABELS.replace("b.mp4,abnormal,fight,train", "b.mp4,1,fight,test"), "1 training videos"),
