@@ -57,6 +57,11 @@ class RunFolder:
         return (self.path / "model.json").is_file()
 
     @property
+    def under_way(self) -> bool:
+        """Whether it is being made, or made anew; what is in the folders of seeds is then not of the finished run."""
+        return (self.path / "unfinished.json").is_file()
+
+    @property
     def report(self) -> Path:
         return self.path / "report.html"
 
@@ -74,14 +79,15 @@ class RunFolder:
         return load_method(self.path)
 
     def of_seed(self, seed: int) -> TrainedMethod:
-        """The method of one seed; the run's own, where it has none of that seed (a run that was imported)."""
-        own = SeedFolder(self.path / f"seed-{seed}")
-        return load_method(own.path if own.has_model else self.path)
+        """The method of one seed; the run's own, where it has none of that seed (a run that was imported), or is being
+        made anew, as the seeds are then those of another run."""
+        own = self.seed(seed)
+        return own.load() if own.has_model and not self.under_way else self.load()
 
     def each_seed(self) -> Iterator[TrainedMethod]:
-        """The methods of all seeds; the run's own, where it keeps no seeds."""
-        folders = sorted(path.parent for path in self.path.glob("seed-*/model.json")) or [self.path]
-        return map(load_method, folders)
+        """The methods of all seeds; the run's own, where it keeps no seeds, or is being made anew."""
+        folders = [] if self.under_way else sorted(path.parent for path in self.path.glob("seed-*/model.json"))
+        return map(load_method, folders or [self.path])
 
     def seed(self, seed: int) -> "SeedFolder":
         return SeedFolder(self.path / f"seed-{seed}")
@@ -134,9 +140,10 @@ class RunFolder:
         return {"seed": seed, "split": split}
 
     def weights_hash(self) -> str:
-        """A hash of the weights of all seeds."""
+        """A hash of the weights of all seeds, as far as they are the run's."""
         digest = hashlib.sha256()
-        for path in sorted([*self.path.glob("model.safetensors"), *self.path.glob("seed-*/model.safetensors")]):
+        seeds = [] if self.under_way else self.path.glob("seed-*/model.safetensors")
+        for path in sorted([*self.path.glob("model.safetensors"), *seeds]):
             digest.update(sha256(path).encode())
         return digest.hexdigest()
 
@@ -264,7 +271,7 @@ class RunFolder:
             report: writes the page to the path that it is given.
         """
         (self.path / "model.json").unlink(missing_ok=True)
-        if (self.path / "unfinished.json").is_file():
+        if self.under_way:
             (self.path / "unfinished.json").replace(self.path / "fingerprint.json")
         if metrics is not None:
             write_json(self.path / "metrics.json", metrics)
@@ -308,6 +315,10 @@ class SeedFolder:
     @property
     def has_model(self) -> bool:
         return (self.path / "model.json").is_file()
+
+    def load(self) -> TrainedMethod:
+        """The method after its last iteration."""
+        return load_method(self.path)
 
     def checkpoint(self, fit: str) -> Path:
         return self.path / f"{fit}.checkpoint"
