@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clips import write_clip
 
 from wsvad.cli.main import main
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
@@ -274,3 +275,18 @@ def test_a_training_video_under_another_name_is_known_by_its_content(first, tmp_
     renamed(data, "n1", "t9")
     write_labels(data, [row(n) if n != "n1" else "t9.mp4,0,normal,test" for n in NAMES])
     assert "was trained on 1 of the 5 test videos, the first is t9.mp4" in evaluated(run, data, capsys)
+
+
+def test_another_command_is_refused_before_anything_is_extracted(tmp_path, capsys):
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    for number in range(4):
+        write_clip(folder / f"v{number}.mp4", 40)
+    (folder / "labels.csv").write_text("video,label\n" + "".join(f"v{n}.mp4,{n % 2}\n" for n in range(4)))
+    command = ["train", str(folder), "--method", "mil", "--rgb", "motion", "--out", str(tmp_path / "out")]
+    command += ["--workers", "0", *MIL, *FEW]
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "config.yaml").write_text("method: ur-dmu\n")
+    assert main(command) == 1
+    assert "give another --out" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "features").exists()

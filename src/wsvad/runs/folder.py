@@ -208,10 +208,10 @@ class RunFolder:
         Raises:
             WsvadError: the folder holds a run with other settings, or one that did not record its data.
         """
+        self.refuse_other(settings)
         settings = json.loads(json.dumps({"wsvad": __version__, **settings}))
         fingerprint = json.loads(json.dumps(fingerprint))
         before = self.read_settings()
-        self._refuse_other(before, settings)
         record = self._read("unfinished.json") or self.fingerprint()
         if before and not record and any(self.path.glob("seed-*/*.json")):
             raise WsvadError(
@@ -224,7 +224,13 @@ class RunFolder:
         write_text(self.path / "config.yaml", yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
         return found
 
-    def _refuse_other(self, before: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    def refuse_other(self, settings: Mapping[str, Any]) -> None:
+        """Make sure that no run with other settings is here; as `claim`, before there are features.
+
+        Raises:
+            WsvadError: one is.
+        """
+        settings, before = json.loads(json.dumps(settings)), self.read_settings()
         if not before:
             if self.finished:
                 raise WsvadError(f"{self.path}: another run is there; give another --out, or delete the folder")
