@@ -290,3 +290,19 @@ def test_another_command_is_refused_before_anything_is_extracted(tmp_path, capsy
     assert main(command) == 1
     assert "give another --out" in capsys.readouterr().err
     assert not (tmp_path / "out" / "features").exists()
+
+
+def test_features_of_a_release_are_learned_from_and_left_as_they_are(tmp_path, capsys):
+    folder, release = tmp_path / "videos", tmp_path / "release" / "rgb"
+    folder.mkdir()
+    release.mkdir(parents=True)
+    for number in range(6):
+        write_clip(folder / f"v{number}.mp4", 40)
+        np.save(release / f"v{number}.npy", np.random.default_rng(number).normal(size=(3, 4)).astype(np.float32))
+    (folder / "labels.csv").write_text("video,label\n" + "".join(f"v{n}.mp4,{n % 2}\n" for n in range(6)))
+    command = ["train", str(folder), "--method", "mil", "--features", str(release.parent), "--workers", "0"]
+    assert main([*command, "--out", str(tmp_path / "out"), *MIL, *FEW]) == 0
+    assert {path.suffix for path in release.iterdir()} == {".npy"}
+    assert RunFolder(tmp_path / "out").load().widths == {"rgb": 4} and RunFolder(tmp_path / "out").report.is_file()
+    assert main(["score", str(folder / "v0.mp4"), "--model", str(tmp_path / "out"), "--out", str(tmp_path / "s")]) == 1
+    assert "encoder is not known" in capsys.readouterr().err

@@ -15,6 +15,7 @@ from wsvad.detection.timeline import Timeline
 from wsvad.encoders import resolve
 from wsvad.errors import WsvadError
 from wsvad.extraction.prepare import prepare, without
+from wsvad.features.source import released
 from wsvad.methods import METHODS
 from wsvad.pages.report import ReportSummary, write_report
 from wsvad.runs.folder import RunFolder
@@ -115,12 +116,13 @@ def train_detector(
         What was fitted, and the videos that had to be left out, with the reason.
     """
     features, rules = features or out / "features", rules or EventRules()
+    encoders = {stream: spec for stream, spec in streams.items() if stream not in released(features)}
     experiment = Experiment(
         dataset=dataset, features=features, name=method, config=config, protocol=protocol, out=out,
-        encoders=dict(streams), teacher=teacher,
+        encoders=encoders, teacher=teacher,
     )  # fmt: skip
     experiment.folder.refuse_other(experiment.settings())
-    failed = prepare(dataset, streams, features, workers=workers)
+    failed = prepare(dataset, encoders, features, workers=workers)
     experiment = replace(experiment, dataset=without(dataset, failed), config=config)
     for label, word in enumerate(("normal", "abnormal")):
         if not any(video.label == label for video in experiment.dataset.train):
