@@ -120,6 +120,18 @@ def test_a_transfer_keeps_the_split_of_its_runs_when_videos_are_added(tmp_path):
     assert len(after) == 30 and before == {name: after[name] for name in before}
 
 
+def test_a_run_measured_where_all_is_training_is_told(data, tmp_path, capsys):
+    common = [*NUMBERS, "--features", str(data / "features")]
+    assert main(["fit", str(data), "--method", "mil", "--out", str(tmp_path / "run"), *MIL, *common]) == 0
+    rows = (data / "labels.csv").read_text().splitlines()
+    known = [row for row in rows[1:] if row.split(",")[0] in learned(tmp_path / "run")]
+    (tmp_path / "labels.csv").write_text("\n".join([rows[0], *known]) + "\n")
+    capsys.readouterr()
+    some = ["--data", str(tmp_path), "--features", str(data / "features")]
+    assert main(["evaluate", str(tmp_path / "run"), *some]) == 2
+    assert "there are no test videos" in capsys.readouterr().err
+
+
 def labelled(folder, numbers) -> None:
     """Videos without a column `split`; odd numbers are abnormal."""
     folder.mkdir(exist_ok=True)

@@ -151,7 +151,8 @@ def transfer(
         default = Protocol(budget="data", normalise="standardise", hold_out=0.0)
         asked = [word for word in options("--", protocol, default) if word.startswith("--")]
         refuse(f"{trained.name}, which has no CORE, so that nothing is trained", dict.fromkeys(asked, True))
-    dataset, features, failed = open_data(to, trained.encoders, to_features, out, split=earlier_split(out) | folder.split())
+    split = earlier_split(out) | folder.split()
+    dataset, features, failed = open_data(to, trained.encoders, to_features, out, split=split)
     show_text(as_markdown(transfer(run, Place(dataset=dataset, features=features), protocol, out)))
     say(f"table in {out / 'transfer.md'}")
     return left_out(failed)
