@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clips import write_clip
 
 from wsvad.cli.main import main
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
@@ -330,3 +331,34 @@ def test_added_clips_leave_the_others_where_they_were(undivided, tmp_path, capsy
     assert {name: after[name] for name in before} == before and len(after) == len(before) + 4
     assert {after[f"n{number}.mp4"] for number in range(5, 9)} == {"train", "test"}
     assert set(held_out) & set(RunFolder(out).seed(0).read("held_out")["videos"]) == set(held_out)
+
+
+def test_another_command_is_refused_before_anything_is_extracted(tmp_path, capsys):
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    for number in range(4):
+        write_clip(folder / f"v{number}.mp4", 40)
+    (folder / "labels.csv").write_text("video,label\n" + "".join(f"v{n}.mp4,{n % 2}\n" for n in range(4)))
+    command = ["train", str(folder), "--method", "mil", "--rgb", "motion", "--out", str(tmp_path / "out")]
+    command += ["--workers", "0", *MIL, *FEW]
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "config.yaml").write_text("method: ur-dmu\n")
+    assert main(command) == 1
+    assert "give another --out" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "features").exists()
+
+
+def test_features_of_a_release_are_learned_from_and_left_as_they_are(tmp_path, capsys):
+    folder, release = tmp_path / "videos", tmp_path / "release" / "rgb"
+    folder.mkdir()
+    release.mkdir(parents=True)
+    for number in range(6):
+        write_clip(folder / f"v{number}.mp4", 40)
+        np.save(release / f"v{number}.npy", np.random.default_rng(number).normal(size=(3, 4)).astype(np.float32))
+    (folder / "labels.csv").write_text("video,label\n" + "".join(f"v{n}.mp4,{n % 2}\n" for n in range(6)))
+    command = ["train", str(folder), "--method", "mil", "--features", str(release.parent), "--workers", "0"]
+    assert main([*command, "--out", str(tmp_path / "out"), *MIL, *FEW]) == 0
+    assert {path.suffix for path in release.iterdir()} == {".npy"}
+    assert RunFolder(tmp_path / "out").load().widths == {"rgb": 4} and RunFolder(tmp_path / "out").report.is_file()
+    assert main(["score", str(folder / "v0.mp4"), "--model", str(tmp_path / "out"), "--out", str(tmp_path / "s")]) == 1
+    assert "encoder is not known" in capsys.readouterr().err

@@ -22,13 +22,7 @@ SMALL = [
 def data(tmp_path_factory):
     """Twenty videos with features, and no column `split`."""
     folder = tmp_path_factory.mktemp("data")
-    labels, intervals = ["video,label,category"], ["video,category,start_frame,end_frame"]
-    for number in range(20):
-        write(folder, number)
-        labels.append(f"v{number}.mp4,{number % 2},{'fall' if number % 2 else 'normal'}")
-        intervals += [f"v{number}.mp4,fall,32,64"] if number % 2 else []
-    (folder / "labels.csv").write_text("\n".join(labels) + "\n")
-    (folder / "intervals.csv").write_text("\n".join(intervals) + "\n")
+    labelled(folder, range(20))
     return folder
 
 
@@ -108,3 +102,42 @@ def test_a_run_that_did_not_record_its_split_is_not_tested_on_what_it_may_have_l
     capsys.readouterr()
     assert main(["evaluate", str(run), "--data", str(data), "--features", str(data / "features")]) == 2
     assert "may have been trained on" in capsys.readouterr().err
+
+
+def test_a_transfer_keeps_the_split_of_its_runs_when_videos_are_added(tmp_path):
+    """Where the run knows none of the videos, they stay on the sides that the first transfer drew."""
+    home, there, out = tmp_path / "home", tmp_path / "there", tmp_path / "out"
+    for folder, numbers in ((home, range(100, 120)), (there, range(12))):
+        labelled(folder, numbers)
+    common = [*NUMBERS, "--features", str(home / "features")]
+    assert main(["fit", str(home), "--method", "refinevad", "--out", str(tmp_path / "run"), *SMALL, *common]) == 0
+    command = ["transfer", str(tmp_path / "run"), "--to", str(there), "--to-features", str(there / "features")]
+    assert main([*command, "--out", str(out), *NUMBERS]) == 0
+    before = RunFolder(out / "trained-there").split()
+    labelled(there, range(30))
+    assert main([*command, "--out", str(out), *NUMBERS]) == 0
+    after = RunFolder(out / "trained-there").split()
+    assert len(after) == 30 and before == {name: after[name] for name in before}
+
+
+def test_a_run_measured_where_all_is_training_is_told(data, tmp_path, capsys):
+    common = [*NUMBERS, "--features", str(data / "features")]
+    assert main(["fit", str(data), "--method", "mil", "--out", str(tmp_path / "run"), *MIL, *common]) == 0
+    rows = (data / "labels.csv").read_text().splitlines()
+    known = [row for row in rows[1:] if row.split(",")[0] in learned(tmp_path / "run")]
+    (tmp_path / "labels.csv").write_text("\n".join([rows[0], *known]) + "\n")
+    capsys.readouterr()
+    some = ["--data", str(tmp_path), "--features", str(data / "features")]
+    assert main(["evaluate", str(tmp_path / "run"), *some]) == 2
+    assert "there are no test videos" in capsys.readouterr().err
+
+
+def labelled(folder, numbers) -> None:
+    """Videos without a column `split`; odd numbers are abnormal."""
+    folder.mkdir(exist_ok=True)
+    for number in numbers:
+        write(folder, number)
+    rows = [f"v{number}.mp4,{number % 2},{'fall' if number % 2 else 'normal'}" for number in numbers]
+    (folder / "labels.csv").write_text("\n".join(["video,label,category", *rows]) + "\n")
+    rows = [f"v{number}.mp4,fall,32,64" for number in numbers if number % 2]
+    (folder / "intervals.csv").write_text("\n".join(["video,category,start_frame,end_frame", *rows]) + "\n")

@@ -141,7 +141,7 @@ def transfer(
     """
     from wsvad.runs.folder import RunFolder
     from wsvad.studies.ablate import as_markdown
-    from wsvad.studies.bench import open_data
+    from wsvad.studies.bench import earlier_split, open_data
     from wsvad.studies.run_card import options
     from wsvad.studies.transfer import Place, transfer
     from wsvad.training.protocol import Protocol
@@ -152,7 +152,8 @@ def transfer(
         default = Protocol(budget="data", normalise="standardise", hold_out=0.0)
         asked = [word for word in options("--", protocol, default) if word.startswith("--")]
         refuse(f"{trained.name}, which has no CORE, so that nothing is trained", dict.fromkeys(asked, True))
-    dataset, features, failed = open_data(to, trained.encoders, to_features, out, split=folder.split())
+    split = earlier_split(out) | folder.split()
+    dataset, features, failed = open_data(to, trained.encoders, to_features, out, split=split)
     show_text(as_markdown(transfer(run, Place(dataset=dataset, features=features), protocol, out)))
     say(f"table in {out / 'transfer.md'}")
     return left_out(failed)

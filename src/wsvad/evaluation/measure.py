@@ -173,6 +173,8 @@ def _of_scores_file(what: Path, dataset: Dataset | None, compat: Compat | None) 
 
 
 def _of_run(run: RunFolder, dataset: Dataset, features: Path, compat: Compat | None) -> Measured:
+    if not dataset.test:
+        raise UsageError(f"{run.path}: there are no test videos in {dataset.name}; measure it on others")
     trained, source = run.load(), open_features(features)
     scorer = Scorer.of(trained)
     if compat and not scorer.distinguished:

@@ -10,7 +10,7 @@ from wsvad.encoders.build import argument_of, resolve, split
 from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.captions import extract_captions
 from wsvad.extraction.extract import extract
-from wsvad.features.source import open_features
+from wsvad.features.source import open_features, released
 
 
 def extract_dataset(
@@ -49,7 +49,7 @@ def prepare(
     *,
     workers: int | None = None,
 ) -> dict[str, str]:
-    """Extract what is missing of a dataset's streams.
+    """Extract what is missing of a dataset's streams; those of a public release in `out` are left as they are.
 
     Args:
         streams: stream → resolved encoder specification.
@@ -64,6 +64,7 @@ def prepare(
         UsageError: captions are joined with an encoder of frames.
         WsvadError: neither a video nor its features are there; as `extract`.
     """
+    streams = {stream: spec for stream, spec in streams.items() if stream not in released(out)}
     from_captions = {stream: spec for stream, spec in streams.items() if spec.startswith("lsa:")}
     for stream, spec in from_captions.items():
         if len(split(spec)) > 1:

@@ -62,6 +62,11 @@ class RunFolder:
         return self.finished or (self.path / "config.yaml").is_file()
 
     @property
+    def under_way(self) -> bool:
+        """Whether it is being made, or made anew; what is in the folders of seeds is then not of the finished run."""
+        return (self.path / "unfinished.json").is_file()
+
+    @property
     def report(self) -> Path:
         return self.path / "report.html"
 
@@ -79,14 +84,15 @@ class RunFolder:
         return load_method(self.path)
 
     def of_seed(self, seed: int) -> TrainedMethod:
-        """The method of one seed; the run's own, where it has none of that seed (a run that was imported)."""
-        own = SeedFolder(self.path / f"seed-{seed}")
-        return load_method(own.path if own.has_model else self.path)
+        """The method of one seed; the run's own, where it has none of that seed (a run that was imported), or is being
+        made anew, as the seeds are then those of another run."""
+        own = self.seed(seed)
+        return own.load() if own.has_model and not self.under_way else self.load()
 
     def each_seed(self) -> Iterator[TrainedMethod]:
-        """The methods of all seeds; the run's own, where it keeps no seeds."""
-        folders = sorted(path.parent for path in self.path.glob("seed-*/model.json")) or [self.path]
-        return map(load_method, folders)
+        """The methods of all seeds; the run's own, where it keeps no seeds, or is being made anew."""
+        folders = [] if self.under_way else sorted(path.parent for path in self.path.glob("seed-*/model.json"))
+        return map(load_method, folders or [self.path])
 
     def seed(self, seed: int) -> "SeedFolder":
         return SeedFolder(self.path / f"seed-{seed}")
@@ -139,9 +145,10 @@ class RunFolder:
         return {"seed": seed, "split": split}
 
     def weights_hash(self) -> str:
-        """A hash of the weights of all seeds."""
+        """A hash of the weights of all seeds, as far as they are the run's."""
         digest = hashlib.sha256()
-        for path in sorted([*self.path.glob("model.safetensors"), *self.path.glob("seed-*/model.safetensors")]):
+        seeds = [] if self.under_way else self.path.glob("seed-*/model.safetensors")
+        for path in sorted([*self.path.glob("model.safetensors"), *seeds]):
             digest.update(sha256(path).encode())
         return digest.hexdigest()
 
@@ -206,10 +213,10 @@ class RunFolder:
         Raises:
             WsvadError: the folder holds a run with other settings, or one that did not record its data.
         """
+        self.refuse_other(settings)
         settings = json.loads(json.dumps({"wsvad": __version__, **settings}))
         fingerprint = json.loads(json.dumps(fingerprint))
         before = self.read_settings()
-        self._refuse_other(before, settings)
         record = self._read("unfinished.json") or self.fingerprint()
         if before and not record and any(self.path.glob("seed-*/*.json")):
             raise WsvadError(
@@ -222,7 +229,13 @@ class RunFolder:
         write_text(self.path / "config.yaml", yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
         return found
 
-    def _refuse_other(self, before: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    def refuse_other(self, settings: Mapping[str, Any]) -> None:
+        """Make sure that no run with other settings is here; as `claim`, before there are features.
+
+        Raises:
+            WsvadError: one is.
+        """
+        settings, before = json.loads(json.dumps(settings)), self.read_settings()
         if not before:
             if self.finished:
                 raise WsvadError(f"{self.path}: holds another run; give another --out, or delete the folder")
@@ -269,7 +282,7 @@ class RunFolder:
             report: writes the page to the path that it is given.
         """
         (self.path / "model.json").unlink(missing_ok=True)
-        if (self.path / "unfinished.json").is_file():
+        if self.under_way:
             (self.path / "unfinished.json").replace(self.path / "fingerprint.json")
         if metrics is not None:
             write_json(self.path / "metrics.json", metrics)
@@ -313,6 +326,10 @@ class SeedFolder:
     @property
     def has_model(self) -> bool:
         return (self.path / "model.json").is_file()
+
+    def load(self) -> TrainedMethod:
+        """The method after its last iteration."""
+        return load_method(self.path)
 
     def checkpoint(self, fit: str) -> Path:
         return self.path / f"{fit}.checkpoint"

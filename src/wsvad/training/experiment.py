@@ -126,7 +126,7 @@ class Experiment:
         first = self.folder.seed(self.seeds[0])
         return Fitted(
             metrics=self.summary(results),
-            trained=self.folder.of_seed(self.seeds[0]),
+            trained=first.load(),
             test_scores={name: one.scores for name, one in first.read_point(first.points()[-1]).items()},
         )
 
@@ -256,7 +256,7 @@ class Experiment:
 
     def result(self, seed: int, folder: SeedFolder, selection: dict[str, Any], fit: dict[str, Any]) -> dict[str, Any]:
         """Measure the fit at each of its points, and write what the seed came to."""
-        scorer = Scorer.of(self.folder.of_seed(seed))
+        scorer = Scorer.of(folder.load())
         history, last = [], None
         for row in fit["history"]:
             point = {name: value for name, value in row.items() if name != "scored"}

@@ -15,6 +15,7 @@ from wsvad.detection.timeline import Timeline
 from wsvad.encoders import resolve
 from wsvad.errors import WsvadError
 from wsvad.extraction.prepare import prepare, without
+from wsvad.features.source import released
 from wsvad.methods import METHODS
 from wsvad.pages.report import ReportSummary, write_report
 from wsvad.runs.folder import RunFolder
@@ -115,15 +116,17 @@ def train_detector(
         What was fitted, and the videos that had to be left out, with the reason.
     """
     features, rules = features or out / "features", rules or EventRules()
-    failed = prepare(dataset, streams, features, workers=workers)
-    dataset = without(dataset, failed)
-    for label, word in enumerate(("normal", "abnormal")):
-        if not any(video.label == label for video in dataset.train):
-            raise WsvadError(f"{features}: no {word} training video could be read; fix the files listed above")
+    encoders = {stream: spec for stream, spec in streams.items() if stream not in released(features)}
     experiment = Experiment(
         dataset=dataset, features=features, name=method, config=config, protocol=protocol, out=out,
-        encoders=dict(streams), teacher=teacher,
+        encoders=encoders, teacher=teacher,
     )  # fmt: skip
+    experiment.folder.refuse_other(experiment.settings())
+    failed = prepare(dataset, encoders, features, workers=workers)
+    experiment = replace(experiment, dataset=without(dataset, failed), config=config)
+    for label, word in enumerate(("normal", "abnormal")):
+        if not any(video.label == label for video in experiment.dataset.train):
+            raise WsvadError(f"{features}: no {word} training video could be read; fix the files listed above")
     fitted = experiment.fit()
     normal = normal_scores(experiment, max_false_alarms_per_hour)
     calibrations = calibrated(normal, rules, max_false_alarms_per_hour)

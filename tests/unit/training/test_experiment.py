@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from wsvad.features.store import Passport, StoredFeatures, feature_path, save
 from wsvad.methods.pi_vad import PiVadConfig
 from wsvad.methods.ur_dmu import UrDmuConfig
 from wsvad.metrics.interval import Interval
+from wsvad.runs.folder import RunFolder
 from wsvad.runs.model import load_method
 from wsvad.training.experiment import Experiment
 from wsvad.training.protocol import Protocol
@@ -128,6 +130,23 @@ def test_a_teacher_that_does_not_fit_is_refused(features, teacher):
         write(features, "rgb", number, rng.normal(size=(length, 5)))
     with pytest.raises(WsvadError, match=r"learned from other rgb features \(width: 6 against 5\)"):
         experiment(features, "d", teacher=teacher).run()
+
+
+def test_a_run_that_is_made_anew_is_what_it_was_until_the_end(features):
+    """Its seeds are fitted to other data already; model, fingerprint and what is made from them are not."""
+    experiment(features, "run", "ur-dmu", BASE, dataclasses.replace(PROTOCOL, seeds=2)).run()
+    run = RunFolder(features / "run")
+    before, weights = run.weights_hash(), run.of_seed(0).method.state_dict()
+    assert len(list(run.each_seed())) == 2
+    shutil.copy(features / "run" / "fingerprint.json", features / "run" / "unfinished.json")
+    shutil.copy(features / "run" / "seed-1" / "model.safetensors", features / "run" / "seed-0" / "model.safetensors")
+    shutil.rmtree(features / "run" / "seed-1")
+    (own,) = run.each_seed()
+    for method in (run.of_seed(0).method, run.of_seed(1).method, own.method):
+        assert all(torch.equal(weights[name], value) for name, value in method.state_dict().items())
+    after = run.weights_hash()
+    (features / "run" / "seed-0" / "model.safetensors").unlink()
+    assert run.weights_hash() == after != before
 
 
 def test_a_run_says_what_it_learned_from_and_what_it_needs(features):
