@@ -24,7 +24,7 @@ from wsvad.features.store import Passport, StoredFeatures, rate_of
 from wsvad.methods.abilities import Compacts
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.model import TrainedMethod
-from wsvad.runs.scorer import EVERYTHING, Mode, Scored, Scorer, Wanted
+from wsvad.runs.scorer import BLOCK, EVERYTHING, Mode, Scored, Scorer, Wanted
 from wsvad.video.clock import SNIPPET, SnippetClock
 from wsvad.video.names import video_name
 from wsvad.video.reader import Frame
@@ -239,6 +239,7 @@ def timeline_of(
         label=video.label if video else None,
         category=video.category if video else "",
         mode=mode,
+        block=BLOCK if mode == "whole" and clock.snippets > BLOCK else None,
         attributions=scored.attributions,
     )
     spans = [timeline.snippets(event) for event in timeline.events]

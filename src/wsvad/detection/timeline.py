@@ -47,6 +47,8 @@ class Timeline:
     """The video's weak label, 1 or 0; None where it is not known."""
     category: str = ""
     mode: Literal["whole", "online"] = "whole"
+    block: int | None = None
+    """Snippets of the overlapping blocks that it was scored in; None where it was scored at once."""
     attributions: dict[str, np.ndarray] = field(default_factory=dict)
     """What the scores depend on: name → `(T,)` share, the shares of a snippet sum to 1; empty where the method gives
     none."""
@@ -119,6 +121,7 @@ def as_dict(timeline: Timeline) -> dict[str, Any]:
         "frames": timeline.frames,
         "frame_rate": None if timeline.rate is None else str(timeline.rate),
         "mode": timeline.mode,
+        **({"block": timeline.block} if timeline.block else {}),
         "threshold": _rounded(timeline.threshold),
         "events": [
             {

@@ -33,6 +33,10 @@ Wanted = Literal["class_scores", "attributions", "shift", "embeddings"]
 EVERYTHING: tuple[Wanted, ...] = ("class_scores", "attributions", "shift", "embeddings")
 CLASSES: tuple[Wanted, ...] = ("class_scores",)
 EMBEDDINGS: tuple[Wanted, ...] = ("embeddings",)
+BLOCK, OVERLAP = 4096, 512
+"""A longer video is scored in overlapping blocks of so many snippets (36 minutes at 30 frames per second), of whose
+overlap with a neighbour each gives up its outer half: temporal networks take time with the square of the length.
+benchmarks/results/blocks.md says how far the scores are from those of the whole."""
 TOGETHER = 4096
 """Snippets (over all crops) that are scored in one forward pass, if videos of the same length allow it."""
 
@@ -126,12 +130,12 @@ class Scorer:
         """Score bags, in order.
 
         Whole videos of the same length share a forward pass; none is padded, because the temporal networks would see
-        it. Online, the windows of a video share passes instead.
+        it. One of more than `BLOCK` snippets goes through in blocks. Online, the windows of a video share passes.
         """
         self.method.to(self.device).eval()
         if mode == "online":
             return [self._online(bag, wanted) for bag in bags]
-        found: dict[int, Scored] = {}
+        found = {i: self._in_blocks(bag, wanted) for i, bag in enumerate(bags) if bag.snippets > BLOCK}
         for numbers in self._together(bags):
             streams = {name: torch.stack([bags[i].streams[name] for i in numbers]) for name in self.method.runs_on}
             outputs = self._outputs(self._given(streams), wanted)
@@ -165,6 +169,8 @@ class Scorer:
         """Numbers of bags that share a forward pass."""
         alike: dict[tuple[tuple[int, ...], ...], list[int]] = defaultdict(list)
         for number, bag in enumerate(bags):
+            if bag.snippets > BLOCK:
+                continue
             alike[tuple(tuple(bag.streams[name].shape) for name in self.method.runs_on)].append(number)
         for shapes, numbers in alike.items():
             together = max(1, TOGETHER // int(np.prod(shapes[0][:-1])))
@@ -194,6 +200,16 @@ class Scorer:
             asked["embeddings"] = method.embeddings(streams)
         return Outputs(scores=self.method(streams), **asked)
 
+    def _in_blocks(self, bag: Bag, wanted: Collection[Wanted]) -> Scored:
+        """One long video, in time and memory that grow with its length."""
+        parts, outputs = [], None
+        for first, end, kept in blocks(bag.snippets):
+            streams = {name: bag.streams[name][None, ..., first:end, :] for name in self.method.runs_on}
+            outputs = self._outputs(self._given(streams), wanted)
+            parts.append(torch.cat(_columns(outputs), dim=-1)[0, kept].float().cpu())
+        assert outputs is not None
+        return _from_columns(torch.cat(parts), outputs)
+
     def _online(self, bag: Bag, wanted: Collection[Wanted]) -> Scored:
         """Each snippet as the newest of the last W."""
         form: list[Outputs] = []
@@ -205,6 +221,19 @@ class Scorer:
         streams = self._given({name: bag.streams[name] for name in self.method.runs_on})
         columns_TN = score_online(side_by_side, streams, self.window)
         return _from_columns(columns_TN, form[0])
+
+
+def blocks(snippets: int, block: int = BLOCK, overlap: int = OVERLAP) -> Iterator[tuple[int, int, slice]]:
+    """Where the blocks of a video are: first snippet, the one after the last, and which part of the block counts.
+
+    Neighbours share `overlap` snippets or more (the last block is as long as the others); each counts up to the middle
+    of what they share, so that every snippet counts once.
+    """
+    starts = [*range(0, max(snippets - block, 0), block - overlap), max(snippets - block, 0)]
+    ends = [min(start + block, snippets) for start in starts]
+    borders = [0, *((start + end) // 2 for start, end in zip(starts[1:], ends[:-1], strict=True)), snippets]
+    for start, end, low, high in zip(starts, ends, borders[:-1], borders[1:], strict=True):
+        yield start, end, slice(low - start, high - start)
 
 
 def _columns(outputs: Outputs) -> list[Tensor]:

@@ -1,0 +1,130 @@
+"""One scorer: blocks of long videos, all that a method says from one pass, whole and online."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from wsvad.datasets.dataset import Bag
+from wsvad.methods.mil import Mil, MilConfig
+from wsvad.methods.pi_vad import PiVad, PiVadConfig
+from wsvad.methods.refinevad import RefineVad, RefineVadConfig
+from wsvad.methods.ur_dmu import UrDmu, UrDmuConfig
+from wsvad.runs import scorer as module
+from wsvad.runs.normalisation import Normalisation
+from wsvad.runs.scorer import CLASSES, EVERYTHING, Scorer, blocks
+
+SMALL = UrDmuConfig(hidden=16, heads=2, feed_forward=16, abnormal_slots=5, normal_slots=5, head=8)
+
+
+def bag(snippets: int, *crops: int, width: int = 6) -> Bag:
+    x = torch.randn(*crops, snippets, width, generator=torch.Generator().manual_seed(snippets))
+    return Bag(streams={"rgb": x}, label=0, category="normal", frames=16 * snippets, video=f"v{snippets}")
+
+
+def scorer_of(method: nn.Module, window: int = 4) -> Scorer:
+    return Scorer(method, Normalisation(kinds={"rgb": "l2"}), window=window)
+
+
+# ------------------------------------------------------------------------------------------------- blocks
+
+
+@given(st.integers(1, 400), st.integers(2, 60), st.data())
+def test_every_snippet_counts_once_and_inside_its_block(snippets, block, data):
+    overlap = data.draw(st.integers(0, block - 1))
+    found = list(blocks(snippets, block, overlap))
+    counted = np.concatenate([np.arange(start, end)[kept] for start, end, kept in found])
+    np.testing.assert_array_equal(counted, np.arange(snippets))
+    for start, end, kept in found:
+        assert end - start == min(block, snippets)
+        before, after = kept.start, end - start - kept.stop
+        assert before >= overlap // 2 or start == 0
+        assert after >= overlap // 2 or end == snippets
+
+
+def test_a_method_that_looks_at_single_snippets_is_the_same_in_blocks(monkeypatch):
+    scorer, bags = scorer_of(Mil({"rgb": 6}, MilConfig(hidden=(4, 2)))), [bag(70), bag(9), bag(33, 2)]
+    whole = scorer.scores(bags)
+    monkeypatch.setattr(module, "BLOCK", 16)
+    monkeypatch.setattr(module, "blocks", lambda snippets: blocks(snippets, 16, 6))
+    for one, other in zip(scorer.scores(bags), whole, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_a_network_with_memory_is_asked_about_a_block_at_a_time(monkeypatch):
+    class Lengths(nn.Module):
+        runs_on, seen = ("rgb",), []
+
+        def forward(self, streams):
+            self.seen.append(tuple(streams["rgb"].shape))
+            return streams["rgb"].mean((1, 2), keepdim=True).sigmoid()[..., 0].expand(-1, streams["rgb"].shape[1])
+
+    monkeypatch.setattr(module, "BLOCK", 16)
+    monkeypatch.setattr(module, "blocks", lambda snippets: blocks(snippets, 16, 4))
+    method = Lengths()
+    (scores,) = scorer_of(method).scores([bag(40)])
+    assert scores.shape == (40,) and method.seen == [(1, 16, 6)] * 3
+
+
+# ------------------------------------------------------------------------------------------------- everything
+
+
+METHODS = {
+    "mil": lambda: Mil({"rgb": 6}, MilConfig(hidden=(4, 2))),
+    "ur-dmu": lambda: UrDmu({"rgb": 6}, SMALL),
+    "pi-vad": lambda: PiVad(
+        {"rgb": 6, "pose": 3, "text": 2},
+        PiVadConfig(ur_dmu=SMALL, latent=8, heads=2, wide_heads=2, modalities=("pose", "text")),
+    ),
+    "refinevad": lambda: RefineVad(
+        {"rgb": 6}, RefineVadConfig(hidden=8, heads=2, feed_forward=8, head=4, gate=4, categories=("fall", "fight"))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("crops", [(), (3,)])
+def test_one_pass_gives_what_each_ability_gives(name, crops):
+    torch.manual_seed(0)
+    method = METHODS[name]().eval()
+    scorer, one = scorer_of(method), bag(11, *crops)
+    scored = scorer.describe(one.streams)
+    streams = scorer.normalisation({"rgb": one.streams["rgb"][None]})
+    with torch.inference_mode():
+        np.testing.assert_allclose(scored.scores, method(streams)[0], atol=1e-6)
+        for ability in ("class_scores", "shift", "embeddings"):
+            said = getattr(scored, ability)
+            if not hasattr(method, ability):
+                assert said is None
+            else:
+                np.testing.assert_allclose(said, getattr(method, ability)(streams)[0], atol=1e-6)
+        shares = method.attributions(streams) if hasattr(method, "attributions") else {}
+        assert set(scored.attributions) == set(shares)
+        for key, share in shares.items():
+            np.testing.assert_allclose(scored.attributions[key], share[0], atol=1e-6)
+    assert scorer.describe(one.streams, ()).class_scores is None
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_online_each_output_is_that_of_the_last_window(name):
+    torch.manual_seed(0)
+    method = METHODS[name]().eval()
+    scorer, one = scorer_of(method, window=4), bag(9)
+    online = scorer.describe(one.streams, EVERYTHING, "online")
+    for end in range(1, 10):
+        last = scorer.describe({"rgb": one.streams["rgb"][max(0, end - 4) : end]})
+        np.testing.assert_allclose(online.scores[end - 1], last.scores[-1], atol=1e-5)
+        if last.class_scores is not None:
+            np.testing.assert_allclose(online.class_scores[end - 1], last.class_scores[-1], atol=1e-5)
+        for key, share in last.attributions.items():
+            np.testing.assert_allclose(online.attributions[key][end - 1], share[-1], atol=1e-5)
+
+
+def test_videos_of_a_length_share_a_pass_and_keep_their_order():
+    torch.manual_seed(0)
+    scorer = scorer_of(UrDmu({"rgb": 6}, SMALL).eval())
+    bags = [bag(7), bag(5), bag(7, 2), bag(5), bag(1)]
+    for one, alone in zip(scorer(bags, CLASSES), bags, strict=True):
+        np.testing.assert_allclose(one.scores, scorer([alone])[0].scores, atol=1e-6)
