@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from wsvad.datasets.dataset import LabelledVideo
+from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.errors import UsageError, WsvadError
 from wsvad.features.source import Store
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
@@ -49,11 +49,11 @@ def test_nothing_has_changed():
 @pytest.mark.parametrize(
     ("now", "training", "tested", "truth", "sentence"),
     [
-        (other(teacher="x"), True, False, False, "the teacher is another one"),
-        (other(features={"rgb": {"encoder": "b"}}), True, False, False, "the rgb features are made in another way"),
+        (other(teacher="x"), True, False, False, "the teacher has changed"),
+        (other(features={"rgb": {"encoder": "b"}}), True, False, False, "the rgb features are made differently"),
         (
             other(training={"a": VIDEO | {"label": 1, "category": "fall"}, "n": VIDEO}), True, False, False,
-            "the training videos are listed in another order",
+            "the training videos are listed in a different order",
         ),
         (other(test={}), False, False, True, "1 test video removed: t"),
         (other(test={"t": TESTED, "u": TESTED}), False, True, False, "1 test video added: u (normal)"),
@@ -216,12 +216,13 @@ def test_videos_that_were_learned_from_are_no_test_videos(tmp_path, decoder, con
     run = RunFolder(tmp_path / "run")
     run.write_fingerprint(other(features={"rgb": {"encoder": "test", "decoder": decoder}}))
     source = store(tmp_path / "features", **{name: content})
-    videos = [LabelledVideo(name=name, label=0, category="normal", split="test")]
+    video = LabelledVideo(name=name, label=0, category="normal", split="test")
+    dataset = Dataset(name="set", videos=(video,))
     if refused:
         with pytest.raises(UsageError, match=f"was trained on 1 of the 1 test videos, the first is {name}"):
-            run.refuse_trained_on(videos, source)
+            run.refuse_trained_on(dataset, source)
     else:
-        run.refuse_trained_on(videos, source)
+        run.refuse_trained_on(dataset, source)
 
 
 def test_the_weights_of_all_seeds_make_the_hash(tmp_path):
