@@ -8,6 +8,7 @@ import heapq
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -17,6 +18,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
 from wsvad.errors import WsvadError
+from wsvad.video.times import GAP, Clock
 
 Colour = Literal["rgb", "gray"]
 
@@ -24,8 +26,6 @@ DECODER = f"PyAV {av.__version__}"
 """Decoder and its version, as a passport records it."""
 
 _EIGHT_BIT_LUMA = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "gray"}
-_DISCONTINUITY = 1
-"""Seconds by which timestamps must go back to be a clock that began anew, and not a frame out of order."""
 _MAX_READ_ERRORS = 32
 """Read errors without a packet between them after which the rest of a file is given up."""
 
@@ -155,9 +155,8 @@ class VideoReader:
     wrong with the file raises: reading ends where nothing more can be had.
 
     Times are `pts · time_base` exactly; of a file that starts later than zero (a transport stream), the start is
-    subtracted. A frame without a timestamp comes one frame period after the one before, and so does the first frame
-    after a clock that began anew (a recording in pieces). A frame out of order, which only damage brings about, has
-    the time of the one before.
+    subtracted. Of timestamps that cannot be right, `times` says what becomes of them. Where the container has none, as
+    in AVI, frames are timed by the order of decoding.
     """
 
     def __init__(self, path: Path | str, *, threads: int = 0):
@@ -182,7 +181,7 @@ class VideoReader:
             self._stream.thread_type = "AUTO"
             self._stream.thread_count = threads
             self._time_base = self._stream.time_base or Fraction(1, 90_000)
-            self._start = start_of(self._container, self._stream)
+            self._by_decoding = timed_by_decoding(self._container, self._stream)
             self._decoded = self._decode()
             first = next(self._decoded, None)
         except BaseException:
@@ -191,8 +190,8 @@ class VideoReader:
         if first is None:
             self._container.close()
             raise WsvadError(f"{path}: no frame of it can be decoded; it is damaged, so copy it again or leave it out")
-        self._first = [first]
-        self.info = info_of(path, self._stream, first[0])
+        self._first = iter([first])
+        self.info = info_of(path, self._stream, first[0], doubled=self._by_decoding)
         self._pictures = Pictures(self.info.width, self.info.height, self.info.rotation)
 
     def __enter__(self) -> Self:
@@ -210,59 +209,62 @@ class VideoReader:
 
     def __iter__(self) -> Iterator[Frame]:
         period = 1 / self.info.rate
-        index, time = 0, None
-        while True:
-            picture, pts = self._first.pop() if self._first else next(self._decoded, (None, None))
-            if picture is None:
-                return
-            time = self._time(pts, time, period)
-            duration = picture.duration * self._time_base if picture.duration else period
-            yield Frame(index, time, duration, picture, self._pictures)
-            index += 1
+        start: Fraction | None = None
+        for index, moment in enumerate(Clock(chain(self._first, self._decoded), self._time_base, period)):
+            if start is None:
+                start = self._start(moment.time, kept=moment.kept, stamped=moment.stamp is not None)
+            picture = moment.item
+            duration = picture.duration * self._time_base if picture.duration and not self._by_decoding else period
+            yield Frame(index, moment.time - start, duration, picture, self._pictures)
 
-    def _time(self, pts: int | None, before: Fraction | None, period: Fraction) -> Fraction:
-        """Seconds of a frame by its pts and the time of the frame before it."""
-        if pts is None:
-            return Fraction(0) if before is None else before + period
-        time = pts * self._time_base - self._start
-        if before is None or time >= before:
-            return time
-        if before - time < _DISCONTINUITY:
-            return before
-        self._start -= before + period - time
-        return before + period
+    def _start(self, first: Fraction, *, kept: bool, stamped: bool) -> Fraction:
+        """Seconds at which the file starts, as it says unless that was taken from a timestamp which is not believed.
+
+        Args:
+            first: seconds of the first frame.
+            kept, stamped: whether its timestamp is believed, and whether it has one.
+        """
+        declared = start_of(self._container, self._stream)
+        if not kept:
+            return first if stamped else min(first, declared)
+        own = declared if self._stream.start_time is None else self._stream.start_time * self._time_base
+        far = not self._broken and abs(first - own) > GAP
+        return first if far or self._by_decoding else declared
 
     def _decode(self) -> Generator[tuple[av.VideoFrame, int | None], None, None]:
         """Pictures in presentation order with their pts, lost ones replaced.
 
         A lost picture raises where its packet is decoded, or is silently dropped some packets later, so losses are
-        found by their timestamps: once anything was wrong, a packet whose pts was passed over without a picture is
-        a lost one. A codec with packets that show nothing (VP8) reveals itself while all is well, and is left alone.
+        found by their timestamps, where there are any: once anything was wrong, a packet whose pts was passed over
+        without a picture is a lost one. A codec with packets that show nothing (VP8) reveals itself while all is well,
+        and is left alone.
         """
         waiting: list[int] = []  # pts of packets that were sent and have given no picture, a heap
         filled: set[int] = set()
         previous: av.VideoFrame | None = None
         every_packet_shows = True
         for packet in self._packets():
-            if packet is not None and packet.pts is not None and not packet.is_discard:
-                heapq.heappush(waiting, packet.pts)
+            stamp = None if packet is None or self._by_decoding else packet.pts
+            if packet is not None and stamp is not None and not packet.is_discard:
+                heapq.heappush(waiting, stamp)
             pictures, failed = self._send(packet)
-            if failed and previous is not None and packet is not None and packet.pts is None:
+            if failed and previous is not None and packet is not None and stamp is None:
                 self.damaged += 1
                 yield previous, None
             for picture in pictures:
-                if picture.pts in filled:  # comes late, and its place is taken
+                shown = picture.dts if self._by_decoding else picture.pts
+                if shown in filled:  # comes late, and its place is taken
                     continue
-                while picture.pts is not None and waiting and waiting[0] <= picture.pts:
+                while shown is not None and waiting and waiting[0] <= shown:
                     pts = heapq.heappop(waiting)
-                    if pts == picture.pts or previous is None:
+                    if pts == shown or previous is None:
                         continue
                     every_packet_shows &= self._broken
                     if every_packet_shows:
                         filled.add(pts)
                         self.damaged += 1
                         yield previous, pts
-                yield picture, picture.pts
+                yield picture, shown
                 previous = picture
         while self._broken and every_packet_shows and waiting and previous is not None:
             self.damaged += 1
@@ -336,17 +338,24 @@ def start_of(container: av.container.InputContainer, stream: av.VideoStream) -> 
     return min(starts[stream], max(Fraction(0), min(starts.values())))
 
 
-def info_of(path: Path, stream: av.VideoStream, picture: av.VideoFrame) -> VideoInfo:
-    """What the stream and its first picture say."""
+def timed_by_decoding(container: av.container.InputContainer, stream: av.VideoStream) -> bool:
+    """Whether timestamps of pictures are FFmpeg's guess, and only those of decoding are real: AVI has no others, and
+    with B-frames the guess is wrong, at every second tick of the container's clock."""
+    return container.format.name == "avi" and stream.codec_context.has_b_frames
+
+
+def info_of(path: Path, stream: av.VideoStream, picture: av.VideoFrame, *, doubled: bool = False) -> VideoInfo:
+    """What the stream and its first picture say; `doubled`: its average rate may be that of fields."""
     rotation = round(picture.rotation / 90) * 90 % 360
     width, height = picture.width, picture.height
     if rotation in (90, 270):
         width, height = height, width
+    rate = stream.average_rate or stream.guessed_rate or stream.base_rate or 25
     return VideoInfo(
         path=path,
         width=width,
         height=height,
-        rate=Fraction(stream.average_rate or stream.guessed_rate or stream.base_rate or 25),
+        rate=Fraction((doubled and stream.guessed_rate) or rate),
         codec=stream.codec_context.name,
         rotation=rotation,
         declared=stream.frames or None,
