@@ -2,6 +2,7 @@
 
 import os
 import signal
+import struct
 import time
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -75,6 +76,15 @@ def overwrite(path: Path, places: Sequence[tuple[int, int]], byte: int = 0xFF) -
     content = bytearray(path.read_bytes())
     for offset, size in places:
         content[offset : offset + size] = bytes([byte]) * size
+    path.write_bytes(content)
+    return path
+
+
+def display(path: Path, a: int, b: int, c: int, d: int) -> Path:
+    """Patch the matrix of an MP4's one track: a point (x, y), y down, is shown at (a·x + c·y, b·x + d·y)."""
+    content = bytearray(path.read_bytes())
+    place = content.index(b"tkhd") + 44
+    content[place : place + 36] = struct.pack(">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
     path.write_bytes(content)
     return path
 

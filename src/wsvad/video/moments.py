@@ -67,7 +67,7 @@ class Moments:
             if start is None or float(start[0]) != first:
                 raise NotSeekable(f"{path}: does not start with a key frame at {first} s")
             self.info = info_of(path, self._stream, start[1])
-            self._converted = Pictures(self.info.width, self.info.height, self.info.rotation)
+            self._converted = Pictures(self.info.width, self.info.height, self.info.rotation, self.info.mirrored)
             self._check_end(path)
         except BaseException:
             self._container.close()

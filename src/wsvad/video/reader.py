@@ -5,6 +5,7 @@ turned only when its array is asked for. A reader holds one frame at a time and 
 """
 
 import heapq
+import math
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -44,6 +45,8 @@ class VideoInfo:
     codec: str
     rotation: int
     """Degrees (0, 90, 180, 270) by which stored pictures are turned counter-clockwise to stand upright."""
+    mirrored: bool
+    """Whether left and right are then exchanged."""
     declared: int | None
     """Frames according to the file's header, which may be wrong; None where it does not say."""
 
@@ -51,9 +54,10 @@ class VideoInfo:
 class Pictures:
     """Convert decoded pictures into upright arrays of one video's size; keeps one swscale context per form."""
 
-    def __init__(self, width: int, height: int, rotation: int):
+    def __init__(self, width: int, height: int, rotation: int = 0, mirrored: bool = False):
         self.size = (width, height)
         self.rotation = rotation
+        self.mirrored = mirrored
         self._scalers: dict[tuple[int, int, str], VideoReformatter] = {}
 
     def array(self, picture: av.VideoFrame, size: tuple[int, int] | None, colour: Colour) -> np.ndarray:
@@ -67,7 +71,10 @@ class Pictures:
             array = _plane(picture)
         else:
             array = self._scaled(picture, width, height, "gray")
-        return np.ascontiguousarray(np.rot90(array, self.rotation // 90)) if self.rotation else array
+        if not self.rotation and not self.mirrored:
+            return array
+        turned = np.rot90(array, self.rotation // 90)
+        return np.ascontiguousarray(turned[:, ::-1] if self.mirrored else turned)
 
     def _scaled(self, picture: av.VideoFrame, width: int, height: int, form: str) -> np.ndarray:
         scaler = self._scalers.setdefault((width, height, form), VideoReformatter())
@@ -134,7 +141,7 @@ class Frame:
         # As a video would store it, so that its luma has the range that encoders of luma know.
         exact = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
         stored = picture.reformat(format="yuv444p", dst_color_range=ColorRange.MPEG, interpolation=exact)
-        return cls(index, index / rate, 1 / rate, stored, Pictures(array.shape[1], array.shape[0], 0))
+        return cls(index, index / rate, 1 / rate, stored, Pictures(array.shape[1], array.shape[0]))
 
     @classmethod
     def of_arrays(cls, frames: "Iterable[Frame | np.ndarray]", rate: Fraction) -> "Iterator[Frame]":
@@ -192,7 +199,7 @@ class VideoReader:
             raise WsvadError(f"{path}: no frame of it can be decoded; it is damaged, so copy it again or leave it out")
         self._first = iter([first])
         self.info = info_of(path, self._stream, first[0], doubled=self._by_decoding)
-        self._pictures = Pictures(self.info.width, self.info.height, self.info.rotation)
+        self._pictures = Pictures(self.info.width, self.info.height, self.info.rotation, self.info.mirrored)
 
     def __enter__(self) -> Self:
         return self
@@ -338,6 +345,18 @@ def start_of(container: av.container.InputContainer, stream: av.VideoStream) -> 
     return min(starts[stream], max(Fraction(0), min(starts.values())))
 
 
+def orientation(picture: av.VideoFrame) -> tuple[int, bool]:
+    """How a stored picture comes to stand upright: see `VideoInfo.rotation` and `mirrored`."""
+    matrix = picture.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return 0, False
+    # A point (x, y), y down, goes to (a·x + c·y, b·x + d·y).
+    a, b, _, c, d, *_ = np.frombuffer(memoryview(matrix), np.int32).astype(np.float64)
+    mirrored = bool(a * d - b * c < 0)
+    turned = math.degrees(math.atan2(b, -a if mirrored else a))
+    return round(-turned / 90) * 90 % 360, mirrored
+
+
 def timed_by_decoding(container: av.container.InputContainer, stream: av.VideoStream) -> bool:
     """Whether timestamps of pictures are FFmpeg's guess, and only those of decoding are real: AVI has no others, and
     with B-frames the guess is wrong, at every second tick of the container's clock."""
@@ -346,7 +365,7 @@ def timed_by_decoding(container: av.container.InputContainer, stream: av.VideoSt
 
 def info_of(path: Path, stream: av.VideoStream, picture: av.VideoFrame, *, doubled: bool = False) -> VideoInfo:
     """What the stream and its first picture say; `doubled`: its average rate may be that of fields."""
-    rotation = round(picture.rotation / 90) * 90 % 360
+    rotation, mirrored = orientation(picture)
     width, height = picture.width, picture.height
     if rotation in (90, 270):
         width, height = height, width
@@ -358,5 +377,6 @@ def info_of(path: Path, stream: av.VideoStream, picture: av.VideoFrame, *, doubl
         rate=Fraction((doubled and stream.guessed_rate) or rate),
         codec=stream.codec_context.name,
         rotation=rotation,
+        mirrored=mirrored,
         declared=stream.frames or None,
     )

@@ -7,9 +7,10 @@ import av
 import cv2
 import numpy as np
 import pytest
-from clips import index_of, overwrite, packets, write_clip
+from clips import display, index_of, overwrite, packets, write_clip
 
 from wsvad.errors import WsvadError
+from wsvad.video.moments import Moments
 from wsvad.video.reader import VideoReader
 
 
@@ -90,6 +91,32 @@ def test_rotation_as_opencv_applies_it(tmp_path, rotation):
             assert (
                 np.abs(small[y, x].astype(int) - upright[y * len(upright) // 10, x * upright.shape[1] // 20]).max() < 4
             )
+
+
+@pytest.mark.parametrize(
+    ("matrix", "turn"),
+    [
+        ((1, 0, 0, 1), lambda image: image),
+        ((-1, 0, 0, 1), lambda image: image[:, ::-1]),
+        ((1, 0, 0, -1), lambda image: image[::-1]),
+        ((-1, 0, 0, -1), lambda image: image[::-1, ::-1]),
+        ((0, 1, 1, 0), lambda image: image.transpose(1, 0, 2)),
+        ((0, -1, -1, 0), lambda image: image[::-1, ::-1].transpose(1, 0, 2)),
+        ((0, 1, -1, 0), lambda image: np.rot90(image, -1)),
+        ((0, -1, 1, 0), lambda image: np.rot90(image)),
+    ],
+)
+def test_every_display_matrix_of_right_angles(tmp_path, matrix, turn):
+    path = write_clip(tmp_path / "clip.mp4", [quadrants()] * 3, pix_fmt="yuv444p")
+    with VideoReader(path) as video:
+        stored = next(iter(video)).array()
+    with VideoReader(display(path, *matrix)) as video:
+        frame = next(iter(video))
+        np.testing.assert_array_equal(frame.array(), turn(stored))
+        assert frame.array().shape[:2] == (video.info.height, video.info.width)
+        assert frame.array(colour="gray").flags.c_contiguous
+    with Moments(path, 0.0, 0.12) as video:
+        np.testing.assert_array_equal(video.array(0.0), turn(stored))
 
 
 def test_odd_sizes_to_the_last_row_and_column(tmp_path):
