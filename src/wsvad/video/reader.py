@@ -16,6 +16,8 @@ from typing import Literal, Self
 
 import av
 import numpy as np
+from av.sidedata.sidedata import SideData
+from av.stream import Disposition
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
 from wsvad.errors import WsvadError
@@ -326,15 +328,27 @@ def open_container(path: Path) -> av.container.InputContainer:
         ) from None
 
 
+_STILLS = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
+_PICTURE_CODECS = {"mjpeg", "png", "bmp", "tiff", "webp", "jpeg2000"}
+
+
 def video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
-    """The first video stream that is not a cover picture."""
-    for stream in container.streams.video:
-        if not stream.disposition & av.stream.Disposition.attached_pic:
-            if stream.codec_context is None:
-                raise WsvadError(f"{path}: no decoder for its video format; convert it to H.264 with FFmpeg")
-            return stream
-    held = "only audio" if container.streams.audio else "no video stream"
-    raise WsvadError(f"{path}: holds {held}, no pictures; leave it out")
+    """The video stream that players show: the default one, else the first; not a cover or another still picture."""
+    streams = [stream for stream in container.streams.video if not stream.disposition & _STILLS]
+    if not streams:
+        held = "only audio" if container.streams.audio else "no video stream"
+        raise WsvadError(f"{path}: holds {held}, no pictures; leave it out")
+    stream = min(streams, key=lambda one: (_is_still(one), not one.disposition & Disposition.default))
+    if stream.codec_context is None:
+        raise WsvadError(f"{path}: no decoder for its video format; convert it to H.264 with FFmpeg")
+    return stream
+
+
+def _is_still(stream: av.VideoStream) -> bool:
+    """Whether it is a picture rather than a video, where the file has both: one frame, or in a container that does not
+    count them a format of pictures."""
+    codec = stream.codec_context.name if stream.codec_context is not None else ""
+    return stream.frames == 1 or (not stream.frames and codec in _PICTURE_CODECS)
 
 
 def start_of(container: av.container.InputContainer, stream: av.VideoStream) -> Fraction:
@@ -348,7 +362,7 @@ def start_of(container: av.container.InputContainer, stream: av.VideoStream) -> 
 def orientation(picture: av.VideoFrame) -> tuple[int, bool]:
     """How a stored picture comes to stand upright: see `VideoInfo.rotation` and `mirrored`."""
     matrix = picture.side_data.get("DISPLAYMATRIX")
-    if matrix is None:
+    if not isinstance(matrix, SideData):
         return 0, False
     # A point (x, y), y down, goes to (a·x + c·y, b·x + d·y).
     a, b, _, c, d, *_ = np.frombuffer(memoryview(matrix), np.int32).astype(np.float64)

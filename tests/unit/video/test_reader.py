@@ -7,7 +7,8 @@ import av
 import cv2
 import numpy as np
 import pytest
-from clips import display, index_of, overwrite, packets, write_clip
+from av.stream import Disposition
+from clips import display, index_of, level, overwrite, packets, write_clip
 
 from wsvad.errors import WsvadError
 from wsvad.video.moments import Moments
@@ -301,6 +302,42 @@ def test_other_codecs_keep_count(tmp_path, codec):
     indices, times, damaged = read(path)
     assert (len(indices), damaged) == (29, 0)
     assert [float(time) for time in times] == pytest.approx([i / 25 for i in range(29)], abs=0.002)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+@pytest.mark.parametrize("default", [0, 1, None])
+def test_a_still_beside_the_video_is_not_taken(tmp_path, suffix, default):
+    with av.open(str(tmp_path / f"a{suffix}"), "w") as container:
+        still, video = container.add_stream("mjpeg", rate=25), container.add_stream("libx264", rate=25)
+        for index, stream in enumerate((still, video)):
+            stream.width, stream.height = 32, 24
+            stream.pix_fmt = ("yuvj420p", "yuv420p")[index]
+            stream.disposition = Disposition.default if index == default else Disposition(0)
+        for index in range(10):
+            for stream in (still, video)[index > 0 :]:
+                picture = np.full((24, 32, 3), level(index) if stream is video else 250, np.uint8)
+                frame = av.VideoFrame.from_ndarray(picture, "rgb24").reformat(format=stream.pix_fmt)
+                frame.pts = index
+                container.mux(stream.encode(frame))
+        for stream in (still, video):
+            container.mux(stream.encode())
+    assert read(tmp_path / f"a{suffix}")[0] == list(range(10))
+
+
+def test_of_two_videos_the_default_one_is_taken(tmp_path):
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        streams = [container.add_stream("libx264", rate=25) for _ in range(2)]
+        for stream, disposition in zip(streams, (Disposition(0), Disposition.default), strict=True):
+            stream.width, stream.height, stream.pix_fmt, stream.disposition = 32, 24, "yuv420p", disposition
+        for index in range(10):
+            for stream in streams:
+                picture = np.full((24, 32, 3), level(index + 10 * (stream is streams[1])), np.uint8)
+                frame = av.VideoFrame.from_ndarray(picture, "rgb24")
+                frame.pts = index
+                container.mux(stream.encode(frame))
+        for stream in streams:
+            container.mux(stream.encode())
+    assert read(tmp_path / "a.mkv")[0] == list(range(10, 20))
 
 
 def test_names_that_ffmpeg_would_take_for_protocols(tmp_path, monkeypatch):
