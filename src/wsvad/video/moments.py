@@ -162,5 +162,5 @@ class Moments:
                         raise NotSeekable(f"{self._container.name}: damaged, or without timestamps")
                     if picture.pts >= key:
                         yield picture, picture.pts
-        except av.FFmpegError as error:
+        except (av.FFmpegError, IndexError) as error:  # IndexError: a stream that was not there at first
             raise NotSeekable(f"{self._container.name}: damaged ({error})") from None

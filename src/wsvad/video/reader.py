@@ -29,6 +29,26 @@ DECODER = f"PyAV {av.__version__}"
 """Decoder and its version, as a passport records it."""
 
 _EIGHT_BIT_LUMA = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "gray"}
+_FORMATS = (
+    "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,kux,asf,asf_o,ogg,mxf,gxf,nut,nuv,nsv,rm,dv,dhav,wtv,ty,"
+    "pva,swf,gif,ivf,obu,av1,h261,h263,h264,hevc,vvc,evc,m4v,vc1,vc1test,cavsvideo,avs2,avs3,dirac,dnxhd,mjpeg,"
+    "mjpeg_2000,mpjpeg,smjpeg,ingenient,ipmovie,lmlm4,yuv4mpegpipe"
+)
+"""FFmpeg's names of the formats that are read: videos that are whole in themselves. Lists and descriptions
+(concat, HLS, DASH, SDP), sequences of images and devices are none."""
+_REFERRING = {
+    b"ffconcat": "a list for FFmpeg's concat",
+    b"#extm3u": "a playlist (M3U)",
+    b"[playlist]": "a playlist (PLS)",
+    b"v=0": "a description of a stream (SDP)",
+    b"rtsp://": "an address",
+    b"http": "an address",
+    b"<?xml": "a description in XML, as of DASH",
+    b"<mpd": "a description of a stream (DASH)",
+    b"<asx": "a playlist (ASX)",
+    b"<smil": "a playlist (SMIL)",
+}
+"""How files begin that name others, in small letters, and what they are."""
 _MAX_READ_ERRORS = 32
 """Read errors without a packet between them after which the rest of a file is given up."""
 
@@ -299,6 +319,8 @@ class VideoReader:
                         errors = 0
                         yield packet
                 break
+            except IndexError:  # a packet of a stream that was not there when the file was opened; it is passed over
+                continue
             except av.FFmpegError:
                 self._broken = True
                 errors += 1
@@ -316,16 +338,28 @@ def open_container(path: Path) -> av.container.InputContainer:
     try:
         if path.stat().st_size == 0:
             raise WsvadError(f"{path}: the file is empty (0 bytes); copy it again or leave it out")
-        # "file:" and the white list: a name or a playlist in disguise never makes FFmpeg read anything else.
-        return av.open(f"file:{path}", "r", metadata_errors="replace", container_options={"protocol_whitelist": "file"})
+        # "file:" and the white lists: a name or a playlist in disguise never makes FFmpeg read anything else.
+        allowed = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
+        return av.open(f"file:{path}", "r", metadata_errors="replace", container_options=allowed)
     except PermissionError:
         raise WsvadError(f"{path}: no permission to read it") from None
     except (av.FFmpegError, ValueError) as error:
+        if referring := _referring(path):
+            raise WsvadError(
+                f"{path}: {referring}, which names other files or addresses and is not read; give the videos themselves"
+            ) from None
         reason = getattr(error, "strerror", None) or str(error)
         raise WsvadError(
             f"{path}: not a video that can be read, or cut off before its index ({reason}); "
             "copy it again, or convert it with FFmpeg"
         ) from None
+
+
+def _referring(path: Path) -> str | None:
+    """What a file is that names others instead of holding a video itself; None if it is not known to be that."""
+    with path.open("rb") as file:
+        begin = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    return next((what for start, what in _REFERRING.items() if begin.startswith(start)), None)
 
 
 _STILLS = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails

@@ -202,7 +202,11 @@ def cut(path: Path, share: float) -> Path:
         (lambda folder: audio_only(folder / "sound.mp4"), "only audio"),
         (lambda folder: cut(write_clip(folder / "cut.mp4", 20), 0.6), "cut off before its index"),
         (lambda folder: _all_broken(folder / "broken.mp4"), "no frame of it can be decoded"),
-        (lambda folder: _text(folder / "list.m3u8", "#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n"), "not a video"),
+        (lambda folder: _text(folder / "list.m3u8", "#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n"), "a playlist"),
+        (lambda folder: _beside(folder, "ffconcat version 1.0\nfile 'a.ts'\n"), "concat, which names other files"),
+        (lambda folder: _beside(folder, "\n#EXTM3U\n#EXTINF:1,\na.ts\n"), "a playlist .*, which names other files"),
+        (lambda folder: _beside(folder, "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nt=0 0\nm=video 9 RTP/AVP 96\n"), "SDP"),
+        (lambda folder: _beside(folder, '<?xml version="1.0"?>\n<MPD type="static"></MPD>'), "DASH"),
     ],
 )
 def test_what_is_no_video_is_one_line_that_names_it(tmp_path, make, says):
@@ -211,6 +215,11 @@ def test_what_is_no_video_is_one_line_that_names_it(tmp_path, make, says):
         VideoReader(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
+
+
+def _beside(folder: Path, text: str) -> Path:
+    write_clip(folder / "a.ts", 5)
+    return _text(folder / "b.mp4", text)
 
 
 def _text(path: Path, text: str) -> Path:
@@ -291,6 +300,21 @@ def test_random_damage_never_raises_and_always_gives_the_same(tmp_path, seed):
         times = [time for _, time, _ in runs[0]]
         assert times == sorted(times)
         assert len(times) <= 41
+
+
+def test_streams_that_appear_while_a_file_is_read_are_passed_over(tmp_path):
+    pieces = []
+    for n in range(1, 6):
+        pids = {
+            "mpegts_start_pid": str(256 + n),
+            "mpegts_pmt_start_pid": str(4096 + 16 * n),
+            "mpegts_service_id": str(n),
+        }
+        pieces.append(write_clip(tmp_path / f"{n}.ts", 29, muxer=pids).read_bytes())
+    (tmp_path / "all.ts").write_bytes(b"".join(pieces))
+    indices, times, damaged = read(tmp_path / "all.ts")
+    assert (indices, damaged) == (list(range(29)), 0)
+    assert times == [Fraction(i, 25) for i in range(29)]
 
 
 @pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9", "mpeg4", "mjpeg"])
