@@ -2,8 +2,9 @@
 
 import os
 import signal
+import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -77,6 +78,54 @@ def overwrite(path: Path, places: Sequence[tuple[int, int]], byte: int = 0xFF) -
         content[offset : offset + size] = bytes([byte]) * size
     path.write_bytes(content)
     return path
+
+
+def display(path: Path, a: int, b: int, c: int, d: int) -> Path:
+    """Patch the matrix of an MP4's one track: a point (x, y), y down, is shown at (a·x + c·y, b·x + d·y)."""
+    content = bytearray(path.read_bytes())
+    place = content.index(b"tkhd") + 44
+    content[place : place + 36] = struct.pack(">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
+    path.write_bytes(content)
+    return path
+
+
+TS_PACKET = 188
+TICKS = 90_000
+"""Ticks of a transport stream's clock in a second."""
+
+
+def restamp(path: Path, change: Callable[[int, int], int | None]) -> Path:
+    """Patch the timestamps in a transport stream of one video without B-frames: `change(index, ticks)` gives each
+    frame's new one, None to take it away (its bytes become stuffing)."""
+    content, index = bytearray(path.read_bytes()), 0
+    for packet in range(0, len(content), TS_PACKET):
+        start = packet + 4 + (1 + content[packet + 4] if content[packet + 3] & 0x20 else 0)
+        # The first packet of a picture has "payload starts here", and a start code of video.
+        if not content[packet + 1] & 0x40 or content[start : start + 3] != b"\0\0\1" or content[start + 3] >> 4 != 0xE:
+            continue
+        kinds, place = content[start + 7] >> 6, start + 9
+        ticks = change(index, _ticks(content[place : place + 5]))
+        if ticks is None:
+            content[start + 7] &= 0x3F
+            content[place : place + content[start + 8]] = b"\xff" * content[start + 8]
+        else:
+            for n in range(2 if kinds == 3 else 1):
+                content[place + 5 * n : place + 5 * n + 5] = _written(ticks, content[place + 5 * n] >> 4)
+        index += 1
+    path.write_bytes(content)
+    return path
+
+
+def _ticks(code: bytes) -> int:
+    return (code[0] >> 1 & 7) << 30 | code[1] << 22 | code[2] >> 1 << 15 | code[3] << 7 | code[4] >> 1
+
+
+def _written(ticks: int, kind: int) -> bytes:
+    ticks %= 1 << 33
+    return bytes(
+        [kind << 4 | ticks >> 30 << 1 | 1, ticks >> 22 & 255, (ticks >> 15 & 127) << 1 | 1, ticks >> 7 & 255]
+        + [(ticks & 127) << 1 | 1]
+    )
 
 
 class Means:

@@ -34,6 +34,7 @@ import numpy as np
 from wsvad.detection.events import EventRules, spans
 from wsvad.errors import UsageError, WsvadError
 from wsvad.runs.scorer import Mode
+from wsvad.video.clock import filmed
 
 MARGIN = 1e-5
 """How far above the last score that breaks the budget the threshold lies: scores of the same frames differ by no more
@@ -59,7 +60,7 @@ class Calibration:
     false_alarms: int
     """Events that it finds in the held-out normal video."""
     hours: float
-    """Length of the held-out normal video."""
+    """Length of the held-out normal video, as far as it was filmed."""
     upper_bound_per_hour: float
     """False alarms an hour that are not exceeded, with the confidence below. A promise is the bound of as many events
     as were allowed before looking; without one, that of the events that were found."""
@@ -164,14 +165,13 @@ def _one_timeline(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """All videos one after the other, kept apart by a pause that belongs to no event and is too long to merge over.
 
-    Returns scores, times, and each snippet's seconds of video (0 for a pause).
+    Returns scores, times, and each snippet's seconds of video (0 for a pause, and without what was not filmed).
     """
     scores, lengths, seconds = [], [], []
     for scores_T, times in normal:
-        snippet_seconds = np.diff(np.asarray(times, np.float64))
         scores += [np.asarray(scores_T, np.float64), [-np.inf]]
-        lengths += [snippet_seconds, [rules.merge_seconds + 1]]
-        seconds += [snippet_seconds, [0.0]]
+        lengths += [np.diff(np.asarray(times, np.float64)), [rules.merge_seconds + 1]]
+        seconds += [filmed(times), [0.0]]
     score = np.concatenate([[], *scores])
     if np.isnan(score).any():
         raise WsvadError("a normal video has scores that are not numbers (NaN); score it again")

@@ -16,6 +16,7 @@ from wsvad.detection.events import Event
 from wsvad.detection.explanation import Explanation, cosines, shares
 from wsvad.files import atomic, write_json
 from wsvad.metrics.interval import Interval
+from wsvad.video.clock import filmed
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -76,6 +77,11 @@ class Timeline:
     def duration(self) -> float:
         """Seconds from the first border to the last."""
         return float(self.times[-1] - self.times[0])
+
+    def filmed(self, event: Event | None = None) -> float:
+        """Seconds of video of an event, or of all, without gaps in which nothing was filmed."""
+        first, end = (0, len(self.scores)) if event is None else self.snippets(event)
+        return float(filmed(self.times)[first:end].sum())
 
     def event_attributions(self, event: Event) -> dict[str, float]:
         """The mean shares of an event's snippets, the largest first; empty where the method gives none."""

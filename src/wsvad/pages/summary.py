@@ -43,12 +43,12 @@ def head(timelines: Sequence[Timeline], summary: ReportSummary) -> dict[str, Any
 def events_in_words(timelines: Sequence[Timeline]) -> dict[str, str]:
     """How many events; in how many videos they are, and how long altogether. No number where there is none."""
     events = [event for timeline in timelines for event in timeline.events]
-    total = length(sum(timeline.duration for timeline in timelines))
+    total = length(sum(timeline.filmed() for timeline in timelines))
     if not events:
         return {"number": "", "where": f"in {count(len(timelines), 'video')}, {total}."}
     concerned = sum(bool(timeline.events) for timeline in timelines)
     where = f"{concerned} of {count(len(timelines), 'video')}" if len(timelines) > 1 else "this video"
-    seconds = length(sum(event.end - event.start for event in events))
+    seconds = length(sum(timeline.filmed(event) for timeline in timelines for event in timeline.events))
     return {"number": count(len(events), "event"), "where": f"in {where}: {seconds} of {total}."}
 
 

@@ -19,6 +19,7 @@ from wsvad.detection.threshold import hours_needed
 from wsvad.runs.folder import SeedFolder
 from wsvad.runs.scorer import MODES, Scorer
 from wsvad.training.experiment import Experiment
+from wsvad.video.clock import filmed
 
 FOLDS = 5
 """K. More folds come closer to the deployed fit, and cost a fit each."""
@@ -36,7 +37,7 @@ def normal_scores(experiment: Experiment, max_false_alarms_per_hour: float) -> N
     if not protocol.hold_out:
         return NormalScores(fits=0, curves={})
     times = borders(experiment)
-    hours = sum(float(each[-1] - each[0]) for each in times.values()) / 3600
+    hours = sum(float(filmed(each).sum()) for each in times.values()) / 3600
     if hours < hours_needed(max_false_alarms_per_hour):
         selection = folder.read("selection")
         return _beside_times([selection["normal"]] if selection else [], times)

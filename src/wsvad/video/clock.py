@@ -12,6 +12,8 @@ from fractions import Fraction
 
 import numpy as np
 
+from wsvad.video.times import GAP
+
 SNIPPET = 16
 """Frames in a snippet."""
 
@@ -63,6 +65,17 @@ class SnippetClock:
             return self.times
         rate = self.rate or rate
         return None if not rate else self.edges / float(rate)
+
+
+def filmed(times: np.ndarray) -> np.ndarray:
+    """Seconds of video that each snippet holds, `(T,)`, by the snippets' borders `(T + 1,)` in seconds.
+
+    A recorder that films when something moves leaves gaps, which are no video. They lie inside a snippet, which then
+    lasts much longer than the others, by `times.GAP` at least: it counts as long as is usual.
+    """
+    lasting = np.diff(np.asarray(times, np.float64))
+    usual = np.sort(lasting)[(len(lasting) - 1) // 2] if len(lasting) else 0.0
+    return np.where(lasting > 10 * usual + GAP, usual, lasting)
 
 
 def snippet_count(frames: int, stride: int = SNIPPET) -> int:

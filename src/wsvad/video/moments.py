@@ -16,7 +16,8 @@ import av
 import numpy as np
 
 from wsvad.errors import WsvadError
-from wsvad.video.reader import Pictures, info_of, open_container, start_of, video_stream
+from wsvad.video.reader import Pictures, info_of, open_container, start_of, timed_by_decoding, video_stream
+from wsvad.video.times import Clock
 
 Timed = tuple[Fraction, av.VideoFrame]
 """Seconds since the start of the file, and the picture that is shown from then on."""
@@ -58,13 +59,15 @@ class Moments:
             self._stream = video_stream(self._container, path)
             self._stream.thread_count = 1
             self._time_base = self._stream.time_base or Fraction(1, 90_000)
+            if timed_by_decoding(self._container, self._stream):
+                raise NotSeekable(f"{path}: has no timestamps")
             self._start = start_of(self._container, self._stream)
             self._coming = self._pictures()
             start = self._next()
             if start is None or float(start[0]) != first:
                 raise NotSeekable(f"{path}: does not start with a key frame at {first} s")
             self.info = info_of(path, self._stream, start[1])
-            self._converted = Pictures(self.info.width, self.info.height, self.info.rotation)
+            self._converted = Pictures(self.info.width, self.info.height, self.info.rotation, self.info.mirrored)
             self._check_end(path)
         except BaseException:
             self._container.close()
@@ -137,8 +140,15 @@ class Moments:
 
     def _pictures(self) -> Generator[Timed, None, None]:
         """Pictures from the first key frame on. Those shown before it may need frames that were not read."""
+        clock = Clock(self._stamped(), self._time_base, 1 / Fraction(self._stream.average_rate or 25))
+        for moment in clock:
+            if not moment.kept:
+                raise NotSeekable(f"{self._container.name}: timestamps are missing or wrong")
+            yield moment.time - self._start, moment.item
+
+    def _stamped(self) -> Iterator[tuple[av.VideoFrame, int]]:
+        """The same, with their timestamps."""
         key: int | None = None
-        before: int | None = None
         try:
             for packet in self._container.demux(self._stream):
                 if key is None:
@@ -148,10 +158,9 @@ class Moments:
                 if key is None or packet.is_corrupt:
                     raise NotSeekable(f"{self._container.name}: damaged, or without timestamps")
                 for picture in self._stream.decode(packet):
-                    if picture.pts is None or picture.is_corrupt or (before is not None and picture.pts < before):
+                    if picture.pts is None or picture.is_corrupt:
                         raise NotSeekable(f"{self._container.name}: damaged, or without timestamps")
                     if picture.pts >= key:
-                        before = picture.pts
-                        yield picture.pts * self._time_base - self._start, picture
-        except av.FFmpegError as error:
+                        yield picture, picture.pts
+        except (av.FFmpegError, IndexError) as error:  # IndexError: a stream that was not there at first
             raise NotSeekable(f"{self._container.name}: damaged ({error})") from None

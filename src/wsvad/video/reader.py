@@ -5,18 +5,23 @@ turned only when its array is asked for. A reader holds one frame at a time and 
 """
 
 import heapq
+import math
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
 import av
 import numpy as np
+from av.sidedata.sidedata import SideData
+from av.stream import Disposition
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
 from wsvad.errors import WsvadError
+from wsvad.video.times import GAP, Clock
 
 Colour = Literal["rgb", "gray"]
 
@@ -24,8 +29,26 @@ DECODER = f"PyAV {av.__version__}"
 """Decoder and its version, as a passport records it."""
 
 _EIGHT_BIT_LUMA = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "gray"}
-_DISCONTINUITY = 1
-"""Seconds by which timestamps must go back to be a clock that began anew, and not a frame out of order."""
+_FORMATS = (
+    "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,kux,asf,asf_o,ogg,mxf,gxf,nut,nuv,nsv,rm,dv,dhav,wtv,ty,"
+    "pva,swf,gif,ivf,obu,av1,h261,h263,h264,hevc,vvc,evc,m4v,vc1,vc1test,cavsvideo,avs2,avs3,dirac,dnxhd,mjpeg,"
+    "mjpeg_2000,mpjpeg,smjpeg,ingenient,ipmovie,lmlm4,yuv4mpegpipe"
+)
+"""FFmpeg's names of the formats that are read: videos that are whole in themselves. Lists and descriptions
+(concat, HLS, DASH, SDP), sequences of images and devices are none."""
+_REFERRING = {
+    b"ffconcat": "a list for FFmpeg's concat",
+    b"#extm3u": "a playlist (M3U)",
+    b"[playlist]": "a playlist (PLS)",
+    b"v=0": "a description of a stream (SDP)",
+    b"rtsp://": "an address",
+    b"http": "an address",
+    b"<?xml": "a description in XML, as of DASH",
+    b"<mpd": "a description of a stream (DASH)",
+    b"<asx": "a playlist (ASX)",
+    b"<smil": "a playlist (SMIL)",
+}
+"""How files begin that name others, in small letters, and what they are."""
 _MAX_READ_ERRORS = 32
 """Read errors without a packet between them after which the rest of a file is given up."""
 
@@ -44,6 +67,8 @@ class VideoInfo:
     codec: str
     rotation: int
     """Degrees (0, 90, 180, 270) by which stored pictures are turned counter-clockwise to stand upright."""
+    mirrored: bool
+    """Whether left and right are then exchanged."""
     declared: int | None
     """Frames according to the file's header, which may be wrong; None where it does not say."""
 
@@ -51,9 +76,10 @@ class VideoInfo:
 class Pictures:
     """Convert decoded pictures into upright arrays of one video's size; keeps one swscale context per form."""
 
-    def __init__(self, width: int, height: int, rotation: int):
+    def __init__(self, width: int, height: int, rotation: int = 0, mirrored: bool = False):
         self.size = (width, height)
         self.rotation = rotation
+        self.mirrored = mirrored
         self._scalers: dict[tuple[int, int, str], VideoReformatter] = {}
 
     def array(self, picture: av.VideoFrame, size: tuple[int, int] | None, colour: Colour) -> np.ndarray:
@@ -67,7 +93,10 @@ class Pictures:
             array = _plane(picture)
         else:
             array = self._scaled(picture, width, height, "gray")
-        return np.ascontiguousarray(np.rot90(array, self.rotation // 90)) if self.rotation else array
+        if not self.rotation and not self.mirrored:
+            return array
+        turned = np.rot90(array, self.rotation // 90)
+        return np.ascontiguousarray(turned[:, ::-1] if self.mirrored else turned)
 
     def _scaled(self, picture: av.VideoFrame, width: int, height: int, form: str) -> np.ndarray:
         scaler = self._scalers.setdefault((width, height, form), VideoReformatter())
@@ -134,7 +163,7 @@ class Frame:
         # As a video would store it, so that its luma has the range that encoders of luma know.
         exact = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
         stored = picture.reformat(format="yuv444p", dst_color_range=ColorRange.MPEG, interpolation=exact)
-        return cls(index, index / rate, 1 / rate, stored, Pictures(array.shape[1], array.shape[0], 0))
+        return cls(index, index / rate, 1 / rate, stored, Pictures(array.shape[1], array.shape[0]))
 
     @classmethod
     def of_arrays(cls, frames: "Iterable[Frame | np.ndarray]", rate: Fraction) -> "Iterator[Frame]":
@@ -155,9 +184,8 @@ class VideoReader:
     wrong with the file raises: reading ends where nothing more can be had.
 
     Times are `pts · time_base` exactly; of a file that starts later than zero (a transport stream), the start is
-    subtracted. A frame without a timestamp comes one frame period after the one before, and so does the first frame
-    after a clock that restarted (a recording in pieces). A frame out of order, which only damage brings about, has
-    the time of the one before.
+    subtracted. Of timestamps that cannot be right, `times` says what becomes of them. Where the container has none, as
+    in AVI, frames are timed by the order of decoding.
     """
 
     def __init__(self, path: Path | str, *, threads: int = 0):
@@ -182,7 +210,7 @@ class VideoReader:
             self._stream.thread_type = "AUTO"
             self._stream.thread_count = threads
             self._time_base = self._stream.time_base or Fraction(1, 90_000)
-            self._start = start_of(self._container, self._stream)
+            self._by_decoding = timed_by_decoding(self._container, self._stream)
             self._decoded = self._decode()
             first = next(self._decoded, None)
         except BaseException:
@@ -191,9 +219,9 @@ class VideoReader:
         if first is None:
             self._container.close()
             raise WsvadError(f"{path}: no frame of it can be decoded; it is damaged, so copy it again or leave it out")
-        self._first = [first]
-        self.info = info_of(path, self._stream, first[0])
-        self._pictures = Pictures(self.info.width, self.info.height, self.info.rotation)
+        self._first = iter([first])
+        self.info = info_of(path, self._stream, first[0], doubled=self._by_decoding)
+        self._pictures = Pictures(self.info.width, self.info.height, self.info.rotation, self.info.mirrored)
 
     def __enter__(self) -> Self:
         return self
@@ -210,59 +238,62 @@ class VideoReader:
 
     def __iter__(self) -> Iterator[Frame]:
         period = 1 / self.info.rate
-        index, time = 0, None
-        while True:
-            picture, pts = self._first.pop() if self._first else next(self._decoded, (None, None))
-            if picture is None:
-                return
-            time = self._time(pts, time, period)
-            duration = picture.duration * self._time_base if picture.duration else period
-            yield Frame(index, time, duration, picture, self._pictures)
-            index += 1
+        start: Fraction | None = None
+        for index, moment in enumerate(Clock(chain(self._first, self._decoded), self._time_base, period)):
+            if start is None:
+                start = self._start(moment.time, kept=moment.kept, stamped=moment.stamp is not None)
+            picture = moment.item
+            duration = picture.duration * self._time_base if picture.duration and not self._by_decoding else period
+            yield Frame(index, moment.time - start, duration, picture, self._pictures)
 
-    def _time(self, pts: int | None, before: Fraction | None, period: Fraction) -> Fraction:
-        """Seconds of a frame by its pts and the time of the frame before it."""
-        if pts is None:
-            return Fraction(0) if before is None else before + period
-        time = pts * self._time_base - self._start
-        if before is None or time >= before:
-            return time
-        if before - time < _DISCONTINUITY:
-            return before
-        self._start -= before + period - time
-        return before + period
+    def _start(self, first: Fraction, *, kept: bool, stamped: bool) -> Fraction:
+        """Seconds at which the file starts, as it says unless that was taken from a timestamp which is not believed.
+
+        Args:
+            first: seconds of the first frame.
+            kept, stamped: whether its timestamp is believed, and whether it has one.
+        """
+        declared = start_of(self._container, self._stream)
+        if not kept:
+            return first if stamped else min(first, declared)
+        own = declared if self._stream.start_time is None else self._stream.start_time * self._time_base
+        far = not self._broken and abs(first - own) > GAP
+        return first if far or self._by_decoding else declared
 
     def _decode(self) -> Generator[tuple[av.VideoFrame, int | None], None, None]:
         """Pictures in presentation order with their pts, lost ones replaced.
 
         A lost picture raises where its packet is decoded, or is silently dropped some packets later, so losses are
-        found by their timestamps: once anything was wrong, a packet whose pts was passed over without a picture is
-        a lost one. A codec with packets that show nothing (VP8) reveals itself while all is well, and is left alone.
+        found by their timestamps, where there are any: once anything was wrong, a packet whose pts was passed over
+        without a picture is a lost one. A codec with packets that show nothing (VP8) reveals itself while all is well,
+        and is left alone.
         """
         waiting: list[int] = []  # pts of packets that were sent and have given no picture, a heap
         filled: set[int] = set()
         previous: av.VideoFrame | None = None
         every_packet_shows = True
         for packet in self._packets():
-            if packet is not None and packet.pts is not None and not packet.is_discard:
-                heapq.heappush(waiting, packet.pts)
+            stamp = None if packet is None or self._by_decoding else packet.pts
+            if packet is not None and stamp is not None and not packet.is_discard:
+                heapq.heappush(waiting, stamp)
             pictures, failed = self._send(packet)
-            if failed and previous is not None and packet is not None and packet.pts is None:
+            if failed and previous is not None and packet is not None and stamp is None:
                 self.damaged += 1
                 yield previous, None
             for picture in pictures:
-                if picture.pts in filled:  # comes late, and its place is taken
+                shown = picture.dts if self._by_decoding else picture.pts
+                if shown in filled:  # comes late, and its place is taken
                     continue
-                while picture.pts is not None and waiting and waiting[0] <= picture.pts:
+                while shown is not None and waiting and waiting[0] <= shown:
                     pts = heapq.heappop(waiting)
-                    if pts == picture.pts or previous is None:
+                    if pts == shown or previous is None:
                         continue
                     every_packet_shows &= self._broken
                     if every_packet_shows:
                         filled.add(pts)
                         self.damaged += 1
                         yield previous, pts
-                yield picture, picture.pts
+                yield picture, shown
                 previous = picture
         while self._broken and every_packet_shows and waiting and previous is not None:
             self.damaged += 1
@@ -288,6 +319,8 @@ class VideoReader:
                         errors = 0
                         yield packet
                 break
+            except IndexError:  # a packet of a stream that was not there when the file was opened; it is passed over
+                continue
             except av.FFmpegError:
                 self._broken = True
                 errors += 1
@@ -305,11 +338,16 @@ def open_container(path: Path) -> av.container.InputContainer:
     try:
         if path.stat().st_size == 0:
             raise WsvadError(f"{path}: the file is empty (0 bytes); copy it again or leave it out")
-        # "file:" and the white list: a name or a playlist in disguise never makes FFmpeg read anything else.
-        return av.open(f"file:{path}", "r", metadata_errors="replace", container_options={"protocol_whitelist": "file"})
+        # "file:" and the white lists: a name or a playlist in disguise never makes FFmpeg read anything else.
+        allowed = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
+        return av.open(f"file:{path}", "r", metadata_errors="replace", container_options=allowed)
     except PermissionError:
         raise WsvadError(f"{path}: no permission to read it") from None
     except (av.FFmpegError, ValueError) as error:
+        if referring := _referring(path):
+            raise WsvadError(
+                f"{path}: {referring}, which names other files or addresses and is not read; give the videos themselves"
+            ) from None
         reason = getattr(error, "strerror", None) or str(error)
         raise WsvadError(
             f"{path}: not a video that can be read, or cut off before its index ({reason}); "
@@ -317,15 +355,34 @@ def open_container(path: Path) -> av.container.InputContainer:
         ) from None
 
 
+def _referring(path: Path) -> str | None:
+    """What a file is that names others instead of holding a video itself; None if it is not known to be that."""
+    with path.open("rb") as file:
+        begin = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    return next((what for start, what in _REFERRING.items() if begin.startswith(start)), None)
+
+
+_STILLS = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
+_PICTURE_CODECS = {"mjpeg", "png", "bmp", "tiff", "webp", "jpeg2000"}
+
+
 def video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
-    """The first video stream that is not a cover picture."""
-    for stream in container.streams.video:
-        if not stream.disposition & av.stream.Disposition.attached_pic:
-            if stream.codec_context is None:
-                raise WsvadError(f"{path}: no decoder for its video format; convert it to H.264 with FFmpeg")
-            return stream
-    held = "only audio" if container.streams.audio else "no video stream"
-    raise WsvadError(f"{path}: holds {held}, no pictures; leave it out")
+    """The video stream that players show: the default one, else the first; not a cover or another still picture."""
+    streams = [stream for stream in container.streams.video if not stream.disposition & _STILLS]
+    if not streams:
+        held = "only audio" if container.streams.audio else "no video stream"
+        raise WsvadError(f"{path}: holds {held}, no pictures; leave it out")
+    stream = min(streams, key=lambda one: (_is_still(one), not one.disposition & Disposition.default))
+    if stream.codec_context is None:
+        raise WsvadError(f"{path}: no decoder for its video format; convert it to H.264 with FFmpeg")
+    return stream
+
+
+def _is_still(stream: av.VideoStream) -> bool:
+    """Whether it is a picture rather than a video, where the file has both: one frame, or in a container that does not
+    count them a format of pictures."""
+    codec = stream.codec_context.name if stream.codec_context is not None else ""
+    return stream.frames == 1 or (not stream.frames and codec in _PICTURE_CODECS)
 
 
 def start_of(container: av.container.InputContainer, stream: av.VideoStream) -> Fraction:
@@ -336,18 +393,38 @@ def start_of(container: av.container.InputContainer, stream: av.VideoStream) -> 
     return min(starts[stream], max(Fraction(0), min(starts.values())))
 
 
-def info_of(path: Path, stream: av.VideoStream, picture: av.VideoFrame) -> VideoInfo:
-    """What the stream and its first picture say."""
-    rotation = round(picture.rotation / 90) * 90 % 360
+def orientation(picture: av.VideoFrame) -> tuple[int, bool]:
+    """How a stored picture comes to stand upright: see `VideoInfo.rotation` and `mirrored`."""
+    matrix = picture.side_data.get("DISPLAYMATRIX")
+    if not isinstance(matrix, SideData):
+        return 0, False
+    # A point (x, y), y down, goes to (a·x + c·y, b·x + d·y).
+    a, b, _, c, d, *_ = np.frombuffer(memoryview(matrix), np.int32).astype(np.float64)
+    mirrored = bool(a * d - b * c < 0)
+    turned = math.degrees(math.atan2(b, -a if mirrored else a))
+    return round(-turned / 90) * 90 % 360, mirrored
+
+
+def timed_by_decoding(container: av.container.InputContainer, stream: av.VideoStream) -> bool:
+    """Whether timestamps of pictures are FFmpeg's guess, and only those of decoding are real: AVI has no others, and
+    with B-frames the guess is wrong, at every second tick of the container's clock."""
+    return container.format.name == "avi" and stream.codec_context.has_b_frames
+
+
+def info_of(path: Path, stream: av.VideoStream, picture: av.VideoFrame, *, doubled: bool = False) -> VideoInfo:
+    """What the stream and its first picture say; `doubled`: its average rate may be that of fields."""
+    rotation, mirrored = orientation(picture)
     width, height = picture.width, picture.height
     if rotation in (90, 270):
         width, height = height, width
+    rate = stream.average_rate or stream.guessed_rate or stream.base_rate or 25
     return VideoInfo(
         path=path,
         width=width,
         height=height,
-        rate=Fraction(stream.average_rate or stream.guessed_rate or stream.base_rate or 25),
+        rate=Fraction((doubled and stream.guessed_rate) or rate),
         codec=stream.codec_context.name,
         rotation=rotation,
+        mirrored=mirrored,
         declared=stream.frames or None,
     )

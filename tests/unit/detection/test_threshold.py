@@ -174,6 +174,13 @@ def test_too_little_normal_video_is_said_with_what_is_missing():
     assert json.loads(json.dumps(asdict(result)))["promised"] is False
 
 
+def test_ten_hours_in_which_nothing_was_filmed_promise_nothing():
+    times = 0.64 * np.arange(62) + 36_000.0 * (np.arange(62) > 20)
+    result = calibrate([(np.full(61, 0.1), times)], PLAIN, max_false_alarms_per_hour=1)
+    assert result.hours * 3600 == pytest.approx(61 * 0.64)
+    assert not result.promised
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.floats(0.1, 1000), st.floats(0.5, 0.99), st.sampled_from([0.0, 0.3]))
 def test_a_budget_can_be_promised_from_the_hours_needed_on(budget, confidence, spread):

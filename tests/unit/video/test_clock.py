@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsvad.encoders.encoder import Sampling
-from wsvad.video.clock import expand, positive_frames, snippet_count, snippet_lengths
+from wsvad.video.clock import expand, filmed, positive_frames, snippet_count, snippet_lengths
 
 frames_and_stride = {"frames": st.integers(1, 400), "stride": st.integers(1, 40)}
 
@@ -60,3 +60,14 @@ def test_sampled_offsets_are_even_and_inside(count, length):
     if length % count == 0:
         part = length // count
         assert offsets == [i * part + part // 2 for i in range(count)]
+
+
+def test_a_gap_is_not_filmed_time():
+    borders = 0.64 * np.arange(62)
+    assert filmed(borders).sum() == pytest.approx(borders[-1])
+    leapt = borders + 36_000.0 * (borders > 20)
+    assert leapt[-1] > 36_000
+    assert filmed(leapt) == pytest.approx(np.full(61, 0.64))
+    slow = 60.0 * np.arange(30)  # a picture every four seconds, all of it filmed
+    assert filmed(slow).sum() == slow[-1]
+    assert filmed(np.array([0.0, 0.64, 3600.0])) == pytest.approx([0.64, 0.64])

@@ -7,9 +7,11 @@ import av
 import cv2
 import numpy as np
 import pytest
-from clips import index_of, overwrite, packets, write_clip
+from av.stream import Disposition
+from clips import display, index_of, level, overwrite, packets, write_clip
 
 from wsvad.errors import WsvadError
+from wsvad.video.moments import Moments
 from wsvad.video.reader import VideoReader
 
 
@@ -90,6 +92,32 @@ def test_rotation_as_opencv_applies_it(tmp_path, rotation):
             assert (
                 np.abs(small[y, x].astype(int) - upright[y * len(upright) // 10, x * upright.shape[1] // 20]).max() < 4
             )
+
+
+@pytest.mark.parametrize(
+    ("matrix", "turn"),
+    [
+        ((1, 0, 0, 1), lambda image: image),
+        ((-1, 0, 0, 1), lambda image: image[:, ::-1]),
+        ((1, 0, 0, -1), lambda image: image[::-1]),
+        ((-1, 0, 0, -1), lambda image: image[::-1, ::-1]),
+        ((0, 1, 1, 0), lambda image: image.transpose(1, 0, 2)),
+        ((0, -1, -1, 0), lambda image: image[::-1, ::-1].transpose(1, 0, 2)),
+        ((0, 1, -1, 0), lambda image: np.rot90(image, -1)),
+        ((0, -1, 1, 0), lambda image: np.rot90(image)),
+    ],
+)
+def test_every_display_matrix_of_right_angles(tmp_path, matrix, turn):
+    path = write_clip(tmp_path / "clip.mp4", [quadrants()] * 3, pix_fmt="yuv444p")
+    with VideoReader(path) as video:
+        stored = next(iter(video)).array()
+    with VideoReader(display(path, *matrix)) as video:
+        frame = next(iter(video))
+        np.testing.assert_array_equal(frame.array(), turn(stored))
+        assert frame.array().shape[:2] == (video.info.height, video.info.width)
+        assert frame.array(colour="gray").flags.c_contiguous
+    with Moments(path, 0.0, 0.12) as video:
+        np.testing.assert_array_equal(video.array(0.0), turn(stored))
 
 
 def test_odd_sizes_to_the_last_row_and_column(tmp_path):
@@ -174,7 +202,11 @@ def cut(path: Path, share: float) -> Path:
         (lambda folder: audio_only(folder / "sound.mp4"), "only audio"),
         (lambda folder: cut(write_clip(folder / "cut.mp4", 20), 0.6), "cut off before its index"),
         (lambda folder: _all_broken(folder / "broken.mp4"), "no frame of it can be decoded"),
-        (lambda folder: _text(folder / "list.m3u8", "#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n"), "not a video"),
+        (lambda folder: _text(folder / "list.m3u8", "#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n"), "a playlist"),
+        (lambda folder: _beside(folder, "ffconcat version 1.0\nfile 'a.ts'\n"), "concat, which names other files"),
+        (lambda folder: _beside(folder, "\n#EXTM3U\n#EXTINF:1,\na.ts\n"), "a playlist .*, which names other files"),
+        (lambda folder: _beside(folder, "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nt=0 0\nm=video 9 RTP/AVP 96\n"), "SDP"),
+        (lambda folder: _beside(folder, '<?xml version="1.0"?>\n<MPD type="static"></MPD>'), "DASH"),
     ],
 )
 def test_what_is_no_video_is_one_line_that_names_it(tmp_path, make, says):
@@ -183,6 +215,11 @@ def test_what_is_no_video_is_one_line_that_names_it(tmp_path, make, says):
         VideoReader(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
+
+
+def _beside(folder: Path, text: str) -> Path:
+    write_clip(folder / "a.ts", 5)
+    return _text(folder / "b.mp4", text)
 
 
 def _text(path: Path, text: str) -> Path:
@@ -265,6 +302,21 @@ def test_random_damage_never_raises_and_always_gives_the_same(tmp_path, seed):
         assert len(times) <= 41
 
 
+def test_streams_that_appear_while_a_file_is_read_are_passed_over(tmp_path):
+    pieces = []
+    for n in range(1, 6):
+        pids = {
+            "mpegts_start_pid": str(256 + n),
+            "mpegts_pmt_start_pid": str(4096 + 16 * n),
+            "mpegts_service_id": str(n),
+        }
+        pieces.append(write_clip(tmp_path / f"{n}.ts", 29, muxer=pids).read_bytes())
+    (tmp_path / "all.ts").write_bytes(b"".join(pieces))
+    indices, times, damaged = read(tmp_path / "all.ts")
+    assert (indices, damaged) == (list(range(29)), 0)
+    assert times == [Fraction(i, 25) for i in range(29)]
+
+
 @pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9", "mpeg4", "mjpeg"])
 def test_other_codecs_keep_count(tmp_path, codec):
     suffix = ".webm" if "vpx" in codec else ".avi"
@@ -274,6 +326,42 @@ def test_other_codecs_keep_count(tmp_path, codec):
     indices, times, damaged = read(path)
     assert (len(indices), damaged) == (29, 0)
     assert [float(time) for time in times] == pytest.approx([i / 25 for i in range(29)], abs=0.002)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+@pytest.mark.parametrize("default", [0, 1, None])
+def test_a_still_beside_the_video_is_not_taken(tmp_path, suffix, default):
+    with av.open(str(tmp_path / f"a{suffix}"), "w") as container:
+        still, video = container.add_stream("mjpeg", rate=25), container.add_stream("libx264", rate=25)
+        for index, stream in enumerate((still, video)):
+            stream.width, stream.height = 32, 24
+            stream.pix_fmt = ("yuvj420p", "yuv420p")[index]
+            stream.disposition = Disposition.default if index == default else Disposition(0)
+        for index in range(10):
+            for stream in (still, video)[index > 0 :]:
+                picture = np.full((24, 32, 3), level(index) if stream is video else 250, np.uint8)
+                frame = av.VideoFrame.from_ndarray(picture, "rgb24").reformat(format=stream.pix_fmt)
+                frame.pts = index
+                container.mux(stream.encode(frame))
+        for stream in (still, video):
+            container.mux(stream.encode())
+    assert read(tmp_path / f"a{suffix}")[0] == list(range(10))
+
+
+def test_of_two_videos_the_default_one_is_taken(tmp_path):
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        streams = [container.add_stream("libx264", rate=25) for _ in range(2)]
+        for stream, disposition in zip(streams, (Disposition(0), Disposition.default), strict=True):
+            stream.width, stream.height, stream.pix_fmt, stream.disposition = 32, 24, "yuv420p", disposition
+        for index in range(10):
+            for stream in streams:
+                picture = np.full((24, 32, 3), level(index + 10 * (stream is streams[1])), np.uint8)
+                frame = av.VideoFrame.from_ndarray(picture, "rgb24")
+                frame.pts = index
+                container.mux(stream.encode(frame))
+        for stream in streams:
+            container.mux(stream.encode())
+    assert read(tmp_path / "a.mkv")[0] == list(range(10, 20))
 
 
 def test_names_that_ffmpeg_would_take_for_protocols(tmp_path, monkeypatch):
