@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.errors import UsageError, WsvadError
@@ -130,6 +131,22 @@ def test_a_teacher_that_does_not_fit_is_refused(features, teacher):
         write(features, "rgb", number, rng.normal(size=(length, 5)))
     with pytest.raises(WsvadError, match=r"learned from other rgb features \(width: 6 against 5\)"):
         experiment(features, "d", teacher=teacher).run()
+
+
+def test_a_teacher_is_part_of_the_command_and_its_weights_are_of_the_data(features, teacher, caplog):
+    experiment(features, "run", teacher=teacher).run()
+    with pytest.raises(WsvadError, match="has another 'teacher'"):
+        experiment(features, "run").run()
+    moved = teacher.rename(features / "moved")
+    caplog.set_level("INFO")
+    experiment(features, "run", teacher=moved).run()
+    assert "changed" not in caplog.text
+    experiment(features, "moved", "ur-dmu", BASE).run()  # the same again
+    weights = moved / "seed-0" / "model.safetensors"
+    tensors = load_file(weights)
+    save_file({name: x + 1e-3 if name.startswith("method.") else x for name, x in tensors.items()}, weights)
+    experiment(features, "run", teacher=moved).run()
+    assert "the data has changed, so training again: the teacher is another one" in caplog.text
 
 
 def test_a_run_that_is_made_anew_is_what_it_was_until_the_end(features):
