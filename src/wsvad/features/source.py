@@ -3,6 +3,7 @@
 A place for features is written
 
     FOLDER                     one folder a stream in it (`rgb/`, `audio/`), or files of the stream rgb themselves
+    LIST                       a list of feature files of the stream rgb
     rgb=PLACE,audio=PLACE      each stream in a place of its own: a folder, or a list of feature files
 """
 
@@ -113,6 +114,8 @@ def open_features(features: Path | FeatureSource) -> FeatureSource:
     places = named_places(features)
     if places:
         return Released(features, {stream: OfficialStream(place, stream) for stream, place in places.items()})
+    if features.is_file():
+        return Released(features, {"rgb": OfficialStream(features, "rgb")})
     if not features.is_dir():
         return Store(features)
     streams = {

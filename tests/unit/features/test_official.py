@@ -50,6 +50,38 @@ def test_crop_files_are_stacked_in_the_order_of_their_numbers(tmp_path, joint):
     assert longest(videos("Abuse001_x264"), tmp_path, "rgb") == 7
 
 
+@pytest.mark.parametrize(("joint", "backbone"), [("__", ""), ("_", ""), ("__", "_i3d")])
+def test_the_first_crop_may_have_no_number(tmp_path, joint, backbone):
+    """`Abuse028_x264.npy, Abuse028_x264__1.npy … __9.npy` are ten crops, of which nine were dropped once."""
+    stems = [f"Abuse028_x264{backbone}{f'{joint}{crop}' if crop else ''}" for crop in range(10)]
+    crops = [put(tmp_path / f"{stem}.npy", random(7, 3, seed=seed)) for seed, stem in enumerate(stems)]
+    (one,) = loaded(tmp_path, "Abuse028_x264")
+    np.testing.assert_array_equal(one["rgb"], np.stack(crops))
+    assert OfficialStream(tmp_path, "rgb").names() == ["Abuse028_x264"]
+
+
+def test_a_whole_beside_its_crops_is_not_chosen_in_silence(tmp_path):
+    for stem in ("a", "a__0", "a__1"):
+        put(tmp_path / f"{stem}.npy", random(4, 3))
+    with pytest.raises(WsvadError, match=r"a.npy: a__0.npy is there as well; keep the one file, or the crops"):
+        loaded(tmp_path, "a")
+
+
+@pytest.mark.parametrize("tail", ["_swin", "_videomae", "_c3d", "_clip", "_I3D", "_vit", "__rgb", ".mp4"])
+def test_what_stands_behind_a_name_is_no_part_of_it(tmp_path, tail):
+    array = put(tmp_path / f"Abuse028_x264{tail}.npy", random(7, 3))
+    np.testing.assert_array_equal(loaded(tmp_path, "Abuse/Abuse028_x264.mp4")[0]["rgb"], array)
+    own = put(tmp_path / "my_clip.npy", random(6, 3))  # a video may be called so itself
+    put(tmp_path / "my.npy", random(5, 3))
+    np.testing.assert_array_equal(loaded(tmp_path, "my_clip.mp4")[0]["rgb"], own)
+
+
+def test_the_list_of_feature_files_is_a_place_for_features(tmp_path):
+    array = put(tmp_path / "i3d" / "a_i3d.npy", random(7, 3))
+    (tmp_path / "ucf-i3d.list").write_text("# made elsewhere.npy\n/home/x/i3d/a_i3d.npy\n")
+    np.testing.assert_array_equal(loaded(tmp_path / "ucf-i3d.list", "a")[0]["rgb"], array)
+
+
 @pytest.mark.parametrize("crops", [5, 10])
 def test_one_array_with_crops_in_the_middle_or_in_front(tmp_path, crops):
     """A video as long as there are crops is read as the others are."""
@@ -253,7 +285,7 @@ def test_fit_bench_and_evaluate_on_official_files_alone(tmp_path, capsys):
         features = rng.normal(size=(8, 10, 6)).astype(np.float32)
         if number % 2:
             features[2:5] += 3
-            rows.append(f"{name},shop,{8 * 16 + number % 16},32,80")
+            rows.append(f"{name},shop,{8 * 16 + number % 16},33,80")
         put(tmp_path / "i3d" / f"{name}_i3d.npy", features)
         names["train" if number < 16 else "test"].append(name)
     (tmp_path / "anomaly_annotation.csv").write_text("\n".join(rows))
