@@ -9,6 +9,7 @@ from typing import Literal
 
 from wsvad.datasets.dataset import LabelledVideo
 from wsvad.errors import WsvadError
+from wsvad.files import instead
 from wsvad.metrics.interval import Interval
 from wsvad.video.names import FILE_ENDING, named
 
@@ -115,11 +116,13 @@ def is_annotation(path: Path) -> bool:
 
 
 def lines(path: Path) -> Iterable[tuple[str, str]]:
-    """The lines of a text file that hold something but a comment (`#`), each with its place, `Anomaly_Train.txt line 7`."""
+    """The lines of a text file that hold more than a comment (`#`), each with its place, `Anomaly_Train.txt line 7`."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (UnicodeDecodeError, OSError) as error:
         raise WsvadError(f"{path}: not a UTF-8 text file ({error}); copy the official one") from None
+    if told := instead(path):
+        raise WsvadError(f"{path}: {told}")
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip() and not line.lstrip().startswith("#"):
             yield f"{path} line {number}", line.strip()

@@ -31,6 +31,7 @@ from wsvad.datasets.official import (
     video_name,
 )
 from wsvad.errors import WsvadError
+from wsvad.files import instead
 from wsvad.metrics.interval import Interval
 from wsvad.video.clock import SNIPPET
 
@@ -97,7 +98,9 @@ def read_masks(folder: Path) -> dict[str, np.ndarray]:
         try:
             mask = np.load(path, allow_pickle=False)
         except (ValueError, OSError, EOFError) as error:
-            raise WsvadError(f"{path}: not an array of frame labels ({error}); copy the official file") from None
+            raise WsvadError(
+                f"{path}: {instead(path) or f'not an array of frame labels ({error}); copy the official file'}"
+            ) from None
         if mask.dtype.kind not in "biuf" or mask.ndim > 2 or not mask.size or (mask.ndim == 2 and 1 not in mask.shape):
             raise WsvadError(f"{path}: labels of shape {mask.shape}, {mask.dtype}; expected one number a frame")
         masks[path.stem] = mask.ravel()

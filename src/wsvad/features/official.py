@@ -23,6 +23,7 @@ import numpy as np
 
 from wsvad.errors import WsvadError
 from wsvad.features.store import Passport, StoredFeatures
+from wsvad.files import instead
 from wsvad.video.clock import SNIPPET
 from wsvad.video.names import BACKBONES, FILE_ENDING, named, normal
 
@@ -72,6 +73,8 @@ def read_array(path: Path) -> np.ndarray:
     except FileNotFoundError:
         raise WsvadError(f"{path}: there is no such feature file") from None
     except (ValueError, OSError, EOFError, TypeError) as error:
+        if told := instead(path):
+            raise WsvadError(f"{path}: {told}") from None
         reason = "it holds pickled objects, not numbers" if "Python objects" in str(error) else str(error)
         raise WsvadError(f"{path}: not a feature array ({reason}); download or extract it again") from None
 

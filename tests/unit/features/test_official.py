@@ -243,6 +243,9 @@ def test_a_cut_file_a_missing_one_and_a_name_that_is_there_twice(tmp_path):
         loaded(tmp_path, "a")
     with pytest.raises(WsvadError, match=r"b.npy: b has no rgb features; 'wsvad doctor' lists all that are missing$"):
         loaded(tmp_path, "b")
+    (tmp_path / "a.npy").write_text("<!doctype html>")
+    with pytest.raises(WsvadError, match=r"a.npy: an HTML page, which the server gave in place of the file"):
+        loaded(tmp_path, "a")
     put(tmp_path / "x" / "c.npy", random(4, 3))
     put(tmp_path / "y" / "c.npy", random(4, 3))
     with pytest.raises(WsvadError, match=r"x/c.npy: the same name is at .*y/c.npy as well; keep one"):
