@@ -39,7 +39,7 @@ class Beside:
 
 SKIPPED = (
     "argparse.Namespace", "types.SimpleNamespace", "collections.defaultdict", "pathlib.Path", "pathlib.PosixPath",
-    "pathlib.WindowsPath", "pathlib.PurePosixPath", "pathlib._local.PosixPath", "pathlib._local.WindowsPath", "numpy.dtype", "numpy.ndarray",
+    "pathlib.WindowsPath", "pathlib._local.PosixPath", "pathlib._local.WindowsPath", "numpy.dtype", "numpy.ndarray",
     *(f"numpy.{core}.multiarray.{what}" for core in ("core", "_core") for what in ("scalar", "_reconstruct")),
 )  # fmt: skip
 """What training scripts keep beside the weights: their options, and a metric as a NumPy number."""
