@@ -7,6 +7,7 @@ A place for features is written
     rgb=PLACE,audio=PLACE      each stream in a place of its own: a folder, or a list of feature files
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Protocol
 
@@ -132,6 +133,12 @@ def released(features: Path) -> set[str]:
     """The streams that are files of a public release, and so were made by no encoder of ours."""
     source = open_features(features)
     return set(source.streams) if isinstance(source, Released) else set()
+
+
+def unused(features: Path | FeatureSource, names: Collection[str]) -> list[str]:
+    """Released streams that are there and are not among these."""
+    source = open_features(features)
+    return [stream for stream in source.streams if stream not in names] if isinstance(source, Released) else []
 
 
 def named_places(features: Path) -> dict[str, Path]:

@@ -40,10 +40,12 @@ def from_official(kind: type, state_dict: Mapping[str, Tensor], names: Names, fi
         config: the method's configuration; None = the published one.
 
     Raises:
-        WsvadError: keys are missing or unexpected, or shapes do not fit the configuration.
+        WsvadError: keys are missing or unexpected, or shapes or streams do not fit the configuration.
     """
     given = without_prefix(state_dict)
     width = given[first].shape[1] if first in given and given[first].ndim == 3 else 1
+    if (streams := getattr(config, "streams", ("rgb",))) != ("rgb",):
+        raise WsvadError(f"public checkpoints read rgb, not {' and '.join(streams)}; leave the streams out")
     method = kind({"rgb": width}, config)
     own = method.state_dict()
     public = {official_name(name, names): name for name in own}

@@ -304,6 +304,12 @@ def test_fit_bench_and_evaluate_on_official_files_alone(tmp_path, capsys):
     assert main(["evaluate", str(out / "fit"), "--data", data, *features, "--json"]) == 0
     again = json.loads(capsys.readouterr().out)
     assert again["auc"] > 0.95
+    listed = tmp_path / "all.list"
+    listed.write_text("".join(f"/home/x/i3d/{name}_i3d.npy\n" for name in (*names["train"], *names["test"])))
+    assert main(["evaluate", str(out / "fit"), "--data", data, "--features", str(listed), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == again
+    assert main(["doctor", str(listed), "--data", data]) == 0
+    assert "24 videos, 10 crops, 6 wide" in capsys.readouterr().out
     command = ["bench", "--data", data, *features, "--methods", "mil", "--out", str(out / "bench"), "--json"]
     assert main([*command, "--budget", "paper", *small]) == 0
     (last, *_) = json.loads(capsys.readouterr().out)["rows"]
@@ -316,3 +322,39 @@ def test_fit_bench_and_evaluate_on_official_files_alone(tmp_path, capsys):
 def test_files_that_macos_named_are_found(tmp_path):
     array = put(tmp_path / "rgb" / "cafe\u0301__0.npy", random(4, 3))
     np.testing.assert_array_equal(loaded(tmp_path, "caf\u00e9")[0]["rgb"], array)
+
+
+@pytest.mark.parametrize("method", ["ur-dmu", "mil"])
+def test_audio_is_said_to_be_left_out_or_read_beside_the_pictures(tmp_path, method, capsys):
+    """What is abnormal is heard, not seen: with both streams it is found."""
+    rng = np.random.default_rng(0)
+    rows, truth = ["video,label,split,frames"], ["video,category,start_frame,end_frame"]
+    for number in range(24):
+        name, split = f"v{number}", "train" if number < 16 else "test"
+        heard = rng.normal(size=(8, 4)).astype(np.float32)
+        heard[2:5, 0] += 8 * (number % 2)
+        put(tmp_path / "i3d" / f"{name}_i3d.npy", rng.normal(size=(8, 5, 6)).astype(np.float32))
+        put(tmp_path / "vggish" / f"{name}__vggish.npy", heard)
+        rows.append(f"{name},{number % 2},{split},128")
+        truth += [f"{name},noise,32,80"] * (number % 2)
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    (tmp_path / "intervals.csv").write_text("\n".join(truth))
+    place = f"rgb={tmp_path / 'i3d'},audio={tmp_path / 'vggish'}"
+    small = ["--iterations", "60", "--segments", "8", "--bags", "8", "--points", "1"]
+    size = ["--config.lr=0.01"] + (["--config.hidden=16", "--config.heads=2"] if method == "ur-dmu" else [])
+    common = ["fit", str(tmp_path), "--features", place, "--method", method, *small, *size]
+    assert main([*common, "--out", str(tmp_path / "seen")]) == 0
+    said = capsys.readouterr().err
+    assert (
+        f"note: {method} does not read audio, which {place} has; --config.streams rgb,audio puts them side by" in said
+    )
+    assert main([*common, "--out", str(tmp_path / "both"), "--config.streams", "rgb,audio"]) == 0
+    assert "does not read" not in capsys.readouterr().err
+    found = {}
+    for run in ("seen", "both"):
+        given = ["evaluate", str(tmp_path / run), "--data", str(tmp_path), "--features", place, "--json"]
+        assert main(given) == 0
+        out, said = capsys.readouterr()
+        assert (f"{method} did not learn from audio, which is not read" in said) == (run == "seen")
+        found[run] = json.loads(out)["auc"]
+    assert found["both"] > 0.9 > found["seen"]
