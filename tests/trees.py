@@ -139,7 +139,7 @@ def msad(folder: Path) -> Truth:
     for name, listed in (("MSAD_I3D_WS_Train.list", train), ("MSAD_I3D_WS_Test.list", list(truth))):
         (data / name).write_text("".join(f"D:\\MSAD\\{video}_i3d.npy\n" for video in listed))
     rows = ["name,scenario,total frames,starting frame of anomaly,ending frame of anomaly"]
-    rows += [f"{n},shop,{f},{a},{b}" for n, (f, pairs) in truth.items() for a, b in pairs]
+    rows += [f"{n},shop,{f},{a + 1},{b}" for n, (f, pairs) in truth.items() for a, b in pairs]
     (data / "anomaly_annotation.csv").write_text("\n".join(rows) + "\n")
     return truth
 

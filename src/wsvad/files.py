@@ -84,6 +84,20 @@ def explain(error: OSError, path: Path) -> WsvadError:
             return WsvadError(f"{path}: {error.strerror or error}")
 
 
+def instead(path: Path) -> str | None:
+    """What a file is that was downloaded in place of another one, and what to do; None for any other file."""
+    try:
+        with path.open("rb") as file:
+            begin = file.read(512).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    except OSError:
+        return None
+    if begin.startswith((b"<!doctype html", b"<html", b"<head", b"<?xml")) and b"html" in begin:
+        return "an HTML page, which the server gave in place of the file; open the address in a browser and download it"
+    if begin.startswith(b"version https://git-lfs"):
+        return "a pointer of Git LFS, not the file itself; fetch it with 'git lfs pull'"
+    return None
+
+
 def write_text(path: Path | str, text: str) -> None:
     """Write a text file, whole or not at all."""
     with atomic(path) as temporary:

@@ -2,11 +2,12 @@
 `--config.FIELD VALUE` where there is one method. Defaults give way to files, and files to single fields."""
 
 import dataclasses
+import json
 from argparse import ArgumentError
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import yaml
 from jsonargparse import ArgumentParser
@@ -138,7 +139,10 @@ def config_of(method: str, budget: str, from_files: Mapping[str, Any], single: S
         start = parser.parse_object(dict(from_files))
     except ArgumentError as error:
         raise UsageError(in_words(parser, [], str(error), f"--config FILE: {method}: ", "")) from None
-    words = [f"--{field.replace('-', '_')}={value}" for field, value in single]
+    words = [
+        f"--{field.replace('-', '_')}={as_list(value, type_of(config_class, field, method, prefix))}"
+        for field, value in single
+    ]
     values = vars(parsed(parser, words, prefix=prefix, start=start))
     try:
         return config_class(**values)
@@ -192,6 +196,12 @@ def type_of(config_class: Any, field: str, method: str, where: str) -> Any:
             raise UsageError(f"{where}: {method} has no field '{hyphenated(part)}'; it has {has}")
         inner = plain_type(hints_of(inner)[part])
     return inner
+
+
+def as_list(value: str, kind: Any) -> str:
+    """What is typed for a field that holds names: `rgb,audio` is `[rgb, audio]`."""
+    names = get_origin(kind) is tuple and get_args(kind) == (str, ...)
+    return json.dumps(value.split(",")) if names and value and not value.lstrip().startswith("[") else value
 
 
 def fields_of(of: Any) -> list[str]:

@@ -71,7 +71,8 @@ def fit(
     Args:
         folder: Dataset: a folder with labels.csv (or train.csv and test.csv), or NAME:FOLDER with the official files
             of a published one, see 'wsvad datasets'. The videos need not be there.
-        features: Feature folder, as 'wsvad extract' writes it; or released .npy files, also as rgb=FOLDER,audio=FOLDER.
+        features: Feature folder, as 'wsvad extract' writes it; or released .npy files, a list of such, or
+            rgb=PLACE,audio=PLACE.
         labels: labels.csv, if it is not in the folder.
         intervals: intervals.csv, if it is not beside the labels.
         method: Method to fit, see 'wsvad methods'.

@@ -200,7 +200,7 @@ def _existing(video: LabelledVideo, source: FeatureSource, stream: str) -> Featu
         of_release = isinstance(source, Released) and stream in source.streams
         make = f"make them with 'wsvad extract --stream {stream}=ENCODER …'"
         make = "'wsvad doctor' lists all that are missing" if of_release else make
-        options = "--modalities; --config.backbones of dakd; --config.streams of refinevad"
+        options = "--modalities; --config.backbones of dakd; --config.streams of mil, refinevad and ur-dmu"
         leave = "" if stream == "rgb" else f", or leave the stream out ({options})"
         raise WsvadError(f"{source.path(video.name, stream)}: {video.name} has no {stream} features; {make}{leave}")
     return source

@@ -185,9 +185,18 @@ def _root(folder: Path) -> Path:
     return inner if inner.is_dir() and all(name.startswith("videos/") for name in videos_below(folder)) else folder
 
 
-def has_labels(folder: Path) -> bool:
-    """Whether labels.csv, or train.csv and test.csv, are in a folder itself."""
-    return any(table.parent == folder for table in _find_labels(folder))
+def has_labels(folder: Path, *, whole: bool = False) -> bool:
+    """Whether labels.csv, or train.csv and test.csv, are in a folder itself; with `whole`, only with our columns."""
+    tables = [table for table in _find_labels(folder) if table.parent == folder]
+    return bool(tables) and not (whole and any(not _has_columns(table) for table in tables))
+
+
+def _has_columns(table: Path) -> bool:
+    try:
+        next(iter(table_rows(table, {"video", "label"})), None)
+    except WsvadError:
+        return False
+    return True
 
 
 # ------------------------------------------------------------------------------------------------- labels

@@ -5,7 +5,9 @@
     MSAD_I3D_WS_Test.list, msad-i3d-test.list         files of test features
     frames.csv                              video,frames (optional: for normal videos, which are not annotated)
 
-A name begins with what happens (`Traffic_accident_12`) or says that nothing does (`MSAD_normal_testing_3`).
+Frames of the annotation count from 1, and the last one is abnormal too: `Assault_4,frontdoor,515,1,515` is all of a
+video of 515 frames. A name begins with what happens (`Traffic_accident_12`) or says that nothing does
+(`MSAD_normal_testing_3`).
 """
 
 import re
@@ -18,11 +20,12 @@ from wsvad.datasets.dataset import LabelledVideo
 from wsvad.datasets.official import (
     agree,
     check_lists,
-    find,
+    find_list,
     frame_counts,
     intervals_of,
     read_list,
     require,
+    require_list,
     rows,
     video_name,
 )
@@ -53,9 +56,10 @@ def read(folder: Path) -> list[LabelledVideo]:
             intervals=truth.get(name, ()) if label == 0 or name in truth or split == "test" else None,
         )
 
-    train = find(folder, *TRAIN)
+    test = read_list(require_list(folder, "test", TEST, belongs))
+    train = find_list(folder, "train", TRAIN, belongs, without=test)
     videos = [video(name, "train") for name in (read_list(train) if train else ())]
-    videos += [video(name, "test") for name in read_list(require(folder, "list of the test videos", *TEST))]
+    videos += [video(name, "test") for name in test]
     check_lists(folder, videos)
     return videos
 
@@ -75,9 +79,16 @@ def read_annotation(path: Path) -> tuple[dict[str, tuple[Interval, ...]], dict[s
             total, start, end = (int(row[columns[word]]) for word in ("total", "start", "end"))
         except (ValueError, KeyError):
             raise WsvadError(f"{place}: the frames of {name} must be whole numbers") from None
-        truth[name] += intervals_of(place, name, [start, end], category_of(name))
+        if not 1 <= start <= end:
+            raise WsvadError(f"{place}: frames {start} to {end} of {name}; they count from 1, and both are abnormal")
+        truth[name] += intervals_of(place, name, [start - 1, end], category_of(name))
         frames[name] = total
     return dict(truth), frames
+
+
+def belongs(name: str) -> bool:
+    """Whether a name is `Fire_3` or `MSAD_normal_testing_12`."""
+    return re.fullmatch(r"[A-Za-z]+(_[A-Za-z]+)*_\d+", name) is not None
 
 
 def category_of(name: str) -> str:

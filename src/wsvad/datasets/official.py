@@ -2,18 +2,26 @@
 
 import csv
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Literal
 
 from wsvad.datasets.dataset import LabelledVideo
 from wsvad.errors import WsvadError
+from wsvad.files import instead
 from wsvad.metrics.interval import Interval
+from wsvad.video.names import FILE_ENDING, named
 
 PLACES = ("", "list", "lists", "annotations", "annotation", "split", "splits", "Test", "testing")
 """Folders below the dataset's in which official repositories keep their lists."""
-ENDINGS = re.compile(r"(\.(npy|npz|mp4|avi|txt)|__vggish|_(i3d|s3d|c3d|clip|emb))$", re.IGNORECASE)
-CROP = re.compile(r"__\d$")
+LISTS = (".list", ".lst", ".txt", ".csv", ".tsv")
+"""Endings of lists."""
+HEADS = re.compile(
+    r"(video|file|clip|feature|sample)?[ _-]?(id|name|path|file|filename|video|videos|features?|list|clip)s?$",
+    re.IGNORECASE,
+)
+"""What the first cell of a list's first line is called where that line is its head."""
 
 
 def find(folder: Path, *patterns: str) -> Path | None:
@@ -30,60 +38,132 @@ def require(folder: Path, what: str, *patterns: str) -> Path:
     """As `find`.
 
     Raises:
-        WsvadError: there is none.
+        WsvadError: there is none; the files that might have been it are named.
     """
     path = find(folder, *patterns)
     if path is None:
-        raise WsvadError(f"{folder}: no {what} here ({' or '.join(patterns)}); copy the official file into this folder")
+        raise missing(folder, what, " or ".join(patterns))
     return path
 
 
+def missing(folder: Path, what: str, wanted: str) -> WsvadError:
+    """The error that something is not in a folder, with the files that look like a list or an annotation."""
+    seen = [path.relative_to(folder).as_posix() for path in list_files(folder)]
+    more = f" and {len(seen) - 6} more" if len(seen) > 6 else ""
+    told = f"; {', '.join(seen[:6])}{more} {'are' if len(seen) > 1 else 'is'} none" if seen else ""
+    return WsvadError(f"{folder}: no {what} here ({wanted}){told}; copy the official file into this folder")
+
+
+def list_files(folder: Path) -> list[Path]:
+    """Files of a dataset's folder that are lists or annotations by their ending."""
+    places = [folder / place for place in PLACES if (folder / place).is_dir()]
+    files = [path for place in places for path in sorted(place.iterdir()) if path.suffix.lower() in LISTS]
+    return [path for path in files if path.is_file() and path.name.lower() != "frames.csv"]
+
+
+def find_list(
+    folder: Path,
+    split: Literal["train", "test"],
+    patterns: Sequence[str],
+    belongs: Callable[[str], bool],
+    without: Collection[str] = (),
+) -> Path | None:
+    """The list of a split: the official one by its name, else any whose lines name videos of this dataset.
+
+    Which split a list is of, its name says: one of test videos has `test` in it, all the others are of training videos.
+    Lists of several kinds of features name the same videos; the longest is taken.
+
+    Args:
+        patterns: official names, in the order of preference.
+        belongs: whether a name can be a video's of this dataset.
+        without: videos that are known to be of the other split; a list with one of them is not of this one.
+    """
+    if official := find(folder, *patterns):
+        return official
+    found = []
+    for path in list_files(folder):
+        if ("test" in path.stem.lower()) != (split == "test") or re.search(r"val(id|\b|_|$)", path.stem.lower()):
+            continue
+        try:
+            names = read_list(path)
+        except WsvadError:  # whatever else lies there
+            continue
+        fits = all(belongs(name) for name in names) and not set(without).intersection(names)
+        if fits and "annot" not in path.name.lower() and not is_annotation(path):
+            found.append((len(names), path))
+    return max(found, key=lambda item: item[0])[1] if found else None
+
+
+def require_list(
+    folder: Path, split: Literal["train", "test"], patterns: Sequence[str], belongs: Callable[[str], bool]
+) -> Path:
+    """As `find_list`.
+
+    Raises:
+        WsvadError: there is none; the files that might have been it are named.
+    """
+    path = find_list(folder, split, patterns, belongs)
+    if path is None:
+        wanted = f"{' or '.join(patterns)}, or any list with '{split}' in its name"
+        raise missing(folder, f"list of the {split} videos", wanted)
+    return path
+
+
+def is_annotation(path: Path) -> bool:
+    """Whether a file has pairs of frame numbers behind its names."""
+    told = [line.removeprefix(listed_file(line)) for _, line in lines(path)]
+    return any(len(re.findall(r"(?<![\w.-])-?\d+(?![\w.-])", rest)) >= 4 for rest in told)
+
+
 def lines(path: Path) -> Iterable[tuple[str, str]]:
-    """The lines of a text file that hold something, each with its place, `Anomaly_Train.txt line 7`."""
+    """The lines of a text file that hold more than a comment (`#`), each with its place, `Anomaly_Train.txt line 7`."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (UnicodeDecodeError, OSError) as error:
         raise WsvadError(f"{path}: not a UTF-8 text file ({error}); copy the official one") from None
+    if told := instead(path):
+        raise WsvadError(f"{path}: {told}")
     for number, line in enumerate(text.splitlines(), 1):
-        if line.strip():
+        if line.strip() and not line.lstrip().startswith("#"):
             yield f"{path} line {number}", line.strip()
 
 
 def video_name(path: str) -> str:
-    """A video's name from the path of a file of it: no folder, ending, backbone or crop.
-
-    `…/Abuse/Abuse001_x264__7.npy`, `Abuse001_x264_i3d.npy` and `Abuse/Abuse001_x264.mp4` are all `Abuse001_x264`.
-    """
-    name = path.replace("\\", "/").rpartition("/")[2]
-    while shorter := ENDINGS.sub("", name):
-        if shorter == name:
-            break
-        name = shorter
-    return CROP.sub("", name)
+    """A video's name from the path of a file of it: no folder, ending, backbone or crop (`wsvad.video.names`)."""
+    return named(path).video
 
 
 def listed_file(line: str) -> str:
-    """The path in a line of a list. It may hold spaces, and columns may stand behind it: it ends with the file's ending
-    where it has one."""
-    found = re.match(r".*\.(npy|npz|mp4|avi)(?=\s|,|$)", line, re.IGNORECASE)
-    return found[0] if found else re.split(r"[\s,]", line)[0]
+    """The path in a line of a list. It may hold spaces and commas, and columns may stand behind it: it ends with the
+    file's ending where it has one, with its label where that is part of the name (XD-Violence)."""
+    quoted = re.match(r"\"([^\"]+)\"", line)
+    if quoted:
+        return quoted[1]
+    found = re.match(rf".*{FILE_ENDING}(?=[\s,;]|$)", line, re.IGNORECASE) or re.match(r".*?label_[^\s,;]+", line)
+    return found[0] if found else re.split(r"[\s,;]", line)[0]
+
+
+def is_head(line: str) -> bool:
+    """Whether the first line of a list says what its columns are."""
+    return HEADS.match(re.split(r"[\t,; ]", line)[0].strip(' "')) is not None
+
+
+def listed(path: Path) -> list[tuple[str, str, str]]:
+    """The lines of a list: place, path of the file that is listed, and the columns behind it. Without a head."""
+    found = [(place, listed_file(line), line) for place, line in lines(path)]
+    found = found[1:] if found and is_head(found[0][2]) else found
+    return [(place, file, line.strip('"').removeprefix(file).strip('" \t,;')) for place, file, line in found]
 
 
 def read_list(path: Path) -> list[str]:
     """Names of the videos of a list of files, each once, in the list's order.
 
-    The list has a path a line, perhaps with columns behind it, or is VadCLIP's CSV (`path,label`).
+    The list has a path or a name a line, perhaps with columns behind it, as in VadCLIP's CSV (`path,label`).
 
     Raises:
         WsvadError: the list is empty.
     """
-    if path.suffix.lower() == ".csv":
-        cells = [next(csv.reader([line])) for _, line in lines(path)]
-        files = [",".join(row[:-1]) or row[0] for row in cells]  # the label is the last one; a path may hold commas
-        files = files[1:] if files and files[0].lower() in ("path", "video", "file") else files
-    else:
-        files = [listed_file(line) for _, line in lines(path)]
-    names = list(dict.fromkeys(video_name(file) for file in files))
+    names = list(dict.fromkeys(video_name(file) for _, file, _ in listed(path)))
     if not names:
         raise WsvadError(f"{path}: the list is empty; copy the official one")
     return names
@@ -150,11 +230,11 @@ def runs(mask: Sequence[int] | Iterable[int]) -> list[tuple[int, int]]:
 
 def rows(path: Path) -> Iterable[tuple[str, dict[str, str]]]:
     """Rows of a CSV file with a head, by lower-case column names without blanks around."""
-    listed = list(lines(path))
-    if not listed:
+    found = list(lines(path))
+    if not found:
         raise WsvadError(f"{path}: the file is empty; copy the official one")
-    head = [name.strip().lower() for name in next(csv.reader([listed[0][1]]))]
-    for place, line in listed[1:]:
+    head = [name.strip().lower() for name in next(csv.reader([found[0][1]]))]
+    for place, line in found[1:]:
         yield place, dict(zip(head, (cell.strip() for cell in next(csv.reader([line]))), strict=False))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from wsvad.datasets.benchmark import DATASETS, Benchmark
 from wsvad.datasets.dataset import Dataset
 from wsvad.datasets.folder import check_training, has_labels, open_folder
-from wsvad.datasets.official import find
+from wsvad.datasets.official import find, missing
 from wsvad.errors import UsageError, WsvadError
 from wsvad.video.names import normal
 
@@ -39,7 +39,8 @@ def open_dataset(
     benchmark, folder = _named(str(folder))
     if not folder.is_dir():
         raise WsvadError(f"{folder}: there is no such folder")
-    ours = labels is not None or has_labels(folder)
+    # Under a dataset's name, train.csv and test.csv may be its lists.
+    ours = labels is not None or has_labels(folder, whole=benchmark is not None)
     if benchmark is None and not ours:
         benchmark = recognise(folder)
     if benchmark is None or ours:
@@ -56,8 +57,10 @@ def open_dataset(
     )
     if need_training:
         if not dataset.train:
-            raise WsvadError(
-                f"{folder}: no list of the training videos of {benchmark.name}; copy the official one here"
+            raise missing(
+                folder,
+                f"list of the training videos of {benchmark.name}",
+                "any list of them without 'test' in its name",
             )
         check_training(dataset, folder)
     return dataset

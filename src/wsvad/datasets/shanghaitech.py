@@ -22,15 +22,16 @@ from wsvad.datasets.dataset import LabelledVideo
 from wsvad.datasets.official import (
     agree,
     check_lists,
-    find,
+    find_list,
     frame_counts,
-    lines,
-    listed_file,
+    listed,
     require,
+    require_list,
     runs,
     video_name,
 )
 from wsvad.errors import WsvadError
+from wsvad.files import instead
 from wsvad.metrics.interval import Interval
 from wsvad.video.clock import SNIPPET
 
@@ -47,8 +48,10 @@ def read(folder: Path) -> list[LabelledVideo]:
     agree(folder / "frames.csv", frames, {name: len(mask) for name, mask in masks.items()}, "its mask")
     frames |= {name: len(mask) for name, mask in masks.items()}
     videos = []
-    for split, listed in (("train", find(folder, *TRAIN)), ("test", require(folder, "list of the test videos", *TEST))):
-        for name, counted in read_names(listed).items() if listed else ():
+    test = read_names(require_list(folder, "test", TEST, belongs))
+    train = find_list(folder, "train", TRAIN, belongs, without=test)
+    for split, names in (("train", read_names(train) if train else {}), ("test", test)):
+        for name, counted in names.items():
             label = int(bool(truth[name]) if name in truth else len(name) == len("01_0014"))
             videos.append(
                 LabelledVideo(
@@ -65,17 +68,22 @@ def read(folder: Path) -> list[LabelledVideo]:
 
 
 def read_names(path: Path) -> dict[str, int | None]:
-    """Videos of a list with their frames where it tells them: `name frames label …`, or a path of a feature file."""
+    """Videos of a list with their frames where it tells them, beside a label of 0 or 1: `name frames label …` or
+    `name,label,frames`; or a path of a feature file."""
     names: dict[str, int | None] = {}
-    for place, line in lines(path):
-        file = listed_file(line)
-        columns = re.split(r"[\s,]+", line.removeprefix(file).strip(" \t,"))
+    for place, file, behind in listed(path):
         found = NAME.match(video_name(file))
         if found is None:
             raise WsvadError(f"{place}: '{file}' is not a video such as 01_0014; copy the official list")
-        counted = len(columns) >= 2 and columns[0].isdigit() and int(columns[0]) > 1
-        names.setdefault(found[0], int(columns[0]) if counted else None)
+        columns = re.split(r"[\s,;]+", behind)
+        counts = [int(column) for column in columns[:2] if column.isdigit() and int(column) > 1]
+        names.setdefault(found[0], counts[0] if len(columns) >= 2 and counts else None)
     return names
+
+
+def belongs(name: str) -> bool:
+    """Whether a name is `01_0014`, perhaps with a crop's number behind it."""
+    return re.fullmatch(r"\d\d_\d{3,4}(_\d)?", name) is not None
 
 
 def read_masks(folder: Path) -> dict[str, np.ndarray]:
@@ -90,7 +98,9 @@ def read_masks(folder: Path) -> dict[str, np.ndarray]:
         try:
             mask = np.load(path, allow_pickle=False)
         except (ValueError, OSError, EOFError) as error:
-            raise WsvadError(f"{path}: not an array of frame labels ({error}); copy the official file") from None
+            raise WsvadError(
+                f"{path}: {instead(path) or f'not an array of frame labels ({error}); copy the official file'}"
+            ) from None
         if mask.dtype.kind not in "biuf" or mask.ndim > 2 or not mask.size or (mask.ndim == 2 and 1 not in mask.shape):
             raise WsvadError(f"{path}: labels of shape {mask.shape}, {mask.dtype}; expected one number a frame")
         masks[path.stem] = mask.ravel()

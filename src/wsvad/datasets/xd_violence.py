@@ -17,7 +17,18 @@ from typing import Literal
 
 from wsvad.datasets.benchmark import Benchmark, Totals
 from wsvad.datasets.dataset import LabelledVideo
-from wsvad.datasets.official import check_lists, find, frame_counts, intervals_of, lines, read_list, require, video_name
+from wsvad.datasets.official import (
+    check_lists,
+    find,
+    find_list,
+    frame_counts,
+    intervals_of,
+    lines,
+    read_list,
+    require,
+    require_list,
+    video_name,
+)
 from wsvad.errors import WsvadError
 from wsvad.metrics.interval import Interval
 
@@ -32,7 +43,8 @@ def read(folder: Path) -> list[LabelledVideo]:
     """Videos of a folder with the official files; without a training list, the test videos alone."""
     annotation = require(folder, "annotation of the test videos", *ANNOTATION)
     truth, frames = read_annotation(annotation), frame_counts(folder)
-    test, train = read_list(require(folder, "list of the test videos", *TEST)), find(folder, *TRAIN)
+    test = read_list(require_list(folder, "test", TEST, belongs))
+    train = find_list(folder, "train", TRAIN, belongs, without=test)
     if unknown := [name for name in truth if name not in set(test)]:
         raise WsvadError(f"{annotation}: {unknown[0]} is not in the list of test videos; copy the official lists again")
     apart = find(folder, *EVENTS)
@@ -82,6 +94,11 @@ def read_events(path: Path) -> dict[str, tuple[Interval, ...]]:
         pairs = zip(words[::3], words[1::3], words[2::3], strict=True)
         events[name] = sum((intervals_of(place, name, [int(s), int(e)], CODES[code]) for code, s, e in pairs), ())
     return events
+
+
+def belongs(name: str) -> bool:
+    """Whether a name ends in a label."""
+    return re.search(r"label_(A|[BG]\d?(-[BG0]\d?)*)$", name) is not None
 
 
 def category_of(name: str) -> str:

@@ -4,7 +4,7 @@ Shapes: T snippets, K categories.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -29,7 +29,7 @@ class Classes:
     known: int
     """K."""
     videos: tuple[ClassScores, ...]
-    """Those of which it is known when and what."""
+    """Those of which it is known when and what, with whole intervals: published evaluators do not cut them."""
     normal: tuple[np.ndarray, ...]
     """The score of "normal" in each, `(T,)`: what is missing to 1, where the system has no score of its own."""
 
@@ -47,7 +47,7 @@ def beside_truth(
     """
     columns = [column for column, name in enumerate(categories) if name != NORMAL]
     names = tuple(categories[column] for column in columns)
-    known = [(v, s, n, _truth(v, names, n)) for v, s, n in zip(videos, scores, lengths, strict=True)]
+    known = [(v, s, n, _truth(v, names)) for v, s, n in zip(videos, scores, lengths, strict=True)]
     found = {name for *_, intervals in known for one in intervals or () for name in names_of(one.category)}
     extra = sorted(found - set(names))
     abnormal, normal = [], []
@@ -59,24 +59,30 @@ def beside_truth(
     return Classes(categories=(*names, *extra), known=len(names), videos=tuple(abnormal), normal=tuple(normal))
 
 
-def _truth(video: LabelledVideo, categories: Sequence[str], lengths: np.ndarray) -> tuple[Interval, ...] | None:
-    """What happens when within the frames that were scored; None where one of the two is not known.
+def _truth(video: LabelledVideo, categories: Sequence[str]) -> tuple[Interval, ...] | None:
+    """What happens when; None where one of the two is not known.
 
     An interval that is called "abnormal" shows what its video's label says. A method with one category knows that
     something is abnormal, not what: all intervals are of that category then.
     """
     if truth(video) is None:
         return None
-    kept, frames = [], int(lengths.sum())
+    kept = []
     for interval in (video.intervals if video.events is None else video.events) or ():
         names = [n for n in names_of(interval.category) if n != UNNAMED] or list(names_of(video.category))
         if len(categories) == 1:
             names = list(categories)
         if UNNAMED in names and UNNAMED not in categories:
             return None
-        if interval.start < frames:
-            kept.append(Interval(start=interval.start, end=min(interval.end, frames), category=";".join(names)))
+        kept.append(Interval(start=interval.start, end=interval.end, category=";".join(names)))
     return tuple(kept)
+
+
+def _scored(video: ClassScores) -> ClassScores:
+    """A video with its intervals within the frames that were scored: what was not cannot be found."""
+    frames = int(video.lengths.sum())
+    inside = [replace(one, end=min(one.end, frames)) for one in video.truth if one.start < frames]
+    return replace(video, truth=tuple(inside))
 
 
 def evaluate_classes(
@@ -90,13 +96,14 @@ def evaluate_classes(
         with one category. By category: `ap@0.1` ….
 
     Args:
-        compat: mAP with the quirks of VadCLIP's evaluator, whose list of categories ends with "normal".
+        compat: mAP with the quirks of VadCLIP's evaluator, whose list of categories ends with "normal", and which keeps
+            intervals whole where the scores end before them.
         normal_is_event: with `compat`, a normal video is a true event of "normal" as long as its snippets; otherwise
             nothing is, and that category has an AP of 0 (see `Benchmark`).
     """
     if classes is None:
         return {}, {}
-    names, videos = classes.categories, classes.videos
+    names, videos = classes.categories, tuple(map(_scored, classes.videos))
     if compat:
         names = (*names, NORMAL)
         videos = tuple(
@@ -106,7 +113,7 @@ def evaluate_classes(
                 truth=v.truth or (_all_normal(v) if normal_is_event else ()),
                 video=v.video,
             )
-            for v, n in zip(videos, classes.normal, strict=True)
+            for v, n in zip(classes.videos, classes.normal, strict=True)
         )
     found = detection_map(videos, names, compat=compat)
     metrics = {f"map@{iou:g}": float(value) for iou, value in zip(found.ious, found.map, strict=True)}
@@ -129,7 +136,7 @@ def category_accuracy(classes: Classes) -> float:
     """Share of true intervals that are named right: the category whose mean over the interval's frames is highest is
     one of its own. One that only the truth names is never right. NaN without any interval."""
     right = []
-    for video in classes.videos:
+    for video in map(_scored, classes.videos):
         edges = np.append(0, np.cumsum(video.lengths))
         for interval in video.truth:
             inside = np.clip(np.minimum(edges[1:], interval.end) - np.maximum(edges[:-1], interval.start), 0, None)

@@ -16,7 +16,7 @@ from wsvad.evaluation.curves import evaluate as evaluate_curves
 from wsvad.evaluation.score_forms import holds_scores
 from wsvad.evaluation.scores_file import classes_from_scores_file, curves_from_scores_file, of_test_videos, read_scores
 from wsvad.evaluation.totals import check_totals, explain_labels, introduce
-from wsvad.features.source import open_features
+from wsvad.features.source import open_features, unused
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.scorer import CLASSES, Mode, Scored, Scorer
 from wsvad.video.clock import SnippetClock
@@ -182,7 +182,9 @@ def _of_run(run: RunFolder, dataset: Dataset, features: Path, compat: Compat | N
     run.refuse_trained_on(dataset, source)
     bags = map(trained.check, load_bags(dataset.test, source, trained.method.runs_on))
     found = measure_scorer(scorer, dataset.test, bags, compat, normal_is_event=_normal_is_event(dataset))
-    return replace(found, notes=[*introduce(dataset), *check_totals(dataset, found.curves)])
+    left = unused(source, trained.method.learns_from)
+    notes = [f"{run.path}: {trained.name} did not learn from {' and '.join(left)}, which is not read"] if left else []
+    return replace(found, notes=[*introduce(dataset), *check_totals(dataset, found.curves), *notes])
 
 
 def _stored(run: RunFolder) -> Measured:

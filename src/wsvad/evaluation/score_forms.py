@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from wsvad.errors import UsageError, WsvadError
-from wsvad.files import atomic, read_json
+from wsvad.files import atomic, instead, read_json
 
 KEYS = ("video", "frames", "score", "label", "class_score", "categories")
 Arrays = dict[str, np.ndarray]
@@ -88,6 +88,8 @@ def load_arrays(path: Path, listing: Path | None = None, stride: int = 1) -> Arr
         csv.Error,
         zipfile.BadZipFile,
     ) as error:
+        if told := instead(path):
+            raise WsvadError(f"{path}: {told}") from None
         what = "(.npz with 'video', 'frames' and 'score')" if path.suffix == ".npz" else f"({path.suffix})"
         raise WsvadError(f"{path}: not a scores file {what}: {error}") from None
 
@@ -231,7 +233,8 @@ def _load(path: Path) -> np.ndarray:
     except FileNotFoundError:
         raise WsvadError(f"{path}: there is no such file") from None
     except (OSError, EOFError, ValueError) as error:
-        raise WsvadError(f"{path}: not an array of numbers (.npy): {error}") from None
+        told = instead(path) or f"not an array of numbers (.npy): {error}"
+        raise WsvadError(f"{path}: {told}") from None
     shape = getattr(array, "shape", None)
     if shape is None or max(shape, default=1) != array.size or array.dtype.kind not in "fiub":
         raise WsvadError(f"{path}: expected one number a frame, found shape {shape} of {getattr(array, 'dtype', '?')}")

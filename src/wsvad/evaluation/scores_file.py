@@ -18,7 +18,7 @@ from wsvad.evaluation.classes import NORMAL, Classes, Compat, beside_truth
 from wsvad.evaluation.curves import Curve, check_length, truth
 from wsvad.evaluation.score_forms import load_arrays, save_arrays
 from wsvad.video.clock import SNIPPET, positive_frames
-from wsvad.video.names import normal
+from wsvad.video.names import matched, named, normal
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -145,10 +145,17 @@ def _classes(
     return scores, tuple(names)
 
 
+def of_dataset(scores: ScoresFile, dataset: Dataset) -> ScoresFile:
+    """A scores file under the names that its videos have in the dataset, for other systems write `Abuse/X.mp4`, `X.npy`
+    or `X__0`. Names that mean no video, or not one alone, stay."""
+    means = matched(scores, (video.name for video in dataset.videos))
+    return ScoresFile(scores.path, {means.get(name, name): video for name, video in scores.items()})
+
+
 def of_test_videos(scores: ScoresFile, dataset: Dataset) -> tuple[ScoresFile, int]:
     """A scores file without the dataset's training videos, which a folder that was scored as a whole has as well; and
     how many of them it had."""
-    training = {video.name for video in dataset.train}
+    scores, training = of_dataset(scores, dataset), {video.name for video in dataset.train}
     kept = {name: video for name, video in scores.items() if name not in training}
     return ScoresFile(scores.path, kept), len(scores) - len(kept)
 
@@ -164,6 +171,7 @@ def curves_from_scores_file(scores: ScoresFile, dataset: Dataset | None = None) 
     """
     if dataset is None:
         return [_curve(name, video, None) for name, video in scores.items()]
+    scores = of_dataset(scores, dataset)
     listed = _listed(scores, dataset)
     return [_curve(name, video, listed[name]) for name, video in scores.items()]
 
@@ -175,6 +183,7 @@ def classes_from_scores_file(scores: ScoresFile, dataset: Dataset, compat: Compa
         WsvadError: as `curves_from_scores_file`; with `compat`, scores that change within a snippet of 16 frames,
             which that evaluator cannot see.
     """
+    scores = of_dataset(scores, dataset)
     listed = _listed(scores, dataset)
     class_scores, lengths = [], []
     for name, video in scores.items():
@@ -198,7 +207,15 @@ def classes_from_scores_file(scores: ScoresFile, dataset: Dataset, compat: Compa
 def _listed(scores: ScoresFile, dataset: Dataset) -> dict[str, LabelledVideo]:
     """The dataset's test videos by name: the same as the file's."""
     listed = {video.name: video for video in dataset.test}
+    several: dict[str, list[str]] = {}
+    for name in scores:
+        several.setdefault(named(name).video, []).append(name)
     if missing := [name for name in listed if name not in scores]:
+        if len(those := several.get(named(missing[0]).video, [])) > 1:
+            raise WsvadError(
+                f"{scores.path}: '{those[0]}' and '{those[1]}' are both of {missing[0]}; give one score a frame, the "
+                "mean over the crops"
+            )
         raise WsvadError(
             f"{scores.path}: has no scores for {len(missing)} of the {len(listed)} test videos of {dataset.name}, "
             f"first '{missing[0]}'; score all of them"

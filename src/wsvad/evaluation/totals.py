@@ -67,11 +67,7 @@ def check_totals(dataset: Dataset, curves: Sequence[Curve]) -> list[str]:
     rule, odd = departing(dataset.test, lengths)
     nearest = _nearest(benchmark.totals, found.frames) if benchmark.totals else None
     if nearest:
-        sentence += (
-            f"; the nearest published is {nearest.frames:,} ({nearest.name}), {found.frames - nearest.frames:+,}"
-        )
-        if nearest.frames == found.frames and nearest.abnormal is not None:
-            sentence += f", but {nearest.abnormal:,} of them are abnormal there; intervals or their reading differ"
+        sentence += f"; {_beside(nearest, found)}"
     if odd:
         name, expected = odd[0]
         others = f" ({len(odd)} such)" if len(odd) > 1 else ""
@@ -133,9 +129,12 @@ def explain_labels(scores: ScoresFile, dataset: Dataset) -> list[str]:
     why = f"they read intervals as {best}, not [s, e){rest}" if best != "[s, e)" else "no common convention explains it"
     rule, _ = departing(dataset.test, {video.name: len(stored.score) for video, stored, _ in both})
     ends = f"; each video has {rule}" if rule and rule.startswith("F−1") else ""
+    aucs = f"AUC with them {100 * theirs:.2f}, with the intervals {100 * ours:.2f}"
+    if f"{100 * theirs:.2f}" == f"{100 * ours:.2f}":
+        aucs = f"AUC is {100 * ours:.2f} with either"
     return [
         f"labels in the file differ from the intervals of {dataset.name} in {sum(here):,} of {frames:,} frames (first "
-        f"{first}): {why}{ends}; AUC with them {100 * theirs:.2f}, with the intervals {100 * ours:.2f}"
+        f"{first}): {why}{ends}; {aucs}"
     ]
 
 
@@ -211,6 +210,16 @@ def _equal(published: Totals, found: Totals) -> bool:
     """As far as is published."""
     pairs = ((published.abnormal, found.abnormal), (published.in_abnormal, found.in_abnormal))
     return published.frames == found.frames and all(a is None or a == b for a, b in pairs)
+
+
+def _beside(nearest: Totals, found: Totals) -> str:
+    """Where what was measured parts from the nearest published totals."""
+    told = f"the nearest published is {nearest.frames:,} ({nearest.name})"
+    if nearest.frames != found.frames:
+        return f"{told}, {found.frames - nearest.frames:+,}"
+    if nearest.abnormal is not None and nearest.abnormal != found.abnormal:
+        return f"{told}, but {nearest.abnormal:,} of them are abnormal there; intervals or their reading differ"
+    return f"{told}, but {nearest.in_abnormal or 0:,} of them are in abnormal videos there; other videos are abnormal"
 
 
 def _nearest(totals: Sequence[Totals], frames: int) -> Totals:

@@ -2,6 +2,7 @@
 
     name__0.npy … name__9.npy     one file a crop, each (T, D)             I3D-1024 and CLIP of UCF-Crime, XD-Violence
     name_0.npy … name_9.npy       the same                                 I3D-1024 of ShanghaiTech
+    name.npy, name__1.npy …       the same, the first crop has no number   I3D-1024 of UCF-Crime, in lists of methods
     name_i3d.npy                  (T, C, D), ten or five crops             I3D-2048 of RTFM, TEVAD, MSAD
     name__vggish.npy              (T, D), shared by all crops              VGGish of XD-Violence
     name_emb.npy                  (T, D)                                   captions of TEVAD
@@ -22,13 +23,12 @@ import numpy as np
 
 from wsvad.errors import WsvadError
 from wsvad.features.store import Passport, StoredFeatures
+from wsvad.files import instead
 from wsvad.video.clock import SNIPPET
-from wsvad.video.names import normal
+from wsvad.video.names import BACKBONES, FILE_ENDING, named, normal
 
 CROPS = (5, 10)
 """How many crops releases have."""
-ENDINGS = ("", "_i3d", "__vggish", "_vggish", "_emb", "_clip", "_s3d", "_c3d", "_swin")
-"""What stands between a video's name and `.npy`."""
 LISTS = (".csv", ".list", ".txt")
 UNKNOWN_TAIL = "unknown"
 """Passport entry: whether the extractor kept, padded or dropped a video's last frames cannot be read from the file."""
@@ -58,7 +58,7 @@ def listed_arrays(folder: Path) -> Iterator[str]:
         except (UnicodeDecodeError, OSError) as error:
             raise WsvadError(f"{path}: not a list of feature files ({error})") from None
         for line in text.splitlines():
-            if found := re.match(r"\s*\"?(.+?\.npy)\b", line, re.IGNORECASE):
+            if found := re.match(r"\s*\"?([^#\s\"].*?\.npy)\b", line, re.IGNORECASE):
                 yield found[1].replace("\\", "/")
 
 
@@ -73,6 +73,8 @@ def read_array(path: Path) -> np.ndarray:
     except FileNotFoundError:
         raise WsvadError(f"{path}: there is no such feature file") from None
     except (ValueError, OSError, EOFError, TypeError) as error:
+        if told := instead(path):
+            raise WsvadError(f"{path}: {told}") from None
         reason = "it holds pickled objects, not numbers" if "Python objects" in str(error) else str(error)
         raise WsvadError(f"{path}: not a feature array ({reason}); download or extract it again") from None
 
@@ -109,37 +111,59 @@ class OfficialStream:
         """The files of a video in the order of its crops; empty where there are none.
 
         Raises:
-            WsvadError: two files have one name.
+            WsvadError: a file is there twice, or there are numbered crops beside a file of the whole.
         """
-        return [self._only(stem) for stem in self.stems(video)]
+        stems = self.stems(video)
+        if len(stems) == 1 and f"{stems[0]}__0" in self.files:
+            raise WsvadError(
+                f"{self._only(stems[0])}: {stems[0]}__0.npy is there as well; keep the one file, or the crops"
+            )
+        return [self._only(stem) for stem in stems]
 
     def stems(self, video: str) -> list[str]:
         """The names of a video's files, without ending, in the order of its crops."""
-        bare = re.sub(r"\.(mp4|avi|mkv|mov)$", "", video, flags=re.IGNORECASE)
-        for name in dict.fromkeys((video, bare, Path(bare).name)):
-            for stem in (f"{name}{ending}" for ending in ENDINGS):
-                if stem in self.files:
-                    return [stem]
-            for joint in ("__", "_"):
-                crops = {int(c): f"{name}{joint}{c}" for c in range(max(CROPS)) if f"{name}{joint}{c}" in self.files}
-                if crops and joint == "_" and set(crops) not in ({*range(n)} for n in (1, *CROPS)):
-                    continue  # `Assault_1` to `Assault_3` are videos, not crops of a video `Assault`
-                if crops:
-                    return [stem for _, stem in sorted(crops.items())]
-        return []
+        own = Path(re.sub(rf"{FILE_ENDING}$", "", normal(video), flags=re.IGNORECASE)).name
+        asked = named(own)
+        others = self._bases.get(asked.video, []) if asked.video == own else []
+        return next((crops for base in (Path(normal(video)).name, own, *others) if (crops := self._crops(base))), [])
+
+    @cached_property
+    def _bases(self) -> dict[str, list[str]]:
+        """Video → how its files begin: `name_i3d` of `name_i3d__0`. Those of the stream's own kind come first."""
+        found: dict[str, dict[str, str]] = defaultdict(dict)
+        for stem in self.files:
+            base = re.sub(r"_{1,2}\d$", "", stem)
+            for each in (stem, base):
+                if (file := named(each)).video != each:
+                    found[file.video][each] = file.backbone
+        order = (self.stream, "", *BACKBONES)
+        return {
+            video: sorted(bases, key=lambda base: order.index(bases[base]) if bases[base] in order else -1)
+            for video, bases in found.items()
+        }
+
+    def _crops(self, base: str) -> list[str]:
+        """The files called `base`: one, or one a crop, of which the first may have no number."""
+        for joint in ("__", "_"):
+            crops = {c: f"{base}{joint}{c}" for c in range(max(CROPS)) if f"{base}{joint}{c}" in self.files}
+            if crops and 0 not in crops and base in self.files:
+                crops[0] = base
+            elif base in self.files:
+                continue
+            if crops and joint == "_" and set(crops) not in ({*range(n)} for n in (1, *CROPS)):
+                continue  # `Assault_1` to `Assault_3` are videos, not crops of a video `Assault`
+            if crops:
+                return [stem for _, stem in sorted(crops.items())]
+        return [base] if base in self.files else []
 
     def names(self) -> list[str]:
         """The videos that have files, as far as file names tell: without crop, backbone and ending."""
-        bare: dict[str, set[str]] = defaultdict(set)
-        for stem in self.files:
-            name = re.sub(r"__\d$", "", stem)
-            ending = next((e for e in sorted(ENDINGS, key=len, reverse=True) if e and name.endswith(e)), "")
-            bare[name.removesuffix(ending)].add(stem)
-        complete = [{str(crop) for crop in range(count)} for count in CROPS]
+        bare = dict.fromkeys(named(stem).video for stem in self.files)
         single: dict[str, set[str]] = defaultdict(set)
         for name in bare:
             if found := re.fullmatch(r"(.+)_(\d)", name):
-                single[found[1]].add(found[2])
+                single[found[1]] |= {found[2], "0"} if found[1] in bare else {found[2]}
+        complete = [{str(crop) for crop in range(count)} for count in CROPS]
         return list(dict.fromkeys(n[:-2] if single.get(n[:-2]) in complete else n for n in bare))
 
     def path(self, video: str) -> Path:

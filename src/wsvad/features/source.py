@@ -3,9 +3,11 @@
 A place for features is written
 
     FOLDER                     one folder a stream in it (`rgb/`, `audio/`), or files of the stream rgb themselves
+    LIST                       a list of feature files of the stream rgb
     rgb=PLACE,audio=PLACE      each stream in a place of its own: a folder, or a list of feature files
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Protocol
 
@@ -113,6 +115,8 @@ def open_features(features: Path | FeatureSource) -> FeatureSource:
     places = named_places(features)
     if places:
         return Released(features, {stream: OfficialStream(place, stream) for stream, place in places.items()})
+    if features.is_file():
+        return Released(features, {"rgb": OfficialStream(features, "rgb")})
     if not features.is_dir():
         return Store(features)
     streams = {
@@ -129,6 +133,12 @@ def released(features: Path) -> set[str]:
     """The streams that are files of a public release, and so were not made by an encoder of wsvad."""
     source = open_features(features)
     return set(source.streams) if isinstance(source, Released) else set()
+
+
+def unused(features: Path | FeatureSource, names: Collection[str]) -> list[str]:
+    """Released streams that are there and are not among these."""
+    source = open_features(features)
+    return [stream for stream in source.streams if stream not in names] if isinstance(source, Released) else []
 
 
 def named_places(features: Path) -> dict[str, Path]:

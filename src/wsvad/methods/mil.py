@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from wsvad.methods.method import Batch, Phase
+from wsvad.methods.streams import check_streams, side_by_side
 from wsvad.ranges import Count, NotNegative, Positive, Share, check_fields
 
 
@@ -19,6 +20,8 @@ class MilConfig:
 
     stream: str = "rgb"
     """The one stream that it reads; the paper's is rgb."""
+    streams: tuple[str, ...] = ()
+    """Several, put side by side, in place of one: `rgb` and `audio`. Each is brought to unit length by itself."""
     hidden: tuple[Count, Count] = (512, 32)
     """Widths of the two hidden layers; the second one is linear, as in the official model."""
     dropout: Share = 0.6
@@ -44,14 +47,15 @@ class MilConfig:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        check_streams(self.learns_from)
 
     @property
     def learns_from(self) -> tuple[str, ...]:
-        return (self.stream,)
+        return self.streams or (self.stream,)
 
     @property
     def runs_on(self) -> tuple[str, ...]:
-        return (self.stream,)
+        return self.learns_from
 
 
 class Mil(nn.Module):
@@ -67,9 +71,10 @@ class Mil(nn.Module):
         super().__init__()
         self.config = config = config or MilConfig()
         self.learns_from = self.runs_on = config.learns_from  # type: ignore[misc]
+        self.widths = {name: widths[name] for name in config.learns_from}
         first, second = config.hidden
         self.scorer = nn.Sequential(
-            nn.Linear(widths[config.stream], first), nn.ReLU(), nn.Dropout(config.dropout),
+            nn.Linear(sum(self.widths.values()), first), nn.ReLU(), nn.Dropout(config.dropout),
             nn.Linear(first, second), nn.Dropout(config.dropout),
             nn.Linear(second, 1), nn.Sigmoid(),
         )  # fmt: skip
@@ -84,7 +89,7 @@ class Mil(nn.Module):
 
     def forward(self, streams: dict[str, Tensor]) -> Tensor:
         """`(B, T, D)` or `(B, C, T, D)` (crops are averaged) → scores `(B, T)` in [0, 1]."""
-        scores = self.scorer(streams[self.config.stream]).float().squeeze(-1)
+        scores = self.scorer(side_by_side(streams, self.widths)).float().squeeze(-1)
         return scores.mean(1) if scores.ndim == 3 else scores
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:

@@ -10,6 +10,9 @@ from wsvad.errors import WsvadError
 
 Names = Sequence[tuple[str, str | Callable[[re.Match[str]], str]]]
 """Patterns of our names of parameters, and what stands for each in the public checkpoints, as `re.sub` takes them."""
+PREFIXES = ("module.", "model.", "net.", "network.", "_orig_mod.")
+"""What stands before all names where a network was saved inside of something else: DataParallel, a trainer, a compiled
+module."""
 
 
 def official_name(name: str, names: Names) -> str:
@@ -31,16 +34,18 @@ def from_official(kind: type, state_dict: Mapping[str, Tensor], names: Names, fi
 
     Args:
         kind: the method's class.
-        state_dict: as it was saved; names may begin with `module.`, which DataParallel puts there.
+        state_dict: as it was saved; names may all begin with what the network was inside of (`PREFIXES`).
         names: how names are translated.
         first: the public name of the first layer's weight, `(·, D, ·)`, from which the input width is read.
         config: the method's configuration; None = the published one.
 
     Raises:
-        WsvadError: keys are missing or unexpected, or shapes do not fit the configuration.
+        WsvadError: keys are missing or unexpected, or shapes or streams do not fit the configuration.
     """
-    given = {key.removeprefix("module."): tensor for key, tensor in state_dict.items()}
+    given = without_prefix(state_dict)
     width = given[first].shape[1] if first in given and given[first].ndim == 3 else 1
+    if (streams := getattr(config, "streams", ("rgb",))) != ("rgb",):
+        raise WsvadError(f"public checkpoints read rgb, not {' and '.join(streams)}; leave the streams out")
     method = kind({"rgb": width}, config)
     own = method.state_dict()
     public = {official_name(name, names): name for name in own}
@@ -59,6 +64,14 @@ def from_official(kind: type, state_dict: Mapping[str, Tensor], names: Names, fi
         raise WsvadError(f"the checkpoint of {kind.__name__} does not fit the configuration: {_some(wrong)}")
     method.load_state_dict({ours: given[theirs] for theirs, ours in public.items()})
     return method
+
+
+def without_prefix(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights under the names that the network itself gives them."""
+    given = dict(state_dict)
+    while given and (found := next((p for p in PREFIXES if all(key.startswith(p) for key in given)), None)):
+        given = {key.removeprefix(found): tensor for key, tensor in given.items()}
+    return given
 
 
 def _some(told: Collection[str]) -> str:

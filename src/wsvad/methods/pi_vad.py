@@ -98,6 +98,8 @@ class PiVadConfig:
         check_fields(self)
         if not self.modalities or "rgb" in self.modalities or len(set(self.modalities)) < len(self.modalities):
             raise UsageError(f"modalities: one or more other than rgb, each once, not '{','.join(self.modalities)}'")
+        if self.ur_dmu.streams != ("rgb",):
+            raise UsageError("ur_dmu.streams: rgb alone; other streams are modalities of pi-vad")
         if not self.after or not set(self.after) <= set(range(self.ur_dmu.depth + 1)):
             raise UsageError(f"after: one or more of the stages 0 to {self.ur_dmu.depth}, not {list(self.after)}")
 

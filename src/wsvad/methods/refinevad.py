@@ -29,6 +29,7 @@ from wsvad.layers.dropout import Dropout
 from wsvad.layers.pieces import over_crops, with_neighbours
 from wsvad.methods.abilities import Outputs
 from wsvad.methods.method import Batch, Phase
+from wsvad.methods.streams import check_streams, given
 from wsvad.ranges import Count, NotNegative, Positive, Share, Whole, check_fields
 
 NORMAL = "normal"
@@ -118,8 +119,7 @@ class RefineVadConfig:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if not self.streams or len(set(self.streams)) < len(self.streams):
-            raise UsageError(f"streams: one or more, each once, not '{','.join(self.streams)}'")
+        check_streams(self.streams)
         for name in self.categories:
             if not name.strip() or name != name.strip() or ";" in name or name == NORMAL:
                 raise UsageError(f"categories: '{name}' is not a valid name of a category of anomaly")
@@ -480,15 +480,7 @@ class RefineVad(nn.Module):
 
     def _given(self, streams: dict[str, Tensor]) -> list[Tensor]:
         """The configuration's streams in order, all of one length and as wide as in training."""
-        length = streams[self.config.streams[0]].shape[-2]
-        for name, width in self.widths.items():
-            found = streams[name].shape[-2:]
-            if found != (length, width):
-                raise WsvadError(
-                    f"the stream '{name}' is {found[0]} snippets × {found[1]}, and should be {length} × {width}; "
-                    "extract all streams from the same video, with the encoders of training"
-                )
-        return [streams[name] for name in self.config.streams]
+        return given(streams, self.widths)
 
     def _scores(self, x_NTH: Tensor) -> Tensor:
         """`x^tc` → s `(N, T)`."""

@@ -19,6 +19,7 @@ from wsvad.layers.pieces import ROWS, over_crops
 from wsvad.layers.temporal import TemporalConv, convolve
 from wsvad.methods.method import Batch, Phase
 from wsvad.methods.official import Names, from_official, to_official
+from wsvad.methods.streams import check_streams, side_by_side
 from wsvad.ranges import Count, NotNegative, Positive, Share, Whole, check_fields
 
 
@@ -26,6 +27,8 @@ from wsvad.ranges import Count, NotNegative, Positive, Share, Whole, check_field
 class UrDmuConfig:
     """The official code's settings; the paper states no other."""
 
+    streams: tuple[str, ...] = ("rgb",)
+    """Put side by side, in training and in scoring: `rgb` as in the paper, or `rgb` and `audio`."""
     hidden: Count = 512
     """Width H of everything after the embedding."""
     depth: Whole = 2
@@ -73,6 +76,15 @@ class UrDmuConfig:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        check_streams(self.streams)
+
+    @property
+    def learns_from(self) -> tuple[str, ...]:
+        return self.streams
+
+    @property
+    def runs_on(self) -> tuple[str, ...]:
+        return self.streams
 
 
 class UrDmu(nn.Module):
@@ -91,9 +103,10 @@ class UrDmu(nn.Module):
     def __init__(self, widths: dict[str, int], config: UrDmuConfig | None = None):
         super().__init__()
         self.config = config = config or UrDmuConfig()
-        self.widths = dict(widths)
+        self.learns_from, self.runs_on = config.learns_from, config.runs_on  # type: ignore[misc]
+        self.widths = {name: widths[name] for name in config.streams}
         width = config.hidden
-        self.embedding = TemporalConv(widths["rgb"], width, kernel=3)
+        self.embedding = TemporalConv(sum(self.widths.values()), width, kernel=3)
         self.blocks = nn.Sequential(
             *(
                 Block(
@@ -112,7 +125,7 @@ class UrDmu(nn.Module):
 
     def forward(self, streams: dict[str, Tensor]) -> Tensor:
         """`(B, T, D)` or `(B, C, T, D)` (crops are averaged) → scores `(B, T)` in [0, 1]."""
-        return over_crops(lambda x_NTD: self.score(self._encode_part(x_NTD)), streams["rgb"])
+        return over_crops(lambda x_NTD: self.score(self._encode_part(x_NTD)), side_by_side(streams, self.widths))
 
     @property
     def stages(self) -> list[Callable[[Tensor], Tensor]]:
@@ -153,7 +166,7 @@ class UrDmu(nn.Module):
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The loss on a batch of normal bags, then as many abnormal ones."""
-        return self.l_mil(self.encode(batch.streams["rgb"]))
+        return self.l_mil(self.encode(side_by_side(batch.streams, self.widths)))
 
     def l_mil(self, x_NTH: Tensor) -> dict[str, Tensor]:
         """The loss on the last block's output, normal half first (4.5, 4.6). π-VAD calls it L_MIL.

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from wsvad.errors import WsvadError
+from wsvad.metrics.frame import whole
 from wsvad.metrics.interval import Interval
 
 IOUS = (0.1, 0.2, 0.3, 0.4, 0.5)
@@ -110,16 +111,17 @@ def intervals(scores_T: np.ndarray, lengths_T: np.ndarray) -> list[tuple[int, in
     one). Scores that are all the same give none. (Published code removes what overlaps by 0.6 or more, which the runs
     of one threshold never do.)
     """
-    scores, lengths = (np.asarray(given)[np.asarray(lengths_T) > 0] for given in (scores_T, lengths_T))
+    lengths_T = whole(lengths_T)
+    scores, lengths = np.asarray(scores_T)[lengths_T > 0], lengths_T[lengths_T > 0]
     if not len(scores):
         return []
     scores = scores.astype(np.float64)
     inside = scores > scores.max() - DEPTH * (scores.max() - scores.min())
     edges = np.flatnonzero(np.diff(inside, prepend=False, append=False))
     borders = np.append(0, np.cumsum(lengths))
-    whole = VIDEO * _highest(scores, lengths, max(1, int(borders[-1]) // SNIPPET))
+    of_video = VIDEO * _highest(scores, lengths, max(1, int(borders[-1]) // SNIPPET))
     return [
-        (int(borders[first]), int(borders[end]), float(scores[first:end].max() + whole))
+        (int(borders[first]), int(borders[end]), float(scores[first:end].max() + of_video))
         for first, end in edges.reshape(-1, 2)
         if borders[end] - borders[first] >= 2
     ]

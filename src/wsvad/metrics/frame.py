@@ -37,13 +37,30 @@ class Ranking:
         """Sum of `count` `(N,)` over the snippets at or above each distinct score, from the highest score down."""
         if not self._starts.size:
             return np.zeros(0, np.int64)
-        runs = np.asarray(count)
+        runs = whole(count)
         if self._starts.size < runs.size:
             runs = np.add.reduceat(runs, self._starts, dtype=np.int64)
         # Reordering waits for memory, so the narrowest integers that hold the counts are twice as fast.
         runs = runs.astype(np.min_scalar_type(runs.max()))
         above = np.cumsum(runs[self._order], dtype=np.int64)
         return above if self._last.size == above.size else above[self._last]
+
+
+def whole(count: np.ndarray) -> np.ndarray:
+    """Counts of frames as whole numbers, whatever type they are given in.
+
+    Raises:
+        WsvadError: one is not whole, or below 0.
+    """
+    count = np.asarray(count)
+    if count.dtype.kind == "f":
+        exact = np.where(np.isfinite(count), count, -1).astype(np.int64)
+        if (odd := exact != count).any():
+            raise WsvadError(f"{count[odd][0]:g} frames: a score stands for a whole number of frames; give such counts")
+        count = exact
+    if count.size and count.min() < 0:
+        raise WsvadError(f"{count.min()} frames: a score cannot stand for fewer than none; give such counts")
+    return count
 
 
 def _ascending(score: np.ndarray) -> np.ndarray:
@@ -139,5 +156,6 @@ def false_alarm_rate(score: np.ndarray, frames: np.ndarray, threshold: float = 0
         frames: `(N,)` frames that each stands for.
         threshold: a score at or above it is an alarm.
     """
+    frames = whole(frames)
     total = int(np.sum(frames))
-    return int(np.sum(np.asarray(frames)[np.asarray(score) >= threshold])) / total if total else math.nan
+    return int(np.sum(frames[np.asarray(score) >= threshold])) / total if total else math.nan

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from wsvad.errors import UsageError, WsvadError
-from wsvad.files import sha256
+from wsvad.files import instead, sha256
 from wsvad.methods import METHODS
 from wsvad.methods.abilities import FromOfficial
 from wsvad.runs.folder import RunFolder
@@ -22,15 +22,34 @@ from wsvad.runs.model import TrainedMethod
 from wsvad.runs.normalisation import Normalisation
 from wsvad.version import __version__
 
-WRAPPERS = ("state_dict", "model_state_dict", "model")
+WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights", "params")
 """Keys under which training scripts put the weights beside an optimiser's state and an epoch."""
+
+
+class Beside:
+    """What stands in place of a thing beside the weights that is not read: it takes whatever it is made of, and keeps
+    nothing."""
+
+    def __init__(self, *made_of: Any, **settings: Any):
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+SKIPPED = (
+    "argparse.Namespace", "types.SimpleNamespace", "collections.defaultdict", "pathlib.Path", "pathlib.PosixPath",
+    "pathlib.WindowsPath", "pathlib._local.PosixPath", "pathlib._local.WindowsPath", "numpy.dtype", "numpy.ndarray",
+    *(f"numpy.{core}.multiarray.{what}" for core in ("core", "_core") for what in ("scalar", "_reconstruct")),
+)  # fmt: skip
+"""What training scripts keep beside the weights: their options, and a metric as a NumPy number."""
 
 
 def read_weights(path: Path | str) -> dict[str, Tensor]:
     """A checkpoint's tensors by name: `.safetensors`, or whatever ending a file of `torch.save` has.
 
-    Only tensors are read. A file of `torch.save` is a pickle, which may call any function when it is opened; one that
-    asks for anything but tensors is not opened.
+    Only tensors are read. A file of `torch.save` is a pickle, which may call any function when it is opened; what is
+    known to stand beside weights is passed over, and a file that asks for anything else is not opened.
 
     Raises:
         WsvadError: the file is missing, would run code, or does not hold weights.
@@ -38,10 +57,13 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
     path = Path(path)
     if not path.is_file():
         raise WsvadError(f"{path}: there is no such file")
+    if told := instead(path):
+        raise WsvadError(f"{path}: {told}")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        held = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([(Beside, name) for name in SKIPPED]):
+            held = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         called = re.search(r"GLOBAL ([\w.]+)", str(error))
         why = f"refused, because opening it would call {called[1]}" if called else "not a checkpoint of weights only"
@@ -54,14 +76,27 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
 
 
 def _tensors(path: Path, held: Any) -> dict[str, Tensor]:
-    """The tensors of what was loaded, out of a wrapper if there is one."""
-    inside = next((held[key] for key in WRAPPERS if isinstance(held, Mapping) and key in held), held)
+    """The tensors of what was loaded, out of its wrappers."""
+    inside = held
+    while isinstance(inside, Mapping) and (key := _wrapper(inside)) is not None:
+        inside = inside[key]
     if not isinstance(inside, Mapping) or not inside:
         raise WsvadError(f"{path}: holds a {type(inside).__name__} without named weights; save model.state_dict()")
     for name, value in inside.items():
         if not isinstance(value, Tensor):
-            raise WsvadError(f"{path}: '{name}' is a {type(value).__name__}, not a tensor; save model.state_dict()")
+            what = "thing that is not read" if isinstance(value, Beside) else type(value).__name__
+            raise WsvadError(f"{path}: '{name}' is a {what}, not a tensor; save model.state_dict()")
     return {str(name): value for name, value in inside.items()}
+
+
+def _wrapper(held: Mapping[Any, Any]) -> Any:
+    """The key under which the weights are, a usual one or that of the only thing that is tensors by name; None where
+    they are here."""
+    if any(isinstance(value, Tensor) for value in held.values()):
+        return None
+    inside = [key for key, value in held.items() if isinstance(value, Mapping) and value]
+    whole = [key for key in inside if all(isinstance(value, Tensor) for value in held[key].values())]
+    return next((key for key in WRAPPERS if key in inside), whole[0] if len(whole) == 1 else None)
 
 
 def _reason(error: Exception) -> str:

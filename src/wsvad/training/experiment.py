@@ -29,8 +29,10 @@ from wsvad.evaluation.cost import forget_peak_memory, peak_memory
 from wsvad.evaluation.curves import Curve, evaluate
 from wsvad.evaluation.measure import Measured, curves_of, measure_scored
 from wsvad.evaluation.scores_file import write_scores
+from wsvad.features.source import unused
+from wsvad.methods import METHODS
 from wsvad.methods.abilities import NamesCategories, Remarks
-from wsvad.methods.method import Phase
+from wsvad.methods.method import Phase, learns_from, runs_on
 from wsvad.runs.fingerprint import fingerprint_of
 from wsvad.runs.folder import RunFolder, SeedFolder
 from wsvad.runs.model import TrainedMethod
@@ -81,6 +83,12 @@ class Experiment:
         self.config, self.remarks = with_categories(self.config, self.dataset)
         if isinstance(self.config, Remarks) and self.config.remark:
             self.remarks.append(self.config.remark)
+        if left := unused(self.features, learns_from(METHODS[self.name], self.config)):
+            told = f"{self.name} does not read {' and '.join(left)}, which {self.features} has"
+            if hasattr(self.config, "streams"):
+                together = ",".join([*runs_on(METHODS[self.name], self.config), *left])
+                told += f"; --config.streams {together} puts them side by side"
+            self.remarks.append(f"{told}.")
         self.folder = RunFolder(self.out)
         self.fitting = Fitting(
             dataset=self.dataset, features=self.features, name=self.name, config=self.config, protocol=self.protocol,

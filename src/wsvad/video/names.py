@@ -9,6 +9,8 @@ apart (NFD). It never leads out of the folder, and it can be written as UTF-8.
 import os
 import re
 import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from wsvad.errors import WsvadError
@@ -16,6 +18,16 @@ from wsvad.errors import WsvadError
 _UNDECODED = re.compile("[\ud800-\udfff]")
 """How Python holds the bytes of a file's name that are not text."""
 _ABSOLUTE = re.compile(r"/|[A-Za-z]:/")
+FILE_ENDING = r"\.(?:npy|npz|pt|pth|pkl|h5|hdf5|mat|safetensors|mp4|avi|mkv|mov|m4v|webm|mpe?g|wmv|flv|txt)"
+"""What the files of a video end in, theirs and those of its features, as a pattern."""
+BACKBONES = (
+    "i3d", "s3d", "c3d", "x3d", "r21d", "resnet", "rgb", "flow", "vggish", "audio", "clip", "vit", "swin", "videomae",
+    "emb", "text",
+)  # fmt: skip
+"""What stands between a video's name and a feature file's ending, behind `_` or `__`."""
+_FILE_ENDING = re.compile(rf"{FILE_ENDING}$", re.IGNORECASE)
+_BACKBONE = re.compile(rf"__?({'|'.join(BACKBONES)})$", re.IGNORECASE)
+_CROP = re.compile(r"__(\d)$")
 
 
 def normal(text: str) -> str:
@@ -48,6 +60,57 @@ def video_name(path: Path, folder: Path | None = None) -> str:
         WsvadError: the file's name cannot be a video's (a folder called `c:`).
     """
     return checked_name(path.name if folder is None else str(path.relative_to(folder)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Named:
+    """What the name of a file of a video says."""
+
+    video: str
+    """The video's name, without folder, ending, backbone and crop."""
+    backbone: str = ""
+    """What stands behind the video's name, `i3d`, in lower case; empty where nothing does."""
+    crop: int | None = None
+    """Which crop, where there is a number behind `__`."""
+
+
+def named(text: str) -> Named:
+    """Take the name of any file of a video apart: of a list, an annotation, a feature file, a scores file.
+
+    `…/Abuse/Abuse001_x264__7.npy`, `Abuse001_x264_i3d.npy` and `Abuse/Abuse001_x264.mp4` are all of `Abuse001_x264`.
+    A number behind a single `_` may be a video's (`Assault_1`), so it stays in the name.
+    """
+    name, backbone, crop = normal(text).rpartition("/")[2], "", None
+    while True:
+        if found := _FILE_ENDING.search(name):
+            pass
+        elif found := _BACKBONE.search(name):
+            backbone = backbone or found[1].lower()
+        elif crop is None and (found := _CROP.search(name)):
+            crop = int(found[1])
+        if not found or not found.start():
+            return Named(video=name, backbone=backbone, crop=crop)
+        name = name[: found.start()]
+
+
+def matched(names: Iterable[str], videos: Iterable[str]) -> Mapping[str, str]:
+    """Which of the videos each name means: name → video, for those that mean one.
+
+    A name that is a video's is that video. Another one is the only video that is called so without folder, ending,
+    backbone and crop (`named`), if nothing else means that video as well: two crops are not one video.
+    """
+    names, known = list(names), set(videos)
+    found = {name: name for name in names if name in known}
+    by_bare: dict[str, list[str]] = {}
+    for video in known:
+        by_bare.setdefault(named(video).video, []).append(video)
+    guessed = {
+        name: those[0]
+        for name in names
+        if name not in found and len(those := by_bare.get(named(name).video, [])) == 1 and those[0] not in found
+    }
+    times = list(guessed.values())
+    return found | {name: video for name, video in guessed.items() if times.count(video) == 1}
 
 
 def taken_apart(name: str) -> str:

@@ -47,6 +47,9 @@ def arguments(line: str) -> dict[str, Any]:
         ("--config one.yaml --config two.yaml", {"lr": 1e-3, "hidden": 32, "local_norm": "row", "dropout": 0.0}),
         ("--config=two.yaml --config lr=0.5 --config lr=0.125", {"lr": 0.125, "hidden": 32, "dropout": 0.0}),
         ("--config lr=1", {"lr": 0.25}),  # a file of that name
+        ("--config.streams rgb,audio", {"streams": ("rgb", "audio")}),
+        ("--config.streams=audio --config streams=[rgb,audio]", {"streams": ("rgb", "audio")}),
+        ("--config streams=audio", {"streams": ("audio",)}),
     ],
 )
 def test_single_fields_go_before_files_and_those_before_defaults(words, fields):

@@ -463,13 +463,37 @@ def shipped(truth: trees.Truth, rule=lambda frames: frames // 16 * 16, before: i
     return np.concatenate(parts)
 
 
+def moved(truth: trees.Truth) -> np.ndarray:
+    """As many abnormal frames in every video, 20 of the first one's and of the second one's elsewhere."""
+    first = list(truth)[:2]
+    parts = {name: shipped({name: truth[name]}) for name in truth}
+    return np.concatenate([np.roll(part, 20) if name in first else part for name, part in parts.items()])
+
+
 @pytest.mark.parametrize(
     ("change", "status", "says"),
     [
         (lambda t, g: g, 0, "1,109,824 frames, 84,160 abnormal: lengths are ⌊F/16⌋·16, intervals are read as [s, e)\n"),
         (lambda t, g: shipped(t, lambda f: f, -1), 0, "lengths are every frame, intervals are read as [s−1, e)\n"),
         (lambda t, g: shipped(t, lambda f: f, 0, 1), 0, "lengths are every frame, intervals are read as [s, e]\n"),
-        (lambda t, g: g[1:], 1, "-1 frames compared with ⌊F/16⌋·16; first video that differs: Abuse001_x264, "),
+        (
+            lambda t, g: g[1:],
+            1,
+            "-1 frames compared with ⌊F/16⌋·16; the labels are right but stand 1 frame too early as a whole",
+        ),
+        (lambda t, g: np.roll(g, 1), 1, "the labels are right but stand 1 frame too late as a whole; first video"),
+        (lambda t, g: np.roll(g, -3), 1, "the labels are right but stand 3 frames too early as a whole; first video"),
+        (
+            lambda t, g: shipped(dict(sorted(t.items(), key=lambda item: bool(item[1][1])))),
+            1,
+            "the labels are right but the videos are in another order, the normal ones first; first video that differs",
+        ),
+        (
+            lambda t, g: shipped({n: t[n] for n in np.random.default_rng(0).permutation(list(t))}),
+            1,
+            "the labels are right but the videos are in another order, which no list here has; first video",
+        ),
+        (lambda t, g: moved(t), 1, "lengths are ⌊F/16⌋·16; first video that differs: Abuse001_x264, frame "),
     ],
 )
 def test_a_shipped_array_of_labels_is_checked_to_the_first_video_that_differs(

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -121,6 +122,27 @@ def test_an_unnamed_interval_takes_its_videos_name_and_an_unnamed_video_is_left_
     assert evaluate_classes(classes)[0]["category_accuracy"] == 1
     unknown = [listed("a", "fight", truth=False), videos[0]]
     assert [video.video for video in beside_truth(KINDS, unknown, scores, lengths).videos] == ["a"]
+
+
+def test_vadclips_evaluator_keeps_intervals_whole_where_the_scores_end_before_them():
+    """Five events of UCF-Crime end beyond their video; ours are cut there, its are not."""
+    rng = np.random.default_rng(1)
+    videos = [listed(f"{n}", KINDS[n % 2], [(16 * (n % 3), 100 + n, KINDS[n % 2])]) for n in range(12)] + [listed("c")]
+    videos.append(listed("late", "fight", [(200, 220, "fight")]))  # nothing of it was scored
+    scores = [rng.dirichlet([1, 1, 1], size=5)[:, :2] for _ in videos]
+    lengths = [np.full(5, 16)] * len(videos)
+    whole = [
+        ClassScores(scores=with_normal(s), lengths=n, truth=v.intervals)
+        for s, n, v in zip(scores, lengths, videos, strict=True)
+    ]
+    expected = detection_map(whole, (*KINDS, "normal"), compat="vadclip")
+    classes = beside_truth(KINDS, videos, scores, lengths)
+    metrics, _ = evaluate_classes(classes, "vadclip")
+    np.testing.assert_allclose([metrics[f"map@{iou:g}"] for iou in expected.ious], expected.map)
+    cut = [replace(v, truth=tuple(replace(i, end=min(i.end, 80)) for i in v.truth if i.start < 80)) for v in whole]
+    assert not np.allclose(detection_map(cut, (*KINDS, "normal"), compat="vadclip").map, expected.map)
+    clean = detection_map([replace(v, scores=v.scores[:, :2]) for v in cut], KINDS)
+    assert evaluate_classes(classes)[0]["map"] == pytest.approx(clean.average)
 
 
 @pytest.mark.parametrize("own_normal", [True, False])

@@ -50,6 +50,38 @@ def test_crop_files_are_stacked_in_the_order_of_their_numbers(tmp_path, joint):
     assert longest(videos("Abuse001_x264"), tmp_path, "rgb") == 7
 
 
+@pytest.mark.parametrize(("joint", "backbone"), [("__", ""), ("_", ""), ("__", "_i3d")])
+def test_the_first_crop_may_have_no_number(tmp_path, joint, backbone):
+    """`Abuse028_x264.npy, Abuse028_x264__1.npy … __9.npy` are ten crops, of which nine were dropped once."""
+    stems = [f"Abuse028_x264{backbone}{f'{joint}{crop}' if crop else ''}" for crop in range(10)]
+    crops = [put(tmp_path / f"{stem}.npy", random(7, 3, seed=seed)) for seed, stem in enumerate(stems)]
+    (one,) = loaded(tmp_path, "Abuse028_x264")
+    np.testing.assert_array_equal(one["rgb"], np.stack(crops))
+    assert OfficialStream(tmp_path, "rgb").names() == ["Abuse028_x264"]
+
+
+def test_a_whole_beside_its_crops_is_not_chosen_in_silence(tmp_path):
+    for stem in ("a", "a__0", "a__1"):
+        put(tmp_path / f"{stem}.npy", random(4, 3))
+    with pytest.raises(WsvadError, match=r"a.npy: a__0.npy is there as well; keep the one file, or the crops"):
+        loaded(tmp_path, "a")
+
+
+@pytest.mark.parametrize("tail", ["_swin", "_videomae", "_c3d", "_clip", "_I3D", "_vit", "__rgb", ".mp4"])
+def test_what_stands_behind_a_name_is_no_part_of_it(tmp_path, tail):
+    array = put(tmp_path / f"Abuse028_x264{tail}.npy", random(7, 3))
+    np.testing.assert_array_equal(loaded(tmp_path, "Abuse/Abuse028_x264.mp4")[0]["rgb"], array)
+    own = put(tmp_path / "my_clip.npy", random(6, 3))  # a video may be called so itself
+    put(tmp_path / "my.npy", random(5, 3))
+    np.testing.assert_array_equal(loaded(tmp_path, "my_clip.mp4")[0]["rgb"], own)
+
+
+def test_the_list_of_feature_files_is_a_place_for_features(tmp_path):
+    array = put(tmp_path / "i3d" / "a_i3d.npy", random(7, 3))
+    (tmp_path / "ucf-i3d.list").write_text("# made elsewhere.npy\n/home/x/i3d/a_i3d.npy\n")
+    np.testing.assert_array_equal(loaded(tmp_path / "ucf-i3d.list", "a")[0]["rgb"], array)
+
+
 @pytest.mark.parametrize("crops", [5, 10])
 def test_one_array_with_crops_in_the_middle_or_in_front(tmp_path, crops):
     """A video as long as there are crops is read as the others are."""
@@ -211,6 +243,9 @@ def test_a_cut_file_a_missing_one_and_a_name_that_is_there_twice(tmp_path):
         loaded(tmp_path, "a")
     with pytest.raises(WsvadError, match=r"b.npy: b has no rgb features; 'wsvad doctor' lists all that are missing$"):
         loaded(tmp_path, "b")
+    (tmp_path / "a.npy").write_text("<!doctype html>")
+    with pytest.raises(WsvadError, match=r"a.npy: an HTML page, which the server gave in place of the file"):
+        loaded(tmp_path, "a")
     put(tmp_path / "x" / "c.npy", random(4, 3))
     put(tmp_path / "y" / "c.npy", random(4, 3))
     with pytest.raises(WsvadError, match=r"x/c.npy: the same name is at .*y/c.npy as well; keep one"):
@@ -253,7 +288,7 @@ def test_fit_bench_and_evaluate_on_official_files_alone(tmp_path, capsys):
         features = rng.normal(size=(8, 10, 6)).astype(np.float32)
         if number % 2:
             features[2:5] += 3
-            rows.append(f"{name},shop,{8 * 16 + number % 16},32,80")
+            rows.append(f"{name},shop,{8 * 16 + number % 16},33,80")
         put(tmp_path / "i3d" / f"{name}_i3d.npy", features)
         names["train" if number < 16 else "test"].append(name)
     (tmp_path / "anomaly_annotation.csv").write_text("\n".join(rows))
@@ -269,6 +304,12 @@ def test_fit_bench_and_evaluate_on_official_files_alone(tmp_path, capsys):
     assert main(["evaluate", str(out / "fit"), "--data", data, *features, "--json"]) == 0
     again = json.loads(capsys.readouterr().out)
     assert again["auc"] > 0.95
+    listed = tmp_path / "all.list"
+    listed.write_text("".join(f"/home/x/i3d/{name}_i3d.npy\n" for name in (*names["train"], *names["test"])))
+    assert main(["evaluate", str(out / "fit"), "--data", data, "--features", str(listed), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == again
+    assert main(["doctor", str(listed), "--data", data]) == 0
+    assert "24 videos, 10 crops, 6 wide" in capsys.readouterr().out
     command = ["bench", "--data", data, *features, "--methods", "mil", "--out", str(out / "bench"), "--json"]
     assert main([*command, "--budget", "paper", *small]) == 0
     (last, *_) = json.loads(capsys.readouterr().out)["rows"]
@@ -281,3 +322,39 @@ def test_fit_bench_and_evaluate_on_official_files_alone(tmp_path, capsys):
 def test_files_that_macos_named_are_found(tmp_path):
     array = put(tmp_path / "rgb" / "cafe\u0301__0.npy", random(4, 3))
     np.testing.assert_array_equal(loaded(tmp_path, "caf\u00e9")[0]["rgb"], array)
+
+
+@pytest.mark.parametrize("method", ["ur-dmu", "mil"])
+def test_audio_is_said_to_be_left_out_or_read_beside_the_pictures(tmp_path, method, capsys):
+    """What is abnormal is heard, not seen: with both streams it is found."""
+    rng = np.random.default_rng(0)
+    rows, truth = ["video,label,split,frames"], ["video,category,start_frame,end_frame"]
+    for number in range(24):
+        name, split = f"v{number}", "train" if number < 16 else "test"
+        heard = rng.normal(size=(8, 4)).astype(np.float32)
+        heard[2:5, 0] += 8 * (number % 2)
+        put(tmp_path / "i3d" / f"{name}_i3d.npy", rng.normal(size=(8, 5, 6)).astype(np.float32))
+        put(tmp_path / "vggish" / f"{name}__vggish.npy", heard)
+        rows.append(f"{name},{number % 2},{split},128")
+        truth += [f"{name},noise,32,80"] * (number % 2)
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    (tmp_path / "intervals.csv").write_text("\n".join(truth))
+    place = f"rgb={tmp_path / 'i3d'},audio={tmp_path / 'vggish'}"
+    small = ["--iterations", "60", "--segments", "8", "--bags", "8", "--points", "1"]
+    size = ["--config.lr=0.01"] + (["--config.hidden=16", "--config.heads=2"] if method == "ur-dmu" else [])
+    common = ["fit", str(tmp_path), "--features", place, "--method", method, *small, *size]
+    assert main([*common, "--out", str(tmp_path / "seen")]) == 0
+    said = capsys.readouterr().err
+    assert (
+        f"note: {method} does not read audio, which {place} has; --config.streams rgb,audio puts them side by" in said
+    )
+    assert main([*common, "--out", str(tmp_path / "both"), "--config.streams", "rgb,audio"]) == 0
+    assert "does not read" not in capsys.readouterr().err
+    found = {}
+    for run in ("seen", "both"):
+        given = ["evaluate", str(tmp_path / run), "--data", str(tmp_path), "--features", place, "--json"]
+        assert main(given) == 0
+        out, said = capsys.readouterr()
+        assert (f"{method} did not learn from audio, which is not read" in said) == (run == "seen")
+        found[run] = json.loads(out)["auc"]
+    assert found["both"] > 0.9 > found["seen"]

@@ -55,6 +55,27 @@ def test_frame_arrays_and_snippets_are_the_same(data):
 
 
 @settings(deadline=None)
+@given(snippets(), st.sampled_from([np.float16, np.float32, np.float64]))
+def test_counts_may_be_floats(data, kind):
+    """2,049 is 2,048 in half precision, to which they were brought once as to the narrowest type that holds them."""
+    score, positives, negatives = data[0], 683 * data[1], 2049 * data[2]
+    if kind == np.float16:
+        positives, negatives = data[1], data[2]
+    for metric in METRICS:
+        assert metric(score, positives.astype(kind), negatives.astype(kind)) == metric(score, positives, negatives)
+    assert false_alarm_rate(score, negatives.astype(kind)) == false_alarm_rate(score, negatives)
+
+
+@pytest.mark.parametrize("count", [0.5, np.nan, np.inf, -1, -1.0])
+def test_counts_that_are_none_are_refused(count):
+    for metric in METRICS:
+        with pytest.raises(WsvadError, match="frames: a score"):
+            metric(np.array([0.1, 0.2]), np.array([3, count]), np.array([1, 2]))
+    with pytest.raises(WsvadError, match="frames: a score"):
+        false_alarm_rate(np.array([0.1, 0.2]), np.array([3, count]))
+
+
+@settings(deadline=None)
 @given(snippets())
 def test_repeating_every_value_16_times_changes_nothing(data):
     repeated = [np.repeat(array, 16) for array in data]

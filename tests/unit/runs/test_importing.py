@@ -1,5 +1,6 @@
 """Public checkpoints as runs: what is read, what is refused, and that scores are those of the network in the file."""
 
+import argparse
 import json
 import pickle
 import re
@@ -82,6 +83,23 @@ def test_the_run_is_the_network_in_the_file(name, form, tmp_path):
     trained, x = load_method(tmp_path / "run"), torch.randn(1, 2, 40, WIDTH)
     assert torch.equal(trained.method({"rgb": x}), method({"rgb": x}))
     assert (trained.name, trained.widths, trained.normalisation.kinds) == (name, {"rgb": WIDTH}, {"rgb": "none"})
+
+
+@pytest.mark.parametrize("key", ["net", "model_state", "model", "state_dict", "best_generator"])
+@pytest.mark.parametrize("prefix", ["", "model.", "module.model.", "_orig_mod."])
+@pytest.mark.parametrize("name", list(SMALL))
+def test_a_network_inside_of_something_else_is_the_same(name, prefix, key, tmp_path):
+    """With what training scripts keep beside it, none of which is made: a NumPy number, an array, their options."""
+    method = network(name)
+    weights = {f"{prefix}{key}": value for key, value in method.to_official().items()}
+    options = argparse.Namespace(lr=1e-4, root=Path("/x"), seeds=[1, 2])
+    beside = {"auc": np.float64(0.87), "curve": np.arange(3.0), "args": options, "optimizer": {"state": {}}, "epoch": 7}
+    torch.save({key: weights, **beside}, tmp_path / "a.pkl")
+    found = read_weights(tmp_path / "a.pkl")
+    assert found.keys() == weights.keys()
+    loaded = SMALL[name][0].from_official(found, SMALL[name][1]).eval()
+    x = torch.randn(1, 2, 40, WIDTH)
+    assert torch.equal(loaded({"rgb": x}), method({"rgb": x}))
 
 
 @pytest.fixture
@@ -218,6 +236,15 @@ def test_what_is_no_checkpoint_is_told(name, tmp_path):
     for content in (b"", b"hello", bytes(range(256)) * 8):
         path.write_bytes(content)
         assert "not a checkpoint" in told(path)
+
+
+def test_a_page_or_a_pointer_in_place_of_the_file_is_called_that(tmp_path):
+    path = tmp_path / "weights.pkl"
+    for text in ("<!DOCTYPE html>\n<html><head>", "\n <html lang='en'>", '<?xml version="1.0"?><!DOCTYPE html>'):
+        path.write_text(text)
+        assert "an HTML page, which the server gave in place of the file; open the address" in told(path)
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\n")
+    assert "a pointer of Git LFS, not the file itself; fetch it with 'git lfs pull'" in told(path)
 
 
 def test_a_cut_file_is_told(checkpoint):
