@@ -82,7 +82,8 @@ def find_list(
         return official
     found = []
     for path in list_files(folder):
-        if ("test" in path.stem.lower()) != (split == "test") or re.search(r"val(id|\b|_|$)", path.stem.lower()):
+        of_test = re.search(r"(?<!la)test", path.stem.lower()) is not None
+        if of_test != (split == "test") or re.search(r"val(id|\b|_|$)", path.stem.lower()):
             continue
         try:
             names = read_list(path)

@@ -5,7 +5,8 @@
     Test/UCSDped2.m                     TestVideoFile{end+1}.gt_frame = [61:180];    from 1, ends included
 
 The official training clips are all normal, so weak supervision needs another split. Where lists are there
-(`ped2-i3d.list`, `ped2-i3d-test.list`) they decide; else training clips 1–10 and the odd test clips are for training.
+(`ped2-i3d.list`, `ped2-i3d-test.list`, or any of both splits) they decide; else training clips 1–10 and the odd test
+clips are for training.
 """
 
 import re
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from wsvad.datasets.benchmark import Benchmark, Totals
 from wsvad.datasets.dataset import LabelledVideo
-from wsvad.datasets.official import check_lists, find, frame_counts, read_list
+from wsvad.datasets.official import check_lists, find, find_list, frame_counts, read_list
 from wsvad.errors import WsvadError
 from wsvad.metrics.interval import Interval
 
@@ -50,9 +51,11 @@ def read(folder: Path) -> list[LabelledVideo]:
 
 def trained_on(folder: Path, names: list[str]) -> set[str]:
     """The training videos of a weakly-supervised split."""
-    listed, tested = find(folder, "*ped2*train*.list", "ped2-i3d.list"), find(folder, "*ped2*test*.list")
+    tested = find_list(folder, "test", ("*ped2*test*.list",), belongs)
+    test = read_list(tested) if tested else []
+    listed = find_list(folder, "train", ("*ped2*train*.list", "ped2-i3d.list"), belongs, without=test)
     if listed and tested:
-        train, test = read_list(listed), read_list(tested)
+        train = read_list(listed)
         unknown = [name for name in (*train, *test) if name not in names]
         if unknown:
             raise WsvadError(
@@ -60,6 +63,11 @@ def trained_on(folder: Path, names: list[str]) -> set[str]:
             )
         return set(train)
     return {name for name in names if int(name[-3:]) % 2 and name.startswith("Test")} | set(names[:TRAINING_CLIPS])
+
+
+def belongs(name: str) -> bool:
+    """Whether a name is `Train001` or `Test001`."""
+    return re.fullmatch(r"(Train|Test)\d{3}", name) is not None
 
 
 def read_truth(root: Path) -> dict[str, tuple[Interval, ...]]:

@@ -132,7 +132,7 @@ class OfficialStream:
         """Video → how its files begin: `name_i3d` of `name_i3d__0`. Those of the stream's own kind come first."""
         found: dict[str, dict[str, str]] = defaultdict(dict)
         for stem in self.files:
-            base = re.sub(r"_{1,2}\d$", "", stem)
+            base = re.sub(r"(__\d\d?|_\d)$", "", stem)
             for each in (stem, base):
                 if (file := named(each)).video != each:
                     found[file.video][each] = file.backbone
@@ -145,7 +145,8 @@ class OfficialStream:
     def _crops(self, base: str) -> list[str]:
         """The files called `base`: one, or one a crop, of which the first may have no number."""
         for joint in ("__", "_"):
-            crops = {c: f"{base}{joint}{c}" for c in range(max(CROPS)) if f"{base}{joint}{c}" in self.files}
+            numbers = range(max(CROPS) + (joint == "__"))  # from 0, or from 1 on
+            crops = {c: f"{base}{joint}{c}" for c in numbers if f"{base}{joint}{c}" in self.files}
             if crops and 0 not in crops and base in self.files:
                 crops[0] = base
             elif base in self.files:

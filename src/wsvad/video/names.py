@@ -27,7 +27,7 @@ BACKBONES = (
 """What stands between a video's name and a feature file's ending, behind `_` or `__`."""
 _FILE_ENDING = re.compile(rf"{FILE_ENDING}$", re.IGNORECASE)
 _BACKBONE = re.compile(rf"__?({'|'.join(BACKBONES)})$", re.IGNORECASE)
-_CROP = re.compile(r"__(\d)$")
+_CROP = re.compile(r"__(\d\d?)$")
 
 
 def normal(text: str) -> str:

@@ -209,6 +209,10 @@ def test_ped2_counts_its_pictures_and_reads_ranges_from_one(tmp_path):
     assert [(i.start, i.end) for i in by_name["Test003"].intervals] == [(2, 62), (99, 110)]
     assert {video.frames for video in dataset.videos} == {120}
     assert dataset == open_dataset(tmp_path)
+    names = [*(f"Train{n:03d}" for n in range(1, 17)), *(f"Test{n:03d}" for n in range(1, 13))]
+    (tmp_path / "train.list").write_text("".join(f"x/{name}_i3d.npy\n" for name in names[:20]))
+    (tmp_path / "test.txt").write_text("# the others\n" + "".join(f"{name}.avi\n" for name in names[20:]))
+    assert [video.name for video in open_dataset(f"ucsd_ped2:{tmp_path}").train] == names[:20]
 
 
 @pytest.mark.real

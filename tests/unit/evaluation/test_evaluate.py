@@ -14,11 +14,13 @@ from rich.console import Console
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_auc_score
 
 from wsvad.cli.tables import metrics_table as table
+from wsvad.datasets.benchmark import Totals
 from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.curves import Curve, evaluate, per_category
 from wsvad.evaluation.measure import measure
 from wsvad.evaluation.scores_file import curves_from_scores_file, of_test_videos, read_scores, write_scores
+from wsvad.evaluation.totals import _beside, explain_labels
 from wsvad.evaluation.vocabulary import METRICS
 from wsvad.metrics.interval import Interval
 
@@ -339,3 +341,22 @@ def test_published_scores_give_their_published_numbers(name, area, precision):
     assert derived == pytest.approx(stored, abs=1e-3)
     assert derived != stored
     assert len(per_category(curves)) == 13
+
+
+def test_a_difference_is_never_told_by_two_equal_numbers(tmp_path):
+    """Labels that are read otherwise, and an AUC that is the same to two digits."""
+    interval = Interval(start=1000, end=50_000, category="fight")
+    video = LabelledVideo(name="a", label=1, category="fight", split="test", frames=100_000, intervals=(interval,))
+    label = np.zeros(100_000, np.uint8)
+    label[999:50_000] = 1
+    score = np.random.default_rng(0).random(100_000)
+    write_scores(tmp_path / "scores.npz", {"a": score}, {"a": label})
+    said = explain_labels(read_scores(tmp_path / "scores.npz"), Dataset(name="d", videos=(video,)))[0]
+    label[999] = 0
+    with_the_interval = f"{100 * roc_auc_score(label, score):.2f}"
+    assert f"they read intervals as [s−1, e), not [s, e); AUC is {with_the_interval} with either" in said
+    published = Totals(name="x", frames=10, abnormal=3, in_abnormal=6)
+    assert _beside(published, dataclasses.replace(published, in_abnormal=5)).endswith(
+        "(x), but 6 of them are in abnormal videos there; other videos are abnormal"
+    )
+    assert _beside(published, dataclasses.replace(published, frames=11)).endswith("(x), +1")

@@ -50,6 +50,12 @@ def test_crop_files_are_stacked_in_the_order_of_their_numbers(tmp_path, joint):
     assert longest(videos("Abuse001_x264"), tmp_path, "rgb") == 7
 
 
+def test_crops_may_count_from_one(tmp_path):
+    crops = [put(tmp_path / f"a__{crop}.npy", random(7, 3, seed=crop)) for crop in range(1, 11)]
+    np.testing.assert_array_equal(loaded(tmp_path, "a")[0]["rgb"], np.stack(crops))
+    assert OfficialStream(tmp_path, "rgb").names() == ["a"]
+
+
 @pytest.mark.parametrize(("joint", "backbone"), [("__", ""), ("_", ""), ("__", "_i3d")])
 def test_the_first_crop_may_have_no_number(tmp_path, joint, backbone):
     """`Abuse028_x264.npy, Abuse028_x264__1.npy … __9.npy` are ten crops, of which nine were dropped once."""
