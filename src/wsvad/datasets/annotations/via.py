@@ -89,7 +89,8 @@ def write(path: Path, truth: Truth, times: Callable[[str], FrameTimes]) -> None:
             "metadata": {
                 f"{ids[video]}_{n:06d}": {
                     "vid": ids[video], "flg": 0, "xy": [],
-                    "z": [round(times(video).second(edge), 6) for edge in (i.start, i.end)], "av": {"1": number[i.category]},
+                    "z": [round(times(video).second(edge), 6) for edge in (i.start, i.end)],
+                    "av": {"1": number[i.category]},
                 }
                 for video, intervals in truth.items()
                 for n, i in enumerate(intervals)
