@@ -62,12 +62,14 @@ def each_narrowed(configs: dict[str, Any], modalities: str | None) -> dict[str, 
     Raises:
         UsageError: none has.
     """
+    from wsvad.methods.abilities import ChoosesModalities
+
     if modalities is None:
         return configs
     names("--modalities", modalities)
-    if not any(hasattr(config, "modalities") for config in configs.values()):
+    if not any(isinstance(config, ChoosesModalities) for config in configs.values()):
         refuse(f"{', '.join(configs)}, which have no modalities", {"--modalities": modalities})
-    return {n: narrowed(c, modalities, n) if hasattr(c, "modalities") else c for n, c in configs.items()}
+    return {n: narrowed(c, modalities, n) if isinstance(c, ChoosesModalities) else c for n, c in configs.items()}
 
 
 def ablate(
@@ -139,6 +141,7 @@ def transfer(
         to_features: Feature folder of that dataset, made with the run's encoders (default: in the out folder).
         out: Folder for transfer.csv, transfer.md and the runs that are trained.
     """
+    from wsvad.methods.abilities import KeepsCore
     from wsvad.runs.folder import RunFolder
     from wsvad.studies.ablate import as_markdown
     from wsvad.studies.bench import earlier_split, open_data
@@ -148,7 +151,7 @@ def transfer(
 
     folder = RunFolder(run)
     trained = folder.load()
-    if getattr(trained.method, "core", None) is None:
+    if not isinstance(trained.method, KeepsCore) or not trained.method.has_core:
         default = Protocol(budget="data", normalise="standardise", hold_out=0.0)
         asked = [word for word in options("--", protocol, default) if word.startswith("--")]
         refuse(f"{trained.name}, which has no CORE, so that nothing is trained", dict.fromkeys(asked, True))

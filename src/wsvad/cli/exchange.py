@@ -50,8 +50,9 @@ def convert(
         to: Format of annotations, if the ending of the file does not determine it.
         listing: CSV (video,frames) of the videos in .npy, in order, if it is not beside it as NAME-videos.csv.
         stride: Frames that each number in .npy stands for, 16 for snippets (default: 1).
-        frame_rate: Frames a second of all videos, 25 or 30000/1001, for VIA, which counts seconds.
-        videos: Folder of the videos, whose own frame rates are then taken, and names with their subfolders.
+        frame_rate: Frames a second of all videos, 25 or 30000/1001, for VIA, which counts seconds; with --videos the
+            rate at which Label Studio counts.
+        videos: Folder of the videos, whose own frames are then counted and timed, and names with their subfolders.
     """
     from wsvad.evaluation import convert
 
@@ -66,7 +67,5 @@ def convert(
         tell([convert.convert_scores(what, out, listing, stride or 1)])
         return DONE
     refuse("annotations", arrays)
-    if to != "via" and ".json" not in (what.suffix, out.suffix):
-        refuse("annotations that count frames", {"--frame-rate": frame_rate})
     tell(convert.convert_annotations(what, out, to, frame_rate, videos))
     return DONE

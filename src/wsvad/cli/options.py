@@ -87,11 +87,13 @@ def narrowed(config: Any, modalities: str | None, method: str) -> Any:
     """
     import dataclasses
 
+    from wsvad.methods.abilities import ChoosesModalities
+
     if modalities is None:
         return config
-    if not hasattr(config, "modalities"):
+    if not isinstance(config, ChoosesModalities):
         raise UsageError(f"--modalities: this method learns from rgb only ({method}); leave the option out")
-    return dataclasses.replace(config, modalities=tuple(names("--modalities", modalities)))
+    return dataclasses.replace(config, modalities=tuple(names("--modalities", modalities)))  # type: ignore[type-var]
 
 
 def learned(methods: Iterable[tuple[str, Any]]) -> list[str]:

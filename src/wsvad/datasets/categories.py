@@ -1,4 +1,4 @@
-"""Explanation of anomaly: which a dataset names, and what a method that tells them apart should know of them."""
+"""Categories of anomaly: which a dataset names, and what a method that tells them apart should know of them."""
 
 import dataclasses
 from collections import Counter

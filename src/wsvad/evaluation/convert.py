@@ -1,18 +1,21 @@
 """From one form to another: frame scores, and annotations."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from fractions import Fraction
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from wsvad.datasets.annotations import Form, holds_annotations, read_annotations, write_annotations
+from wsvad.datasets.annotations import Form, form_to_write, holds_annotations, read_annotations, write_annotations
+from wsvad.datasets.annotations.truth import AsDecoded, AtRate, FrameTimes, Truth
 from wsvad.datasets.folder import videos_below
 from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.score_forms import csv_header, holds_scores, load_arrays, save_arrays
 from wsvad.evaluation.scores_file import split
+from wsvad.metrics.interval import Interval
 from wsvad.video.names import normal
-from wsvad.video.reader import VideoInfo, VideoReader
+from wsvad.video.reader import VideoReader
 
 
 def convert_scores(what: Path, out: Path, listing: Path | None = None, stride: int = 1) -> str:
@@ -38,48 +41,115 @@ def convert_scores(what: Path, out: Path, listing: Path | None = None, stride: i
 def convert_annotations(
     what: Path, out: Path, to: Form | None = None, frame_rate: str | None = None, videos: Path | None = None
 ) -> list[str]:
-    """Annotations to another form; what was written and left out, as sentences.
+    """Annotations to another form; what was written, left out, or is past a video's end, as sentences.
 
     Args:
         what: see `read_annotations`.
-        out, to: see `write_annotations`.
-        frame_rate: of all videos, `25` or `30000/1001`.
-        videos: folder of the videos: their own rates and lengths are taken, and names, which tools keep without
-            folders, are those of files below it.
+        out, to: see `form_to_write`.
+        frame_rate: of all videos, `25` or `30000/1001`, for VIA, which counts seconds; with the videos the rate at
+            which Label Studio counts, whatever theirs is.
+        videos: folder of the videos: their own frames are counted and timed by decoding, and names, which tools keep
+            without folders, are those of files below it.
 
     Raises:
         WsvadError: what there is cannot be right; a video is not in the folder, or several of its name are.
-        UsageError: a form counts seconds, and no rate is known.
+        UsageError: a form counts seconds, and no rate is known; or a rate is given that nothing here has a use for.
     """
-    files = videos_below(videos) if videos else {}
+    rate = parsed_rate(frame_rate) if frame_rate else None
+    target = form_to_write(out, to)
+    folder = _Folder(videos, what) if videos else None
 
-    def full_name(video: str) -> str:
-        found = [name for name in files if name == normal(video)]
-        found = found or [name for name in files if Path(name).name == Path(video).name]
+    def times(video: str) -> FrameTimes:
+        if folder is not None:
+            return folder.decoded(video)
+        if rate is None:
+            raise UsageError("VIA counts seconds: name the --frame-rate, or the folder of the --videos")
+        return AtRate(rate)
+
+    truth, notes, source = read_annotations(what, times)
+    if rate is not None:
+        _check_rate_is_used(source, target, with_videos=folder is not None)
+    lengths: dict[str, int] = {}
+    if folder is not None:
+        truth = folder.renamed(truth)
+        if rate is not None and source == "label-studio":
+            truth = _mapped(truth, lambda video, edge: times(video).frame(edge / rate))
+        lengths = {video: folder.decoded(video).count for video in truth}
+        notes = [*notes, *_past_the_end(truth, lengths)]
+        if rate is not None and target == "label-studio":
+            truth = _mapped(truth, lambda video, edge: round(times(video).second(edge) * rate))
+    write_annotations(out, truth, target, times, lengths)
+    return [*notes, f"{out}: {len(truth)} videos, {sum(map(len, truth.values()))} intervals"]
+
+
+class _Folder:
+    """The videos that annotations are of."""
+
+    def __init__(self, videos: Path, what: Path):
+        self.videos, self.what, self.files = videos, what, videos_below(videos)
+        self._decoded: dict[str, AsDecoded] = {}
+
+    def name(self, video: str) -> str:
+        """The name below the folder of a video that a tool kept by its own name."""
+        found = [name for name in self.files if name == normal(video)]
+        found = found or [name for name in self.files if Path(name).name == Path(video).name]
         if len(found) != 1:
-            raise WsvadError(f"{videos}: {len(found) or 'no'} videos here are called '{video}', which {what} names")
+            raise WsvadError(
+                f"{self.videos}: {len(found) or 'no'} videos here are called '{video}', which {self.what} names"
+            )
         return found[0]
 
-    @cache
-    def info(video: str) -> VideoInfo:
-        with VideoReader(files[full_name(video)]) as reader:
-            return reader.info
-
-    def rate(video: str) -> float:
-        if not frame_rate and not videos:
-            raise UsageError("VIA stores seconds: give --frame-rate, or the folder of the videos with --videos")
-        return parsed_rate(frame_rate) if frame_rate else float(info(video).rate)
-
-    truth, notes = read_annotations(what, rate)
-    lengths: dict[str, int] = {}
-    if videos:
-        named = {full_name(video): intervals for video, intervals in truth.items()}
+    def renamed(self, truth: Truth) -> Truth:
+        named = {self.name(video): intervals for video, intervals in truth.items()}
         if len(named) < len(truth):
-            raise WsvadError(f"{what}: names {len(truth)} videos, but they match only {len(named)} files in {videos}")
-        truth = named
-        lengths = {video: declared for video in truth if (declared := info(video).declared)}
-    write_annotations(out, truth, to, rate, lengths)
-    return [*notes, f"{out}: {len(truth)} videos, {sum(map(len, truth.values()))} intervals"]
+            raise WsvadError(
+                f"{self.what}: names {len(truth)} videos, which are only {len(named)} files in {self.videos}"
+            )
+        return named
+
+    def decoded(self, video: str) -> AsDecoded:
+        """Frames of a video. Headers deceive: of a video that was cut without encoding it anew they count what is not
+        shown, and an average rate may be that of fields."""
+        name = self.name(video)
+        if name not in self._decoded:
+            with VideoReader(self.files[name]) as reader:
+                spans = [(frame.time, frame.time + frame.duration) for frame in reader]
+                borders = np.array([float(start) for start, _ in spans] + [float(spans[-1][1])])
+                self._decoded[name] = AsDecoded(borders, float(reader.info.rate))
+        return self._decoded[name]
+
+
+def _check_rate_is_used(source: Form, target: Form, *, with_videos: bool) -> None:
+    """Refuse a frame rate that would be ignored."""
+    forms = {source, target}
+    if not forms & {"via", "label-studio"}:
+        raise UsageError(f"--frame-rate: {source} and {target} count the frames of the video itself; leave it out")
+    if with_videos and "label-studio" not in forms:
+        raise UsageError("--frame-rate: the videos themselves say when their frames are; leave one of the two out")
+    if not with_videos and "via" not in forms:
+        raise UsageError(
+            "--frame-rate: Label Studio counts frames at a rate of its own, which becomes the video's only by the "
+            "folder of the --videos; name it, or leave the rate out where the two are the same"
+        )
+
+
+def _mapped(truth: Truth, edge: Callable[[str, int], int]) -> Truth:
+    """The same intervals with other numbers of frames, none of them empty."""
+
+    def one(video: str, interval: Interval) -> Interval:
+        start = edge(video, interval.start)
+        return replace(interval, start=start, end=max(start + 1, edge(video, interval.end)))
+
+    return {video: tuple(one(video, interval) for interval in intervals) for video, intervals in truth.items()}
+
+
+def _past_the_end(truth: Truth, lengths: Mapping[str, int]) -> list[str]:
+    return [
+        f"{video}: interval [{interval.start}, {interval.end}) ends past the video, which has {lengths[video]} frames"
+        for video, intervals in truth.items()
+        for interval in intervals
+        if interval.end > lengths[video]
+    ]
 
 
 def parsed_rate(text: str) -> float:

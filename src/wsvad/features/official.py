@@ -111,7 +111,7 @@ class OfficialStream:
         """The files of a video in the order of its crops; empty where there are none.
 
         Raises:
-            WsvadError: a file is there twice, or there are numbered crops beside a file of the whole.
+            WsvadError: two files have one name, or there are numbered crops beside a file of the whole.
         """
         stems = self.stems(video)
         if len(stems) == 1 and f"{stems[0]}__0" in self.files:

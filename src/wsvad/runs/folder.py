@@ -11,7 +11,7 @@
     model.safetensors    weights and normalisation
     model.json           everything else that scoring needs; written last of all, so that a folder with it is whole
 
-While a finished run is made anew, its model stays as it is until the new one is ready.
+While a finished run is made again, its model stays as it is until the new one is ready.
 """
 
 import hashlib
@@ -63,7 +63,7 @@ class RunFolder:
 
     @property
     def under_way(self) -> bool:
-        """Whether it is being made, or made anew; what is in the folders of seeds is then not of the finished run."""
+        """Whether it is being made, or made again; what is in the folders of seeds is then not of the finished run."""
         return (self.path / "unfinished.json").is_file()
 
     @property
@@ -85,12 +85,12 @@ class RunFolder:
 
     def of_seed(self, seed: int) -> TrainedMethod:
         """The method of one seed; the run's own, where it has none of that seed (a run that was imported), or is being
-        made anew, as the seeds are then those of another run."""
+        made again, as the seeds are then those of another run."""
         own = self.seed(seed)
         return own.load() if own.has_model and not self.under_way else self.load()
 
     def each_seed(self) -> Iterator[TrainedMethod]:
-        """The methods of all seeds; the run's own, where it keeps no seeds, or is being made anew."""
+        """The methods of all seeds; the run's own, where it keeps no seeds, or is being made again."""
         folders = [] if self.under_way else sorted(path.parent for path in self.path.glob("seed-*/model.json"))
         return map(load_method, folders or [self.path])
 

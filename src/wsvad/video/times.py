@@ -43,7 +43,7 @@ class Moment(Generic[T]):
     time: Fraction
     """Seconds, never decreasing."""
     kept: bool
-    """Whether its timestamp is believed, and the clock has not begun anew."""
+    """Whether its timestamp is believed, and the clock has not started again."""
 
 
 class Clock(Generic[T]):

@@ -98,7 +98,7 @@ D = "--data d --features d/features"
         ("convert scores.npz --out y.csv --stride 1", "--stride is not for scores in .npz; leave it out"),
         ("convert x.csv --out y.npz --listing i.csv", "--listing is not for scores in .csv; leave it out"),
         ("convert i.csv --out y.xml --stride 1", "--stride is not for annotations; leave it out"),
-        ("convert i.csv --out cvat --to cvat --frame-rate 25", "--frame-rate is not for annotations that count frames"),
+        ("convert i.csv --out cvat --to cvat --frame-rate 25", "--frame-rate: csv and cvat count the frames"),
         ("convert i.csv --out y.json --to via --frame-rate 0", "--frame-rate 0: write frames a second"),
         ("import run/model.safetensors --method pi-vad", "pi-vad has no public checkpoint format"),
     ],

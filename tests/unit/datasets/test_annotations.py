@@ -14,6 +14,7 @@ from places import SHARED
 from wsvad.cli.main import main
 from wsvad.datasets.annotations import read_annotations, write_annotations
 from wsvad.datasets.annotations.label_studio import video_name
+from wsvad.datasets.annotations.truth import AtRate
 from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.convert import convert_annotations, parsed_rate
 from wsvad.metrics.interval import Interval
@@ -22,7 +23,7 @@ OUT = {"csv": "out.csv", "cvat": "out", "label-studio": "out.json", "via": "out.
 
 
 def at(frame_rate: float):
-    return lambda video: frame_rate
+    return lambda video: AtRate(frame_rate)
 
 
 def spans(truth) -> dict[str, list[tuple[int, int, str]]]:
@@ -69,7 +70,7 @@ def test_the_round_through_all_tools_changes_nothing(content, forms, frame_rate,
         for number, form in enumerate(forms):
             path = Path(folder, str(number), OUT[form])
             write_annotations(path, now, form, at(frame_rate), frames if known else {})
-            now, notes = read_annotations(path, at(frame_rate))
+            now, notes, _ = read_annotations(path, at(frame_rate))
             assert notes == []
         assert spans(now) == spans(truth)
 
@@ -110,7 +111,7 @@ IMAGES = """<annotations><version>1.1</version><meta><task><name>yard.mp4</name>
 
 def test_tracks_of_cvat_are_seen_until_they_leave_or_the_video_ends(tmp_path):
     (tmp_path / "a.xml").write_text(CVAT)
-    truth, _ = read_annotations(tmp_path / "a.xml", at(25))
+    truth, *_ = read_annotations(tmp_path / "a.xml", at(25))
     assert spans(truth) == {"gate.mp4": [(10, 12, "fight"), (40, 50, "fight"), (80, 100, "robbery")]}
 
 
@@ -118,7 +119,7 @@ def test_frames_of_cvat_with_a_tag_are_runs(tmp_path):
     (tmp_path / "a.xml").write_text(IMAGES)
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "b.xml").write_text(CVAT)
-    truth, _ = read_annotations(tmp_path, at(25))
+    truth, *_ = read_annotations(tmp_path, at(25))
     assert spans(truth)["yard.mp4"] == [(3, 5, "fight"), (4, 5, "theft"), (6, 7, "fight")]
     assert len(truth["gate.mp4"]) == 3
 
@@ -156,7 +157,7 @@ def test_label_studio_counts_from_one_and_names_the_last_frame(tmp_path):
         {"data": {"video": "plain.mp4"}, "annotations": []},
     ]
     (tmp_path / "export.json").write_text(json.dumps(project))
-    truth, notes = read_annotations(tmp_path / "export.json", at(25))
+    truth, notes, _ = read_annotations(tmp_path / "export.json", at(25))
     assert spans(truth) == {"gate one.mp4": [(0, 1, "fight"), (10, 20, "fight;theft")], "cams/yard.mp4": [],
                             "plain.mp4": []}  # fmt: skip
     assert notes[0].endswith("left out annotations that are not time spans (timelinelabels): 1 of type choices")
@@ -212,7 +213,7 @@ VIA = {
 
 def test_segments_of_via_are_seconds(tmp_path):
     (tmp_path / "via.json").write_text(json.dumps(VIA))
-    truth, _ = read_annotations(tmp_path / "via.json", at(10))
+    truth, *_ = read_annotations(tmp_path / "via.json", at(10))
     assert spans(truth) == {
         "gate.mp4": [(0, 1, "abnormal"), (12, 34, "theft"), (50, 60, "fight;theft")], "yard.mp4": [],
     }  # fmt: skip
@@ -273,6 +274,63 @@ def test_names_without_folders_are_those_of_the_videos(tmp_path):
         write_annotations(tmp_path / "i.csv", {video: one}, None, at(1), {})
         with pytest.raises(WsvadError, match=says):
             convert_annotations(tmp_path / "i.csv", tmp_path / "o.json", "label-studio", videos=videos)
+
+
+def test_label_studio_counts_at_a_rate_of_its_own(tmp_path):
+    (tmp_path / "v").mkdir()
+    write_clip(tmp_path / "v" / "a.mp4", 270, rate=30)
+    drawn = {"a.mp4": intervals((120, 192, "x"))}  # 121–192 as Label Studio writes it, at 24 frames a second
+    write_annotations(tmp_path / "ls.json", drawn, "label-studio", at(1), {})
+    convert_annotations(tmp_path / "ls.json", tmp_path / "i.csv", None, "24", tmp_path / "v")
+    assert (tmp_path / "i.csv").read_text().splitlines()[1:] == ["a.mp4,x,150,240"]
+    convert_annotations(tmp_path / "i.csv", tmp_path / "back.json", "label-studio", "24", tmp_path / "v")
+    assert spans(read_annotations(tmp_path / "back.json", at(1))[0]) == spans(drawn)
+
+
+def test_frames_are_counted_and_timed_by_decoding(tmp_path):
+    """A file that was cut without encoding it anew counts frames that it does not show; one of varying rate."""
+    (tmp_path / "v").mkdir()
+    held = [0, 40, 80, 120, 2000, 2040, 2080, 2120]
+    write_clip(tmp_path / "v" / "varying.mkv", 8, times=held)
+    write_clip(tmp_path / "v" / "b.avi", 29, preset="medium", bf="3")
+    path = write_clip(tmp_path / "v" / "cut.mp4", 20, g="100", bf="0")
+    content = bytearray(path.read_bytes())
+    place = content.index(b"elst") + 12  # its one edit: how long it lasts, and where in the stream it starts
+    scale = int.from_bytes(content[(at_ := content.index(b"mdhd") + 16) : at_ + 4], "big")
+    movie = int.from_bytes(content[(at_ := content.index(b"mvhd") + 16) : at_ + 4], "big")
+    content[place : place + 8] = (movie * 15 // 25).to_bytes(4, "big") + (scale * 5 // 25).to_bytes(4, "big")
+    path.write_bytes(content)
+    truth = {
+        "varying.mkv": intervals((3, 5, "x")),
+        "cut.mp4": intervals((2, 20, "x")),
+        "b.avi": intervals((5, 10, "x")),
+    }
+    write_annotations(tmp_path / "i.csv", truth, None, at(1), {})
+    told = convert_annotations(tmp_path / "i.csv", tmp_path / "cvat", videos=tmp_path / "v")
+    assert "<stop_frame>14</stop_frame>" in (tmp_path / "cvat" / "cut.mp4.xml").read_text()
+    assert "cut.mp4: interval [2, 20) ends past the video, which has 15 frames" in told
+    convert_annotations(tmp_path / "i.csv", tmp_path / "via.json", "via", videos=tmp_path / "v")
+    seconds = [segment["z"] for segment in json.loads((tmp_path / "via.json").read_text())["metadata"].values()]
+    assert seconds == [[0.12, 2.04], [0.08, 0.8], [0.2, 0.4]]
+    convert_annotations(tmp_path / "via.json", tmp_path / "back.csv", videos=tmp_path / "v")
+    assert spans(read_annotations(tmp_path / "back.csv", at(1))[0]) == spans(truth)
+
+
+@pytest.mark.parametrize(
+    ("form", "with_videos", "says"),
+    [
+        ("cvat", False, "csv and cvat count the frames of the video itself"),
+        ("cvat", True, "csv and cvat count the frames of the video itself"),
+        ("label-studio", False, "Label Studio counts frames at a rate of its own"),
+        ("via", True, "the videos themselves say when their frames are"),
+    ],
+)
+def test_a_rate_that_would_be_ignored_is_refused(tmp_path, form, with_videos, says):
+    (tmp_path / "v").mkdir()
+    write_clip(tmp_path / "v" / "a.mp4", 5)
+    write_annotations(tmp_path / "i.csv", {"a.mp4": intervals((1, 3, "x"))}, None, at(1), {})
+    with pytest.raises(UsageError, match=says):
+        convert_annotations(tmp_path / "i.csv", tmp_path / "o", form, "25", tmp_path / "v" if with_videos else None)
 
 
 @pytest.mark.parametrize(("text", "value"), [("25", 25), ("30000/1001", 30000 / 1001), ("12.5", 12.5)])
@@ -363,7 +421,7 @@ UCF = SHARED / "data" / "ucf-crime-captions" / "test_intervals.csv"
 @pytest.mark.real
 @pytest.mark.skipif(not UCF.exists(), reason="the annotation of UCF-Crime is not beside the project")
 def test_the_annotation_of_ucf_crime_goes_through_every_tool(tmp_path):
-    truth, _ = read_annotations(UCF, at(30))
+    truth, *_ = read_annotations(UCF, at(30))
     assert len(truth) == 140
     for form, name in OUT.items():
         write_annotations(tmp_path / form / name, truth, form, at(30), {})  # type: ignore[arg-type]
@@ -373,7 +431,7 @@ def test_the_annotation_of_ucf_crime_goes_through_every_tool(tmp_path):
 def test_intervals_of_any_spelling_are_one_videos(tmp_path):
     path = tmp_path / "intervals.csv"
     path.write_text("video,category,start_frame,end_frame\ngate\\a.mp4,fall,5,9\n./gate/a.mp4,fall,1,3\n")
-    truth, _ = read_annotations(path, lambda video: 25.0)
+    truth, *_ = read_annotations(path, at(25))
     assert {video: [interval.start for interval in intervals] for video, intervals in truth.items()} == {
         "gate/a.mp4": [1, 5]
     }

@@ -1,6 +1,7 @@
 """Intervals of videos from and to annotation tools: our intervals.csv, CVAT, Label Studio, VIA.
 
-CVAT and Label Studio count frames; VIA counts seconds, so that it takes a frame rate. Frames are `[start, end)` here.
+CVAT counts frames, and so does Label Studio, though at a rate of its own; VIA counts seconds, so that it takes the
+times of frames. Frames are `[start, end)` here.
 """
 
 import csv
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from wsvad.datasets.annotations import cvat, label_studio, via
-from wsvad.datasets.annotations.truth import Truth, checked
+from wsvad.datasets.annotations.truth import FrameTimes, Truth, checked
 from wsvad.datasets.folder import table_rows
 from wsvad.errors import UsageError, WsvadError
 from wsvad.files import atomic, read_json
@@ -17,8 +18,8 @@ from wsvad.metrics.interval import Interval
 
 Form = Literal["csv", "cvat", "label-studio", "via"]
 FORMS: tuple[Form, ...] = get_args(Form)
-Rate = Callable[[str], float]
-"""A video's frames a second, by its name."""
+Times = Callable[[str], FrameTimes]
+"""When the frames of a video are, by its name."""
 
 
 def holds_annotations(path: Path) -> bool:
@@ -26,47 +27,55 @@ def holds_annotations(path: Path) -> bool:
     return path.suffix in (".csv", ".xml", ".json") or (path.is_dir() and next(path.rglob("*.xml"), None) is not None)
 
 
-def read_annotations(path: Path, rate: Rate) -> tuple[Truth, list[str]]:
+def read_annotations(path: Path, times: Times) -> tuple[Truth, list[str], Form]:
     """Read intervals, in whichever form the file is in.
 
     Args:
         path: intervals.csv; a CVAT file, or a folder of them, one a video; a project of Label Studio or VIA.
-        rate: frames a second, where the file counts seconds.
+        times: of frames, where the file counts seconds.
 
     Returns:
-        Video → its intervals, in order; and sentences on what was left out.
+        Video → its intervals, in order; sentences on what was left out; and the form.
 
     Raises:
         WsvadError: not of these forms, or something in it cannot be right.
     """
     if path.is_dir() or path.suffix == ".xml":
-        return checked(path, cvat.read(path)), []
+        return checked(path, cvat.read(path)), [], "cvat"
     if path.suffix == ".csv":
-        return checked(path, _read_csv(path)), []
+        return checked(path, _read_csv(path)), [], "csv"
     project = read_json(path)
     if isinstance(project, dict) and {"file", "view", "metadata"} <= project.keys():
-        return checked(path, via.read(path, project, rate)), []
+        return checked(path, via.read(path, project, times)), [], "via"
     if isinstance(project, list | dict):
         found, ignored = label_studio.read(path, project)
-        return checked(path, found), ignored
+        return checked(path, found), ignored, "label-studio"
     raise WsvadError(f"{path}: neither a project of VIA nor an export of Label Studio")
 
 
-def write_annotations(path: Path, truth: Truth, form: Form | None, rate: Rate, frames: Mapping[str, int]) -> None:
+def form_to_write(path: Path, form: Form | None) -> Form:
+    """The form that was named, else what the ending says; `.json` says nothing.
+
+    Raises:
+        UsageError: the form is not clear.
+    """
+    by_ending: dict[str, Form] = {".csv": "csv", ".xml": "cvat", "": "cvat"}
+    if found := form or by_ending.get(path.suffix):
+        return found
+    raise UsageError(f"{path}: the ending does not determine the format; name it with --to, one of: {', '.join(FORMS)}")
+
+
+def write_annotations(path: Path, truth: Truth, form: Form | None, times: Times, frames: Mapping[str, int]) -> None:
     """Write intervals in a form.
 
     Args:
         path: the file; for CVAT a folder, or a file if there is one video alone.
         truth: video → intervals.
-        form: by default what the ending says; `.json` says nothing.
-        rate: frames a second, where the form counts seconds.
+        form: see `form_to_write`.
+        times: of frames, where the form counts seconds.
         frames: how many frames each video has, as far as is known.
-
-    Raises:
-        UsageError: the form is not clear.
     """
-    form = form or {".csv": "csv", ".xml": "cvat", "": "cvat"}.get(path.suffix)  # type: ignore[assignment]
-    match form:
+    match form_to_write(path, form):
         case "csv":
             _write_csv(path, truth)
         case "cvat":
@@ -74,11 +83,7 @@ def write_annotations(path: Path, truth: Truth, form: Form | None, rate: Rate, f
         case "label-studio":
             label_studio.write(path, truth)
         case "via":
-            via.write(path, truth, rate)
-        case _:
-            raise UsageError(
-                f"{path}: the ending does not determine the format; name it with --to, one of: {', '.join(FORMS)}"
-            )
+            via.write(path, truth, times)
 
 
 def _read_csv(path: Path) -> Truth:

@@ -1,14 +1,15 @@
 """Projects of the VGG Image Annotator for video (VIA 3): temporal segments, in seconds.
 
-A segment's category is the value of the first attribute of temporal segments. Seconds become frames by the video's
-average rate, to the nearest one; a video whose rate varies is off by as much as it varies.
+A segment's category is the value of the first attribute of temporal segments. Seconds become the frames that
+begin nearest to them.
 """
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from wsvad.datasets.annotations.truth import Truth
+from wsvad.datasets.annotations.truth import FrameTimes, Truth
 from wsvad.errors import WsvadError
 from wsvad.files import write_json
 from wsvad.metrics.interval import Interval
@@ -19,7 +20,7 @@ SEGMENT = "FILE1_Z2_XY0"
 """VIA's word for attributes of temporal segments."""
 
 
-def read(path: Path, project: dict[str, Any], rate: Callable[[str], float]) -> Truth:
+def read(path: Path, project: dict[str, Any], times: Callable[[str], FrameTimes]) -> Truth:
     """Read a project.
 
     Raises:
@@ -38,7 +39,7 @@ def read(path: Path, project: dict[str, Any], rate: Callable[[str], float]) -> T
             if len(segment["z"]) != 2 or segment["xy"] or int(segment.get("flg", 0)) & DELETED:
                 continue  # a region in a picture, a marker, or nothing any more
             name = names[str(segment["vid"])]
-            start, end = (round(float(second) * rate(name)) for second in segment["z"])
+            start, end = (times(name).frame(_finite(second)) for second in segment["z"])
             category = _category(project["attribute"], segment["av"])
             truth[name].append(Interval(start=start, end=max(end, start + 1), category=category))
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
@@ -59,7 +60,7 @@ def _category(attributes: dict[str, Any], values: dict[str, str]) -> str:
     return "abnormal"
 
 
-def write(path: Path, truth: Truth, rate: Callable[[str], float]) -> None:
+def write(path: Path, truth: Truth, times: Callable[[str], FrameTimes]) -> None:
     """Write a project. VIA asks for the videos when it is opened."""
     categories = list(dict.fromkeys(interval.category for intervals in truth.values() for interval in intervals))
     options = {str(number): category for number, category in enumerate(categories)}
@@ -87,8 +88,9 @@ def write(path: Path, truth: Truth, rate: Callable[[str], float]) -> None:
             "view": {i: {"fid_list": [i]} for i in ids.values()},
             "metadata": {
                 f"{ids[video]}_{n:06d}": {
-                    "vid": ids[video], "flg": 0, "z": [_seconds(i.start, rate(video)), _seconds(i.end, rate(video))],
-                    "xy": [], "av": {"1": number[i.category]},
+                    "vid": ids[video], "flg": 0, "xy": [],
+                    "z": [round(times(video).second(edge), 6) for edge in (i.start, i.end)],
+                    "av": {"1": number[i.category]},
                 }
                 for video, intervals in truth.items()
                 for n, i in enumerate(intervals)
@@ -97,5 +99,8 @@ def write(path: Path, truth: Truth, rate: Callable[[str], float]) -> None:
     )  # fmt: skip
 
 
-def _seconds(frame: int, rate: float) -> float:
-    return round(frame / rate, 6)
+def _finite(number: Any) -> float:
+    second = float(number)
+    if not math.isfinite(second):
+        raise ValueError(f"{number} is no time")
+    return second
