@@ -2,6 +2,8 @@
 
 import json
 import runpy
+import shutil
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -141,6 +143,90 @@ def test_extract_takes_a_folder_or_a_dataset(videos, tmp_path):
     assert extract(open_dataset(videos), {"rgb": "motion"}, tmp_path / "b", workers=0) == {}
     names = [sorted(str(p.relative_to(tmp_path / x)) for p in (tmp_path / x).rglob("*.safetensors")) for x in "ab"]
     assert names[0] == names[1] and len(names[0]) == 11
+
+
+# ------------------------------------------------------------------------------------- train on changed data
+
+
+def reworded(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def added(videos: Path, name: str, split: str) -> None:
+    clip(videos, f"{name}.mp4", False, 77)
+    (videos / "labels.csv").write_text((videos / "labels.csv").read_text() + f"\n{name}.mp4,0,normal,{split},88")
+
+
+def removed(videos: Path, name: str) -> None:
+    (videos / name).unlink()
+    rows = (videos / "labels.csv").read_text().splitlines()
+    (videos / "labels.csv").write_text("\n".join(row for row in rows if not row.startswith(name)))
+
+
+CHANGES = {
+    "intervals": (lambda v: reworded(v / "intervals.csv", "32,64", "32,48"), "measuring", "v9.mp4 (other intervals)"),
+    "label": (lambda v: reworded(v / "labels.csv", "v2.mp4,0,normal", "v2.mp4,1,dash"), "training", "v2.mp4 (label"),
+    "category": (lambda v: reworded(v / "labels.csv", "v1.mp4,1,dash", "v1.mp4,1,run"), "training", "dash → run"),
+    "split": (lambda v: reworded(v / "labels.csv", "v6.mp4,0,normal,train", "v6.mp4,0,normal,test"), "training", "v6"),
+    "video added": (lambda v: added(v, "n", "train"), "training", "1 training video added: n.mp4 (normal)"),
+    "test video added": (lambda v: added(v, "n", "test"), "fitting", "1 test video added: n.mp4 (normal)"),
+    "video removed": (lambda v: removed(v, "v4.mp4"), "training", "1 training video removed: v4.mp4"),
+    "video replaced": (lambda v: clip(v, "v0.mp4", False, 99), "training", "1 training video replaced: v0.mp4"),
+    "video renamed": (
+        lambda v: ((v / "v0.mp4").rename(v / "w.mp4"), reworded(v / "labels.csv", "v0.mp4", "w.mp4")),
+        "training", "1 training video added: w.mp4 (normal); 1 training video removed: v0.mp4",
+    ),
+}  # fmt: skip
+
+
+def train_again(videos: Path, out: Path, **changed) -> None:
+    settings = {"method": "mil", "config": SMALL, "protocol": QUICK, "streams": {"rgb": "motion"}} | changed
+    train(videos, out, workers=0, **settings)
+
+
+@pytest.fixture
+def copied(run, videos, tmp_path) -> tuple[Path, Path]:
+    home = tmp_path / videos.parent.name  # which names the data
+    shutil.copytree(videos, home / "videos")
+    shutil.copytree(run, home / "run")
+    return home / "videos", home / "run"
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_train_does_again_what_changed_and_says_so(change, copied, caplog):
+    mutate, again, sentence = CHANGES[change]
+    videos, run = copied
+    before = {name: (run / name).read_bytes() for name in ("model.safetensors", "metrics.json", "report.html")}
+    mutate(videos)
+    with caplog.at_level("INFO", "wsvad"):
+        train_again(videos, run)
+        (said,) = [message for message in caplog.messages if "the data has changed" in message]
+        assert f"so {again} again: " in said and sentence in said
+        after = {name: (run / name).read_bytes() for name in before}
+        if again == "training":
+            assert after["model.safetensors"] != before["model.safetensors"] or change in ("category", "video renamed")
+        else:
+            assert after["model.safetensors"] == before["model.safetensors"]
+            assert after["metrics.json"] != before["metrics.json"] and after["report.html"] != before["report.html"]
+        caplog.clear()
+        train_again(videos, run)
+        assert not any("the data has changed" in message for message in caplog.messages)
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"config": MilConfig(hidden=(8, 4), lr=0.5)}, r"another 'config' \(lr: 0.01, now 0.5\)"),
+        ({"protocol": replace(QUICK, points=3)}, r"another 'protocol' \(points: 2, now 3\)"),
+        ({"streams": {"rgb": "flow"}}, r"another 'encoders' \(rgb: motion, now flow\)"),
+        ({"method": "rtfm", "config": None}, r"another 'method' \(mil, now rtfm\)"),
+    ],
+)
+def test_train_refuses_another_command(changed, sentence, copied):
+    with pytest.raises(WsvadError, match=sentence):
+        train_again(*copied, **changed)
 
 
 # ------------------------------------------------------------------------------------- features without a clock
