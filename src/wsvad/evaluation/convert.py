@@ -63,7 +63,7 @@ def convert_annotations(
         if folder is not None:
             return folder.decoded(video)
         if rate is None:
-            raise UsageError("VIA counts seconds: name the --frame-rate, or the folder of the --videos")
+            raise UsageError("VIA stores seconds: give --frame-rate, or the folder of the videos with --videos")
         return AtRate(rate)
 
     truth, notes, source = read_annotations(what, times)

@@ -146,7 +146,7 @@ def test_a_teacher_is_part_of_the_command_and_its_weights_are_of_the_data(featur
     tensors = load_file(weights)
     save_file({name: x + 1e-3 if name.startswith("method.") else x for name, x in tensors.items()}, weights)
     experiment(features, "run", teacher=moved).run()
-    assert "the data has changed, so training again: the teacher is another one" in caplog.text
+    assert "the data has changed, so training again: the teacher has changed" in caplog.text
 
 
 def test_a_run_that_is_made_anew_is_what_it_was_until_the_end(features):
