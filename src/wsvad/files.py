@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from wsvad.errors import WsvadError
 
 UMASK = os.umask(0)
@@ -45,17 +47,18 @@ def atomic(path: Path | str) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def make_folder(path: Path | str) -> None:
-    """Make a folder that will be written to, before work that would be lost if it cannot be.
+def check_writable(folder: Path | str) -> None:
+    """Find out whether a folder can be made and written to, before work that would be lost. It is not made yet.
 
     Raises:
-        WsvadError: it cannot be made, or not written to.
+        WsvadError: it cannot.
     """
+    folder = Path(folder)
     try:
-        Path(path).mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=path).close()
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        tempfile.TemporaryFile(dir=there).close()
     except OSError as error:
-        raise explain(error, Path(path)) from error
+        raise explain(error, folder) from error
 
 
 def remove(path: Path) -> None:
@@ -109,20 +112,75 @@ def write_json(path: Path | str, value: Any) -> None:
     write_text(path, json.dumps(without_nan(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path | str) -> Any:
-    """Read JSON.
+def read_text(path: Path | str, what: str = "text in UTF-8") -> str:
+    """Read a text file; `what` it should be.
+
+    Raises:
+        WsvadError: it is missing, cannot be read or is not UTF-8.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise WsvadError(f"{path}: there is no such file") from None
+    except OSError as error:
+        raise WsvadError(f"{path}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise WsvadError(f"{path}: not {what} ({error})") from None
+
+
+def read_json(path: Path | str, text: str | None = None) -> Any:
+    """Read JSON; of a file that is a part of another, from its text.
 
     Raises:
         WsvadError: the file is missing or is not JSON.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise WsvadError(f"{path}: there is no such file") from None
-    except OSError as error:
-        raise WsvadError(f"{path}: {error.strerror or error}") from None
+        return json.loads(read_text(path, "valid JSON") if text is None else text)
     except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and brackets without end
         raise WsvadError(f"{path}: not valid JSON ({error})") from None
+
+
+MANY_NODES = 100_000
+"""Values in a YAML file, counted as often as they are referred to; no setting has more."""
+
+
+def read_yaml(path: Path | str, remedy: str) -> Any:
+    """Read YAML that this program wrote.
+
+    Raises:
+        WsvadError: the file is missing or is not YAML.
+    """
+    try:
+        return parse_yaml(read_text(path, "valid YAML"), yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        raise WsvadError(f"{path}: not valid YAML ({' '.join(str(error).split())}); {remedy}") from None
+
+
+def parse_yaml(text: str, loader: type[yaml.SafeLoader] | type[yaml.BaseLoader]) -> Any:
+    """Plain values: no objects, and no references that stand for more than fits into memory.
+
+    Raises:
+        YAMLError: it is something else.
+    """
+    try:
+        reader = loader(text)
+        node = reader.get_single_node()
+        if node is None:
+            return None
+        if _size(node, {}) > MANY_NODES:
+            raise yaml.YAMLError("more values than a setting has, or a value that contains itself")
+        return reader.construct_document(node)
+    except (ValueError, RecursionError) as error:
+        raise yaml.YAMLError(str(error)) from None
+
+
+def _size(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many values a node stands for."""
+    if id(node) not in known:
+        known[id(node)] = MANY_NODES + 1  # of one that contains itself
+        inner = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
+        known[id(node)] = 1 if isinstance(node, yaml.ScalarNode) else 1 + sum(_size(part, known) for part in inner)
+    return known[id(node)]
 
 
 def without_nan(value: Any) -> Any:

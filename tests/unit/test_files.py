@@ -3,10 +3,10 @@
 import pytest
 
 from wsvad.errors import WsvadError
-from wsvad.files import atomic, make_folder, read_json
+from wsvad.files import atomic, check_writable, read_json, read_yaml
 
 
-@pytest.mark.parametrize("make", [make_folder, lambda path: atomic(path / "scores.json").__enter__()])
+@pytest.mark.parametrize("make", [check_writable, lambda path: atomic(path / "scores.json").__enter__()])
 def test_a_file_where_a_folder_should_be_is_named(make, tmp_path):
     (tmp_path / "cam0.mp4").write_bytes(b"video")
     with pytest.raises(WsvadError, match=r"cam0\.mp4"):
@@ -19,3 +19,15 @@ def test_a_file_that_is_not_json_is_named(text, tmp_path):
     (tmp_path / "x.json").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(WsvadError, match=r"x\.json: not valid JSON"):
         read_json(tmp_path / "x.json")
+
+
+BOMB = "a: &a [1, 2, 3, 4, 5, 6, 7, 8, 9]\n" + "".join(
+    f"{after}: &{after} [{', '.join([f'*{before}'] * 9)}]\n" for before, after in zip("abcdefg", "bcdefgh", strict=True)
+)
+
+
+@pytest.mark.parametrize("text", [BOMB, "a: &a [*a]", "a: " + "[" * 5000, "a: !!python/object/apply:os.getcwd []"])
+def test_hostile_yaml_is_refused(text, tmp_path):
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(WsvadError, match=r"config\.yaml: not valid YAML .*; train again"):
+        read_yaml(tmp_path / "config.yaml", "train again")

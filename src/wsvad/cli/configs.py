@@ -14,6 +14,7 @@ from jsonargparse import ArgumentParser
 
 from wsvad.cli.help import hyphenated
 from wsvad.errors import UsageError, WsvadError
+from wsvad.files import parse_yaml
 from wsvad.ranges import hints_of, plain_type
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def read_file(path: Path) -> Mapping[Any, Any]:
         WsvadError: it is missing, or is none.
     """
     try:
-        found = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+        found = parse_yaml(path.read_text(encoding="utf-8"), yaml.BaseLoader)
     except FileNotFoundError:
         raise WsvadError(f"--config {path}: there is no such file; or write FIELD=VALUE") from None
     except OSError as error:

@@ -132,8 +132,6 @@ def parsed(
         UsageError: something is wrong.
     """
     words = joined(words)
-    if any(word == "" and not before.startswith("--") for before, word in zip(["", *words], words, strict=False)):
-        raise UsageError(f"'': an argument is empty; example: {example}")
     options = {action.option_strings[-1]: action for action in parser._actions if action.option_strings}
     for name, value in pairs(words):
         shown = prefix + hyphenated(name[2:])
@@ -141,6 +139,9 @@ def parsed(
             raise UsageError(no_such("option", shown, [prefix + hyphenated(option[2:]) for option in options]))
         if value == "" and plain_type(getattr(options[name], "_typehint", None)) is Path:
             raise UsageError(f"{shown} '': the name of a {word_of(options[name])} is empty")
+    for action in (action for action, word in places(parser, words) if word == ""):
+        if action.dest != "name":  # a name is checked by whom it concerns
+            raise UsageError(f"'': an argument is empty ({word_of(action)}); example: {example}")
     try:
         values = parser.parse_args(words, namespace=start)
     except ArgumentError as error:
@@ -176,6 +177,19 @@ def pairs(words: Sequence[str]) -> Iterator[tuple[str, str | None]]:
         name, equals, value = word.partition("=")
         if name.startswith("--"):
             yield name, value if equals else None if following.startswith("--") else following
+
+
+def places(parser: ArgumentParser, words: Sequence[str]) -> Iterator[tuple[Any, str]]:
+    """Each word that is given without a name, with what it is for; the last place takes all that follow."""
+    options = {option: action for action in parser._actions for option in action.option_strings}
+    there = [action for action in parser._actions if not action.option_strings]
+    lone = [
+        word
+        for before, word in zip(["", *words], words, strict=False)
+        if not word.startswith("--") and (before not in options or options[before].nargs == 0)
+    ]
+    for place, word in enumerate(lone if there else []):
+        yield there[min(place, len(there) - 1)], word
 
 
 def no_such(what: str, name: str, there: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from wsvad.datasets.folder import videos_in
 from wsvad.detection.detector import Detector, Mode
 from wsvad.detection.timeline import Timeline, write_events_csv, write_scores_csv, write_scores_json
 from wsvad.errors import UsageError, WsvadError
-from wsvad.files import make_folder
+from wsvad.files import check_writable
 from wsvad.pages.overlay import write_overlay
 from wsvad.pages.report import ReportSummary, write_report
 from wsvad.progress import report_progress
@@ -39,7 +39,7 @@ def score_files(
     videos = videos_in(what)
     overlays = overlay_names([name for name, _ in videos]) if overlay else {}
     spare(out, [out / one for one in overlays.values()], [path for _, path in videos])
-    make_folder(out)
+    check_writable(out)
     for name, path in videos:
         frames = 0
 

@@ -3,7 +3,8 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from wsvad.detection.threshold import Calibration, calibrate, usable
 from wsvad.errors import WsvadError
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.scorer import MODES, Mode
+from wsvad.shapes import checked
 
 UNCALIBRATED = 0.5
 """The threshold of a detector that no normal video was kept apart for."""
@@ -26,6 +28,15 @@ class NormalScores:
     """How many fits scored them."""
     curves: Mapping[Mode, Sequence[tuple[str, np.ndarray, np.ndarray]]]
     """Of each video its name, its scores `(T,)` in that mode, and its snippets' borders `(T + 1,)` in seconds."""
+
+    def __post_init__(self) -> None:
+        for each in self.curves.values():
+            for name, scores, times in each:
+                if len(scores) + 1 != len(times) or not (np.diff(times) > 0).all():
+                    raise WsvadError(
+                        f"{name}: {len(scores)} scores for calibration do not go with {len(times)} times; delete the "
+                        "run folder and train again"
+                    )
 
     def as_dict(self) -> dict[str, Any]:
         """For `calibration.json`."""
@@ -76,13 +87,26 @@ class Calibrations:
         return {"rules": dataclasses.asdict(self.rules), "modes": modes}
 
     @classmethod
-    def read(cls, record: Mapping[str, Any]) -> "Calibrations":
-        """From `model.json`; run format 2 has one threshold, which was calibrated for whole videos."""
-        rules = EventRules(**record.get("rules", {}))
+    def read(cls, record: Mapping[str, Any], path: Path) -> "Calibrations":
+        """From `model.json`; run format 2 has one threshold, which was calibrated for whole videos.
+
+        Raises:
+            WsvadError: the file is damaged.
+        """
+        rules = checked(path, record.get("rules", {}), EventRules, "train again", "rules")
+        modes = record.get("modes", {})
         if "threshold" in record:
             old = {name: value for name, value in record.items() if name != "rules"}
-            return cls(rules=rules, each={"whole": Calibration(**old, mode="whole", fits=1, spread=0.0)})
-        return cls(rules=rules, each={mode: Calibration(**found) for mode, found in record.get("modes", {}).items()})
+            modes = {"whole": old | {"mode": "whole", "fits": 1, "spread": 0.0}}
+        modes = checked(path, modes, Modes, "train again", "modes")
+        return cls(rules=EventRules(**rules), each={mode: Calibration(**found) for mode, found in modes.items()})
+
+
+class Modes(TypedDict):
+    """Of `model.json`."""
+
+    whole: NotRequired[Calibration]
+    online: NotRequired[Calibration]
 
 
 def calibrated(normal: NormalScores, rules: EventRules, max_false_alarms_per_hour: float) -> Calibrations:

@@ -77,7 +77,7 @@ class Detector:
         trained = folder.load()
         if isinstance(trained.method, Compacts):
             trained.method = trained.method.compact()
-        calibrations = Calibrations.read(trained.calibration)
+        calibrations = Calibrations.read(trained.calibration, folder.path / "model.json")
         if max_false_alarms_per_hour is not None:
             calibrations = recalibrated(folder, calibrations.rules, max_false_alarms_per_hour)
         needed = {stream: trained.encoders.get(stream, "") for stream in trained.method.runs_on}

@@ -17,6 +17,7 @@ While a finished run is made again, its model stays as it is until the new one i
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,16 +30,29 @@ from safetensors.numpy import save as serialise
 from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.errors import UsageError, WsvadError
 from wsvad.features.source import FeatureSource
-from wsvad.files import atomic, read_json, remove, sha256, without_nan, write_json, write_text
+from wsvad.files import atomic, read_json, read_text, read_yaml, remove, sha256, without_nan, write_json, write_text
 from wsvad.runs.fingerprint import Changes, changes
 from wsvad.runs.model import TrainedMethod, load_method, save_method
+from wsvad.runs.records import (
+    OF_SEED,
+    Fingerprint,
+    Fold,
+    LogRow,
+    Metrics,
+    NormalRecord,
+    ScoredVideo,
+    Settings,
+)
 from wsvad.runs.scorer import Scored
+from wsvad.shapes import checked, problems
 from wsvad.version import __version__
 
 logger = logging.getLogger(__name__)
 
 FREE = ("source", "features", "wsvad")
 """Settings that may differ when a run is continued: where things lie. What lies there is in the fingerprint."""
+AGAIN = "delete it and run again, or take the run from where it was copied"
+"""What to do about a damaged file."""
 RUNS = ("teacher", "core")
 """Settings that name another run: with or without is another command, where it lies is not."""
 
@@ -106,34 +120,33 @@ class RunFolder:
         path = self.path / "config.yaml"
         if not path.is_file():
             return {}
-        try:
-            found = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise WsvadError(
-                f"{path}: not valid YAML ({str(error).splitlines()[0]}); delete it and train again"
-            ) from None
-        return dict(found or {})
+        found = read_yaml(path, "delete it and train again") or {}
+        return checked(path, found, Settings, "delete it and train again")
 
     def read_metrics(self) -> dict[str, Any] | None:
         """`metrics.json`; None for a run that stores none."""
-        return self._read("metrics.json")
+        return self._read("metrics.json", Metrics)
 
     def read_calibration(self) -> list[dict[str, Any]] | dict[str, Any] | None:
         """Scores of normal videos for calibration; None where none were held out."""
         # Runs of format 2 have one list, under another name.
-        return self._read("calibration.json") or self._read("held_out.json")
+        return self._read("calibration.json", NormalRecord) or self._read("held_out.json", list[ScoredVideo])
 
     def read_log(self) -> list[dict[str, Any]]:
         """A line for each point of each fit."""
-        return [json.loads(line) for line in (self.path / "log.jsonl").read_text("utf-8").splitlines()]
+        path = self.path / "log.jsonl"
+        return [
+            checked(path, read_json(path, line), LogRow, AGAIN, f"line {number}")
+            for number, line in enumerate(read_text(path).splitlines(), 1)
+        ]
 
     def fingerprint(self) -> dict[str, Any]:
         """What the model was made from; empty for a run that did not record it."""
-        return self._read("fingerprint.json") or {}
+        return self._read("fingerprint.json", Fingerprint) or {}
 
     def split(self) -> dict[str, str]:
         """Video → `train` or `test`, of the last call, finished or not; empty where that is not recorded."""
-        record = self._read("unfinished.json") or self.fingerprint()
+        record = self._read("unfinished.json", Fingerprint) or self.fingerprint()
         sides = (("train", record.get("training", {})), ("test", record.get("test", {})))
         return {name: side for side, videos in sides for name in videos}
 
@@ -155,7 +168,8 @@ class RunFolder:
     def costs(self) -> dict[str, Any]:
         """`seconds` that the fits of all seeds took (since they were last taken up), and `peak_memory`, the most bytes
         that one held; None where that was not measured."""
-        each = [read_json(path) for path in self.path.glob("seed-*/timing.json")]
+        seeds = (SeedFolder(path.parent) for path in self.path.glob("seed-*/timing.json"))
+        each = [seed.read("timing") for seed in seeds]
         most = max((one.get("peak_memory", 0) for one in each), default=0)
         return {"seconds": sum(one["seconds"] for one in each), "peak_memory": most or None}
 
@@ -217,7 +231,7 @@ class RunFolder:
         settings = json.loads(json.dumps({"wsvad": __version__, **settings}))
         fingerprint = json.loads(json.dumps(fingerprint))
         before = self.read_settings()
-        record = self._read("unfinished.json") or self.fingerprint()
+        record = self._read("unfinished.json", Fingerprint) or self.fingerprint()
         if before and not record and any(self.path.glob("seed-*/*.json")):
             raise WsvadError(
                 f"{self.path}: the run there was made by wsvad {before.get('wsvad')}, which did not record its data; "
@@ -302,8 +316,9 @@ class RunFolder:
         """Of a run that was not trained here, as its origin's."""
         write_json(self.path / "fingerprint.json", fingerprint)
 
-    def _read(self, name: str) -> Any:
-        return read_json(self.path / name) if (self.path / name).is_file() else None
+    def _read(self, name: str, shape: Any) -> Any:
+        path = self.path / name
+        return checked(path, read_json(path), shape, AGAIN) if path.is_file() else None
 
 
 class SeedFolder:
@@ -341,7 +356,9 @@ class SeedFolder:
     def read(self, name: str) -> Any:
         """`selection`, `fit`, `result` or `timing`; None where it is not there yet."""
         path = self.path / f"{name}.json"
-        return read_json(path) if path.is_file() else None
+        if not path.is_file():
+            return None
+        return checked(path, read_json(path), OF_SEED.get(name, Fold), f"delete {self.path} and run again")
 
     def write(self, name: str, value: Mapping[str, Any]) -> Any:
         """Write one of them; returns it as it is read back."""
@@ -377,19 +394,25 @@ class SeedFolder:
         try:
             with safe_open(path, framework="numpy") as file:
                 there = set(file.keys())
+                videos = json.loads(file.metadata()["videos"])
+                for problem in problems(videos, list[str], "videos"):
+                    raise ValueError(problem)
                 return {
                     name: Scored(
-                        scores=file.get_tensor(f"scores.{number}"),
-                        class_scores=file.get_tensor(key) if (key := f"class_scores.{number}") in there else None,
+                        scores=_floats(file.get_tensor(f"scores.{number}"), 1),
+                        class_scores=_floats(file.get_tensor(key), 2)
+                        if (key := f"class_scores.{number}") in there
+                        else None,
                     )
-                    for number, name in enumerate(json.loads(file.metadata()["videos"]))
+                    for number, name in enumerate(videos)
                 }
-        except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise WsvadError(f"{path}: damaged or missing ({error}); delete {self.path} and run again") from None
 
     def points(self) -> list[int]:
         """Iterations at which the test videos were scored."""
-        return sorted(int(path.stem) for path in (self.path / "points").glob("[0-9]*.safetensors"))
+        names = (path.stem for path in (self.path / "points").glob("*.safetensors"))
+        return sorted(int(name) for name in names if re.fullmatch("[0-9]{6,18}", name))
 
     def end_fits(self) -> None:
         """The results are safe: checkpoints are no longer needed."""
@@ -425,6 +448,12 @@ def _asked(settings: Mapping[str, Any]) -> dict[str, Any]:
     if not filled:
         return rest
     return rest | {"config": {name: value for name, value in settings["config"].items() if name not in filled}}
+
+
+def _floats(array: np.ndarray, axes: int) -> np.ndarray:
+    if array.dtype != np.float32 or array.ndim != axes or not np.isfinite(array).all():
+        raise ValueError(f"scores of type {array.dtype} and shape {array.shape}, or not finite")
+    return array
 
 
 def _difference(before: Any, now: Any) -> str:

@@ -11,10 +11,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from wsvad.datasets.dataset import Bag
-from wsvad.errors import WsvadError
+from wsvad.errors import UsageError, WsvadError
 from wsvad.files import atomic, read_json, write_json
 from wsvad.methods import METHODS
 from wsvad.runs.normalisation import Normalisation
+from wsvad.runs.records import Model
+from wsvad.shapes import checked
 from wsvad.version import __version__
 
 FORMAT = 3
@@ -97,21 +99,23 @@ def load_method(folder: Path | str) -> TrainedMethod:
         raise WsvadError(
             f"{folder}: not a finished run (no model.json); 'wsvad train … --out {folder}' creates or completes it"
         )
-    record = read_json(folder / "model.json")
+    record = checked(folder / "model.json", read_json(folder / "model.json"), dict[str, Any], "train again")
     if record.get("format") not in READ:
         raise WsvadError(
             f"{folder}/model.json: run format {record.get('format')}, this is wsvad {__version__} with formats "
-            f"{READ[0]} to {READ[-1]}; use wsvad {record.get('versions', {}).get('wsvad', 'of another version')} or "
+            f"{READ[0]} to {READ[-1]}; use wsvad {_writer(record)} or "
             "train again"
         )
-    kind = METHODS[record["method"]]
+    record = checked(folder / "model.json", record, Model, "train again")
+    kind = _kind(folder, record["method"])
     try:
         tensors = load_file(folder / "model.safetensors")
         method = kind(record["widths"], configure(kind.config_class, record["config"]))
         weights = {n.removeprefix("method."): v for n, v in tensors.items() if n.startswith("method.")}
         method.load_state_dict(weights)
-    except (OSError, SafetensorError, RuntimeError, TypeError) as error:
-        reason = str(error).splitlines()[0]
+        _check_fit(method, record, tensors)
+    except Exception as error:  # a configuration from a file can make a network fail in any way
+        reason = str(error).splitlines()[0] if isinstance(error, _PLAIN) else f"{type(error).__name__}: {error}"
         raise WsvadError(f"{folder}/model.safetensors: does not fit model.json ({reason}); train again") from None
     statistics = {
         name: {
@@ -129,9 +133,47 @@ def load_method(folder: Path | str) -> TrainedMethod:
         encoders=record["encoders"],
         passports=record["passports"],
         # Format 2 has one threshold.
-        calibration=record["calibration"] if record["format"] > 2 else record["threshold"],
+        calibration=record.get("calibration" if record["format"] > 2 else "threshold", {}),
         window=record["window"],
     )
+
+
+_PLAIN = (WsvadError, OSError, SafetensorError, RuntimeError, TypeError)
+"""What says by itself what is wrong."""
+
+
+def _writer(record: dict[str, Any]) -> str:
+    """The version that wrote it."""
+    versions = record.get("versions")
+    return str(versions.get("wsvad")) if isinstance(versions, dict) else "of another version"
+
+
+def _kind(folder: Path, name: str) -> Any:
+    try:
+        return METHODS[name]
+    except UsageError as error:
+        raise WsvadError(f"{folder}/model.json: {error}") from None
+
+
+def _check_fit(method: Any, record: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
+    """The parts of a run folder go together.
+
+    Raises:
+        WsvadError: they do not.
+    """
+    if record["window"] < 1:
+        raise WsvadError(f"window {record['window']}")
+    for stream in method.runs_on:
+        for part in ("widths", "normalisation", *(["passports"] if record["encoders"].get(stream) else [])):
+            if stream not in record[part]:
+                raise WsvadError(f"{part} without {stream}")
+    for stream, kind in record["normalisation"].items():
+        for name in ("mean", "std") if kind == "standardise" else ():
+            found = tensors.get(f"normalisation.{name}.{stream}")
+            if found is None or found.shape != (record["widths"].get(stream),):
+                raise WsvadError(f"no {name} of {stream}, or of another width")
+    if bad := [name for name, value in tensors.items() if value.is_floating_point() and not value.isfinite().all()]:
+        raise WsvadError(f"{bad[0]} is not finite")
 
 
 def configure(config_class: type, values: dict[str, Any]) -> Any:

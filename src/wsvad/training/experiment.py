@@ -25,6 +25,7 @@ from wsvad.datasets.bags import keep_bags, load_bags
 from wsvad.datasets.categories import with_categories
 from wsvad.datasets.dataset import Bag, Dataset
 from wsvad.datasets.folder import hold_out
+from wsvad.errors import WsvadError
 from wsvad.evaluation.cost import forget_peak_memory, peak_memory
 from wsvad.evaluation.curves import Curve, evaluate
 from wsvad.evaluation.measure import Measured, curves_of, measure_scored
@@ -135,7 +136,7 @@ class Experiment:
         return Fitted(
             metrics=self.summary(results),
             trained=first.load(),
-            test_scores={name: one.scores for name, one in first.read_point(first.points()[-1]).items()},
+            test_scores={name: one.scores for name, one in self.scored_at(first, first.points()[-1]).items()},
         )
 
     def finish(self, fitted: Fitted, calibration: Any = None, report: Callable[[Path], None] | None = None) -> None:
@@ -269,10 +270,13 @@ class Experiment:
         for row in fit["history"]:
             point = {name: value for name, value in row.items() if name != "scored"}
             if "scored" in row:
-                last = self.measured(scorer, folder.read_point(row["iteration"]))
+                last = self.measured(scorer, self.scored_at(folder, row["iteration"]))
                 point["test"] = last.metrics
             history.append(point)
-        assert last is not None
+        if last is None:
+            raise WsvadError(
+                f"{folder.path / 'fit.json'}: damaged (no point was scored); delete {folder.path} and run again"
+            )
         self.keep_class_scores(folder, scorer, last)
         lines = [{"seed": seed, "fit": "selection", **row} for row in selection["history"]]
         folder.write_log([*lines, *({"seed": seed, "fit": "all", **row} for row in history)])
@@ -289,6 +293,21 @@ class Experiment:
             },
         )
 
+    def scored_at(self, folder: SeedFolder, iteration: int) -> dict[str, Scored]:
+        """What the test videos score after so many iterations.
+
+        Raises:
+            WsvadError: the file is damaged, or is of other videos.
+        """
+        found, lengths = folder.read_point(iteration), {bag.video: bag.clock.snippets for bag in self.test_bags}
+        # There may be more: a test video that was removed needs no other scores of the rest.
+        if any(name not in found or len(found[name].scores) != length for name, length in lengths.items()):
+            raise WsvadError(
+                f"{folder.path}: the scores after {iteration} iterations are not of these test videos; delete "
+                f"{folder.path} and run again"
+            )
+        return found
+
     def measured(self, scorer: Scorer, scored: dict[str, Scored]) -> Measured:
         """Metrics of the test videos' scores at a point."""
         each = [scored[bag.video] for bag in self.test_bags]
@@ -299,7 +318,7 @@ class Experiment:
         """A scores file of the test videos, for a method that gives class scores."""
         if not scorer.categories:
             return
-        scored, of_frames = folder.read_point(folder.points()[-1]), {}
+        scored, of_frames = self.scored_at(folder, folder.points()[-1]), {}
         for curve in last.curves:
             class_scores = scored[curve.video].class_scores
             assert class_scores is not None
@@ -314,7 +333,7 @@ class Experiment:
         clocks = [bag.clock for bag in self.test_bags]
         found: list[Sequence[Curve]] = []
         for folder in map(self.folder.seed, self.seeds):
-            scored = folder.read_point(folder.points()[-1])
+            scored = self.scored_at(folder, folder.points()[-1])
             found.append(curves_of(self.dataset.test, clocks, [scored[bag.video].scores for bag in self.test_bags]))
         return found
 

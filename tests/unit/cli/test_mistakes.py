@@ -131,6 +131,8 @@ def test_a_wrong_word_is_named(line, says, capsys):
     ("text", "status", "says"),
     [
         ("lr: [", 1, "--config settings.yaml: not YAML"),
+        ("lr: " + "[" * 5000, 1, "--config settings.yaml: not YAML"),
+        ("lr: &a [*a]", 1, "--config settings.yaml: not YAML"),
         ("- lr", 1, "not a mapping; write fields as"),
         ("", 1, "not a mapping; write fields as"),
         ("lerning: 1", 2, "settings.yaml: lerning: ur-dmu has no field 'lerning'; it has "),

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from wsvad.errors import WsvadError
+from wsvad.files import write_json
 from wsvad.runs.folder import SeedFolder
 
 
@@ -16,7 +17,7 @@ class Killed(BaseException):
 def seed(tmp_path) -> SeedFolder:
     folder = SeedFolder(tmp_path / "seed-0")
     for name in ("held_out", "selection", "fit", "result"):
-        folder.write(name, {"videos": ["a.mp4"]})
+        write_json(folder.path / f"{name}.json", {"videos": ["a.mp4"]})
     (folder.path / "points").mkdir()
     (folder.path / "points" / "000001.safetensors").write_bytes(b"scores")
     return folder

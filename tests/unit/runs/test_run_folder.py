@@ -10,6 +10,7 @@ from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.errors import UsageError, WsvadError
 from wsvad.features.source import Store
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
+from wsvad.files import write_json
 from wsvad.methods.mil import Mil, MilConfig
 from wsvad.runs import folder as module
 from wsvad.runs.fingerprint import Changes, changes
@@ -99,7 +100,7 @@ def test_a_run_that_did_not_record_its_data_is_not_continued(tmp_path):
     run = RunFolder(tmp_path)
     run.claim(SETTINGS, FINGERPRINT)
     (tmp_path / "unfinished.json").unlink()
-    run.seed(0).write("result", {})
+    write_json(run.seed(0).path / "result.json", {})
     with pytest.raises(WsvadError, match="which did not record its data; give another --out, or delete the folder"):
         run.claim(SETTINGS, FINGERPRINT)
 
@@ -114,7 +115,7 @@ def claimed(tmp_path) -> RunFolder:
     run.claim(SETTINGS, FINGERPRINT)
     seed = run.seed(0)
     for name in ("held_out", "selection", "fit", "result", "timing", "fold-0"):
-        seed.write(name, {"videos": ["n"]})
+        write_json(seed.path / f"{name}.json", {"videos": ["n"]})
     seed.write_point(2, {"t": Scored(scores=np.zeros(2, np.float32))})
     seed.write_model(trained())
     return run

@@ -172,3 +172,18 @@ def test_a_run_says_what_it_learned_from_and_what_it_needs(features):
     assert (told["learns_from"], told["runs_on"]) == (["rgb", "pose", "text"], ["rgb"])
     assert told["config"]["ur_dmu"]["hidden"] == 16
     assert load_method(features / "run").method.config == PI
+
+
+@pytest.mark.parametrize("what", ["points", "history"])
+def test_a_seed_whose_files_are_of_another_fit_is_named(what, features):
+    run = experiment(features, "run", "ur-dmu", BASE)
+    run.run()
+    seed = run.folder.seed(0)
+    (seed.path / "result.json").unlink()
+    if what == "points":
+        for iteration in seed.points():
+            seed.write_point(iteration, dict(list(seed.read_point(iteration).items())[1:]))
+    else:
+        seed.write("fit", {**seed.read("fit"), "history": []})
+    with pytest.raises(WsvadError, match=r"delete .*seed-0 and run again"):
+        experiment(features, "run", "ur-dmu", BASE).run()
