@@ -42,6 +42,11 @@ def atomic(path: Path | str) -> Iterator[Path]:
         temporary.replace(path)
     except OSError as error:
         raise explain(error, path) from error
+    except Exception as error:
+        # Writers in other languages keep the system's number in their text: safetensors, "(os error 28)".
+        if number := re.search(r"\(os error (\d+)\)", str(error)):
+            raise explain(OSError(int(number[1]), os.strerror(int(number[1]))), path) from error
+        raise
     finally:
         with suppress(OSError):  # a parent that is no folder, a disk that is read-only by now: the reason was said
             temporary.unlink(missing_ok=True)

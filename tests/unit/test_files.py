@@ -1,6 +1,7 @@
 """Whole files or none, and every refusal of the system in one line."""
 
 import pytest
+from safetensors import SafetensorError
 
 from wsvad.errors import WsvadError
 from wsvad.files import atomic, check_writable, read_json, read_yaml
@@ -31,3 +32,11 @@ def test_hostile_yaml_is_refused(text, tmp_path):
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(WsvadError, match=r"config\.yaml: not valid YAML .*; train again"):
         read_yaml(tmp_path / "config.yaml", "train again")
+
+
+def test_a_full_disk_is_said_by_whoever_finds_it(tmp_path):
+    with pytest.raises(WsvadError, match="the disk is full"), atomic(tmp_path / "x.safetensors"):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+    with pytest.raises(ZeroDivisionError), atomic(tmp_path / "x.safetensors"):
+        _ = 1 / 0
+    assert not list(tmp_path.iterdir())

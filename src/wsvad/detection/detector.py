@@ -18,13 +18,14 @@ from wsvad.detection.timeline import Timeline
 from wsvad.encoders import build
 from wsvad.encoders.build import from_video
 from wsvad.encoders.encoder import Encoder
-from wsvad.errors import WsvadError
+from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.encode import encode_frames, encode_video
 from wsvad.features.store import Passport, StoredFeatures, rate_of
 from wsvad.methods.abilities import Compacts
+from wsvad.ranges import Positive, problem
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.model import TrainedMethod
-from wsvad.runs.scorer import BLOCK, EVERYTHING, Mode, Scored, Scorer, Wanted
+from wsvad.runs.scorer import BLOCK, EVERYTHING, MODES, Mode, Scored, Scorer, Wanted
 from wsvad.video.clock import SNIPPET, SnippetClock
 from wsvad.video.names import video_name
 from wsvad.video.reader import Frame
@@ -115,9 +116,13 @@ class Detector:
                 detector's encoders are not known.
         """
         path: Path | None = None
+        if mode not in MODES:
+            raise UsageError(f"mode {mode}: {' or '.join(MODES)}")
+        if rate is not None and (said := problem(float(rate), Positive)):
+            raise UsageError(f"rate {rate}: {said}")
         rate = Fraction(rate).limit_denominator(100_000) if rate is not None else None
         if isinstance(source, Mapping):
-            streams = {stream: torch.as_tensor(x) for stream, x in source.items()}
+            streams = {stream: _real(stream, x) for stream, x in source.items()}
             snippets = self._check_streams(streams)
             clock = SnippetClock(snippets=snippets, frames=SNIPPET * snippets, rate=rate or NOMINAL)
         else:
@@ -191,6 +196,21 @@ class Detector:
         if len(set(lengths.values())) > 1:
             raise WsvadError(f"streams differ in length ({lengths} snippets); encode them together")
         return next(iter(lengths.values()))
+
+
+def _real(stream: str, array: np.ndarray | Tensor) -> Tensor:
+    """Features from memory, as a tensor.
+
+    Raises:
+        WsvadError: they are no real numbers, or not all of them are finite.
+    """
+    try:
+        tensor = torch.as_tensor(array)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise WsvadError(f"the stream '{stream}' is no array of numbers ({error})") from None
+    if tensor.is_complex() or not tensor.isfinite().all():
+        raise WsvadError(f"the stream '{stream}' has values that are not finite real numbers; encode it again")
+    return tensor
 
 
 def clock_of(stored: StoredFeatures) -> SnippetClock:

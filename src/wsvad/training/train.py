@@ -13,11 +13,12 @@ from wsvad.detection.detector import NOMINAL, Detector, timeline_of
 from wsvad.detection.events import EventRules
 from wsvad.detection.timeline import Timeline
 from wsvad.encoders import resolve
-from wsvad.errors import WsvadError
+from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.prepare import prepare, without
 from wsvad.features.source import released
 from wsvad.methods import METHODS
 from wsvad.pages.report import ReportSummary, write_report
+from wsvad.ranges import Positive, problem
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.scorer import Scorer
 from wsvad.training.cross_fit import normal_scores
@@ -115,6 +116,8 @@ def train_detector(
     Returns:
         What was fitted, and the videos that had to be left out, with the reason.
     """
+    if said := problem(max_false_alarms_per_hour, Positive):
+        raise UsageError(f"max_false_alarms_per_hour {max_false_alarms_per_hour}: {said}")
     features, rules = features or out / "features", rules or EventRules()
     encoders = {stream: spec for stream, spec in streams.items() if stream not in released(features)}
     experiment = Experiment(
