@@ -35,8 +35,7 @@ CLASSES: tuple[Wanted, ...] = ("class_scores",)
 EMBEDDINGS: tuple[Wanted, ...] = ("embeddings",)
 BLOCK, OVERLAP = 4096, 512
 """A longer video is scored in overlapping blocks of so many snippets (36 minutes at 30 frames per second), of whose
-overlap with a neighbour each gives up its outer half: temporal networks take time with the square of the length.
-benchmarks/results/blocks.md says how far the scores are from those of the whole."""
+overlap with a neighbour each gives up its outer half: temporal networks take time with the square of the length."""
 TOGETHER = 4096
 """Snippets (over all crops) that are scored in one forward pass, if videos of the same length allow it."""
 
