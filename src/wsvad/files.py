@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from safetensors import SafetensorError
 
 from wsvad.errors import WsvadError
 
@@ -42,8 +43,8 @@ def atomic(path: Path | str) -> Iterator[Path]:
         temporary.replace(path)
     except OSError as error:
         raise explain(error, path) from error
-    except Exception as error:
-        # Writers in other languages keep the system's number in their text: safetensors, "(os error 28)".
+    except SafetensorError as error:
+        # A writer in another language, which keeps the system's number in its text: "(os error 28)".
         if number := re.search(r"\(os error (\d+)\)", str(error)):
             raise explain(OSError(int(number[1]), os.strerror(int(number[1]))), path) from error
         raise

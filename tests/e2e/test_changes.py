@@ -18,6 +18,7 @@ import pytest
 from clips import write_clip
 
 from wsvad.cli.main import main
+from wsvad.evaluation.scores_file import write_scores
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
 from wsvad.runs.folder import RunFolder
 
@@ -314,6 +315,20 @@ def test_every_verb_keeps_to_the_runs_own_split(seed, undivided, tmp_path, capsy
     command = ["distill", str(run), "--to", "flow", "--out", str(tmp_path / "student"), *STUDENT, *FEW]
     assert main(command) == 0
     assert RunFolder(tmp_path / "student").split() == RunFolder(run).split()
+
+
+def test_scores_are_not_measured_on_videos_that_were_drawn_for_testing(undivided, tmp_path, capsys):
+    """A scores file does not say which videos its system was trained on, so no draw of ours can be right."""
+    write_scores(tmp_path / "scores.npz", {f"{name}.mp4": np.linspace(0, 1, 96) for name in NAMES})
+    assert main(["evaluate", str(tmp_path / "scores.npz"), "--data", str(undivided)]) == 2
+    assert "add a column 'split' (train or test) to the labels" in capsys.readouterr().err
+    rows = [f"{name}.mp4,{int(name in ABNORMAL)},{'test' if name in ('t0', 't2') else 'train'}" for name in NAMES]
+    labels = tmp_path / "labels.csv"
+    labels.write_text("\n".join(["video,label,split", *rows]) + "\n")
+    truth = ["--labels", str(labels), "--intervals", str(tmp_path / "intervals.csv")]
+    (tmp_path / "intervals.csv").write_text("video,category,start_frame,end_frame\nt2.mp4,abnormal,32,64\n")
+    assert main(["evaluate", str(tmp_path / "scores.npz"), "--data", str(undivided), *truth]) == 0
+    assert f"{len(NAMES) - 2} training videos are left out" in capsys.readouterr().err
 
 
 def test_added_clips_leave_the_others_where_they_were(undivided, tmp_path, capsys):

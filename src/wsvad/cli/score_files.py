@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from wsvad.datasets.folder import videos_in
@@ -64,9 +63,6 @@ def score_files(
             model=f"{detector.trained.name}, {mode}", threshold=detector.calibrations.sentence(mode)
         )
         write_report(out / "report.html", timelines, title="Scored videos", summary=summary)
-    else:
-        with suppress(OSError):  # it was only tried whether it can be written to
-            out.rmdir()
     return timelines, failed, detector.calibrations.sentence(mode)
 
 

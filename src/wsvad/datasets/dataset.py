@@ -44,6 +44,8 @@ class Dataset:
     """Where it was read from, as the arguments of `open_dataset`; empty where it was not."""
     benchmark: str | None = None
     """The published dataset that it is, by name, whose totals and headline metric apply."""
+    drawn: bool = False
+    """Nobody said which videos are for testing: some were drawn, or were drawn by an earlier call."""
 
     @property
     def train(self) -> tuple[LabelledVideo, ...]:

@@ -66,7 +66,8 @@ def open_folder(
         truth = Path(intervals) if intervals else _first(folder, "intervals.csv")
     if truth:
         videos = _with_truth(videos, truth)
-    if not any(video.split == "test" for video in videos):
+    drawn = not any(video.split == "test" for video in videos)
+    if drawn:
         videos = _divided(videos, split or {}, seed)
     home = folder.resolve()
     given = {"folder": home, "labels": labels, "intervals": intervals}
@@ -74,6 +75,7 @@ def open_folder(
         name=(home.parent if home.name == "videos" else home).name,
         videos=tuple(videos),
         source={name: str(Path(path).resolve()) for name, path in given.items() if path},
+        drawn=drawn,
     )
     check_training(dataset, tables[0] if tables else root)
     return dataset

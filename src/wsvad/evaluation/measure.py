@@ -156,6 +156,11 @@ def curves_of(
 
 def _of_scores_file(what: Path, dataset: Dataset | None, compat: Compat | None) -> Measured:
     given, training = read_scores(what), 0
+    if dataset and dataset.drawn:
+        raise UsageError(
+            f"{what}: {dataset.name} does not say which videos are for testing, and scores do not say which ones were "
+            "trained on; add a column 'split' (train or test) to the labels"
+        )
     if dataset:
         given, training = of_test_videos(given, dataset)
     classes = classes_from_scores_file(given, dataset, compat) if dataset else None

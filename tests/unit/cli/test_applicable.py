@@ -119,3 +119,6 @@ def test_nothing_scored_prints_nothing_for_programs(place, capsys, monkeypatch, 
     assert main(["score", str(tmp_path / "broken.mp4"), "--model", "run", "--json", "--out", str(tmp_path / "o")]) == 1
     told = capsys.readouterr()
     assert told.out == "" and "broken.mp4" in told.err and not (tmp_path / "o").exists()
+    (tmp_path / "o").mkdir()  # a folder of the user's stays, empty as it is
+    assert main(["score", str(tmp_path / "broken.mp4"), "--model", "run", "--json", "--out", str(tmp_path / "o")]) == 1
+    assert (tmp_path / "o").is_dir()
