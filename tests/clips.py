@@ -24,6 +24,15 @@ def index_of(array: np.ndarray) -> int:
     return round((float(array.mean()) - 30) / 7)
 
 
+def scene(index: int, moving: bool, rng: np.random.Generator) -> np.ndarray:
+    """A dark, noisy scene; something bright crosses it when it moves."""
+    image = rng.integers(40, 50, (96, 128, 3)).astype(np.uint8)
+    if moving:
+        x = (7 * index) % 100
+        image[30:60, x : x + 25] = 220
+    return image
+
+
 def write_clip(
     path: Path,
     frames: int | Sequence[np.ndarray],

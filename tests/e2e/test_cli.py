@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clips import write_clip
+from clips import scene, write_clip
 from places import SHARED
 
 from wsvad.cli.main import main
@@ -24,15 +24,6 @@ PARITY = SHARED / "data" / "parity"
 # ------------------------------------------------------------------------------------------------------ fixtures
 
 
-def picture(frame: int, moving: bool, rng: np.random.Generator) -> np.ndarray:
-    """A dark, noisy scene; something bright crosses it when it moves."""
-    image = rng.integers(40, 50, (96, 128, 3)).astype(np.uint8)
-    if moving:
-        x = (7 * frame) % 100
-        image[30:60, x : x + 25] = 220
-    return image
-
-
 @pytest.fixture(scope="session")
 def videos(tmp_path_factory) -> Path:
     """Twelve short videos, six of them abnormal from frame 32 to frame 64."""
@@ -41,7 +32,7 @@ def videos(tmp_path_factory) -> Path:
     for number in range(12):
         abnormal, split = number % 2, "test" if number >= 8 else "train"
         rng = np.random.default_rng(number)
-        frames = [picture(i, bool(abnormal) and 32 <= i < 64, rng) for i in range(96)]
+        frames = [scene(i, bool(abnormal) and 32 <= i < 64, rng) for i in range(96)]
         write_clip(folder / f"cam-{number}.mp4", frames)
         labels.append(f"cam-{number}.mp4,{abnormal},{'dash' if abnormal else 'normal'},{split}")
         if abnormal:

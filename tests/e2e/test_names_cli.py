@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clips import write_clip
+from clips import scene, write_clip
 
 from wsvad.cli.main import main
 from wsvad.cli.score_files import overlay_names
@@ -15,15 +15,6 @@ from wsvad.features.store import feature_path
 
 CAFE = "caf\u00e9/cam9.mp4"
 NAMES = [f"{place}/cam{number}.mp4" for number in range(5) for place in ("gate", "yard")] + [CAFE]
-
-
-def picture(frame: int, moving: bool, rng: np.random.Generator) -> np.ndarray:
-    """A dark, noisy scene; something bright crosses it when it moves."""
-    image = rng.integers(40, 50, (96, 128, 3)).astype(np.uint8)
-    if moving:
-        x = (7 * frame) % 100
-        image[30:60, x : x + 25] = 220
-    return image
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +28,7 @@ def data(tmp_path_factory) -> Path:
         rng, split = np.random.default_rng(seed), "test" if number in (0, 3, 9) else "train"
         on_disk = folder / "videos" / unicodedata.normalize("NFD", name)
         on_disk.parent.mkdir(parents=True, exist_ok=True)
-        write_clip(on_disk, [picture(i, number % 2 > 0 and 32 <= i < 64, rng) for i in range(96)])
+        write_clip(on_disk, [scene(i, number % 2 > 0 and 32 <= i < 64, rng) for i in range(96)])
         labels.append(f".\\{name.replace('/', chr(92))},{number % 2},{split}")
         if number % 2:
             intervals.append(f"./{unicodedata.normalize('NFD', name)},abnormal,32,64")
