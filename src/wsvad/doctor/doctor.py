@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors import safe_open
 
 from wsvad.doctor.finding import Finding, concerning
 from wsvad.doctor.lengths import check_lengths
 from wsvad.errors import WsvadError
 from wsvad.features.official import CROPS, OfficialStream, read_array
-from wsvad.features.store import feature_path, read_passport
+from wsvad.features.store import feature_path, read_passport, stored_array
 from wsvad.video.clock import SNIPPET
 
 WIDTHS = {128, 512, 768, 1024, 2048, 4096}
@@ -185,12 +184,7 @@ def read(path: Path) -> np.ndarray:
     Raises:
         WsvadError: it cannot be read, or has no axes of time and feature.
     """
-    if path.suffix == ".safetensors":
-        read_passport(path)
-        with safe_open(path, framework="numpy") as file:
-            array: np.ndarray = file.get_tensor("features")
-    else:
-        array = read_array(path)
+    array = stored_array(path) if path.suffix == ".safetensors" else read_array(path)
     if array.ndim not in (2, 3) or 0 in array.shape or array.dtype.kind not in "iufb":
         raise WsvadError(f"{path}: an array of shape {array.shape}, {array.dtype}, is not a sequence of features")
     return array

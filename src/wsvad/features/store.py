@@ -4,13 +4,19 @@
 
 Tensors: `features` `(T, D)`, or `(C, T, D)` with crops, float16 or float32; `times` `(T+1,)` float64, the seconds at
 which each snippet starts and the last one ends (optional). Metadata: `passport`, in JSON.
+
+Files come from anywhere: whatever is read is checked here, and nowhere else.
 """
 
 import dataclasses
 import json
+import re
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -18,7 +24,38 @@ from safetensors.numpy import save as serialise
 
 from wsvad.errors import WsvadError
 from wsvad.files import atomic
+from wsvad.ranges import Count, Range, Whole
+from wsvad.shapes import problems
 from wsvad.video.names import taken_apart
+
+HEADER = 2**20
+"""Bytes of a feature file's header, at most; ours have a thousand."""
+DEEPEST = 32
+"""Levels of a passport's settings, at most."""
+FLOATS = ("F16", "F32", "F64")
+"""Types of numbers that features may have, as safetensors writes them."""
+NUMBERS = (*FLOATS, "BOOL", *(f"{sign}{bits}" for sign in "IU" for bits in (8, 16, 32, 64)))
+"""Those that NumPy knows as well."""
+FARTHEST = 1e10
+"""Seconds, more than three centuries: also clocks that count from 1970 stay below."""
+
+
+def _rate(text: str) -> str:
+    """What a frame rate is, where the text is none. The digits are counted before any is computed with."""
+    found = re.fullmatch(r"([0-9]{1,10})(?:/([0-9]{1,10}))?", text)
+    good = found and int(found[1]) and (found[2] is None or int(found[2]))
+    return "" if good else "frames per second as 30000/1001"
+
+
+def _shallow(settings: object, level: int = 1) -> str:
+    if level > DEEPEST:
+        return f"at most {DEEPEST} levels"
+    inner = settings.values() if isinstance(settings, dict) else settings if isinstance(settings, list | tuple) else ()
+    return next((said for one in inner if (said := _shallow(one, level + 1))), "")
+
+
+Frames = Annotated[int, Range(1, 2**27)]
+"""Up to seven weeks of video."""
 
 STREAMS = ("rgb", "pose", "depth", "mask", "flow", "text", "audio")
 """The streams that have a name of their own; a second backbone may have any other."""
@@ -30,28 +67,28 @@ class Passport:
 
     encoder: str
     """What the encoder calls itself, the same wherever its files lie: `motion`, `tflite:mobilenet.tflite`."""
-    width: int
+    width: Count
     """D, the width of one feature vector."""
     weights: str | None = None
     """SHA-256 of the encoder's weights file, or of the parameters that it was fitted to."""
-    settings: dict[str, object] = dataclasses.field(default_factory=dict)
+    settings: Annotated[dict[str, Any], _shallow] = dataclasses.field(default_factory=dict)
     """Everything else that changes the numbers: sampled frames, resize, crops, colour order, mean, std, pooling …"""
-    window: int | None = 16
+    window: Count | None = 16
     """Frames that one feature sees; None where it differs from video to video (a fixed number of segments)."""
     tail: str = "keep"
     """Tail policy of the snippet clock."""
     decoder: str | None = None
     """Decoder and its version, `PyAV 18.1.0`; None where no video was decoded."""
     # ------------------------------------------------------------------------------ per video
-    stride: int = 16
+    stride: Frames = 16
     """Frames from one feature to the next."""
-    frames: int
+    frames: Frames
     """F, the number of decoded frames."""
-    frame_rate: str | None = None
+    frame_rate: Annotated[str, _rate] | None = None
     """Average frame rate as an exact fraction, `30000/1001`."""
     source: str | None = None
     """SHA-256 of the video file; of its captions, where they were encoded."""
-    damaged: int = 0
+    damaged: Whole = 0
     """Frames that could not be decoded and were replaced by the one before."""
 
     def identity(self) -> dict[str, object]:
@@ -96,17 +133,19 @@ def save(path: Path | str, stored: StoredFeatures) -> None:
     """Write a feature file, whole or not at all.
 
     Raises:
-        WsvadError: the features are empty, hold NaN or infinity, or do not have the passport's width; disk full.
+        WsvadError: `load` would not take it; disk full.
     """
     features = stored.features
-    if features.ndim not in (2, 3) or 0 in features.shape:
-        raise WsvadError(f"{path}: features of shape {features.shape}; expected (T, D) or (C, T, D), none of them 0")
-    if features.shape[-1] != stored.passport.width:
-        raise WsvadError(f"{path}: features are {features.shape[-1]} wide, their passport says {stored.passport.width}")
+    if problem := _problem(features.shape, stored.passport):
+        raise WsvadError(f"{path}: {problem}")
     if not np.isfinite(features).all():
         raise WsvadError(f"{path}: the features hold NaN or infinity; nothing was written")
     tensors = {"features": np.ascontiguousarray(features)}
     if stored.times is not None:
+        if not _are_times(np.asarray(stored.times), features.shape[-2]):
+            raise WsvadError(
+                f"{path}: the times are not {features.shape[-2] + 1} seconds in order; nothing was written"
+            )
         tensors["times"] = np.ascontiguousarray(stored.times, dtype=np.float64)
     metadata = {"passport": json.dumps(dataclasses.asdict(stored.passport))}
     with atomic(path) as temporary:
@@ -120,37 +159,128 @@ def load(path: Path | str) -> StoredFeatures:
     Raises:
         WsvadError: it is missing, broken, made by something else, or holds NaN.
     """
-    passport = read_passport(path)
-    with safe_open(path, framework="numpy") as file:
-        if "features" not in file.keys():  # noqa: SIM118 (not a dictionary)
-            raise WsvadError(f"{path}: there are no features in it; delete it and extract again")
-        features = file.get_tensor("features")
-        times = file.get_tensor("times") if "times" in file.keys() else None  # noqa: SIM118 (not a dictionary)
+    with opened(path) as file:
+        passport, shape = _checked(path, file, FLOATS)
+        features = single(file.get_tensor("features"))
+        times = _times(path, file, shape[-2]) if "times" in file.keys() else None  # noqa: SIM118 (not a dictionary)
     if not np.isfinite(features).all():
         bad = int(np.argwhere(~np.isfinite(features))[0][-2])
         raise WsvadError(f"{path}: NaN or infinity in snippet {bad}; delete the file and extract it again")
     return StoredFeatures(features=features, passport=passport, times=times)
 
 
+def single(features: np.ndarray) -> np.ndarray:
+    """Features in single precision, or in half where they are; what is too large for it becomes infinity."""
+    with np.errstate(over="ignore"):
+        return features.astype(np.float16 if features.dtype == np.float16 else np.float32, copy=False)
+
+
 def read_passport(path: Path | str) -> Passport:
     """Read only the passport of a feature file (the features stay on disk).
 
     Raises:
-        WsvadError: as `load`.
+        WsvadError: the file is missing or broken, or the passport is not valid.
     """
+    with opened(path) as file:
+        return _passport(path, file)
+
+
+def stored_shape(path: Path | str) -> tuple[int, ...]:
+    """Shape of a file's features (they stay on disk): `(T, D)` or `(C, T, D)`.
+
+    Raises:
+        WsvadError: as `load`, but for the numbers, which are not looked at.
+    """
+    with opened(path) as file:
+        return _checked(path, file, FLOATS)[1]
+
+
+def stored_array(path: Path | str) -> np.ndarray:
+    """A file's features as they are, of whatever type of numbers.
+
+    Raises:
+        WsvadError: as `stored_shape`.
+    """
+    with opened(path) as file:
+        _checked(path, file, NUMBERS)
+        return np.asarray(file.get_tensor("features"))
+
+
+@contextmanager
+def opened(path: Path | str) -> Iterator[Any]:
+    """A feature file, with `features` in it, of whatever type and shape.
+
+    Raises:
+        WsvadError: it is missing or broken, or becomes so while it is read.
+    """
+    path = Path(path)
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise WsvadError(f"{path}: not a regular file; delete it and extract again")
+        with path.open("rb") as start:
+            if int.from_bytes(start.read(8), "little") > HEADER:
+                raise WsvadError(f"{path}: broken feature file (not safetensors); delete it and extract again")
         with safe_open(path, framework="numpy") as file:
-            return Passport(**json.loads((file.metadata() or {})["passport"]))
+            if "features" not in file.keys():  # noqa: SIM118 (not a dictionary)
+                raise WsvadError(f"{path}: there are no features in it; delete it and extract again")
+            yield file
     except FileNotFoundError:
         raise WsvadError(f"{path}: there is no such feature file; run 'wsvad extract' first") from None
     except (SafetensorError, OSError) as error:
         raise WsvadError(f"{path}: broken feature file ({error}); delete it and extract again") from None
-    except (KeyError, TypeError, json.JSONDecodeError):
-        raise WsvadError(f"{path}: no valid passport, so wsvad did not make this file; extract it again") from None
 
 
-def stored_shape(path: Path | str) -> tuple[int, ...]:
-    """Shape of a file's features (they stay on disk): `(T, D)` or `(C, T, D)`."""
-    read_passport(path)
-    with safe_open(path, framework="numpy") as file:
-        return tuple(file.get_slice("features").get_shape())
+def _checked(path: Path | str, file: Any, kinds: Collection[str]) -> tuple[Passport, tuple[int, ...]]:
+    """The passport and the shape of the features, which fit together."""
+    passport, features = _passport(path, file), file.get_slice("features")
+    kind, shape = features.get_dtype(), tuple(features.get_shape())
+    problem = _problem(shape, passport)
+    if kind not in kinds:
+        problem = f"its features are numbers of type {kind}, expected float16 or float32"
+    if problem:
+        raise WsvadError(f"{path}: {problem}; delete it and extract again")
+    return passport, shape
+
+
+def _passport(path: Path | str, file: Any) -> Passport:
+    text = (file.metadata() or {}).get("passport", "")
+    try:
+        value = json.loads(text, parse_constant=_refused)
+        json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate could not be written again
+        problem = next(problems(value, Passport), "")
+    except (ValueError, RecursionError) as error:
+        problem = str(error).partition(";")[0]  # not how Python could be made to read it
+    if problem:
+        reason = f"no valid passport ({problem}), so wsvad did not make this file"
+        raise WsvadError(f"{path}: {reason}; delete it and extract again")
+    return Passport(**value)
+
+
+def _refused(constant: str) -> None:
+    """JSON has no NaN, which would differ from itself."""
+    raise ValueError(f"{constant} is no number")
+
+
+def _problem(shape: tuple[int, ...], passport: Passport) -> str:
+    """Why features of this shape cannot have this passport; empty where they can."""
+    if len(shape) not in (2, 3) or 0 in shape:
+        return f"features of shape {shape}; expected (T, D) or (C, T, D), none of them 0"
+    if shape[-1] != passport.width:
+        return f"features are {shape[-1]} wide, their passport says {passport.width}"
+    if passport.frames > (shape[-2] + 1) * passport.stride:  # one more, where the tail was dropped
+        every = f"{shape[-2]:,} snippets of {passport.stride:,} frames"
+        return f"features of {every}, their passport says that the video has {passport.frames:,}"
+    return ""
+
+
+def _times(path: Path | str, file: Any, snippets: int) -> np.ndarray:
+    found = file.get_slice("times")
+    if found.get_dtype() == "F64" and found.get_shape() == [snippets + 1]:
+        times = np.asarray(file.get_tensor("times"))
+        if _are_times(times, snippets):
+            return times
+    raise WsvadError(f"{path}: its times are not {snippets + 1} seconds in order; delete it and extract again")
+
+
+def _are_times(times: np.ndarray, snippets: int) -> bool:
+    return times.shape == (snippets + 1,) and bool((np.abs(times) <= FARTHEST).all() and (np.diff(times) >= 0).all())

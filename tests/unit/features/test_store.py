@@ -2,24 +2,32 @@
 
 import errno
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import save_file
+from safetensors.torch import save_file as save_tensors
 
 from wsvad.errors import WsvadError
-from wsvad.features.store import Passport, StoredFeatures, feature_path, load, read_passport, save
+from wsvad.features.store import Passport, StoredFeatures, feature_path, load, read_passport, save, stored_shape
 
 PASSPORT = Passport(
-    encoder="motion", width=3, settings={"size": (16, 12), "mean": [0.5]}, frames=33, frame_rate="30000/1001"
+    encoder="motion", width=3, settings={"size": (16, 12), "mean": [0.5]}, frames=32, frame_rate="30000/1001"
 )
 
 
 def stored(shape=(3, 3), dtype=np.float32, **changes) -> StoredFeatures:
     features = np.arange(np.prod(shape), dtype=dtype).reshape(shape)
-    return StoredFeatures(features=features, passport=replace(PASSPORT, **changes), times=np.linspace(0, 1.1, 4))
+    return StoredFeatures(features=features, passport=replace(PASSPORT, **changes), times=edges(shape))
+
+
+def edges(shape: tuple[int, ...]) -> np.ndarray:
+    """As many times as the snippets of features have borders."""
+    return np.linspace(0, 1.1, (shape[-2] if len(shape) > 1 else 3) + 1)
 
 
 @pytest.mark.parametrize("shape", [(1, 3), (3, 3), (10, 4, 3)])
@@ -31,9 +39,9 @@ def test_what_is_saved_is_loaded(tmp_path, shape, dtype):
     back = load(path)
     assert back.features.dtype == dtype
     assert np.array_equal(back.features, stored(shape, dtype).features)
-    assert np.array_equal(back.times, np.linspace(0, 1.1, 4))
+    assert np.array_equal(back.times, edges(shape))
     assert back.passport.difference(PASSPORT) is None
-    assert (back.passport.frames, back.passport.frame_rate) == (33, "30000/1001")
+    assert (back.passport.frames, back.passport.frame_rate) == (32, "30000/1001")
 
 
 def test_a_file_that_macos_named_is_still_found(tmp_path):
@@ -84,8 +92,11 @@ def test_passports_differ_in_what_changes_the_numbers(change, differs):
         (lambda: stored((0, 3)), "none of them 0"),
         (lambda: stored((3,)), r"expected \(T, D\)"),
         (lambda: stored((3, 4)), "4 wide, their passport says 3"),
-        (lambda: replace(stored(), features=np.array([[0, 1, np.nan]])), "NaN or infinity"),
-        (lambda: replace(stored(), features=np.array([[0, 1, np.inf]])), "NaN or infinity"),
+        (lambda: replace(stored(), features=np.array([[0, 1, np.nan]] * 2)), "NaN or infinity"),
+        (lambda: replace(stored(), features=np.array([[0, 1, np.inf]] * 2)), "NaN or infinity"),
+        (lambda: stored(frames=65), "3 snippets of 16 frames, their passport says that the video has 65"),
+        (lambda: replace(stored(), times=np.array([0, 1, 2.0])), "not 4 seconds in order"),
+        (lambda: replace(stored(), times=np.array([0, 2, 1, 3.0])), "not 4 seconds in order"),
     ],
 )
 def test_what_must_not_be_written_leaves_the_old_file(tmp_path, bad, says):
@@ -116,8 +127,20 @@ def test_a_disk_that_refuses_leaves_the_old_file(tmp_path, monkeypatch, number, 
     assert [path.name for path in tmp_path.iterdir()] == ["f"]
 
 
-def foreign(path: Path, metadata: dict[str, str] | None) -> None:
-    save_file({"features": np.zeros((1, 3), np.float32)}, path, metadata=metadata)
+RATES = ["1/0", "0", "0/7", "-25", "25.0", "1e999999999", "9" * 5000, "", "25/", "x", 25]
+"""What is no frame rate, some of it to Python's `Fraction`, which would never end with one of them."""
+
+
+def foreign(path: Path, metadata: dict[str, str] | None, **tensors: np.ndarray) -> None:
+    save_file({"features": np.zeros((1, 3), np.float32)} | tensors, path, metadata=metadata)
+
+
+def described(path: Path, **changes: object) -> None:
+    foreign(path, {"passport": json.dumps({"encoder": "x", "width": 3, "frames": 16} | changes)})
+
+
+def deep(levels: int) -> object:
+    return {"a": deep(levels - 1)} if levels else 1
 
 
 @pytest.mark.parametrize(
@@ -130,6 +153,27 @@ def foreign(path: Path, metadata: dict[str, str] | None) -> None:
         (lambda path: foreign(path, {"passport": "{"}), "no valid passport"),
         (lambda path: foreign(path, {"passport": "[1]"}), "no valid passport"),
         (lambda path: foreign(path, {"passport": json.dumps({"encoder": "x"})}), "no valid passport"),
+        (lambda path: foreign(path, {"passport": "[" * 100_000}), "no valid passport"),
+        (lambda path: foreign(path, {"passport": '{"width": ' + "9" * 5000}), "no valid passport"),
+        (lambda path: described(path, frames="x"), "frames is 'x' instead of a whole number"),
+        (lambda path: described(path, frames=0), "frames is 0 instead of from 1 to 134217728"),
+        (lambda path: described(path, frames=True), "frames is True"),
+        (lambda path: described(path, width=-3), "width is -3 instead of at least 1"),
+        (lambda path: described(path, stride=0), "stride is 0"),
+        (lambda path: described(path, window=0.5), "window is 0.5"),
+        (lambda path: described(path, weights=[]), "weights is "),
+        (lambda path: described(path, damaged=None), "damaged is None"),
+        (lambda path: described(path, source=1), "source is 1 instead of text"),
+        (lambda path: described(path, more=1), "'more' is not known"),
+        (lambda path: described(path, encoder="\ud800"), "surrogates not allowed"),
+        (lambda path: described(path, settings=[]), "settings is "),
+        (lambda path: described(path, settings={"a": float("nan")}), "NaN is no number"),
+        (lambda path: described(path, settings=deep(33)), "settings is .* instead of at most 32 levels"),
+        *((lambda path, rate=rate: described(path, frame_rate=rate), "frame_rate is") for rate in RATES),
+        (lambda path: path.write_bytes((2**40).to_bytes(8, "little") + b"{}"), "broken feature file"),
+        (lambda path: path.mkdir(), "not a regular file"),
+        (lambda path: os.mkfifo(path), "not a regular file"),
+        (lambda path: save_file({"other": np.zeros(3)}, path), "there are no features in it"),
     ],
 )
 @pytest.mark.parametrize("read", [load, read_passport])
@@ -148,10 +192,58 @@ def test_a_truncated_file_is_broken(tmp_path):
         load(tmp_path / "f")
 
 
-def test_a_file_without_features_is_broken(tmp_path):
-    metadata = {"passport": json.dumps({"encoder": "x", "width": 3, "frames": 1})}
-    save_file({"other": np.zeros(3)}, tmp_path / "f", metadata=metadata)
-    with pytest.raises(WsvadError, match="no features"):
+@pytest.mark.parametrize(
+    ("features", "says"),
+    [
+        (torch.zeros(1, 3, dtype=torch.bfloat16), "numbers of type BF16, expected float16 or float32"),
+        (torch.zeros(1, 3, dtype=torch.float8_e4m3fn), "numbers of type F8_E4M3"),
+        (torch.zeros(1, 3, dtype=torch.complex64), "numbers of type C64"),
+        (torch.zeros(1, 3, dtype=torch.int16), "numbers of type I16"),
+        (torch.zeros(0, 3), "none of them 0"),
+        (torch.zeros(3), r"expected \(T, D\)"),
+        (torch.tensor(0.0), r"expected \(T, D\)"),
+        (torch.zeros(1, 1, 1, 3), r"expected \(T, D\)"),
+        (torch.zeros(1, 4), "4 wide, their passport says 3"),
+    ],
+)
+@pytest.mark.parametrize("read", [load, stored_shape])
+def test_features_that_no_method_can_use_are_refused(tmp_path, features, says, read):
+    passport = {"encoder": "x", "width": 3, "frames": 16}
+    save_tensors({"features": features}, tmp_path / "f", metadata={"passport": json.dumps(passport)})
+    with pytest.raises(WsvadError, match=says):
+        read(tmp_path / "f")
+
+
+@pytest.mark.parametrize("frames", [1, 32])  # a tail that was dropped leaves a snippet and up to 15 frames, or 16
+def test_a_snippet_more_or_less_than_the_frames_give_is_another_convention(tmp_path, frames):
+    described(tmp_path / "f", frames=frames)
+    assert load(tmp_path / "f").passport.frames == frames
+
+
+def test_frames_that_the_snippets_do_not_reach_are_refused(tmp_path):
+    described(tmp_path / "f", frames=33)
+    with pytest.raises(WsvadError, match="1 snippets of 16 frames, their passport says that the video has 33"):
+        load(tmp_path / "f")
+
+
+@pytest.mark.parametrize(
+    "times",
+    [[0.0], [0.0, 1, 2], [[0.0, 1]], [1.0, 0], [0, np.nan], [0, np.inf], [0, 1e308], [-1e11, 0], np.array([0, 1])],
+)
+def test_times_that_are_none_are_refused(tmp_path, times):
+    passport = {"passport": json.dumps({"encoder": "x", "width": 3, "frames": 16})}
+    foreign(tmp_path / "f", passport, times=np.asarray(times))
+    with pytest.raises(WsvadError, match="its times are not 2 seconds in order"):
+        load(tmp_path / "f")
+
+
+def test_double_precision_is_read_as_single_and_what_does_not_fit_is_refused(tmp_path):
+    passport = {"passport": json.dumps({"encoder": "x", "width": 3, "frames": 16})}
+    foreign(tmp_path / "f", passport, features=np.array([[1.5, -2, 3e38]]))
+    assert load(tmp_path / "f").features.dtype == np.float32
+    assert load(tmp_path / "f").features.tolist() == [[1.5, -2, float(np.float32(3e38))]]
+    foreign(tmp_path / "f", passport, features=np.array([[0, 0, 1e300]]))
+    with pytest.raises(WsvadError, match="NaN or infinity in snippet 0"):
         load(tmp_path / "f")
 
 
