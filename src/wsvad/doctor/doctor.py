@@ -5,6 +5,7 @@ A check that needs another set to compare with is in `compare`.
 """
 
 import hashlib
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from wsvad.doctor.finding import Finding, concerning
 from wsvad.doctor.lengths import check_lengths
 from wsvad.errors import WsvadError
 from wsvad.features.official import CROPS, OfficialStream, read_array
-from wsvad.features.store import feature_path, read_passport, stored_array
+from wsvad.features.store import Passport, feature_path, read_passport, stored_array
 from wsvad.video.clock import SNIPPET
 
 WIDTHS = {128, 512, 768, 1024, 2048, 4096}
@@ -36,13 +37,14 @@ class Look:
     """One a crop, or one in all."""
     shapes: tuple[tuple[int, ...], ...] = ()
     """As the files have them."""
-    dtype: str = ""
+    dtypes: tuple[str, ...] = ()
+    """Of each file."""
     broken: tuple[tuple[int, ...], ...] = ()
     """Where a file has NaN or infinity, as positions on all axes but one; the first of each file."""
     digest: str = ""
     """Of the numbers: equal for two videos that have the same."""
-    stride: int = SNIPPET
-    """Frames from one snippet to the next."""
+    passport: Passport | None = None
+    """Of a file of our own."""
     trouble: str = ""
     """Why the files could not be read."""
 
@@ -73,7 +75,7 @@ class Examination:
         if not self.looks or not self.layout:
             return "no features"
         crops, _, width = crops_shape(self.looks[0], self.layout)
-        return f"{len(self.looks):,} videos, {crops} crop{'s' * (crops > 1)}, {width} wide, {self.looks[0].dtype}"
+        return f"{len(self.looks):,} videos, {crops} crop{'s' * (crops > 1)}, {width} wide, {self.looks[0].dtypes[0]}"
 
 
 def examine(files: OfficialStream | Path, stream: str, frames: Mapping[str, int | None]) -> Examination:
@@ -101,6 +103,7 @@ def examine(files: OfficialStream | Path, stream: str, frames: Mapping[str, int 
     layout = understand(readable, frames)
     findings += [
         *_numbers(readable),
+        *_passports(readable),
         *_axes(readable, layout),
         *_crops(readable, layout),
         *check_lengths(_lengths(readable, layout), frames, ours=isinstance(files, Path)),
@@ -135,15 +138,14 @@ def look_at(
 
 def look(video: str, paths: Sequence[Path]) -> Look:
     """Read a video's files once."""
-    shapes, broken, digest, dtype = [], [], hashlib.sha256(), ""
-    stride = SNIPPET
+    shapes, broken, digest, dtypes = [], [], hashlib.sha256(), []
+    passport = None
     try:
         for path in paths:
-            if path.suffix == ".safetensors":
-                stride = read_passport(path).stride
+            passport = read_passport(path) if path.suffix == ".safetensors" else None
             array = read(path)
             shapes.append(array.shape)
-            dtype = str(array.dtype)
+            dtypes.append(str(array.dtype))
             broken.append(_first_broken(array))
             for block in _blocks(array):
                 digest.update(np.ascontiguousarray(block).data)
@@ -153,10 +155,10 @@ def look(video: str, paths: Sequence[Path]) -> Look:
         video=video,
         paths=tuple(paths),
         shapes=tuple(shapes),
-        dtype=dtype,
+        dtypes=tuple(dtypes),
         broken=tuple(broken),
         digest=digest.hexdigest(),
-        stride=stride,
+        passport=passport,
     )
 
 
@@ -191,19 +193,21 @@ def read(path: Path) -> np.ndarray:
 
 
 def understand(looks: Sequence[Look], frames: Mapping[str, int | None]) -> Layout:
-    """Which axis is what, from what most videos have in common: D and the crops are always the same, T is not."""
+    """Which axis is what: what our own files say, else what most videos have in common. D and the crops are always the
+    same; T is not, in most sets."""
     crops = {look.video: _crop_axis(look, looks) for look in looks}
     pairs = {}
     for look in looks:
         axis = crops[look.video]
         pairs[look.video] = [i for i in range(len(look.shapes[0])) if i != axis]
     sizes = {look.video: tuple(look.shapes[0][i] for i in pairs[look.video]) for look in looks}
-    width = _width(sizes, frames)
+    ours = looks[0].passport is not None
+    width = _most([size[1] for size in sizes.values()])[0] if ours else _width(sizes, frames)
     axes: dict[str, tuple[int, ...]] = {}
     turned = []
     for look in looks:
         time, feature = pairs[look.video]
-        if sizes[look.video][1] != width and sizes[look.video][0] == width:
+        if not look.passport and sizes[look.video][1] != width and sizes[look.video][0] == width:
             time, feature = feature, time
         axis = crops[look.video]
         axes[look.video] = (time, feature) if axis is None else (axis, time, feature)
@@ -229,7 +233,11 @@ def as_crops(look: Look, layout: Layout, snippets: int) -> np.ndarray:
 
 def _lengths(looks: Sequence[Look], layout: Layout) -> dict[str, int]:
     """Snippets of the videos on the clock of 16 frames."""
-    return {look.video: crops_shape(look, layout)[1] for look in looks if look.stride == SNIPPET}
+    return {
+        look.video: crops_shape(look, layout)[1]
+        for look in looks
+        if not look.passport or look.passport.stride == SNIPPET
+    }
 
 
 # ------------------------------------------------------------------------------------------------------------ names
@@ -300,16 +308,16 @@ def _numbers(looks: Sequence[Look]) -> list[Finding]:
                 remedy="extract again; --repair replaces each with the nearest valid snippet",
             )
         )  # fmt: skip
-    odd = [look for look in looks if not look.dtype.startswith("float")]
-    wide = [look for look in looks if look.dtype == "float64"]
+    odd = {look.video: kind for look in looks for kind in look.dtypes if not kind.startswith("float")}
+    wide = {look.video: kind for look in looks for kind in look.dtypes if kind == "float64"}
     if odd or wide:
         chosen = odd or wide
         rounded = "are not floating-point numbers: features were rounded or quantised"
         message = rounded if odd else "take twice the space"
         findings.append(
             Finding(
-                kind="dtype", level="wrong" if odd else "note", videos=tuple(look.video for look in chosen),
-                message=f"{concerning([look.video for look in chosen], total)}: {chosen[0].dtype}, which {message}",
+                kind="dtype", level="wrong" if odd else "note", videos=tuple(chosen),
+                message=f"{concerning(list(chosen), total)}: {next(iter(chosen.values()))}, which {message}",
                 remedy="use the original floating-point files" if odd else "float32 is sufficient", repair="float32",
             )
         )  # fmt: skip
@@ -329,6 +337,29 @@ def _numbers(looks: Sequence[Look]) -> list[Finding]:
     return findings
 
 
+def _passports(looks: Sequence[Look]) -> list[Finding]:
+    """Files of our own that were made differently, which nothing would learn from together."""
+    groups: dict[str, list[Look]] = defaultdict(list)
+    for look in looks:
+        if look.passport:
+            groups[json.dumps(look.passport.identity(), sort_keys=True)].append(look)
+    if len(groups) < 2:
+        return []
+    usual, *others = sorted(groups.values(), key=len, reverse=True)
+    first = others[0][0]
+    assert usual[0].passport and first.passport
+    difference = usual[0].passport.difference(first.passport)
+    names = [look.video for group in others for look in group]
+    return [
+        Finding(
+            kind="passports", level="wrong", videos=tuple(names),
+            message=f"{first.video}: made differently from {usual[0].video} ({difference}); "
+            f"{concerning(names, len(looks))}",
+            remedy="extract all videos in the same way",
+        )
+    ]  # fmt: skip
+
+
 # ------------------------------------------------------------------------------------------------------------- axes
 
 
@@ -336,6 +367,8 @@ def _crop_axis(look: Look, looks: Sequence[Look]) -> int | None:
     """The axis of a three-dimensional file that counts crops: 1, 5 or 10 in every file."""
     if len(look.shapes[0]) == 2:
         return None
+    if look.passport:
+        return 0
     shapes = [other.shapes[0] for other in looks if len(other.shapes[0]) == 3]
     share = {
         axis: sum(shape[axis] in (1, *CROPS) for shape in shapes) / len(shapes) + (look.shapes[0][axis] in (1, *CROPS))
@@ -346,14 +379,20 @@ def _crop_axis(look: Look, looks: Sequence[Look]) -> int | None:
 
 def _width(sizes: Mapping[str, tuple[int, ...]], frames: Mapping[str, int | None]) -> int:
     """D: what most videos have on one of their two axes; between two candidates, what leaves the better lengths."""
-    last, first = (Counter(size[axis] for size in sizes.values()).most_common(1)[0] for axis in (1, 0))
-    if last[1] != first[1]:
-        return last[0] if last[1] > first[1] else first[0]
+    last, first = (_most([size[axis] for size in sizes.values()]) for axis in (1, 0))
     known = [(size, frames[video] or 0) for video, size in sizes.items() if frames.get(video)]
+    both = 2 * min(last[1], first[1]) > len(sizes)
+    if last[1] != first[1] and not (both and known):
+        return last[0] if last[1] > first[1] else first[0]
     if known:
         off = [sum(abs(size[axis] * SNIPPET - n) for size, n in known) for axis in (0, 1)]
         return last[0] if off[0] <= off[1] else first[0]
     return first[0] if first[0] in WIDTHS and last[0] not in WIDTHS else last[0]
+
+
+def _most(sizes: Sequence[int]) -> tuple[int, int]:
+    """The most frequent of them, and how often it is there."""
+    return Counter(sizes).most_common(1)[0]
 
 
 def _axes(looks: Sequence[Look], layout: Layout) -> list[Finding]:

@@ -162,7 +162,7 @@ def load(path: Path | str) -> StoredFeatures:
     with opened(path) as file:
         passport, shape = _checked(path, file, FLOATS)
         features = single(file.get_tensor("features"))
-        times = _times(path, file, shape[-2]) if "times" in file.keys() else None  # noqa: SIM118 (not a dictionary)
+        times = _times(path, file, shape[-2])
     if not np.isfinite(features).all():
         bad = int(np.argwhere(~np.isfinite(features))[0][-2])
         raise WsvadError(f"{path}: NaN or infinity in snippet {bad}; delete the file and extract it again")
@@ -202,7 +202,8 @@ def stored_array(path: Path | str) -> np.ndarray:
         WsvadError: as `stored_shape`.
     """
     with opened(path) as file:
-        _checked(path, file, NUMBERS)
+        _, shape = _checked(path, file, NUMBERS)
+        _times(path, file, shape[-2])
         return np.asarray(file.get_tensor("features"))
 
 
@@ -273,7 +274,9 @@ def _problem(shape: tuple[int, ...], passport: Passport) -> str:
     return ""
 
 
-def _times(path: Path | str, file: Any, snippets: int) -> np.ndarray:
+def _times(path: Path | str, file: Any, snippets: int) -> np.ndarray | None:
+    if "times" not in file.keys():  # noqa: SIM118 (not a dictionary)
+        return None
     found = file.get_slice("times")
     if found.get_dtype() == "F64" and found.get_shape() == [snippets + 1]:
         times = np.asarray(file.get_tensor("times"))

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file as save_tensors
 
 import wsvad.doctor.doctor as doctor_module
 from wsvad.cli.main import main
@@ -368,3 +370,65 @@ def test_a_cut_video_is_not_made_longer_by_a_repair(tmp_path):
     assert main(["doctor", str(bad), "--data", str(data), "--repair", str(tmp_path / "mended")]) == 1
     assert set(diagnosis(tmp_path / "mended" / "rgb")) == {"length"}
     assert len(np.load(tmp_path / "mended" / "rgb" / "clip09__0.npy")) == len(np.load(bad / "clip09__0.npy"))
+
+
+def written(path: Path, features: torch.Tensor, **changes: object) -> None:
+    passport = {"encoder": "x", "width": WIDTH, "frames": 160} | changes
+    save_tensors({"features": features}, path, metadata={"passport": json.dumps(passport)})
+
+
+OURS = {
+    "integers": (lambda path: written(path, torch.ones(10, WIDTH, dtype=torch.uint16)), "dtype: b.mp4: uint16, which"),
+    "no type of NumPy's": (
+        lambda path: written(path, torch.ones(10, WIDTH, dtype=torch.bfloat16)),
+        "unreadable: b.mp4: its features are numbers of type BF16",
+    ),
+    "another width": (
+        lambda path: written(path, torch.ones(10, 7), width=7),
+        "width: b.mp4.safetensors is 7 wide, most are 24; b.mp4",
+    ),
+    "a passport of others": (
+        lambda path: written(path, torch.ones(10, 7)),
+        "unreadable: b.mp4: features are 7 wide, their passport says 24",
+    ),
+    "another encoder": (
+        lambda path: written(path, torch.ones(10, WIDTH), encoder="y"),
+        "passports: b.mp4: made differently from a.mp4 (encoder: x against y); b.mp4",
+    ),
+    "no snippets": (lambda path: written(path, torch.ones(0, WIDTH)), "unreadable: b.mp4: features of shape (0, 24)"),
+    "cut off": (lambda path: path.write_bytes(path.read_bytes()[:-7]), "unreadable: b.mp4: broken feature file"),
+    "crops": (lambda path: written(path, torch.ones(5, 10, WIDTH)), "crop count: b.mp4.safetensors: 5 crops, most"),
+}
+
+
+@pytest.mark.parametrize("kind", OURS)
+def test_a_file_of_our_own_that_is_not_like_the_others_is_said_to_be_that(tmp_path, capsys, kind):
+    """Of videos that are all equally long, where lengths do not tell which axis is which."""
+    for name in "abcd":
+        (tmp_path / "rgb").mkdir(exist_ok=True)
+        numbers = np.random.default_rng(ord(name)).normal(size=(10, WIDTH))
+        written(tmp_path / "rgb" / f"{name}.mp4.safetensors", torch.tensor(numbers, dtype=torch.float32))
+    rows = "".join(f"{name}.mp4,{int(name > 'b')},160,train\n" for name in "abcd")
+    (tmp_path / "labels.csv").write_text(f"video,label,frames,split\n{rows}")
+    assert main(["doctor", str(tmp_path), "--data", str(tmp_path)]) == 0
+    assert "lengths follow ⌊F/16⌋ in 4 of 4 videos" in capsys.readouterr().out
+    spoil, says = OURS[kind]
+    spoil(tmp_path / "rgb" / "b.mp4.safetensors")
+    assert main(["doctor", str(tmp_path), "--data", str(tmp_path)]) == 1
+    wrong = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  wrong")]
+    assert any(line.startswith(f"  wrong  {says}") for line in wrong)
+    # Features of another width have a passport that says so.
+    assert len(wrong) == 1 + (kind == "another width")
+
+
+def test_a_lone_width_is_told_where_all_videos_are_equally_long(tmp_path):
+    for name in "abcd":
+        np.save(tmp_path / f"{name}.npy", np.ones((10, WIDTH - (name == "b")), np.float32) * ord(name))
+    found = examine(OfficialStream(tmp_path, "rgb"), "rgb", dict.fromkeys("abcd", 160)).findings
+    assert [finding.kind for finding in found if finding.level == "wrong"] == ["width"]
+
+
+def test_integers_in_any_crop_are_told(tmp_path):
+    folder = make(tmp_path / "a")
+    change(folder, lambda array: (array * 9).astype(np.int16), ["clip03"], [2])
+    assert "clip03: int16, which are not floating-point" in diagnosis(folder)["dtype"]
