@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test bench bench-captions lint clean
+.PHONY: demo test fuzz bench bench-captions lint clean
 
 demo: .venv/core  ## simulated camera → extract → train → evaluate → report.html, offline
 	$(BIN)/wsvad demo
@@ -17,6 +17,9 @@ bench-captions: .venv/dev  ## methods on the captions of UCF-Crime, where they l
 
 lint: .venv/dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+fuzz: .venv/dev  ## 5,000 damaged files of each kind; the counts are kept in benchmarks/results/fuzz.md
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fuzz.py
 
 bench: .venv/dev  ## slow proofs; results are kept in benchmarks/results
 	$(BIN)/python benchmarks/speed.py
