@@ -220,8 +220,10 @@ def sampled_sha256(paths: Sequence[Path]) -> str:
     return digest.hexdigest()
 
 
-def sha256(path: Path | str) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
+def sha256(path: Path | str, *more: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal; of several files, that of theirs one after the other."""
+    if more:
+        return hashlib.sha256("".join(map(sha256, (path, *more))).encode()).hexdigest()
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

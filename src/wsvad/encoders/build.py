@@ -7,7 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from wsvad.encoders.encoder import Encoder, ResolvesArgument
-from wsvad.errors import UsageError
+from wsvad.encoders.external_data import network_files
+from wsvad.errors import UsageError, WsvadError
 from wsvad.registry import Registry
 
 ENCODERS = Registry(
@@ -117,10 +118,11 @@ def auto() -> tuple[str, str]:
     """
     folder = models_folder()
     candidates = [
-        (path.stat().st_size, path.name, f"{scheme}:{path}")
+        (_size(path), path.name, f"{scheme}:{path}")
         for scheme in ("tflite", "onnx")
         if _installed(scheme)
         for path in folder.glob(f"*.{scheme}")
+        if path.is_file()
     ]
     if candidates:
         _, name, spec = max(candidates)
@@ -132,6 +134,15 @@ def auto() -> tuple[str, str]:
         f"auto → motion (no weights needed). For better features put a .tflite or .onnx image model into {folder}, "
         "or name it: tflite:FILE or onnx:FILE."
     )
+
+
+def _size(network: Path) -> int:
+    """Bytes of a network, its weights included where they lie beside it."""
+    try:
+        files = network_files(network) if network.suffix == ".onnx" else [network]
+    except WsvadError:  # said when it is opened
+        files = [network]
+    return sum(file.stat().st_size for file in files)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -172,7 +172,7 @@ class ImageNetwork(Generic[Asked]):
         settings |= {"mean": self._mean.tolist(), "std": self._std.tolist()}
         settings |= {"output": self.output.name} | own
         encoder = f"{scheme}:{self.path.name}"
-        return {"encoder": encoder, "width": width, "weights": sha256(self.path), "settings": settings}
+        return {"encoder": encoder, "width": width, "weights": sha256(*self._file.files), "settings": settings}
 
     def _settle_input(self, images: int) -> None:
         """Check that the network reads images, and settle how it is fed."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from wsvad.encoders.external_data import network_files
 from wsvad.errors import WsvadError
 
 
@@ -38,9 +39,10 @@ class OnnxFile:
         import onnxruntime
 
         self.path = path
+        self.files = network_files(path)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = threads
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # errors are told here, in one line
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's own errors have no common class below Exception
@@ -66,6 +68,7 @@ class TfLiteFile:
         from ai_edge_litert.interpreter import Interpreter
 
         self.path = path
+        self.files = [path]
         try:
             self._interpreter = Interpreter(str(path), num_threads=threads)
             self._interpreter.allocate_tensors()

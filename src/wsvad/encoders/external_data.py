@@ -1,0 +1,118 @@
+"""Files that an ONNX file refers to: weights above 2 GB, or of an exporter's choice, lie beside the graph.
+
+An ONNX file is a protocol buffer. Of its messages, those are walked that may hold a tensor; numbers are skipped, and no
+library that reads them is needed. Message and field numbers are those of `onnx.proto3`.
+"""
+
+import mmap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from wsvad.errors import WsvadError
+
+PARTS: dict[str, dict[int, str]] = {
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "function": {7: "node", 11: "attribute"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": {13: "external"},
+    "external": {1: "key", 2: "value"},
+}
+"""Message → field → what it holds."""
+DEEPEST = 100
+"""Messages inside each other, as many as readers of protocol buffers allow."""
+MANY = 2_000_000
+"""Fields of a file; the largest networks have some ten thousand."""
+
+
+def network_files(path: Path) -> list[Path]:
+    """An ONNX file and the files of weights that it refers to, each once, in the order of their names.
+
+    Raises:
+        WsvadError: it is no ONNX file; such a file is not there, or is not in the network's own folder.
+    """
+    with path.open("rb") as file:
+        try:
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                locations = sorted(set(_locations(content)))
+        except (ValueError, IndexError) as error:  # an empty file, or one that ends too early
+            raise WsvadError(f"{path}: not a network in ONNX format ({error})") from None
+    return [path, *(_beside(path, location) for location in locations)]
+
+
+def _beside(path: Path, location: str) -> Path:
+    """A file of weights, in the folder of the network or below; or in that of the file that a link stands for."""
+    found, named = path.parent / location, f"its weights are said to be in {location[:200]!r}"
+    try:
+        real, there = found.resolve(), found.is_file()
+        inside = any(real.is_relative_to(folder) for folder in (path.parent.resolve(), path.resolve().parent))
+    except (OSError, ValueError, RuntimeError):  # a name too long, with a zero in it, or a link to itself
+        raise WsvadError(f"{path}: {named}, which is no name of a file; export the network again") from None
+    if not inside:
+        raise WsvadError(f"{path}: {named}, outside of its own folder; put both into one folder and export it again")
+    if not there:
+        raise WsvadError(
+            f"{path}: {named}, which is not there; copy that file to the network's folder, or export again"
+        )
+    return found
+
+
+def _locations(content: Any) -> Iterator[str]:
+    """The names of files in a serialised `ModelProto`.
+
+    Raises:
+        ValueError, IndexError: it is none.
+    """
+    todo: list[tuple[str, int, int, int]] = [("model", 0, len(content), 0)]
+    fields = 0
+    while todo:
+        message, place, end, depth = todo.pop()
+        if depth > DEEPEST:
+            raise ValueError(f"messages inside each other, more than {DEEPEST}")
+        texts: dict[str, bytes] = {}
+        while place < end:
+            fields += 1
+            if fields > MANY:
+                raise ValueError(f"more than {MANY:,} parts")
+            tag, place = _number(content, place)
+            start, place = _extent(content, place, tag & 7)
+            if place > end:
+                raise ValueError("it ends too early")
+            part = PARTS[message].get(tag >> 3)
+            if part in PARTS and tag & 7 == 2:
+                todo.append((part, start, place, depth + 1))
+            elif part:
+                texts[part] = content[start:place]
+        if texts.get("key") == b"location":
+            yield texts.get("value", b"").decode()
+
+
+def _extent(content: Any, place: int, wire: int) -> tuple[int, int]:
+    """Where the value of a field begins and ends."""
+    match wire:
+        case 0:
+            return place, _number(content, place)[1]
+        case 1:
+            return place, place + 8
+        case 2:
+            length, start = _number(content, place)
+            return start, start + length
+        case 5:
+            return place, place + 4
+        case _:
+            raise ValueError("it is no protocol buffer")
+
+
+def _number(content: Any, place: int) -> tuple[int, int]:
+    """A number of up to ten bytes, seven bits in each, and where it ends."""
+    value = 0
+    for index in range(10):
+        byte = content[place + index]
+        value |= (byte & 127) << 7 * index
+        if byte < 128:
+            return value, place + index + 1
+    raise ValueError("it is no protocol buffer")
