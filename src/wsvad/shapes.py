@@ -1,6 +1,7 @@
 """What a file has to look like that was written by an earlier call, and may have been edited or damaged since.
 
-A shape is a type: `int`, `float` (a finite number), `list[T]`, `dict[str, T]`, `T | None`, `Literal[…]`, `Any`, a
+A shape is a type: `int`, `float` (a finite number), `list[T]`, `tuple[T, T]` (a list as long, or
+of any length), `dict[str, T]`, `T | None`, `Literal[…]`, `Any`, a
 `TypedDict` (more keys may be there), a dataclass (no more than its fields), or one of these with limits, functions that
 say what is allowed where a value is not: `Annotated[int, Range(1)]`.
 """
@@ -61,8 +62,19 @@ def problems(value: Any, shape: Any, where: str = "") -> Iterator[str]:
                 yield from problems(item, inner[0], _below(where, place))
         else:
             yield _said(where, value, "a list")
+    elif origin is tuple:
+        yield from _sequence(value, inner, where)
     elif not _is(value, shape):
         yield _said(where, value, WORDS[shape])
+
+
+def _sequence(value: Any, inner: tuple[Any, ...], where: str) -> Iterator[str]:
+    any_length = inner[-1] is Ellipsis
+    if not isinstance(value, list) or not (any_length or len(value) == len(inner)):
+        yield _said(where, value, "a list" if any_length else f"a list of {len(inner)}")
+        return
+    for place, item in enumerate(value):
+        yield from problems(item, inner[0] if any_length else inner[place], _below(where, place))
 
 
 def _limited(value: Any, shape: Any, limits: Iterable[Any], where: str) -> Iterator[str]:

@@ -5,7 +5,6 @@ A check that needs another set to compare with is in `compare`.
 """
 
 import hashlib
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -339,21 +338,22 @@ def _numbers(looks: Sequence[Look]) -> list[Finding]:
 
 def _passports(looks: Sequence[Look]) -> list[Finding]:
     """Files of our own that were made differently, which nothing would learn from together."""
-    groups: dict[str, list[Look]] = defaultdict(list)
+    groups: list[tuple[Passport, list[Look]]] = []
     for look in looks:
         if look.passport:
-            groups[json.dumps(look.passport.identity(), sort_keys=True)].append(look)
+            alike = (group for passport, group in groups if not passport.difference(look.passport))
+            if (group := next(alike, None)) is None:
+                groups.append((look.passport, group := []))
+            group.append(look)
     if len(groups) < 2:
         return []
-    usual, *others = sorted(groups.values(), key=len, reverse=True)
-    first = others[0][0]
-    assert usual[0].passport and first.passport
-    difference = usual[0].passport.difference(first.passport)
-    names = [look.video for group in others for look in group]
+    (usual, most), *others = sorted(groups, key=lambda one: len(one[1]), reverse=True)
+    difference = usual.difference(others[0][0])
+    names = [look.video for _, group in others for look in group]
     return [
         Finding(
             kind="passports", level="wrong", videos=tuple(names),
-            message=f"{first.video}: made differently from {usual[0].video} ({difference}); "
+            message=f"{names[0]}: made differently from {most[0].video} ({difference}); "
             f"{concerning(names, len(looks))}",
             remedy="extract all videos in the same way",
         )

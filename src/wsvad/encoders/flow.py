@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from wsvad.encoders.encoder import Sampling, file_argument
-from wsvad.encoders.image_network import ImageNetwork, Preprocessing
+from wsvad.encoders.image_network import ImageNetwork, Level, Preprocessing, Spread
 from wsvad.encoders.motion import COLUMNS, HEIGHT, ROWS, WIDTH, is_cut
 from wsvad.video.clock import SNIPPET
 
@@ -66,9 +66,9 @@ class Flow:
 class FlowPreprocessing(Preprocessing):
     """What a flow network wants; in `frames` it is how many pairs of consecutive frames it sees in a snippet."""
 
-    scale: float = 1.0
-    mean: float | tuple[float, ...] | None = 0.0
-    std: float | tuple[float, ...] | None = 1.0
+    scale: Level = 1.0
+    mean: Level | tuple[Level, ...] | None = 0.0
+    std: Spread | tuple[Spread, ...] | None = 1.0
 
 
 class Raft:

@@ -6,15 +6,22 @@ encoder adds.
 """
 
 import dataclasses
+import os
+import re
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
-from typing import Generic, Literal, Self, TypeVar
+from typing import Annotated, Generic, Literal, Self, TypeVar
 
 import numpy as np
+import yaml
 
 from wsvad.encoders.runtime import Tensor, open_network
 from wsvad.errors import WsvadError
-from wsvad.files import sha256
+from wsvad.files import parse_yaml, read_text, sha256
+from wsvad.ranges import Count, Range
+from wsvad.shapes import problems
+from wsvad.video.clock import SNIPPET
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and standard deviation of the channels."""
@@ -22,27 +29,42 @@ FREE_SIZE = (224, 224)
 """Width and height for a network that takes any."""
 FREE_BATCH = 16
 """Frames at once for a network that takes any number."""
+MOST_NUMBERS = 2**25
+"""Numbers that a network reads at once, at most: more than a picture of 3840x2160 has."""
+MOST_TEXT = 2**14
+"""Bytes of the YAML file."""
+
+
+def _spread(value: float) -> str:
+    return f"{_LEVELS}, and not 0" if abs(value) < 1e-6 or _LEVELS(value) else ""
+
+
+_LEVELS = Range(-1e5, 1e5)
+Level = Annotated[float, _LEVELS]
+"""What pixels are scaled by, and their mean: anything that a network has been trained with is far inside."""
+Spread = Annotated[float, _spread]
+Frames = Annotated[int, Range(1, SNIPPET)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
     """How frames become the network's input. None means: as the file suggests."""
 
-    size: tuple[int, int] | None = None
+    size: tuple[Count, Count] | None = None
     """Width and height of the input."""
     colour: Literal["rgb", "bgr"] = "rgb"
     """Order of the channels."""
     layout: Literal["nhwc", "nchw"] | None = None
     """Channels last or first."""
-    scale: float = 1 / 255
+    scale: Level = 1 / 255
     """The input is (pixel · scale − mean) / std, with pixels in 0 … 255."""
-    mean: float | tuple[float, ...] | None = None
+    mean: Level | tuple[Level, ...] | None = None
     """One number, or one a channel."""
-    std: float | tuple[float, ...] | None = None
+    std: Spread | tuple[Spread, ...] | None = None
     """One number, or one a channel."""
     output: str | None = None
     """Name of the output that is used."""
-    frames: int = 4
+    frames: Frames = 4
     """Frames of a snippet that the network sees."""
 
     @classmethod
@@ -53,28 +75,30 @@ class Preprocessing:
             WsvadError: it is not YAML, or has a field or value that there is not.
         """
         path = model.with_name(model.name + ".yaml")
-        if not path.exists():
+        if not os.path.lexists(path):
             return cls()
-        import yaml
-        from jsonargparse import ArgumentError, ArgumentParser
-
-        parser = ArgumentParser(exit_on_error=False)
-        parser.add_class_arguments(cls)
+        if not path.is_file() or path.stat().st_size > MOST_TEXT:
+            raise WsvadError(
+                f"{path}: not a file of at most {MOST_TEXT:,} bytes; write lines 'field: value', or remove it"
+            )
         try:
-            given = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-            if not isinstance(given, dict):
-                raise ArgumentError(None, "expected lines 'field: value'")
-            found = cls(**parser.parse_object(given).as_dict())
-        except (ArgumentError, UnicodeDecodeError, yaml.YAMLError) as error:
+            given = parse_yaml(read_text(path, "text in UTF-8"), _Loader)
+            problem = next(problems({} if given is None else given, cls), "")
+        except yaml.YAMLError as error:
+            problem = " ".join(str(error).split())
+        if problem:
             known = ", ".join(field.name for field in dataclasses.fields(cls))
-            raise WsvadError(f"{path}: {' '.join(str(error).split())}; the fields are: {known}") from None
-        if (
-            found.frames < 1
-            or (found.size and min(found.size) < 1)
-            or (found.std is not None and 0.0 in np.ravel(found.std))
-        ):
-            raise WsvadError(f"{path}: frames and size must be at least 1, and std not 0")
-        return found
+            raise WsvadError(f"{path}: {problem[:300]}; the fields are: {known}")
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in (given or {}).items()})
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain values, of which `1e-3` is a number too."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), [*"-+.0123456789"]
+)
 
 
 Asked = TypeVar("Asked", bound=Preprocessing)
@@ -134,7 +158,7 @@ class ImageNetwork(Generic[Asked]):
             if one.shape[1:] != self.frame_shape:
                 raise ValueError(f"frames of shape {one.shape[1:]}, expected {self.frame_shape}")
         given = self._inputs[0].shape[0]
-        batch = given or FREE_BATCH
+        batch = given or max(1, min(FREE_BATCH, MOST_NUMBERS // prod(self.frame_shape)))
         outputs = []
         for start in range(0, len(frames[0]), batch):
             parts = [self._to_input(one[start : start + batch]) for one in frames]
@@ -196,6 +220,11 @@ class ImageNetwork(Generic[Asked]):
             raise WsvadError(f"{self.path}: its input is {width}x{height}, but its YAML file asks for {size}")
         self.size = (size[0], size[1])
         self.colour = "gray" if channels == 1 else "rgb"
+        if (first.shape[0] or 1) * prod(self.frame_shape) > MOST_NUMBERS:
+            raise WsvadError(
+                f"{self.path}: its input is {first.shape[0] or 1} x {size[0]}x{size[1]}, more than {MOST_NUMBERS:,} "
+                "numbers at once; export it with a smaller input, or name a smaller 'size:' in its YAML file"
+            )
         self._settle_normalisation(first, 1 if channels == 1 else 3)
 
     def _settle_normalisation(self, image: Tensor, channels: int) -> None:

@@ -8,16 +8,20 @@ snippet. `FILE.yaml` has the fields of `MaskPreprocessing`; `dimensions()` names
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Annotated
 
 import cv2
 import numpy as np
 
 from wsvad.encoders.encoder import Sampling, file_argument
-from wsvad.encoders.image_network import ImageNetwork, Preprocessing
+from wsvad.encoders.image_network import Frames, ImageNetwork, Preprocessing
 from wsvad.encoders.pose import masked
 from wsvad.errors import WsvadError
+from wsvad.ranges import Range
 
 ROWS, COLUMNS = 3, 4
+MOST_CLASSES = 4096
+"""K, at most."""
 
 
 def dimensions(classes: int) -> dict[str, slice]:
@@ -40,8 +44,8 @@ def dimensions(classes: int) -> dict[str, slice]:
 class MaskPreprocessing(Preprocessing):
     """What a segmentation network wants."""
 
-    frames: int = 2
-    classes: int = 21
+    frames: Frames = 2
+    classes: Annotated[int, Range(1, MOST_CLASSES)] = 21
     """K of a network that gives class numbers; one that gives scores shows it. 21 are Pascal VOC's with the
     background."""
 
@@ -65,8 +69,6 @@ class Mask:
         self.name = f"mask:{file}"
         self.network = ImageNetwork(file, MaskPreprocessing)
         asked = self.network.asked
-        if asked.classes < 1:
-            raise WsvadError(f"{self.network.path}.yaml: classes must be at least 1")
         self.sampling = Sampling(count=asked.frames, size=self.network.size, colour=self.network.colour)
         seen = self._output(self.network.blank())
         self.classes = seen.shape[1] if seen.ndim == 4 else asked.classes
@@ -90,10 +92,16 @@ class Mask:
     def _output(self, frames: np.ndarray) -> np.ndarray:
         """`(M, h, w, 3)` → class numbers `(M, H, W)` or scores `(M, K, H, W)`."""
         output = self.network(frames)
-        if output.ndim not in (3, 4) or min(output.shape[1:]) < 1:
-            raise self.network.wrong_output(output.shape, "a map of class numbers or of scores")
         if output.ndim == 4 and self.network.layout == "nhwc":
             output = np.moveaxis(output, -1, 1)
+        if (
+            output.ndim not in (3, 4)
+            or min(output.shape[1:]) < 1
+            or (output.ndim == 4 and output.shape[1] > MOST_CLASSES)
+        ):
+            raise self.network.wrong_output(
+                output.shape, f"a map of class numbers or of scores of {MOST_CLASSES:,} classes"
+            )
         return output[:, 0] if output.ndim == 4 and output.shape[1] == 1 else output
 
     def _maps(self, frames: np.ndarray) -> np.ndarray:

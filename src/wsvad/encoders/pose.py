@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from wsvad.encoders.encoder import Sampling, file_argument
-from wsvad.encoders.image_network import ImageNetwork, Preprocessing
+from wsvad.encoders.image_network import Frames, ImageNetwork, Preprocessing
 from wsvad.errors import WsvadError
 
 KEYPOINTS = 17
@@ -57,7 +57,7 @@ def dimensions() -> dict[str, slice]:
 class PosePreprocessing(Preprocessing):
     """What a pose network wants."""
 
-    frames: int = 8
+    frames: Frames = 8
 
 
 class Pose:

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from wsvad.encoders import auto
+from wsvad.encoders import auto, external_data
 from wsvad.encoders.external_data import network_files
 from wsvad.encoders.network import Onnx
 from wsvad.errors import WsvadError
@@ -148,12 +148,18 @@ def test_weights_in_a_folder_below_and_a_network_behind_a_link_are_run(tmp_path)
         b"\x3a\x7f" + b"x" * 10,  # a graph of 127 bytes, of which 10 are there
         b"\x3b",  # a group, which no such file has
         b"\x3a\x06\x2a\x04\x6a\x02\x0a\x7f",  # a name longer than what holds it
-        b"\x08\x01" * 1_000_001,
     ],
 )
 def test_what_is_no_network_is_one_line(tmp_path, content):
     (tmp_path / "a.onnx").write_bytes(content)
     with pytest.raises(WsvadError, match=r"a\.onnx: not a network in ONNX format"):
+        Onnx(tmp_path / "a.onnx")
+
+
+def test_files_of_more_parts_than_any_network_has_are_not_read_to_the_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(external_data, "MANY", 1000)
+    (tmp_path / "a.onnx").write_bytes(b"\x08\x01" * 1001)
+    with pytest.raises(WsvadError, match="more than 1,000 parts"):
         Onnx(tmp_path / "a.onnx")
 
 

@@ -134,6 +134,13 @@ def test_a_class_that_is_in_one_frame_alone_has_its_own_middle(tmp_path: Path):
     assert feature[part["mean foreground"]] == pytest.approx([0, 0, 0.5, 0.5] * 3)
 
 
+def test_more_classes_than_any_network_has_are_refused(tmp_path: Path):
+    path = network(tmp_path / "net.onnx", "nhwc", "classes")
+    path.with_name("net.onnx.yaml").write_text("classes: 1000000000")
+    with pytest.raises(WsvadError, match="classes is 1000000000 instead of from 1 to 4096"):
+        Mask(path)
+
+
 def test_classes_without_a_number_are_told(tmp_path: Path):
     path = network(tmp_path / "net.onnx", "nhwc", "classes")
     path.with_name("net.onnx.yaml").write_text("classes: 3")
@@ -143,7 +150,7 @@ def test_classes_without_a_number_are_told(tmp_path: Path):
         encoder.encode([blue])
     assert "\n" not in str(caught.value)
     path.with_name("net.onnx.yaml").write_text("classes: 0")
-    with pytest.raises(WsvadError, match="classes must be at least 1"):
+    with pytest.raises(WsvadError, match="classes is 0 instead of from 1 to 4096"):
         Mask(path)
 
 

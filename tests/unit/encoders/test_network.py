@@ -2,6 +2,8 @@
 
 import importlib
 import json
+import os
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 from places import SHARED
 
+from wsvad.encoders import image_network
 from wsvad.encoders.network import IMAGENET, Onnx, TfLite
 from wsvad.errors import WsvadError
 from wsvad.files import sha256
@@ -185,13 +188,41 @@ def identity(path: Path, shape: list) -> None:
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
 
 
+BOMB = "".join(f"{key}: &{key} [{', '.join([f'*{before}'] * 9)}]\n" for before, key in pairwise("bcdefghij"))
+"""Two hundred bytes that stand for gigabytes."""
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
         ("colour: green", "colour"),
         ("speling: 3", "the fields are: size, colour"),
-        ("frames: 0", "at least 1"),
-        ("std: 0", "std not 0"),
+        ("frames: 0", "frames is 0 instead of from 1 to 16"),
+        ("frames: 1000000000", "frames is 1000000000 instead of from 1 to 16"),
+        ("frames: 2.5", "frames is 2.5 instead of a whole number"),
+        ("std: 0", "std is 0 instead of from -100000 to 100000, and not 0"),
+        ("std: [1, 1, 1.0e-300]", "std is [1, 1, 1e-300] instead of"),
+        ("scale: .nan", "scale is nan instead of a number"),
+        ("mean: .inf", "mean is inf instead of a number"),
+        ("mean: 1e308", "mean is 1e+308 instead of from -100000 to 100000"),
+        ("mean: 2020-01-01", "mean is datetime.date(2020, 1, 1) instead of a number"),
+        ("scale: " + "9" * 5000, "a.onnx.yaml: Exceeds the limit"),
+        ("a: &a [x, x, x, x]\nb: &b [*a, *a, *a, *a]\n" + BOMB, "more values than a setting has"),
+        ("a: &a [*a]", "more values than a setting has"),
+        ("[" * 1000, "a.onnx.yaml: "),
+        ("__path__: x", "'__path__' is not known"),
+        ("__default_config__: x", "'__default_config__' is not known"),
+        ("class_path: os.system\ninit_args: {}", "'class_path' is not known"),
+        ("x: !!python/object/apply:os.system [true]", "could not determine a constructor"),
+        ("? [1, 2]\n: 3", "a.onnx.yaml: "),
+        ("? {a: b}\n: 3", "a.onnx.yaml: "),
+        ("1: 3", "'1' is not known"),
+        ("size: 224", "size is 224 instead of a list of 2"),
+        ("size: [0, 4]", "size.0 is 0 instead of at least 1"),
+        ("output: [x]", "output is ['x'] instead of text"),
+        ("colour: [rgb]", "colour is ['rgb'] instead of rgb or bgr"),
+        ("#" * 2**14 + "\nframes: 1", "not a file of at most 16,384 bytes"),
+        ("\0", "a.onnx.yaml: "),
         ("mean: [1.0, 2.0]", "one number or 3"),
         ("size: [9, 9]", "6x4"),
         ("output: nothing", "its outputs are: map"),
@@ -205,6 +236,55 @@ def test_a_wrong_yaml_file_is_one_line(tmp_path: Path, text: str, told: str):
     with pytest.raises(WsvadError) as caught:
         Onnx(path)
     assert told in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to(path.name), lambda path: path.write_bytes(b"\xfc")]
+)
+def test_what_is_no_yaml_file_is_one_line(tmp_path: Path, make):
+    path = network(tmp_path / "a.onnx", [1, 3, 4, 6])
+    make(path.with_name("a.onnx.yaml"))
+    with pytest.raises(WsvadError, match=r"a\.onnx\.yaml: not ") as caught:
+        Onnx(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_numbers_of_a_yaml_file_may_be_written_with_an_exponent(tmp_path: Path):
+    path = network(tmp_path / "a.onnx", [1, 3, 4, 6])
+    path.with_name("a.onnx.yaml").write_text("scale: 1e-3\nmean: [1E2, 1, 2.5e1]\nstd: -1e0")
+    wanted = expected(-(snippet() / 1000 - [100, 1, 25]))
+    np.testing.assert_allclose(Onnx(path).encode([snippet()])[0], wanted, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("shape", "settings"),
+    [
+        ([1, 3, 100_000, 100_000], ""),
+        ([1, 100_000, 100_000, 3], ""),
+        ([1_000_000, 3, 100, 100], ""),
+        ([1, 3, None, None], "size: [100000, 100000]"),
+        ([2**40, 3, 2**40, 2**40], ""),
+    ],
+)
+def test_an_input_that_no_memory_holds_is_refused(tmp_path: Path, shape: list, settings: str):
+    path = network(tmp_path / "a.onnx", shape)
+    path.with_name("a.onnx.yaml").write_text(settings)
+    with pytest.raises(WsvadError, match=r"a\.onnx: its input is .*, more than 33,554,432 numbers at once"):
+        Onnx(path)
+
+
+def test_large_frames_go_through_a_free_batch_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(image_network, "MOST_NUMBERS", 6 * 4 * 3 * 2 + 1)
+    encoder = Onnx(network(tmp_path / "a.onnx", ["N", 3, 4, 6]))
+    seen = []
+    run = encoder.network._file.run
+    monkeypatch.setattr(
+        encoder.network._file, "run", lambda feeds, name: seen.append(len(feeds["image"])) or run(feeds, name)
+    )
+    mean, std = np.array(IMAGENET)
+    wanted = expected((snippet(frames=5) / 255 - mean) / std)
+    np.testing.assert_allclose(encoder.encode([snippet(frames=5)])[0], wanted, rtol=1e-3, atol=1e-4)
+    assert seen == [2, 2, 1]
 
 
 def test_an_empty_yaml_file_says_nothing(tmp_path: Path):
