@@ -176,7 +176,7 @@ def parse_yaml(text: str, loader: type[yaml.SafeLoader] | type[yaml.BaseLoader])
         if _size(node, {}) > MANY_NODES:
             raise yaml.YAMLError("more values than a setting has, or a value that contains itself")
         return reader.construct_document(node)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, LookupError, AttributeError, RecursionError) as error:  # of tags on what they are not for
         raise yaml.YAMLError(str(error)) from None
 
 

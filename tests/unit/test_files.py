@@ -27,7 +27,13 @@ BOMB = "a: &a [1, 2, 3, 4, 5, 6, 7, 8, 9]\n" + "".join(
 )
 
 
-@pytest.mark.parametrize("text", [BOMB, "a: &a [*a]", "a: " + "[" * 5000, "a: !!python/object/apply:os.getcwd []"])
+MISUSED = ("!!bool x", "!!int ''", "!!float _", "!!timestamp x")
+"""Tags on what they are not for, of which the reader makes errors of its own."""
+
+
+@pytest.mark.parametrize(
+    "text", [*MISUSED, BOMB, "a: &a [*a]", "a: " + "[" * 5000, "a: !!python/object/apply:os.getcwd []"]
+)
 def test_hostile_yaml_is_refused(text, tmp_path):
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(WsvadError, match=r"config\.yaml: not valid YAML .*; train again"):

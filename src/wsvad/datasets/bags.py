@@ -18,8 +18,10 @@ from wsvad.features.source import FeatureSource, Released, open_features
 from wsvad.features.store import Passport, StoredFeatures, rate_of
 
 IN_MEMORY = 4 * 2**30
-"""Packed training features larger than this many bytes go to a memory map in half precision; so do, as they are, bags
-that are kept for scoring, from there on."""
+"""Packed training features larger than this many bytes go to a memory map, in half precision where that holds them; so
+do, as they are, bags that are kept for scoring, from there on."""
+HALF = float(np.finfo(np.float16).tiny), float(np.finfo(np.float16).max)
+"""Least number that half precision holds with all its digits, and largest one."""
 
 
 def load_bag(
@@ -31,7 +33,7 @@ def load_bag(
     another may be a snippet longer or shorter than the first: its last snippet is dropped or repeated (8.5).
 
     Raises:
-        WsvadError: a stream is missing or broken, or two streams differ in length.
+        WsvadError: a stream is missing or broken, or two streams differ in length or in crops.
     """
     source = open_features(features)
     stored = {name: _existing(video, source, name).load(video.name, name) for name in streams}
@@ -46,7 +48,14 @@ def load_bag(
         )
     passport = first.passport
     tensors = {name: torch.from_numpy(item.features) for name, item in stored.items()}
-    crops = max(len(tensor) if tensor.ndim == 3 else 0 for tensor in tensors.values())
+    counts = {name: len(tensor) for name, tensor in tensors.items() if tensor.ndim == 3}
+    if len(set(counts.values())) > 1:
+        shown = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise WsvadError(
+            f"{source.folder}: the streams of {video.name} have different crops ({shown}); extract them in the same "
+            "way, or give one of them without crops, which all share"
+        )
+    crops = max(counts.values(), default=0)
     bag = Bag(
         streams={name: x if x.ndim == 3 or not crops else x.expand(crops, *x.shape) for name, x in tensors.items()},
         label=video.label,
@@ -126,7 +135,7 @@ class PackedBags:
     """Training bags pooled to L segments, all in one tensor a stream. Crops are samples of their own."""
 
     streams: dict[str, Tensor]
-    """Each `(N, L, D)`, float32 in memory or float16 in a memory map."""
+    """Each `(N, L, D)`, float32 in memory, or in a memory map: float16 where that holds the features of all videos."""
     labels: Tensor
     """`(N,)` int64."""
     categories: tuple[str, ...]
@@ -177,7 +186,10 @@ def pack(
     for bag, copies in zip(load_bags(videos, source, streams, check), crops, strict=True):
         for name, stream in bag.streams.items():
             for crop in range(copies):  # one at a time: averaging makes a copy in double precision
-                packed[name][row + crop] = bin_average((stream[crop] if stream.ndim == 3 else stream).numpy(), segments)
+                averaged = bin_average((stream[crop] if stream.ndim == 3 else stream).numpy(), segments)
+                if packed[name].dtype == np.float16 and not _fits_half(averaged):
+                    packed[name] = _widened(packed[name], row + crop)
+                packed[name][row + crop] = averaged
         row += copies
     each = [video for video, copies in zip(videos, crops, strict=True) for _ in range(copies)]
     return PackedBags(
@@ -215,9 +227,25 @@ def _fitted(item: StoredFeatures, first: StoredFeatures) -> StoredFeatures:
     return replace(item, features=item.features[..., rows, :])
 
 
+def _fits_half(features: np.ndarray) -> bool:
+    """Whether half precision holds features: none becomes infinity, nor do they all become nothing."""
+    largest = float(np.abs(features).max())
+    return largest == 0 or HALF[0] <= largest <= HALF[1]
+
+
+def _widened(packed: np.ndarray, rows: int) -> np.ndarray:
+    """A copy in single precision, on disk as well, of which so many rows are filled."""
+    wide = _on_disk(packed.shape, np.float32)
+    for row in range(rows):
+        wide[row] = packed[row]
+    return wide
+
+
 def _allocate(shape: tuple[int, ...], on_disk: bool) -> np.ndarray:
-    if not on_disk:
-        return np.empty(shape, dtype=np.float32)
+    return _on_disk(shape, np.float16) if on_disk else np.empty(shape, dtype=np.float32)
+
+
+def _on_disk(shape: tuple[int, ...], dtype: type) -> np.ndarray:
     # Unnamed, so that the space is free again however the process ends.
     with tempfile.TemporaryFile() as file:
-        return np.memmap(file, dtype=np.float16, mode="w+", shape=shape)
+        return np.memmap(file, dtype=dtype, mode="w+", shape=shape)

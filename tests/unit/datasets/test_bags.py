@@ -65,6 +65,43 @@ def test_packing_equals_pooling_each_bag(tmp_path, monkeypatch):
     np.testing.assert_allclose(on_disk.numpy(), expected, atol=2e-3)
 
 
+@pytest.mark.parametrize("large", [1e5, -1e5, 3e38, 65520, 1e-6])
+@pytest.mark.parametrize("where", ["a", "b"])
+def test_what_half_precision_does_not_hold_is_packed_in_single(tmp_path, monkeypatch, large, where):
+    """A feature of 1e5 is no infinity, and a stream of millionths is not nothing; other streams stay in half."""
+    pose = {name: random(7, 2, seed=ord(name)) for name in "ab"}
+    rgb = {name: random(7, 3, seed=ord(name)) for name in "ab"}
+    rgb[where] = np.full((7, 3), large, np.float32)
+    for name in "ab":
+        store(tmp_path, name, rgb[name])
+        store(tmp_path, name, pose[name], "pose")
+    monkeypatch.setattr(bags_module, "IN_MEMORY", 0)
+    packed = pack(videos("a", "b"), tmp_path, ["rgb", "pose"], 4)
+    assert (packed.streams["rgb"].dtype, packed.streams["pose"].dtype) == (torch.float32, torch.float16)
+    for row, name in enumerate("ab"):
+        np.testing.assert_allclose(packed.streams["rgb"][row], bin_average(rgb[name], 4), rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(packed.streams["pose"][row], bin_average(pose[name], 4), atol=2e-3)
+    exact = packed.streams["rgb"]["ab".index(where)]
+    np.testing.assert_array_equal(exact, np.full((4, 3), large, np.float32))
+
+
+@pytest.mark.parametrize("fits", [65504, 6.2e-5, 0])
+def test_what_half_precision_holds_is_packed_in_it(tmp_path, monkeypatch, fits):
+    store(tmp_path, "a", np.full((7, 3), fits, np.float32))
+    store(tmp_path, "b", random(7, 3))
+    monkeypatch.setattr(bags_module, "IN_MEMORY", 0)
+    packed = pack(videos("a", "b"), tmp_path, ["rgb"], 4).streams["rgb"]
+    assert packed.dtype == torch.float16
+    np.testing.assert_allclose(packed[0], np.full((4, 3), fits), rtol=1e-3)
+
+
+def test_streams_of_different_crops_are_named_with_both(tmp_path):
+    store(tmp_path, "a", random(5, 7, 3))
+    store(tmp_path, "a", random(10, 7, 2), "pose")
+    with pytest.raises(WsvadError, match=r"streams of a have different crops \(rgb 5, pose 10\)"):
+        list(load_bags(videos("a"), tmp_path, ["rgb", "pose"]))
+
+
 @pytest.mark.parametrize("in_memory", [0, 9 * 3 * 2 + 9 * 4])
 def test_bags_that_memory_is_too_small_for_are_the_same_from_a_file(tmp_path, monkeypatch, in_memory):
     odd, crops = random(9, 3).astype(np.float16), random(2, 5, 3, seed=1)
