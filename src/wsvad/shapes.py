@@ -1,16 +1,17 @@
 """What a file has to look like that was written by an earlier call, and may have been edited or damaged since.
 
 A shape is a type: `int`, `float` (a finite number), `list[T]`, `dict[str, T]`, `T | None`, `Literal[…]`, `Any`, a
-`TypedDict` (more keys may be there) or a dataclass (no more than its fields).
+`TypedDict` (more keys may be there), a dataclass (no more than its fields), or one of these with limits, functions that
+say what is allowed where a value is not: `Annotated[int, Range(1)]`.
 """
 
 import dataclasses
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import isfinite
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from wsvad.errors import WsvadError
 
@@ -41,6 +42,8 @@ def problems(value: Any, shape: Any, where: str = "") -> Iterator[str]:
     if origin in (Union, UnionType):
         each = [list(problems(value, one, where)) for one in inner if one is not NoneType or value is None]
         yield from min(each, key=len)
+    elif origin is Annotated:
+        yield from _limited(value, inner[0], inner[1:], where)
     elif origin is Literal:
         if value not in inner:
             yield _said(where, value, " or ".join(map(str, inner)))
@@ -62,6 +65,14 @@ def problems(value: Any, shape: Any, where: str = "") -> Iterator[str]:
         yield _said(where, value, WORDS[shape])
 
 
+def _limited(value: Any, shape: Any, limits: Iterable[Any], where: str) -> Iterator[str]:
+    wrong = list(problems(value, shape, where))
+    yield from wrong
+    if not wrong:
+        allowed = (limit(value) for limit in limits if callable(limit))
+        yield from (_said(where, value, said) for said in allowed if said)
+
+
 def _record(value: Any, shape: Any, where: str) -> Iterator[str]:
     if not isinstance(value, dict):
         yield _said(where, value, "a mapping")
@@ -73,9 +84,10 @@ def _record(value: Any, shape: Any, where: str) -> Iterator[str]:
         fields = dataclasses.fields(shape)
         optional = {f.name for f in fields if f.default is not nothing or f.default_factory is not nothing}
         yield from (f"'{_below(where, key)}' is not known" for key in value if key not in hints)
-    for key, hint in get_type_hints(shape).items():
+    for key, hint in hints.items():
         if key in value:
-            yield from problems(value[key], hint, _below(where, key))
+            inner = get_args(hint)[0] if get_origin(hint) is NotRequired else hint
+            yield from problems(value[key], inner, _below(where, key))
         elif key not in optional:
             yield f"'{_below(where, key)}' is missing"
 

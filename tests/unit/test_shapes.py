@@ -6,6 +6,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 import pytest
 
 from wsvad.errors import WsvadError
+from wsvad.ranges import Count, Share
 from wsvad.shapes import checked, problems
 
 
@@ -18,6 +19,11 @@ class Rules:
 class Record(TypedDict):
     label: int
     kinds: NotRequired[dict[str, Literal["none", "l2"]]]
+
+
+@dataclass
+class Shared(Rules):
+    share: Share = 0.5
 
 
 @pytest.mark.parametrize(
@@ -37,6 +43,10 @@ class Record(TypedDict):
         ({"low": 1, "mid": 2}, Rules, "'mid' is not known"),
         ({"high": 1}, Rules, "'low' is missing"),
         ("x", int | None, "it is 'x' instead of a whole number"),
+        (0, Count, "it is 0 instead of at least 1"),
+        (True, Count, "it is True instead of a whole number"),
+        (0, Count | None, "it is 0 instead of at least 1"),
+        ({"low": 1, "share": 1}, Shared, "share is 1 instead of from 0 to below 1"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(value, shape, says):
@@ -48,7 +58,15 @@ def test_what_is_wrong_is_said_with_its_place(value, shape, says):
 
 @pytest.mark.parametrize(
     ("value", "shape"),
-    [(1, float), (None, int | None), ({"label": 0, "more": []}, Record), ({"low": 1}, Rules), ([{}], list[Any])],
+    [
+        (1, float),
+        (None, int | None),
+        ({"label": 0, "more": []}, Record),
+        ({"low": 1}, Rules),
+        ([{}], list[Any]),
+        (None, Count | None),
+        (1, Count),
+    ],
 )
 def test_what_is_right_passes(value, shape):
     assert list(problems(value, shape)) == []
