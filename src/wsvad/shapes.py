@@ -1,9 +1,9 @@
 """What a file has to look like that was written by an earlier call, and may have been edited or damaged since.
 
-A shape is a type: `int`, `float` (a finite number), `list[T]`, `tuple[T, T]` (a list as long, or
-of any length), `dict[str, T]`, `T | None`, `Literal[…]`, `Any`, a
-`TypedDict` (more keys may be there), a dataclass (no more than its fields), or one of these with limits, functions that
-say what is allowed where a value is not: `Annotated[int, Range(1)]`.
+A shape is a type: `int`, `float` (a finite number), `list[T]`, `tuple[T, T]` (a list as long), `tuple[T, ...]` (of any
+length), `dict[str, T]`, `T | None`, `Literal[…]`, `Any`, a `TypedDict` (more keys may be there), a dataclass (no more
+than its fields), or one of these with limits, functions that say what is allowed where a value is not:
+`Annotated[int, Range(1)]`.
 """
 
 import dataclasses

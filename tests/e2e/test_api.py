@@ -269,6 +269,7 @@ def as_format_2(run: Path, out: Path) -> Path:
     """A finished run as an older version wrote it."""
     out.mkdir()
     record = json.loads((run / "model.json").read_text())
+    del record["weights"], record["sha256"]
     whole = record.pop("calibration")["modes"]["whole"]
     old = {name: value for name, value in whole.items() if name not in ("mode", "fits", "spread")}
     rules = {"low": 0.7, "min_seconds": 1.0, "merge_seconds": 3.0}

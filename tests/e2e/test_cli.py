@@ -16,6 +16,7 @@ from places import SHARED
 
 from wsvad.cli.main import main
 from wsvad.features.store import Passport, StoredFeatures, feature_path, load, save
+from wsvad.runs.sealed import sealed
 
 SMALL = ["--config.hidden", "128", "--config.lr", "0.0003"]
 PARITY = SHARED / "data" / "parity"
@@ -188,7 +189,7 @@ def test_what_is_done_with_files_left_out_is_status_3_and_nothing_done_is_1(vide
 def test_a_detector_refuses_another_encoder(run, videos, tmp_path, capsys):
     told = json.loads((run / "model.json").read_text())
     told["passports"]["rgb"]["settings"] = {"other": 1}
-    (tmp_path / "model.json").write_text(json.dumps(told))
+    (tmp_path / "model.json").write_text(json.dumps(sealed(told)))
     (tmp_path / "model.safetensors").write_bytes((run / "model.safetensors").read_bytes())
     assert main(["score", str(videos / "cam-9.mp4"), "--model", str(tmp_path), "--out", str(tmp_path / "o")]) == 1
     assert "would be made differently from the training videos'" in capsys.readouterr().err

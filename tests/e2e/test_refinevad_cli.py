@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from wsvad.cli.main import main
 from wsvad.features.store import feature_path, load
 from wsvad.runs.model import load_method
+from wsvad.runs.sealed import sealed
 
 TINY = [
     "--config.hidden", "32", "--config.heads", "2", "--config.feed_forward", "32", "--config.head", "16",
@@ -248,7 +249,7 @@ def test_other_features_are_refused(run, videos, tmp_path, capsys):
     for name in ("model.json", "model.safetensors"):
         (bare / name).write_bytes((run / name).read_bytes())
     told = json.loads((bare / "model.json").read_text())
-    (bare / "model.json").write_text(json.dumps(told | {"encoders": {}}))
+    (bare / "model.json").write_text(json.dumps(sealed(told | {"encoders": {}})))
     capsys.readouterr()
     command = ["transfer", str(bare), "--to", str(videos), "--to-features", str(tmp_path / "f")]
     assert main([*command, "--out", str(tmp_path / "out")]) == 1

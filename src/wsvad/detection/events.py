@@ -9,11 +9,16 @@ events is not, since one event may split into two as the threshold rises.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
+from wsvad.ranges import Range, check_fields
+
 CLOCK = 1e-6
 """Seconds by which two durations may differ and still count as equal (sums of snippet durations are rounded)."""
+Duration = Annotated[float, Range(0, 86_400)]
+"""Seconds, a day at most: a rule that nothing ever meets would report nothing, without a word."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,16 +44,15 @@ class EventRules:
     """What makes an event of scores, besides the threshold. The defaults suit surveillance: a person has to look at
     each event, so one incident should be one event."""
 
-    low: float = 0.7
+    low: Annotated[float, Range(0, 1, above=True)] = 0.7
     """An event lasts while scores stay at or above this share of the threshold, in (0, 1]; 1 turns hysteresis off."""
-    min_seconds: float = 1.0
+    min_seconds: Duration = 1.0
     """Events shorter than this are dropped. At 16 frames a snippet and 30 frames a second, two snippets."""
-    merge_seconds: float = 3.0
+    merge_seconds: Duration = 3.0
     """Events with a gap shorter than this between them are one."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.low <= 1:
-            raise ValueError(f"low is a share of the threshold, in (0, 1], not {self.low}")
+        check_fields(self)
 
 
 def find_events(

@@ -28,11 +28,13 @@ video, where one alarm that never ends would count as one.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 
 from wsvad.detection.events import EventRules, spans
 from wsvad.errors import UsageError, WsvadError
+from wsvad.ranges import NotNegative, Positive, Range, Share, Whole
 from wsvad.runs.scorer import Mode
 from wsvad.video.clock import filmed
 
@@ -55,26 +57,26 @@ EVERY = 1000
 class Calibration:
     """A threshold and what can be promised of it. `dataclasses.asdict` makes JSON of it."""
 
-    threshold: float
+    threshold: Annotated[float, Range(0, 1.001, above=True)]
     """Score at or above which an event opens. Above 1 where normal video already scores 1: nothing is reported then."""
-    false_alarms: int
+    false_alarms: Whole
     """Events that it finds in the held-out normal video."""
-    hours: float
+    hours: Positive
     """Length of the held-out normal video, as far as it was filmed."""
-    upper_bound_per_hour: float
+    upper_bound_per_hour: NotNegative
     """False alarms an hour that are not exceeded, with the confidence below. A promise is the bound of as many events
     as were allowed before looking; without one, that of the events that were found."""
-    budget_per_hour: float
+    budget_per_hour: Positive
     """False alarms an hour that were allowed."""
-    confidence: float
+    confidence: Share
     """Chance that the bound holds."""
     promised: bool
     """Whether the bound is within the budget; False where there is too little normal video to tell."""
     mode: Mode
     """The mode of scoring that all this holds for."""
-    fits: int
+    fits: Whole
     """How many fits scored the video, none of which had seen what it scored; 0: the detector itself."""
-    spread: float
+    spread: NotNegative
     """By how much false alarms an hour were taken to differ beyond chance."""
     sentence: str
     """All this for a reader."""

@@ -32,7 +32,7 @@ from wsvad.errors import UsageError, WsvadError
 from wsvad.features.source import FeatureSource
 from wsvad.files import atomic, read_json, read_text, read_yaml, remove, sha256, without_nan, write_json, write_text
 from wsvad.runs.fingerprint import Changes, changes
-from wsvad.runs.model import TrainedMethod, load_method, save_method
+from wsvad.runs.model import TrainedMethod, load_method, save_method, save_weights
 from wsvad.runs.records import (
     OF_SEED,
     Fingerprint,
@@ -44,6 +44,7 @@ from wsvad.runs.records import (
     Settings,
 )
 from wsvad.runs.scorer import Scored
+from wsvad.runs.sealed import check_weights, own_file, sealed, unsealed
 from wsvad.shapes import checked, problems
 from wsvad.version import __version__
 
@@ -118,7 +119,7 @@ class RunFolder:
             WsvadError: config.yaml is damaged.
         """
         path = self.path / "config.yaml"
-        if not path.is_file():
+        if own_file(path) is None:
             return {}
         found = read_yaml(path, "delete it and train again") or {}
         return checked(path, found, Settings, "delete it and train again")
@@ -135,6 +136,8 @@ class RunFolder:
     def read_log(self) -> list[dict[str, Any]]:
         """A line for each point of each fit."""
         path = self.path / "log.jsonl"
+        if own_file(path) is None:
+            raise WsvadError(f"{path}: there is no such file; {AGAIN}")
         return [
             checked(path, read_json(path, line), LogRow, AGAIN, f"line {number}")
             for number, line in enumerate(read_text(path).splitlines(), 1)
@@ -212,7 +215,7 @@ class RunFolder:
 
     def _tested_before(self) -> set[str]:
         """The test videos of a run of format 2, whose results name them."""
-        results = map(read_json, self.path.glob("seed-*/result.json"))
+        results = (SeedFolder(path.parent).read("result") for path in self.path.glob("seed-*/result.json"))
         return {name for result in results for name in result.get("test_scores", ())}
 
     # ------------------------------------------------------------------------------------------ making it
@@ -296,13 +299,15 @@ class RunFolder:
             report: writes the page to the path that it is given.
         """
         (self.path / "model.json").unlink(missing_ok=True)
+        of = {"weights": save_weights(self.path, trained)}
         if self.under_way:
             (self.path / "unfinished.json").replace(self.path / "fingerprint.json")
         if metrics is not None:
-            write_json(self.path / "metrics.json", metrics)
+            write_json(self.path / "metrics.json", sealed({**metrics, **of}))
             write_text(self.path / "log.jsonl", "".join(log))
         if calibration is not None:
-            write_json(self.path / "calibration.json", calibration)
+            kept = calibration if isinstance(calibration, list) else sealed({**calibration, **of})
+            write_json(self.path / "calibration.json", kept)
         if report is not None:
             report(self.report)
         save_method(self.path, trained)
@@ -317,8 +322,7 @@ class RunFolder:
         write_json(self.path / "fingerprint.json", fingerprint)
 
     def _read(self, name: str, shape: Any) -> Any:
-        path = self.path / name
-        return checked(path, read_json(path), shape, AGAIN) if path.is_file() else None
+        return _read(self.path / name, shape, AGAIN)
 
 
 class SeedFolder:
@@ -355,14 +359,13 @@ class SeedFolder:
 
     def read(self, name: str) -> Any:
         """`selection`, `fit`, `result` or `timing`; None where it is not there yet."""
-        path = self.path / f"{name}.json"
-        if not path.is_file():
-            return None
-        return checked(path, read_json(path), OF_SEED.get(name, Fold), f"delete {self.path} and run again")
+        again = f"delete {self.path} and run again"
+        return _read(self.path / f"{name}.json", OF_SEED.get(name, Fold), again)
 
     def write(self, name: str, value: Mapping[str, Any]) -> Any:
-        """Write one of them; returns it as it is read back."""
-        write_json(self.path / f"{name}.json", value)
+        """Write one of them; returns it as it is read back. A result is that of the weights that are there."""
+        of = {"weights": sha256(self.path / "model.safetensors")} if name == "result" else {}
+        write_json(self.path / f"{name}.json", sealed({**value, **of}))
         return self.read(name)
 
     def write_log(self, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -438,6 +441,19 @@ class SeedFolder:
 
     def _point(self, iteration: int) -> Path:
         return self.path / "points" / f"{iteration:06d}.safetensors"
+
+
+def _read(path: Path, shape: Any, remedy: str) -> Any:
+    """What a JSON file of a run holds; None where it is not there."""
+    if own_file(path) is None:
+        return None
+    record = unsealed(path, checked(path, read_json(path), Sealable, remedy), remedy)
+    if isinstance(record, dict):
+        check_weights(path, record, path.parent / "model.safetensors", remedy)
+    return checked(path, record, shape, remedy)
+
+
+Sealable = dict[str, Any] | list[Any]
 
 
 def _asked(settings: Mapping[str, Any]) -> dict[str, Any]:

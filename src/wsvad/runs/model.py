@@ -1,27 +1,36 @@
-"""A trained method on disk: `model.safetensors` (weights, normalisation) and `model.json` (everything else)."""
+"""A trained method on disk: `model.safetensors` (weights, normalisation) and `model.json` (everything else).
+
+Both are as they were written or refused, see `wsvad.runs.sealed`. To change a finished run, load it, replace what is to
+be changed and save it: `save_method(run, replace(load_method(run), calibration=…))`.
+"""
 
 import dataclasses
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from wsvad.datasets.dataset import Bag
 from wsvad.errors import UsageError, WsvadError
-from wsvad.files import atomic, read_json, write_json
+from wsvad.files import atomic, read_json, sha256, write_json
 from wsvad.methods import METHODS
 from wsvad.runs.normalisation import Normalisation
 from wsvad.runs.records import Model
+from wsvad.runs.sealed import AGAIN, SEAL, check_weights, own_file, sealed, unsealed
 from wsvad.shapes import checked
 from wsvad.version import __version__
 
-FORMAT = 3
-"""Version of the run folder; raised when an older program could no longer read it."""
-READ = (2, 3)
+FORMAT = 4
+"""Version of the run folder; raised when an older program could no longer read it, or would believe what this one does
+not. From 4 on, model.json has hashes."""
+READ = (2, 3, 4)
 """Versions that are read."""
 
 
@@ -61,62 +70,63 @@ class TrainedMethod:
         return bag
 
 
-def save_method(folder: Path, trained: TrainedMethod) -> None:
-    """Write both files; `model.json` last, so that a folder with it is whole."""
+def save_weights(folder: Path, trained: TrainedMethod) -> str:
+    """Write `model.safetensors`; its hash, for records that are about these weights."""
     tensors = {f"method.{name}": value.contiguous() for name, value in trained.method.state_dict().items()}
     for kind in ("mean", "std"):
         for stream, value in getattr(trained.normalisation, kind).items():
             tensors[f"normalisation.{kind}.{stream}"] = value
-    with atomic(folder / "model.safetensors") as temporary:
+    path = folder / "model.safetensors"
+    with atomic(path) as temporary:
         save_file(tensors, temporary)
-    write_json(
-        folder / "model.json",
-        {
-            "format": FORMAT,
-            "method": trained.name,
-            "config": dataclasses.asdict(trained.method.config),
-            "learns_from": list(trained.method.learns_from),
-            "runs_on": list(trained.method.runs_on),
-            "widths": trained.widths,
-            "normalisation": trained.normalisation.kinds,
-            "encoders": trained.encoders,
-            "passports": trained.passports,
-            "calibration": trained.calibration,
-            "window": trained.window,
-            "versions": {"wsvad": __version__, "torch": torch.__version__, "python": platform.python_version()},
-        },
-    )
+    return sha256(path)
+
+
+def save_method(folder: Path, trained: TrainedMethod) -> None:
+    """Write both files; `model.json` last, so that a folder with it is whole."""
+    weights = save_weights(folder, trained)
+    record = {
+        "format": FORMAT,
+        "method": trained.name,
+        "config": dataclasses.asdict(trained.method.config),
+        "learns_from": list(trained.method.learns_from),
+        "runs_on": list(trained.method.runs_on),
+        "widths": trained.widths,
+        "normalisation": trained.normalisation.kinds,
+        "encoders": trained.encoders,
+        "passports": trained.passports,
+        "calibration": trained.calibration,
+        "window": trained.window,
+        "versions": {"wsvad": __version__, "torch": torch.__version__, "python": platform.python_version()},
+        "weights": weights,
+    }
+    write_json(folder / "model.json", sealed(record))
 
 
 def load_method(folder: Path | str) -> TrainedMethod:
     """Read a run folder.
 
     Raises:
-        WsvadError: it is not a run, was written by a newer version, or its weights do not fit.
+        WsvadError: it is not a run, was written by a newer version, was edited or damaged, or its weights do not fit.
     """
     folder = Path(folder)
-    if not (folder / "model.json").is_file():
-        raise WsvadError(
-            f"{folder}: not a finished run (no model.json); 'wsvad train … --out {folder}' creates or completes it"
-        )
-    record = checked(folder / "model.json", read_json(folder / "model.json"), dict[str, Any], "train again")
-    if record.get("format") not in READ:
-        raise WsvadError(
-            f"{folder}/model.json: run format {record.get('format')}, this is wsvad {__version__} with formats "
-            f"{READ[0]} to {READ[-1]}; use wsvad {_writer(record)} or "
-            "train again"
-        )
-    record = checked(folder / "model.json", record, Model, "train again")
+    record = _record(folder)
     kind = _kind(folder, record["method"])
+    weights = folder / "model.safetensors"
+    if own_file(weights) is None:
+        raise WsvadError(f"{weights}: there is no such file; {AGAIN}")
+    check_weights(folder / "model.json", record, weights)
     try:
-        tensors = load_file(folder / "model.safetensors")
-        method = kind(record["widths"], configure(kind.config_class, record["config"]))
-        weights = {n.removeprefix("method."): v for n, v in tensors.items() if n.startswith("method.")}
-        method.load_state_dict(weights)
+        config = configure(kind.config_class, record["config"])
+        _check_size(kind, record["widths"], config, weights)
+        tensors = load_file(weights)
+        method = kind(record["widths"], config)
+        method.load_state_dict({n.removeprefix("method."): v for n, v in tensors.items() if n.startswith("method.")})
         _check_fit(method, record, tensors)
     except Exception as error:  # a configuration from a file can make a network fail in any way
-        reason = str(error).splitlines()[0] if isinstance(error, _PLAIN) else f"{type(error).__name__}: {error}"
-        raise WsvadError(f"{folder}/model.safetensors: does not fit model.json ({reason}); train again") from None
+        reason = str(error) if isinstance(error, _PLAIN) else f"{type(error).__name__}: {error}"
+        reason = (reason.splitlines() or [type(error).__name__])[0]
+        raise WsvadError(f"{weights}: does not fit model.json ({reason}); train again") from None
     statistics = {
         name: {
             stream: tensors[f"normalisation.{name}.{stream}"]
@@ -136,6 +146,25 @@ def load_method(folder: Path | str) -> TrainedMethod:
         calibration=record.get("calibration" if record["format"] > 2 else "threshold", {}),
         window=record["window"],
     )
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    """What `model.json` holds."""
+    path = folder / "model.json"
+    if own_file(path) is None:
+        raise WsvadError(
+            f"{folder}: not a finished run (no model.json); 'wsvad train … --out {folder}' creates or completes it"
+        )
+    record: dict[str, Any] = checked(path, read_json(path), dict[str, Any], AGAIN)
+    if record.get("format") not in READ:
+        raise WsvadError(
+            f"{folder}/model.json: run format {record.get('format')!r:.40}, this is wsvad {__version__} with formats "
+            f"{READ[0]} to {READ[-1]}; use wsvad {_writer(record)} or train again"
+        )
+    checked(path, record, Model, AGAIN)
+    if missing := [key for key in (SEAL, "weights") if record["format"] >= 4 and key not in record]:
+        raise WsvadError(f"{path}: damaged ('{missing[0]}' is missing); {AGAIN}")
+    return dict(unsealed(path, record))
 
 
 _PLAIN = (WsvadError, OSError, SafetensorError, RuntimeError, TypeError)
@@ -161,8 +190,6 @@ def _check_fit(method: Any, record: dict[str, Any], tensors: dict[str, torch.Ten
     Raises:
         WsvadError: they do not.
     """
-    if record["window"] < 1:
-        raise WsvadError(f"window {record['window']}")
     for stream in method.runs_on:
         for part in ("widths", "normalisation", *(["passports"] if record["encoders"].get(stream) else [])):
             if stream not in record[part]:
@@ -172,8 +199,47 @@ def _check_fit(method: Any, record: dict[str, Any], tensors: dict[str, torch.Ten
             found = tensors.get(f"normalisation.{name}.{stream}")
             if found is None or found.shape != (record["widths"].get(stream),):
                 raise WsvadError(f"no {name} of {stream}, or of another width")
+            if name == "std" and not (found > 0).all():
+                raise WsvadError(f"standard deviations of {stream} that are not above 0")
     if bad := [name for name, value in tensors.items() if value.is_floating_point() and not value.isfinite().all()]:
         raise WsvadError(f"{bad[0]} is not finite")
+
+
+def _check_size(kind: Any, widths: dict[str, int], config: Any, weights: Path) -> None:
+    """Compare sizes before a network takes memory: one without memory is built, of the parameters that are there.
+
+    Raises:
+        WsvadError: the network has others.
+    """
+    with safe_open(weights, framework="pt") as file:
+        there = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (no dictionary)
+    try:
+        with torch.random.fork_rng([]), torch.device("meta"), _at_most(2 * len(there) + 100):
+            method = kind(widths, config)
+    except (NotImplementedError, RuntimeError):  # a method of another package may compute where there are no numbers
+        return
+    for name, value in method.state_dict().items():
+        if there.get(f"method.{name}") != tuple(value.shape):
+            found = there.get(f"method.{name}", "missing")
+            raise WsvadError(f"{name} is {found}, the configuration needs {tuple(value.shape)}")
+
+
+@contextmanager
+def _at_most(parameters: int) -> Iterator[None]:
+    """Let no network with more parameters be built; some are registered twice."""
+    found = 0
+
+    def count(*_: Any) -> None:
+        nonlocal found
+        found += 1
+        if found > parameters:
+            raise WsvadError("the configuration needs more weights than there are")
+
+    handle = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def configure(config_class: type, values: dict[str, Any]) -> Any:

@@ -1,6 +1,21 @@
-"""What the files of a run folder hold."""
+"""What the files of a run folder hold, and in which range."""
 
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
+
+from wsvad.features.store import Passport
+from wsvad.ranges import Count, NotNegative, Range, Whole
+
+Width = Annotated[int, Range(1, 2**17)]
+Part = Annotated[float, Range(0, 1)]
+"""Of a whole: every metric, and every score."""
+Seconds = Annotated[float, Range(-1e10, 1e10)]
+"""Three centuries: also clocks that count from 1970 stay within."""
+
+
+def _identity(record: object) -> str:
+    """What a passport's identity is, where the record has fields of nothing known."""
+    known = Passport.__dataclass_fields__
+    return "" if isinstance(record, dict) and all(key in known for key in record) else "fields of a passport"
 
 
 class Decoded(TypedDict):
@@ -34,39 +49,41 @@ class Settings(TypedDict):
 
 
 class Model(TypedDict):
-    """`model.json`, in both formats."""
+    """`model.json`, in all formats."""
 
     method: str
     config: dict[str, Any]
-    widths: dict[str, int]
+    widths: dict[str, Width]
     normalisation: dict[str, Literal["none", "l2", "standardise"]]
     encoders: dict[str, str]
-    passports: dict[str, dict[str, Any]]
-    window: int
+    passports: dict[str, Annotated[dict[str, Any], _identity]]
+    window: Annotated[int, Range(1, 2**16)]
     calibration: NotRequired[dict[str, Any]]
     threshold: NotRequired[dict[str, Any]]
+    weights: NotRequired[str]
+    sha256: NotRequired[str]
 
 
 class ScoredVideo(TypedDict):
     """A normal video that was kept apart."""
 
     video: str
-    scores: list[float]
-    times: list[float]
+    scores: list[Part]
+    times: list[Seconds]
 
 
 class NormalRecord(TypedDict):
     """`calibration.json`."""
 
-    fits: int
+    fits: Whole
     whole: NotRequired[list[ScoredVideo]]
     online: NotRequired[list[ScoredVideo]]
 
 
 class Mean(TypedDict):
-    mean: float | None
-    std: float | None
-    values: NotRequired[list[float | None]]
+    mean: Part | None
+    std: Part | None
+    values: NotRequired[list[Part | None]]
 
 
 class Selections(TypedDict):
@@ -77,8 +94,8 @@ class Selections(TypedDict):
 
 class Metrics(TypedDict):
     data: str
-    seeds: list[int]
-    iterations: list[int | None]
+    seeds: list[Whole]
+    iterations: list[Whole | None]
     selection: Selections
     per_category: dict[str, Mean]
     per_category_ap: NotRequired[dict[str, dict[str, Mean]]]
@@ -88,7 +105,7 @@ class Row(TypedDict):
     """A point of a fit."""
 
     phase: str
-    iteration: int
+    iteration: Whole
     loss: dict[str, float | None]
 
 
@@ -100,35 +117,36 @@ class HeldOut(TypedDict):
     videos: list[str]
 
 
+Fold = dict[str, dict[str, list[Part]]]
+"""Mode → normal video → its scores."""
+
+
 class Selection(TypedDict):
-    iteration: int | None
+    iteration: Whole | None
     history: list[Row]
-    normal: dict[str, dict[str, list[float]]]
-    reconstruction: dict[str, float | None]
+    normal: Fold
+    reconstruction: dict[str, NotNegative | None]
 
 
 class Fit(TypedDict):
     history: list[Row]
-    parameters: int
+    parameters: Count
 
 
 class Result(TypedDict):
-    seed: int
-    metrics: dict[str, dict[str, float | None] | None]
-    per_category: dict[str, float | None]
-    per_category_ap: dict[str, dict[str, float | None]]
-    iteration: int | None
-    reconstruction: dict[str, float | None]
-    parameters: int
+    seed: Whole
+    metrics: dict[str, dict[str, Part | None] | None]
+    per_category: dict[str, Part | None]
+    per_category_ap: dict[str, dict[str, Part | None]]
+    iteration: Whole | None
+    reconstruction: dict[str, NotNegative | None]
+    parameters: Count
 
 
 class Timing(TypedDict):
-    seconds: float
-    peak_memory: NotRequired[int | None]
+    seconds: NotNegative
+    peak_memory: NotRequired[Whole | None]
 
-
-Fold = dict[str, dict[str, list[float]]]
-"""Mode → normal video → its scores."""
 
 OF_SEED: dict[str, Any] = {
     "held_out": HeldOut,

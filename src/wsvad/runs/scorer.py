@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from wsvad.datasets.dataset import Bag, one_bag
+from wsvad.errors import WsvadError
 from wsvad.methods.abilities import (
     Attributes,
     Describes,
@@ -112,7 +113,8 @@ class Scorer:
     def score_streams(self, streams: dict[str, Tensor]) -> Tensor:
         """Streams `(B, T, D)` or `(B, C, T, D)` as they come from the encoders → scores `(B, T)`, as tensors."""
         self.method.to(self.device).eval()
-        return self.method(self._given(streams)).float().cpu()
+        scores: Tensor = self.method(self._given(streams)).float().cpu()
+        return _numbers(scores)
 
     def describe(
         self, streams: Mapping[str, Tensor], wanted: Collection[Wanted] = EVERYTHING, mode: Mode = "whole"
@@ -235,6 +237,20 @@ def blocks(snippets: int, block: int = BLOCK, overlap: int = OVERLAP) -> Iterato
         yield start, end, slice(low - start, high - start)
 
 
+def _numbers(outputs: Tensor) -> Tensor:
+    """The same. What is not a number reaches no threshold, and would pass for normal.
+
+    Raises:
+        WsvadError: not all of them are finite.
+    """
+    if not outputs.isfinite().all():
+        raise WsvadError(
+            "the network gives scores that are not finite numbers; check the features with 'wsvad doctor', or train "
+            "again"
+        )
+    return outputs
+
+
 def _columns(outputs: Outputs) -> list[Tensor]:
     """All outputs as `(B, T, ·)`, in a fixed order."""
     rest = [outputs.class_scores, outputs.shift, outputs.embeddings, *outputs.attributions.values()]
@@ -245,7 +261,7 @@ def _columns(outputs: Outputs) -> list[Tensor]:
 def _from_columns(columns_TN: Tensor, form: Outputs) -> Scored:
     """`_columns` of one video, put apart again."""
     sizes = [column.shape[-1] for column in _columns(form)]
-    parts = iter(column.numpy() for column in columns_TN.float().cpu().split(sizes, -1))
+    parts = iter(column.numpy() for column in _numbers(columns_TN.float().cpu()).split(sizes, -1))
     return Scored(
         scores=next(parts)[:, 0],
         class_scores=next(parts) if form.class_scores is not None else None,

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsvad.detection.events import EventRules, find_events
+from wsvad.errors import UsageError
 
 rules_of = st.builds(
     EventRules,
@@ -142,5 +143,12 @@ def test_an_event_becomes_plain_json():
 
 @pytest.mark.parametrize("low", [0, -0.1, 1.1])
 def test_the_lower_threshold_is_a_share_of_the_upper(low):
-    with pytest.raises(ValueError, match="share of the threshold"):
+    with pytest.raises(UsageError, match=rf"low {low}: a number, above 0 to 1"):
         EventRules(low=low)
+
+
+@pytest.mark.parametrize("seconds", [-1, 1e30, float("nan"), True])
+@pytest.mark.parametrize("name", ["min_seconds", "merge_seconds"])
+def test_a_rule_that_nothing_meets_is_refused(name, seconds):
+    with pytest.raises(UsageError, match=rf"{name} .*: a number, from 0 to 86400"):
+        EventRules(**{name: seconds})

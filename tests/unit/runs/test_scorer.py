@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from wsvad.datasets.dataset import Bag
+from wsvad.errors import WsvadError
 from wsvad.methods.mil import Mil, MilConfig
 from wsvad.methods.pi_vad import PiVad, PiVadConfig
 from wsvad.methods.refinevad import RefineVad, RefineVadConfig
@@ -128,3 +129,15 @@ def test_videos_of_a_length_share_a_pass_and_keep_their_order():
     bags = [bag(7), bag(5), bag(7, 2), bag(5), bag(1)]
     for one, alone in zip(scorer(bags, CLASSES), bags, strict=True):
         np.testing.assert_allclose(one.scores, scorer([alone])[0].scores, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["whole", "online"])
+def test_scores_that_are_no_numbers_are_not_taken_for_normal(mode):
+    method = UrDmu({"rgb": 6}, SMALL).eval()
+    with torch.no_grad():
+        next(method.parameters()).fill_(torch.inf)
+    scorer, one = scorer_of(method), bag(9)
+    with pytest.raises(WsvadError, match="scores that are not finite numbers; check the features"):
+        scorer.describe(one.streams, EVERYTHING, mode)
+    with pytest.raises(WsvadError, match="not finite"):
+        scorer.running([one])

@@ -7,7 +7,6 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 
 from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.errors import UsageError, WsvadError
@@ -16,7 +15,7 @@ from wsvad.methods.pi_vad import PiVadConfig
 from wsvad.methods.ur_dmu import UrDmuConfig
 from wsvad.metrics.interval import Interval
 from wsvad.runs.folder import RunFolder
-from wsvad.runs.model import load_method
+from wsvad.runs.model import load_method, save_method
 from wsvad.training.experiment import Experiment
 from wsvad.training.protocol import Protocol
 
@@ -142,9 +141,9 @@ def test_a_teacher_is_part_of_the_command_and_its_weights_are_of_the_data(featur
     experiment(features, "run", teacher=moved).run()
     assert "changed" not in caplog.text
     experiment(features, "moved", "ur-dmu", BASE).run()  # the same again
-    weights = moved / "seed-0" / "model.safetensors"
-    tensors = load_file(weights)
-    save_file({name: x + 1e-3 if name.startswith("method.") else x for name, x in tensors.items()}, weights)
+    taught = load_method(moved / "seed-0")
+    taught.method.load_state_dict({name: x + 1e-3 for name, x in taught.method.state_dict().items()})
+    save_method(moved / "seed-0", taught)
     experiment(features, "run", teacher=moved).run()
     assert "the data has changed, so training again: the teacher has changed" in caplog.text
 

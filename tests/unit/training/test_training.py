@@ -16,6 +16,7 @@ from wsvad.methods.ur_dmu import UrDmu, UrDmuConfig
 from wsvad.runs.model import TrainedMethod, load_method, save_method
 from wsvad.runs.normalisation import Normalisation
 from wsvad.runs.scorer import Scorer
+from wsvad.runs.sealed import sealed
 from wsvad.training.loop import Sampler, run_phases, set_rate
 
 TINY = UrDmuConfig(hidden=16, heads=2, feed_forward=16, abnormal_slots=5, normal_slots=5, head=8, iterations=12, bags=3)
@@ -189,15 +190,15 @@ def test_a_run_folder_gives_the_same_scores_back(run):
 def test_a_run_of_another_version_or_a_broken_one_is_told(run):
     told = json.loads((run / "model.json").read_text())
     (run / "model.json").write_text(json.dumps(told | {"format": 1, "versions": {"wsvad": "9.9"}}))
-    with pytest.raises(WsvadError, match=r"run format 1, this is wsvad .* with formats 2 to 3; use wsvad 9.9"):
+    with pytest.raises(WsvadError, match=r"run format 1, this is wsvad .* with formats 2 to 4; use wsvad 9.9"):
         load_method(run)
-    (run / "model.json").write_text(json.dumps(told | {"widths": {"rgb": 7}}))
+    (run / "model.json").write_text(json.dumps(sealed(told | {"widths": {"rgb": 7}})))
     with pytest.raises(WsvadError, match=r"model.safetensors: does not fit model.json"):
         load_method(run)
     (run / "model.json").write_text(json.dumps(told))
     whole = (run / "model.safetensors").read_bytes()
     (run / "model.safetensors").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(WsvadError, match=r"model.safetensors: does not fit"):
+    with pytest.raises(WsvadError, match=r"model.safetensors: damaged, or not the weights that model.json belongs to"):
         load_method(run)
     with pytest.raises(WsvadError, match=r"not a finished run"):
         load_method(run / "nowhere")
