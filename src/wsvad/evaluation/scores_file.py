@@ -105,6 +105,7 @@ def split(path: Path, arrays: dict[str, np.ndarray]) -> ScoresFile:
     names, times = np.unique(video, return_counts=True)
     insist(times.max() == 1, f"video '{names[times.argmax()]}' is listed {times.max()} times")
     insist(frames.min() > 0, f"video '{video[frames.argmin()]}' has a length of {frames.min()} frames")
+    insist(frames.max() <= score.size, f"a length of {frames.max()} frames, but there are {score.size} scores")
     insist(frames.sum() == score.size, f"lengths add up to {frames.sum()} frames but there are {score.size} scores")
     ends = np.cumsum(frames.astype(np.int64))
     if not np.isfinite(score).all():

@@ -1,13 +1,12 @@
 """The table that a comparison of methods ends in: for the terminal, as Markdown and as CSV."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from wsvad.evaluation.vocabulary import ALWAYS, SELECTIONS, UNDEFINED, percent, with_spread, words_for
 from wsvad.studies.published import Published
+from wsvad.tables import table_text
 
 COLUMNS = (*ALWAYS, "ap", "video_auc", "far")
 """Metrics in the printed table; the files have all."""
@@ -138,10 +137,8 @@ def _markdown(table: Sequence[Sequence[str]]) -> str:
 
 def as_csv(rows: Sequence[dict[str, Any]]) -> str:
     """For a spreadsheet: every metric of every seed on a line of its own, with the interval of the mean over seeds."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
     first = ("data", "method", "streams", "selection", "metric", "seed", "value", "parameters")
-    writer.writerow((*first, "features", "low", "high", "seconds", "peak_memory"))
+    lines: list[tuple[object, ...]] = []
     for row in rows:
         who = (row["data"], row["method"], "+".join(row["streams"]), row["selection"])
         features = " + ".join(row["features"].values())
@@ -149,8 +146,8 @@ def as_csv(rows: Sequence[dict[str, Any]]) -> str:
             bound = [_number(value) for value in row.get("intervals", {}).get(metric, ("", ""))]
             more = (row["parameters"], features, *bound, row["seconds"], row["peak_memory"])
             for number, value in enumerate(spread["values"]):
-                writer.writerow((*who, metric, number, _number(value), *more))
-    return file.getvalue()
+                lines.append((*who, metric, number, _number(value), *more))
+    return table_text((*first, "features", "low", "high", "seconds", "peak_memory"), lines)
 
 
 def _number(value: Any) -> Any:
