@@ -7,6 +7,7 @@ A shape is a type: `int`, `float` (a finite number), `list[T]`, `dict[str, T]`, 
 import dataclasses
 import reprlib
 from collections.abc import Iterator
+from functools import cache
 from math import isfinite
 from pathlib import Path
 from types import NoneType, UnionType
@@ -66,18 +67,23 @@ def _record(value: Any, shape: Any, where: str) -> Iterator[str]:
     if not isinstance(value, dict):
         yield _said(where, value, "a mapping")
         return
-    hints = get_type_hints(shape, include_extras=True)
+    hints = _hints(shape, True)
     optional = {key for key, hint in hints.items() if get_origin(hint) is NotRequired}
     if dataclasses.is_dataclass(shape):
         nothing = dataclasses.MISSING
         fields = dataclasses.fields(shape)
         optional = {f.name for f in fields if f.default is not nothing or f.default_factory is not nothing}
         yield from (f"'{_below(where, key)}' is not known" for key in value if key not in hints)
-    for key, hint in get_type_hints(shape).items():
+    for key, hint in _hints(shape, False).items():
         if key in value:
             yield from problems(value[key], hint, _below(where, key))
         elif key not in optional:
             yield f"'{_below(where, key)}' is missing"
+
+
+@cache
+def _hints(shape: Any, extras: bool) -> dict[str, Any]:
+    return get_type_hints(shape, include_extras=extras)
 
 
 def _is(value: Any, shape: Any) -> bool:

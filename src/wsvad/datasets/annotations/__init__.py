@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from wsvad.datasets.annotations import cvat, label_studio, via
-from wsvad.datasets.annotations.truth import FrameTimes, Truth, checked
+from wsvad.datasets.annotations.truth import MOST_BYTES, FrameTimes, Truth, checked
 from wsvad.errors import UsageError, WsvadError
 from wsvad.files import read_json
 from wsvad.metrics.interval import Interval
@@ -43,7 +43,7 @@ def read_annotations(path: Path, times: Times) -> tuple[Truth, list[str], Form]:
         return checked(path, cvat.read(path)), [], "cvat"
     if path.suffix == ".csv":
         return checked(path, _read_csv(path)), [], "csv"
-    project = read_json(path)
+    project = read_json(path, most=MOST_BYTES)
     if isinstance(project, dict) and {"file", "view", "metadata"} <= project.keys():
         return checked(path, via.read(path, project, times)), [], "via"
     if isinstance(project, list | dict):
