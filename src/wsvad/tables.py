@@ -14,6 +14,7 @@ from typing import TextIO
 
 from wsvad.errors import WsvadError
 from wsvad.files import atomic, check_file
+from wsvad.spelling import plain
 
 MOST_BYTES = 64 * 2**20
 """Size of the largest table of videos or intervals; a million rows take half of it."""
@@ -86,6 +87,12 @@ def table_text(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     file = io.StringIO()
     _write(file, head, rows)
     return file.getvalue()
+
+
+def markdown(rows: Sequence[Sequence[object]]) -> str:
+    """A table in Markdown, whose first row is its head; a cell stays a cell whatever is in it."""
+    head, *body = [[plain(cell).replace("|", "\\|") for cell in row] for row in rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in [head, ["---"] * len(head), *body])
 
 
 def _write(file: TextIO, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsvad.errors import WsvadError
-from wsvad.tables import MOST_BYTES, columns, read_table, table_text, whole, write_table
+from wsvad.tables import MOST_BYTES, columns, markdown, read_table, table_text, whole, write_table
 
 FORMULAS = ["=1+1.mp4", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", "'=1", "''-1"]
 
@@ -74,3 +74,8 @@ def test_a_whole_number_has_digits_alone_and_not_too_many(text):
 
 def test_a_whole_number_may_have_a_sign():
     assert [whole(text) for text in ("-5", "+5", "007", "9" * 12)] == [-5, 5, 7, 999_999_999_999]
+
+
+def test_a_cell_of_markdown_stays_a_cell():
+    made = markdown([["", "AUC"], ["a|b\n| c | 99 |", 1]])
+    assert made == "|  | AUC |\n| --- | --- |\n| a\\|b\\n\\| c \\| 99 \\| | 1 |\n"

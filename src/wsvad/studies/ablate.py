@@ -21,7 +21,7 @@ from wsvad.methods.abilities import Compacts
 from wsvad.runs.model import TrainedMethod
 from wsvad.runs.scorer import Scorer
 from wsvad.studies.ablations import ABLATIONS, Ablation, Row, Score
-from wsvad.tables import table_text
+from wsvad.tables import markdown, table_text
 from wsvad.training.experiment import Experiment
 from wsvad.training.protocol import Protocol
 from wsvad.training.selection import over_seeds
@@ -206,7 +206,7 @@ def as_markdown(results: Sequence[Result]) -> str:
         ]
         for r in results
     ]
-    return "".join(f"| {' | '.join(line)} |\n" for line in [head, ["---"] * len(head), *body])
+    return markdown([head, *body])
 
 
 def as_csv(results: Sequence[Result]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from wsvad.evaluation.vocabulary import ALWAYS, SELECTIONS, UNDEFINED, percent, with_spread, words_for
 from wsvad.studies.published import Published
-from wsvad.tables import table_text
+from wsvad.tables import markdown, table_text
 
 COLUMNS = (*ALWAYS, "ap", "video_auc", "far")
 """Metrics in the printed table; the files have all."""
@@ -108,9 +108,9 @@ def lines(board: Leaderboard) -> list[list[str]]:
 
 def as_markdown(board: Leaderboard) -> str:
     """For a results page: the table, what its columns are, published numbers beside it, and each method's command."""
-    parts = [_markdown(lines(board)), f"\n{board.legend}\n"]
+    parts = [markdown(lines(board)), f"\n{board.legend}\n"]
     if board.published:
-        parts.append(f"\nPublished, in percent, with their source:\n\n{_markdown(published_lines(board))}")
+        parts.append(f"\nPublished, in percent, with their source:\n\n{markdown(published_lines(board))}")
     commands = "".join(f"    {card['command']}\n" for card in board.cards.values())
     return "".join([*parts, f"\nEach method alone:\n\n{commands}"])
 
@@ -128,11 +128,6 @@ def published_lines(board: Leaderboard) -> list[list[str]]:
     best_first = sorted(board.published, key=lambda one: -one.metrics.get(board.headline, 0))
     heads = ["method", "features", *(words_for(name).short for name in names), "source"]
     return [heads, *(line(one) for one in best_first)]
-
-
-def _markdown(table: Sequence[Sequence[str]]) -> str:
-    head, *body = table
-    return "".join(f"| {' | '.join(line)} |\n" for line in [head, ["---"] * len(head), *body])
 
 
 def as_csv(rows: Sequence[dict[str, Any]]) -> str:

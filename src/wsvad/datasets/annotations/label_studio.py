@@ -80,7 +80,7 @@ def read(path: Path, project: Any) -> tuple[Truth, list[str]]:
 
 
 def video_name(data: dict[str, Any]) -> str:
-    """A task's video; empty where it has none. Of an address or an upload, the file's name as it was; a path is kept."""
+    """A task's video, empty where it has none. Of an address or an upload, the file's own name; a path is kept."""
     value = data.get("video") or next((value for value in data.values() if isinstance(value, str)), "")
     if not isinstance(value, str):
         return ""
