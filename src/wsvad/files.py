@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
@@ -93,6 +94,28 @@ def explain(error: OSError, path: Path) -> WsvadError:
             return WsvadError(f"{path}: {error.strerror or error}")
 
 
+def check_file(path: Path | str, most: int | None = None) -> None:
+    """Look at a file before it is read: a pipe would be waited for, and a device never ends.
+
+    Args:
+        most: bytes that it may have.
+
+    Raises:
+        WsvadError: there is none, it is no plain file, or it is larger.
+    """
+    try:
+        found = Path(path).stat()
+    except FileNotFoundError:
+        raise WsvadError(f"{path}: there is no such file") from None
+    except (OSError, ValueError) as error:  # also a name that is too long, or has a NUL in it
+        raise WsvadError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+    if not stat.S_ISREG(found.st_mode):
+        raise WsvadError(f"{path}: not a file that can be read as a whole; name a plain file")
+    if most is not None and found.st_size > most:
+        size, limit = (f"{size / 2**20:,.0f} MB" for size in (found.st_size, most))
+        raise WsvadError(f"{path}: {size}, where such a file has at most {limit}; divide it, or name the right file")
+
+
 def instead(path: Path) -> str | None:
     """What a file is that was downloaded in place of another one, and what to do; None for any other file."""
     try:
@@ -118,30 +141,29 @@ def write_json(path: Path | str, value: Any) -> None:
     write_text(path, json.dumps(without_nan(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_text(path: Path | str, what: str = "text in UTF-8") -> str:
-    """Read a text file; `what` it should be.
+def read_text(path: Path | str, what: str = "text in UTF-8", most: int | None = None) -> str:
+    """Read a text file of at most so many bytes; `what` it should be. A byte order mark is no part of it.
 
     Raises:
-        WsvadError: it is missing, cannot be read or is not UTF-8.
+        WsvadError: it is missing, is no plain file, is larger, cannot be read or is not UTF-8.
     """
+    check_file(path, most)
     try:
-        return Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise WsvadError(f"{path}: there is no such file") from None
+        return Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise WsvadError(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         raise WsvadError(f"{path}: not {what} ({error})") from None
 
 
-def read_json(path: Path | str, text: str | None = None) -> Any:
-    """Read JSON; of a file that is a part of another, from its text.
+def read_json(path: Path | str, text: str | None = None, most: int | None = None) -> Any:
+    """Read JSON of at most so many bytes; of a file that is a part of another, from its text.
 
     Raises:
-        WsvadError: the file is missing or is not JSON.
+        WsvadError: the file is missing, larger, or is not JSON.
     """
     try:
-        return json.loads(read_text(path, "valid JSON") if text is None else text)
+        return json.loads(read_text(path, "valid JSON", most) if text is None else text)
     except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and brackets without end
         raise WsvadError(f"{path}: not valid JSON ({error})") from None
 

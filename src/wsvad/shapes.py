@@ -9,6 +9,7 @@ than its fields), or one of these with limits, functions that say what is allowe
 import dataclasses
 import reprlib
 from collections.abc import Iterable, Iterator
+from functools import cache
 from math import isfinite
 from pathlib import Path
 from types import NoneType, UnionType
@@ -89,7 +90,7 @@ def _record(value: Any, shape: Any, where: str) -> Iterator[str]:
     if not isinstance(value, dict):
         yield _said(where, value, "a mapping")
         return
-    hints = get_type_hints(shape, include_extras=True)
+    hints = _hints(shape)
     optional = {key for key, hint in hints.items() if get_origin(hint) is NotRequired}
     if dataclasses.is_dataclass(shape):
         nothing = dataclasses.MISSING
@@ -102,6 +103,11 @@ def _record(value: Any, shape: Any, where: str) -> Iterator[str]:
             yield from problems(value[key], inner, _below(where, key))
         elif key not in optional:
             yield f"'{_below(where, key)}' is missing"
+
+
+@cache
+def _hints(shape: Any) -> dict[str, Any]:
+    return get_type_hints(shape, include_extras=True)
 
 
 def _is(value: Any, shape: Any) -> bool:

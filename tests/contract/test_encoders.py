@@ -195,6 +195,7 @@ def test_a_concatenation_keeps_its_order(tmp_path: Path):
         ("flow:dis", "write flow"),
         ("onnx:", "write onnx:FILE"),
         ("lsa:captions.jsonl", "from captions, not from video"),
+        ("+".join(["motion"] * 500), "motion is listed 500 times; once is enough"),
         ("motion+nothing", "no encoder is called 'motion\\+nothing'"),
     ],
 )

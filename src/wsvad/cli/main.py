@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from wsvad.cli.help import overview, verb_page
-from wsvad.cli.output import fail, mute, show_text, talking
+from wsvad.cli.output import fail, mute, prepare_stdout, show_text, talking
 from wsvad.cli.parser import arguments_of, no_such
 from wsvad.cli.verbs import BY_AUDIENCE, VERBS
 from wsvad.errors import UsageError, WsvadError
@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     logging.captureWarnings(True)
+    prepare_stdout()
     try:
         return run([word for word in given if word != "--debug"], debug=debug)
     except WsvadError as error:

@@ -4,18 +4,19 @@ What is printed may hold names of files, categories and folders, which anybody m
 understood as markup, and control characters are shown ("\\x1b"), never sent to the terminal.
 """
 
+import io
 import json
 import logging
-import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from wsvad.files import without_nan
 from wsvad.progress import Progress, on_progress
+from wsvad.spelling import ACTING, message, plain
 
 if TYPE_CHECKING:  # rich is imported when something is printed with it: mistakes and `--help` answer at once
     from rich.console import Console
@@ -24,8 +25,6 @@ if TYPE_CHECKING:  # rich is imported when something is printed with it: mistake
 
 LINE_EVERY = 10.0
 """Seconds between two lines about a task where there is no terminal to draw a bar on."""
-CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters, marks that turn the direction of writing, and bytes of a name that are not text."""
 
 
 @cache
@@ -36,16 +35,11 @@ def _messages() -> "Console":
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def plain(words: object) -> str:
-    """Text that is safe to print on a line of its own."""
-    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), str(words))
-
-
 def say(sentence: object, style: str = "") -> None:
     """A message, on stderr, above a bar if there is one."""
     from rich.text import Text
 
-    _messages().print(Text(plain(sentence), style))
+    _messages().print(Text(message(sentence), style))
 
 
 def show(what: "Table | str") -> None:
@@ -57,15 +51,20 @@ def show(what: "Table | str") -> None:
     Console().print(what if isinstance(what, Table) else Text(plain(what)), soft_wrap=isinstance(what, str))
 
 
+def show_lines(lines: Iterable[str]) -> None:
+    """A result of many lines, on stdout as they are but for control characters; a line break in one is none."""
+    print("\n".join(map(plain, lines)))
+
+
 def show_text(text: str) -> None:
-    """A result of many lines, on stdout as it is but for control characters."""
-    print("\n".join(plain(line) for line in text.rstrip("\n").split("\n")))
+    """A text of several lines, on stdout; a name in it may break no line, so that lists go to `show_lines`."""
+    show_lines(text.rstrip("\n").split("\n"))
 
 
 def show_json(value: Any) -> None:
     """A result for programs, on stdout; NaN is null. Control characters are escaped, as JSON may have them."""
-    text = json.dumps(without_nan(value), indent=2, ensure_ascii=False)
-    print("\n".join(CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", line) for line in text.split("\n")))
+    text = json.dumps(without_nan(value), indent=2, ensure_ascii=not _holds_everything(sys.stdout))
+    print("\n".join(ACTING.sub(lambda found: f"\\u{ord(found[0]):04x}", line) for line in text.split("\n")))
 
 
 def table(
@@ -158,7 +157,17 @@ def _share(progress: Progress) -> str:
 
 def fail(error: object, verb: str = "") -> None:
     """The one line of an error, on stderr; plain, since it may be read by programs."""
-    print(f"{f'wsvad {verb}' if verb else 'wsvad'}: {plain(error)}", file=sys.stderr)
+    print(f"{f'wsvad {verb}' if verb else 'wsvad'}: {message(error)}", file=sys.stderr)
+
+
+def prepare_stdout() -> None:
+    """Spell out what a terminal that is not in UTF-8 cannot show, instead of stopping there."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and not _holds_everything(sys.stdout):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _holds_everything(stream: TextIO) -> bool:
+    return (getattr(stream, "encoding", None) or "utf-8").lower().startswith("utf")
 
 
 def mute() -> None:

@@ -18,7 +18,7 @@ from wsvad.cli.options import (
     refuse_teacher,
     resolved,
 )
-from wsvad.cli.output import show, show_json, show_text
+from wsvad.cli.output import show, show_json, show_lines
 from wsvad.errors import UsageError
 from wsvad.ranges import Whole
 
@@ -174,7 +174,7 @@ def doctor(
         show_json(as_json({stream: findings for stream, (_, findings) in found.items()}))
     else:
         lines = [line for stream, (head, findings) in found.items() for line in sentences(stream, findings, head)]
-        show_text("\n".join(lines))
+        show_lines(lines)
     wrong = any(finding.level == "wrong" for _, findings in found.values() for finding in findings)
     return FOUND_WRONG if wrong else DONE
 
@@ -196,6 +196,6 @@ def compare_features(sets: list[Folder], json: bool = False) -> int:
     if json:
         show_json(as_json(found))
     else:
-        show_text("\n".join(line for stream, findings in found.items() for line in sentences(stream, findings)))
+        show_lines(line for stream, findings in found.items() for line in sentences(stream, findings))
     wrong = any(finding.level == "wrong" for findings in found.values() for finding in findings)
     return FOUND_WRONG if wrong else DONE

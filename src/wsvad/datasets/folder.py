@@ -8,11 +8,9 @@ named after what they show (`normal`, `fight`, …) are the labels. Without any 
 videos is held out for testing.
 """
 
-import csv
 import random
-import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from wsvad.datasets.categories import UNNAMED, categories_of, names_of
 from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.errors import WsvadError
 from wsvad.metrics.interval import Interval
+from wsvad.tables import read_table, whole
 from wsvad.video.names import checked_name, distinct_names, normal, video_name
 
 VIDEO_SUFFIXES = {f".{name}" for name in ["mp4", "avi", "mkv", "mov", "m4v", "webm", "mpg", "mpeg", "ts", "wmv", "flv"]}
@@ -195,7 +194,7 @@ def has_labels(folder: Path, *, whole: bool = False) -> bool:
 
 def _has_columns(table: Path) -> bool:
     try:
-        next(iter(table_rows(table, {"video", "label"})), None)
+        next(iter(read_table(table, ("video", "label"))), None)
     except WsvadError:
         return False
     return True
@@ -217,31 +216,10 @@ def _find_labels(folder: Path) -> list[Path]:
     return []
 
 
-def table_rows(table: Path, required: set[str]) -> Iterable[tuple[str, dict[str, str]]]:
-    """Each row of a CSV file with its place, `labels.csv line 7`."""
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
-            names = [name.strip().lower() for name in reader.fieldnames or ()]
-            if missing := required - set(names):
-                raise WsvadError(f"{table}: no column '{min(missing)}'; the first line must name {sorted(required)}")
-            if twice := [name for name in names if name and names.count(name) > 1]:
-                raise WsvadError(f"{table}: two columns are called '{twice[0]}'; rename or delete one of them")
-            reader.fieldnames = names
-            for row in reader:
-                yield f"{table} line {reader.line_num}", {k: (v or "").strip() for k, v in row.items() if k is not None}
-    except FileNotFoundError:
-        raise WsvadError(f"{table}: there is no such file") from None
-    except OSError as error:
-        raise WsvadError(f"{table}: {error.strerror or error}") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise WsvadError(f"{table}: not a UTF-8 CSV file ({error})") from None
-
-
 def _read_labels(table: Path) -> list[LabelledVideo]:
     default = table.stem if table.stem in ("train", "test") else None
     videos = []
-    for place, row in table_rows(table, {"video", "label"}):
+    for place, row in read_table(table, ("video", "label")):
         if not row["video"]:
             raise WsvadError(f"{place}: the video's name is missing")
         try:
@@ -254,9 +232,7 @@ def _read_labels(table: Path) -> list[LabelledVideo]:
         split = row.get("split") or default or "train"
         if split not in ("train", "test"):
             raise WsvadError(f"{place}: split '{split}' of {row['video']}; use train or test")
-        frames = row.get("frames", "")
-        if frames and not (re.fullmatch("[0-9]{1,18}", frames) and int(frames)):
-            raise WsvadError(f"{place}: frames '{frames}' of {row['video']}; use a whole number above 0")
+        frames = _frames(place, row)
         category = row.get("category") or ("abnormal" if label else "normal")
         if label and "normal" in (name.strip().lower() for name in category.split(";")):
             raise WsvadError(
@@ -268,12 +244,23 @@ def _read_labels(table: Path) -> list[LabelledVideo]:
                 label=label,
                 category=category if label else "normal",
                 split="test" if split == "test" else "train",
-                frames=int(frames) if frames else None,
+                frames=frames,
             )
         )
     if not videos:
         raise WsvadError(f"{table}: no rows; add one line for each video")
     return videos
+
+
+def _frames(place: str, row: Mapping[str, str]) -> int | None:
+    if not row.get("frames"):
+        return None
+    try:
+        if (frames := whole(row["frames"])) > 0:
+            return frames
+    except ValueError:
+        pass
+    raise WsvadError(f"{place}: frames '{row['frames']}' of {row['video']}; use a whole number above 0")
 
 
 def _check_names(videos: list[LabelledVideo], table: Path) -> None:
@@ -331,14 +318,14 @@ def _with_truth(videos: list[LabelledVideo], table: Path) -> list[LabelledVideo]
     by_name = {video.name: video for video in videos}
     known = categories_of(videos)
     intervals: dict[str, list[Interval]] = defaultdict(list)
-    for place, row in table_rows(table, {"video", "start_frame", "end_frame"}):
+    for place, row in read_table(table, ("video", "start_frame", "end_frame")):
         name = normal(row["video"])
         if name not in by_name:
             raise WsvadError(f"{place}: no video is called '{name}' in the labels")
         if by_name[name].label == 0:
             raise WsvadError(f"{place}: {name} is labelled normal but has an interval; fix one of the two")
         try:
-            start, end = int(row["start_frame"]), int(row["end_frame"])
+            start, end = whole(row["start_frame"]), whole(row["end_frame"])
         except ValueError:
             raise WsvadError(f"{place}: frames of {name} must be whole numbers") from None
         if not 0 <= start < end:

@@ -31,6 +31,7 @@ from wsvad.datasets.official import (
 )
 from wsvad.errors import WsvadError
 from wsvad.metrics.interval import Interval
+from wsvad.tables import whole
 
 ANNOTATION = ("anomaly_annotation.csv", "*msad*annotation*.csv")
 TRAIN = ("MSAD_I3D_WS_Train.list", "msad-i3d.list", "*msad*train*.list", "*msad*train*.txt")
@@ -76,7 +77,7 @@ def read_annotation(path: Path) -> tuple[dict[str, tuple[Interval, ...]], dict[s
             )
         name = video_name(row[columns["name"]])
         try:
-            total, start, end = (int(row[columns[word]]) for word in ("total", "start", "end"))
+            total, start, end = (whole(row[columns[word]]) for word in ("total", "start", "end"))
         except (ValueError, KeyError):
             raise WsvadError(f"{place}: the frames of {name} must be whole numbers") from None
         if not 1 <= start <= end:

@@ -1,6 +1,5 @@
 """What the official files of published datasets have in common: lists of feature files, frame counts, intervals."""
 
-import csv
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatch
@@ -9,14 +8,17 @@ from typing import Literal
 
 from wsvad.datasets.dataset import LabelledVideo
 from wsvad.errors import WsvadError
-from wsvad.files import instead
+from wsvad.files import instead, read_text
 from wsvad.metrics.interval import Interval
+from wsvad.tables import WHOLE, cells_of
 from wsvad.video.names import FILE_ENDING, named
 
 PLACES = ("", "list", "lists", "annotations", "annotation", "split", "splits", "Test", "testing")
 """Folders below the dataset's in which official repositories keep their lists."""
 LISTS = (".list", ".lst", ".txt", ".csv", ".tsv")
 """Endings of lists."""
+LARGEST, LONGEST = 16 * 2**20, 8192
+"""Bytes of the largest list, letters of its longest line."""
 HEADS = re.compile(
     r"(video|file|clip|feature|sample)?[ _-]?(id|name|path|file|filename|video|videos|features?|list|clip)s?$",
     re.IGNORECASE,
@@ -118,13 +120,12 @@ def is_annotation(path: Path) -> bool:
 
 def lines(path: Path) -> Iterable[tuple[str, str]]:
     """The lines of a text file that hold more than a comment (`#`), each with its place, `Anomaly_Train.txt line 7`."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (UnicodeDecodeError, OSError) as error:
-        raise WsvadError(f"{path}: not a UTF-8 text file ({error}); copy the official one") from None
+    text = read_text(path, "a list in UTF-8; copy the official one", LARGEST)
     if told := instead(path):
         raise WsvadError(f"{path}: {told}")
     for number, line in enumerate(text.splitlines(), 1):
+        if len(line) > LONGEST:
+            raise WsvadError(f"{path} line {number}: {len(line):,} letters, no line of a list; copy the official one")
         if line.strip() and not line.lstrip().startswith("#"):
             yield f"{path} line {number}", line.strip()
 
@@ -180,9 +181,9 @@ def frame_counts(folder: Path) -> dict[str, int]:
     counts: dict[str, int] = {}
     for number, (place, line) in enumerate(lines(path)) if path else ():
         name, _, frames = (part.strip(' "') for part in line.rpartition(","))
-        if number == 0 and not frames.isdigit():
+        if number == 0 and not re.fullmatch(r"\d+", frames):
             continue
-        if not name or not frames.isdigit() or int(frames) < 1:
+        if not name or not re.fullmatch(WHOLE, frames) or int(frames) < 1:
             raise WsvadError(f"{place}: '{line}' is not video,frames with a whole number above 0")
         if counts.setdefault(video_name(name), int(frames)) != int(frames):
             raise WsvadError(
@@ -234,9 +235,9 @@ def rows(path: Path) -> Iterable[tuple[str, dict[str, str]]]:
     found = list(lines(path))
     if not found:
         raise WsvadError(f"{path}: the file is empty; copy the official one")
-    head = [name.strip().lower() for name in next(csv.reader([found[0][1]]))]
+    head = [name.lower() for name in cells_of(found[0][1])]
     for place, line in found[1:]:
-        yield place, dict(zip(head, (cell.strip() for cell in next(csv.reader([line]))), strict=False))
+        yield place, dict(zip(head, cells_of(line), strict=False))
 
 
 def check_lists(folder: Path, videos: Sequence[LabelledVideo]) -> None:

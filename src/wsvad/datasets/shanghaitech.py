@@ -33,6 +33,7 @@ from wsvad.datasets.official import (
 from wsvad.errors import WsvadError
 from wsvad.files import instead
 from wsvad.metrics.interval import Interval
+from wsvad.tables import WHOLE
 from wsvad.video.clock import SNIPPET
 
 TRAIN = ("SHANGHAI_train.txt", "*sh*train*.list", "*sh*train*.txt", "train.list")
@@ -76,7 +77,7 @@ def read_names(path: Path) -> dict[str, int | None]:
         if found is None:
             raise WsvadError(f"{place}: '{file}' is not a video such as 01_0014; copy the official list")
         columns = re.split(r"[\s,;]+", behind)
-        counts = [int(column) for column in columns[:2] if column.isdigit() and int(column) > 1]
+        counts = [int(one) for one in columns[:2] if re.fullmatch(WHOLE, one) and int(one) > 1]
         names.setdefault(found[0], counts[0] if len(columns) >= 2 and counts else None)
     return names
 

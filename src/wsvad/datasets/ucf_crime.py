@@ -33,6 +33,7 @@ from wsvad.datasets.official import (
     video_name,
 )
 from wsvad.errors import WsvadError
+from wsvad.tables import WHOLE
 
 ANNOTATION = ("Temporal_Anomaly_Annotation*.txt",)
 TRAIN = ("Anomaly_Train.txt", "ucf-i3d.list", "UCF_Train.list", "ucf_CLIP_rgb.csv", "*ucf*train*.list")
@@ -86,7 +87,7 @@ def read_row(line: str) -> Row | None:
     have it, between blanks, tabs or commas; None for another line."""
     file = listed_file(line)
     cells = [cell for cell in re.split(r"[\s,;]+", line.removeprefix(file)) if cell]
-    words = [place for place, cell in enumerate(cells) if not re.fullmatch(r"-?\d+", cell)]
+    words = [place for place, cell in enumerate(cells) if not re.fullmatch(rf"-?{WHOLE}", cell)]
     if len(words) != 1 or words[0] > 1:
         return None
     before, numbers = [int(cell) for cell in cells[: words[0]]], [int(cell) for cell in cells[words[0] + 1 :]]

@@ -16,7 +16,9 @@ from wsvad.datasets.benchmark import Benchmark, Totals
 from wsvad.datasets.dataset import LabelledVideo
 from wsvad.datasets.official import check_lists, find, find_list, frame_counts, read_list
 from wsvad.errors import WsvadError
+from wsvad.files import check_file
 from wsvad.metrics.interval import Interval
+from wsvad.tables import MOST_BYTES
 
 PICTURES = {".tif", ".tiff", ".png", ".jpg", ".bmp"}
 TRAINING_CLIPS = 10
@@ -75,13 +77,15 @@ def read_truth(root: Path) -> dict[str, tuple[Interval, ...]]:
     path = find(root, "UCSDped2.m")
     if path is None:
         raise WsvadError(f"{root / 'Test' / 'UCSDped2.m'}: there is no such file; copy the official annotation")
-    found = re.findall(r"^[^%\n]*gt_frame\s*=\s*\[([^\]]*)\]", path.read_text(encoding="utf-8", errors="replace"), re.M)
+    check_file(path, MOST_BYTES)
+    text = path.read_text(encoding="utf-8", errors="replace")
+    found = re.findall(r"^[^%\n]*gt_frame\s*=\s*\[([^\]]*)\]", text, re.M)
     if len(found) != 12:
         raise WsvadError(f"{path}: {len(found)} lines with gt_frame instead of 12; copy the official annotation")
     truth = {}
     for number, ranges in enumerate(found, 1):
         pairs = re.findall(r"(\d+)\s*:\s*(\d+)", ranges)
-        if not pairs or any(not 1 <= int(a) <= int(b) for a, b in pairs):
+        if not pairs or any(len(a + b) > 24 or not 1 <= int(a) <= int(b) for a, b in pairs):
             raise WsvadError(f"{path}: '[{ranges}]' of Test{number:03d} is not a range of frames such as [61:180]")
         truth[f"Test{number:03d}"] = tuple(Interval(start=int(a) - 1, end=int(b), category="anomaly") for a, b in pairs)
     return truth

@@ -31,6 +31,7 @@ from wsvad.datasets.official import (
 )
 from wsvad.errors import WsvadError
 from wsvad.metrics.interval import Interval
+from wsvad.tables import WHOLE
 
 CODES = {"B1": "fighting", "B2": "shooting", "B4": "riot", "B5": "abuse", "B6": "car accident", "G": "explosion"}
 TRAIN = ("XD_Train.list", "rgb.list", "violence-i3d.list", "xd_CLIP_rgb.csv", "*xd*train*.list")
@@ -72,7 +73,7 @@ def read_annotation(path: Path) -> dict[str, tuple[Interval, ...]]:
     """Intervals of the abnormal test videos. Names may hold spaces; the numbers are at the end."""
     truth = {}
     for place, line in lines(path):
-        found = re.fullmatch(r"(.+?)((?:\s+-?\d+)+)", line)
+        found = re.fullmatch(rf"(.+?)((?:\s+-?{WHOLE})+)", line)
         if found is None:
             raise WsvadError(f"{place}: '{line[:60]}' is not 'file s1 e1 s2 e2 …'; copy the official file")
         name = video_name(found[1])
@@ -86,7 +87,7 @@ def read_events(path: Path) -> dict[str, tuple[Interval, ...]]:
     """Intervals of single categories: before each pair of frames stands its code."""
     events = {}
     for place, line in lines(path):
-        found = re.fullmatch(r"(.+?)((?:\s+[A-Z]\d?\s+\d+\s+\d+)+)", line)
+        found = re.fullmatch(rf"(.+?)((?:\s+[A-Z]\d?\s+{WHOLE}\s+{WHOLE})+)", line)
         words = found[2].split() if found else []
         if found is None or not CODES.keys() >= set(words[::3]):
             raise WsvadError(f"{place}: '{line[:60]}' is not 'file B1 s1 e1 G s2 e2 …'; copy the official file")

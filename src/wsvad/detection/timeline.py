@@ -3,7 +3,6 @@
 T snippets have T + 1 borders; snippet i lasts from border i to border i + 1.
 """
 
-import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -14,8 +13,9 @@ import numpy as np
 
 from wsvad.detection.events import Event
 from wsvad.detection.explanation import Explanation, cosines, shares
-from wsvad.files import atomic, write_json
+from wsvad.files import write_json
 from wsvad.metrics.interval import Interval
+from wsvad.tables import write_table
 from wsvad.video.clock import filmed
 
 
@@ -182,13 +182,13 @@ def write_events_csv(path: Path | str, timelines: Sequence[Timeline]) -> None:
         for timeline in timelines
         for event in as_dict(timeline)["events"]
     )
-    _write_csv(path, ("video", *own, "attributions", "category", "probability"), rows)
+    write_table(path, ("video", *own, "attributions", "category", "probability"), rows)
 
 
 def write_scores_csv(path: Path | str, timelines: Sequence[Timeline]) -> None:
     """Write one row a snippet: `video,start_frame,end_frame,start,end,score`."""
     rows = ((printable(timeline.video), *snippet) for timeline in timelines for snippet in _snippets(timeline))
-    _write_csv(path, ("video", "start_frame", "end_frame", "start", "end", "score"), rows)
+    write_table(path, ("video", "start_frame", "end_frame", "start", "end", "score"), rows)
 
 
 def clock(seconds: float, *, whole: bool = False) -> str:
@@ -210,13 +210,6 @@ def _snippets(timeline: Timeline) -> Iterable[tuple[int, int, float, float, floa
     times = [_rounded(time) for time in timeline.times]
     scores = [_rounded(score) for score in timeline.scores]
     return zip(edges[:-1], edges[1:], times[:-1], times[1:], scores, strict=True)
-
-
-def _write_csv(path: Path | str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
 
 
 def _rounded(value: float) -> float:

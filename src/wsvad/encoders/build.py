@@ -43,9 +43,16 @@ def build(spec: str) -> tuple[Encoder, ...]:
 
 
 def split(spec: str) -> list[str]:
-    """`a+b` → `[a, b]`, cut only where the name of an encoder follows."""
+    """`a+b` → `[a, b]`, cut only where the name of an encoder follows.
+
+    Raises:
+        UsageError: an encoder is listed twice, whose features would be twice the same.
+    """
     names = "|".join(re.escape(name) for name in ENCODERS)
-    return re.split(rf"\+(?=(?:{names})(?::|\+|$))", spec)
+    parts = re.split(rf"\+(?=(?:{names})(?::|\+|$))", spec)
+    if twice := [part for part in parts if parts.count(part) > 1]:
+        raise UsageError(f"'{spec}': {twice[0]} is listed {parts.count(twice[0])} times; once is enough")
+    return parts
 
 
 def resolve(spec: str) -> tuple[str, str | None]:

@@ -11,9 +11,10 @@ from wsvad.datasets.annotations import Form, form_to_write, holds_annotations, r
 from wsvad.datasets.annotations.truth import AsDecoded, AtRate, FrameTimes, Truth
 from wsvad.datasets.folder import videos_below
 from wsvad.errors import UsageError, WsvadError
-from wsvad.evaluation.score_forms import csv_header, holds_scores, load_arrays, save_arrays
+from wsvad.evaluation.score_forms import holds_scores, load_arrays, save_arrays
 from wsvad.evaluation.scores_file import split
 from wsvad.metrics.interval import Interval
+from wsvad.tables import columns
 from wsvad.video.names import normal
 from wsvad.video.reader import VideoReader
 
@@ -185,7 +186,7 @@ def is_scores(what: Path) -> bool:
     """
     if not what.exists():
         raise WsvadError(f"{what}: there is no such file")
-    if holds_scores(what) and not (what.suffix == ".csv" and "score" not in csv_header(what)):
+    if holds_scores(what) and not (what.suffix == ".csv" and "score" not in columns(what)):
         return True
     if holds_annotations(what):
         return False

@@ -12,17 +12,32 @@ labels, `NAME-label/VIDEO.npy` or `NAME-label.npy`. Arrays may be of snippets in
 `stride` frames.
 """
 
-import csv
+import lzma
+import reprlib
+import struct
+import tokenize
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import zlib
+from array import array
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from wsvad.errors import UsageError, WsvadError
-from wsvad.files import atomic, instead, read_json
+from wsvad.files import atomic, check_file, instead, read_json
+from wsvad.tables import columns, read_table, whole, write_table
 
+MOST_FRAMES = 50_000_000
+"""Frames of all videos of a scores file, five hundred hours; their scores are held in memory."""
+MOST_BYTES = 512 * 2**20
+"""Size of a scores file, and of what is in it when it is unpacked."""
 KEYS = ("video", "frames", "score", "label", "class_score", "categories")
+DAMAGED = (
+    OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, SyntaxError,
+    MemoryError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, tokenize.TokenError,
+)  # fmt: skip
+"""What NumPy and `zipfile` raise on a damaged file. MemoryError: its head announces more than it has."""
 Arrays = dict[str, np.ndarray]
 """By the keys of the scores file."""
 
@@ -32,21 +47,6 @@ def holds_scores(path: Path) -> bool:
     if path.is_dir():
         return not (path / "model.json").exists() and next(path.rglob("*.npy"), None) is not None
     return path.suffix in (".npz", ".csv", ".npy") or (path.suffix == ".json" and _is_scored(path))
-
-
-def csv_header(path: Path) -> list[str]:
-    """The names in the first line of a CSV file.
-
-    Raises:
-        WsvadError: it is not one.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            return [column.strip() for column in next(csv.reader(file), [])]
-    except FileNotFoundError:
-        raise WsvadError(f"{path}: there is no such file") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise WsvadError(f"{path}: not a UTF-8 CSV file ({error})") from None
 
 
 def load_arrays(path: Path, listing: Path | None = None, stride: int = 1) -> Arrays:
@@ -74,20 +74,10 @@ def load_arrays(path: Path, listing: Path | None = None, stride: int = 1) -> Arr
             case ".json":
                 return _from_json(path)
             case _:
-                with np.load(path, allow_pickle=False) as file:
-                    return {key: file[key] for key in KEYS if key in file}
+                return _from_npz(path)
     except FileNotFoundError as error:
         raise WsvadError(f"{error.filename or path}: there is no such file") from None
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-        csv.Error,
-        zipfile.BadZipFile,
-    ) as error:
+    except DAMAGED as error:
         if told := instead(path):
             raise WsvadError(f"{path}: {told}") from None
         what = "(.npz with 'video', 'frames' and 'score')" if path.suffix == ".npz" else f"({path.suffix})"
@@ -137,7 +127,7 @@ def beside(path: Path, what: str, suffix: str | None = None) -> Path:
 
 def _is_scored(path: Path) -> bool:
     """Whether a JSON file is scores, and not a project of an annotation tool."""
-    match read_json(path):
+    match read_json(path, most=MOST_BYTES):
         case {"videos": [{"snippets": _}, *_]}:
             return True
     return False
@@ -145,12 +135,16 @@ def _is_scored(path: Path) -> bool:
 
 def _from_json(path: Path) -> Arrays:
     """Names, lengths and scores of `scores.json`."""
-    names, scores = [], []
-    for video in read_json(path)["videos"]:
+    names, scores, length = [], [], 0
+    for video in read_json(path, most=MOST_BYTES)["videos"]:
+        if not isinstance(video["video"], str):
+            raise ValueError(f"{reprlib.repr(video['video'])} is not the name of a video")
         edges = [(snippet["start_frame"], snippet["end_frame"]) for snippet in video["snippets"]]
         if [0, *(end for _, end in edges)] != [*(start for start, _ in edges), video["frames"]]:
             raise ValueError(f"the snippets of {video['video']} do not cover it from frame 0 to its end without gaps")
         names.append(video["video"])
+        length += video["frames"]
+        _refuse_too_long(path, length)
         scores.append(np.repeat([float(s["score"]) for s in video["snippets"]], [end - start for start, end in edges]))
     return {
         "video": np.array(names, dtype=str),
@@ -207,10 +201,21 @@ def _from_array(path: Path, listing: Path | None, stride: int) -> Arrays:
     return arrays
 
 
+def _from_npz(path: Path) -> Arrays:
+    check_file(path, MOST_BYTES)
+    with zipfile.ZipFile(path) as packed:
+        size = sum(one.file_size for one in packed.infolist())
+    if size > MOST_BYTES:
+        raise WsvadError(f"{path}: unpacks to {size / 2**20:,.0f} MB, more than scores of {MOST_FRAMES:,} frames have")
+    with np.load(path, allow_pickle=False) as file:
+        return {key: file[key] for key in KEYS if key in file}
+
+
 def _to_frames(path: Path, stride: int, frames: int | None) -> np.ndarray:
     """A video's scores, one a frame."""
     score = _load(path)
     frames = len(score) * stride if frames is None else frames
+    _refuse_too_long(path, frames)
     if abs(len(score) * stride - frames) > (stride if stride > 1 else 0):
         raise WsvadError(
             f"{path}: has {len(score)} scores of {stride} frame{'s'[: stride > 1]}, but the list says {frames} "
@@ -228,17 +233,16 @@ def _stretched(score: np.ndarray, frames: int, stride: int) -> np.ndarray:
 
 def _load(path: Path) -> np.ndarray:
     """An array of one dimension; others of size 1 are dropped."""
+    check_file(path, MOST_BYTES)
     try:
-        array = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise WsvadError(f"{path}: there is no such file") from None
-    except (OSError, EOFError, ValueError) as error:
+        array = np.load(path, allow_pickle=False, mmap_mode="r")
+    except DAMAGED as error:
         told = instead(path) or f"not an array of numbers (.npy): {error}"
         raise WsvadError(f"{path}: {told}") from None
     shape = getattr(array, "shape", None)
     if shape is None or max(shape, default=1) != array.size or array.dtype.kind not in "fiub":
         raise WsvadError(f"{path}: expected one number a frame, found shape {shape} of {getattr(array, 'dtype', '?')}")
-    return array.reshape(-1)
+    return np.array(array).reshape(-1)
 
 
 def _save(path: Path, array: np.ndarray) -> None:
@@ -249,56 +253,57 @@ def _save(path: Path, array: np.ndarray) -> None:
 def _read_list(path: Path) -> dict[str, int]:
     """`video,frames` in order."""
     listed: dict[str, int] = {}
-    for line, (name, frames) in _rows(path, "video", "frames"):
+    for place, row in read_table(path, ("video", "frames")):
+        name = row["video"]
         if name in listed:
-            raise WsvadError(f"{path} line {line}: {name} is listed twice; keep one")
-        listed[name] = _whole(path, line, frames)
+            raise WsvadError(f"{place}: {name} is listed twice; keep one")
+        listed[name] = _frames(place, row["frames"])
     if not listed:
         raise WsvadError(f"{path}: lists no videos; write a line video,frames for each")
+    _refuse_too_long(path, sum(listed.values()))
     return listed
 
 
 def _save_list(path: Path, arrays: Arrays) -> None:
     rows = zip(arrays["video"].tolist(), arrays["frames"].tolist(), strict=True)
-    _write_rows(beside(path, "videos", ".csv"), ("video", "frames"), rows)
+    write_table(beside(path, "videos", ".csv"), ("video", "frames"), rows)
 
 
 # --------------------------------------------------------------------------------------------------------------- CSV
 
 
 def _from_csv(path: Path) -> Arrays:
-    header = csv_header(path)
-    spans = "frame" not in header
-    columns = ("start_frame", "end_frame") if spans else ("frame", "frame")
-    labelled = ("label",) if "label" in header else ()
+    header = columns(path)
+    first_column, last_column = ("frame", "frame") if "frame" in header else ("start_frame", "end_frame")
+    wanted = dict.fromkeys(("video", first_column, last_column, "score"))
     frames: dict[str, int] = {}
     name: str | None = None
-    lengths: list[int] = []
-    scores: list[float] = []
-    labels: list[int] = []
-    for line, (video, start, end, score, *label) in _rows(path, "video", *columns, "score", *labelled):
+    lengths, scores, labels = array("q"), array("d"), array("q")
+    for place, row in read_table(path, tuple(wanted), MOST_BYTES):
+        video = row["video"]
         if video != name:
             if video in frames:
-                raise WsvadError(f"{path} line {line}: {video} continues here; put all rows of a video together")
+                raise WsvadError(f"{place}: {video} continues here; put all rows of a video together")
             name, frames[video] = video, 0
-        first, last = _whole(path, line, start), _whole(path, line, end) + (not spans)
+        first = _frames(place, row[first_column])
+        last = first + 1 if first_column == last_column else _frames(place, row[last_column])
         if first != frames[video] or last <= first:
-            raise WsvadError(
-                f"{path} line {line}: frames [{first}, {last}) of {video}, expected to continue at {frames[video]}"
-            )
+            raise WsvadError(f"{place}: frames [{first}, {last}) of {video}, expected to continue at {frames[video]}")
         frames[video] = last
         lengths.append(last - first)
         try:
-            scores.append(float(score))
-            labels.extend(int(value) for value in label)
+            scores.append(float(row["score"]))
+            if "label" in header:
+                labels.append(whole(row["label"]))
         except ValueError:
-            raise WsvadError(f"{path} line {line}: score and label of {video} must be numbers") from None
+            raise WsvadError(f"{place}: score and label of {video} must be numbers") from None
+    _refuse_too_long(path, sum(frames.values()))
     arrays = {
         "video": np.array(list(frames), dtype=str),
         "frames": np.array(list(frames.values()), dtype=np.int64),
         "score": np.repeat(np.array(scores, dtype=np.float64), lengths),
     }
-    return arrays | ({"label": np.repeat(np.array(labels, dtype=np.int64), lengths)} if labelled else {})
+    return arrays | ({"label": np.repeat(np.array(labels, dtype=np.int64), lengths)} if labels else {})
 
 
 def _to_csv(path: Path, arrays: Arrays) -> None:
@@ -311,10 +316,10 @@ def _to_csv(path: Path, arrays: Arrays) -> None:
             ends = np.append(starts[1:], len(parts["score"]))
             for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
                 label = [int(parts["label"][start])] if "label" in parts else []
-                yield name, start, end, repr(float(parts["score"][start])), *label
+                yield name, start, end, float(parts["score"][start]), *label
 
     header = ["video", "start_frame", "end_frame", "score", *(["label"] if "label" in arrays else [])]
-    _write_rows(path, header, rows())
+    write_table(path, header, rows())
 
 
 def _videos(arrays: Arrays) -> Iterator[tuple[str, Mapping[str, np.ndarray]]]:
@@ -324,32 +329,15 @@ def _videos(arrays: Arrays) -> Iterator[tuple[str, Mapping[str, np.ndarray]]]:
         yield name, {kind: arrays[kind][end - length : end] for kind in ("score", "label") if kind in arrays}
 
 
-def _rows(path: Path, *columns: str) -> Iterator[tuple[int, list[str]]]:
-    """The number of each line of a CSV file, and its columns of these names."""
-    header = csv_header(path)
-    if missing := [column for column in columns if column not in header]:
-        raise WsvadError(
-            f"{path}: no column '{missing[0]}'; the first line must name {', '.join(dict.fromkeys(columns))}"
-        )
-    places = [header.index(column) for column in columns]
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file)
-        next(reader)
-        for row in reader:
-            if row and len(row) <= max(places):
-                raise WsvadError(f"{path} line {reader.line_num}: {len(row)} columns, expected {len(header)}")
-            if row:
-                yield reader.line_num, [row[place].strip() for place in places]
+def _frames(place: str, value: str) -> int:
+    try:
+        if (count := whole(value)) >= 0:
+            return count
+    except ValueError:
+        pass
+    raise WsvadError(f"{place}: '{value}' is not a whole number of frames")
 
 
-def _whole(path: Path, line: int, value: str) -> int:
-    if not value.isdecimal():
-        raise WsvadError(f"{path} line {line}: '{value}' is not a whole number of frames")
-    return int(value)
-
-
-def _write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+def _refuse_too_long(path: Path, frames: int) -> None:
+    if frames > MOST_FRAMES:
+        raise WsvadError(f"{path}: {frames:,} frames, more than the {MOST_FRAMES:,} of a scores file; divide it")

@@ -18,7 +18,7 @@ from wsvad.evaluation.classes import NORMAL, Classes, Compat, beside_truth
 from wsvad.evaluation.curves import Curve, check_length, truth
 from wsvad.evaluation.score_forms import load_arrays, save_arrays
 from wsvad.video.clock import SNIPPET, positive_frames
-from wsvad.video.names import matched, named, normal
+from wsvad.video.names import matched, named, normal, unfit
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -101,10 +101,13 @@ def split(path: Path, arrays: dict[str, np.ndarray]) -> ScoresFile:
             insist(found.dtype.kind in allowed or not found.size, f"'{key}' cannot be of type {found.dtype}")
     insist(video.size, "holds no videos")
     video = np.array([normal(str(name)) for name in video])
+    for name in video.tolist():
+        insist(not unfit(name), f"the name of a video {unfit(name)}: '{name}'")
     insist(frames.size == video.size, f"{video.size} videos but {frames.size} lengths")
     names, times = np.unique(video, return_counts=True)
     insist(times.max() == 1, f"video '{names[times.argmax()]}' is listed {times.max()} times")
     insist(frames.min() > 0, f"video '{video[frames.argmin()]}' has a length of {frames.min()} frames")
+    insist(frames.max() <= score.size, f"a length of {frames.max()} frames, but there are {score.size} scores")
     insist(frames.sum() == score.size, f"lengths add up to {frames.sum()} frames but there are {score.size} scores")
     ends = np.cumsum(frames.astype(np.int64))
     if not np.isfinite(score).all():

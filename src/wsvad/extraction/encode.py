@@ -42,8 +42,10 @@ class SnippetEncoder:
             return None
         frames, self._frames = self._frames, []
         converted: dict[tuple[object, ...], np.ndarray] = {}
+        each = {id(encoder): encoder for encoders in self.encoders.values() for encoder in encoders}
+        rows = {key: _encode(encoder, frames, converted) for key, encoder in each.items()}
         return {
-            stream: np.concatenate([_encode(encoder, frames, converted) for encoder in encoders])
+            stream: np.concatenate([rows[id(encoder)] for encoder in encoders])
             for stream, encoders in self.encoders.items()
         }
 

@@ -43,10 +43,11 @@ class Recipe:
     """`module:function`, specification → encoders."""
 
     def encoders(self) -> dict[str, tuple[Encoder, ...]]:
-        """Build the encoders of every stream; each process has its own."""
+        """Build the encoders of every stream; each process has its own. Streams that are made alike share them."""
         module, _, function = self.builder.partition(":")
         build = getattr(import_module(module), function)
-        return {stream: build(spec) for stream, spec in self.streams.items()}
+        made = {spec: build(spec) for spec in dict.fromkeys(self.streams.values())}
+        return {stream: made[spec] for stream, spec in self.streams.items()}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,8 @@ import numpy as np
 
 from wsvad.errors import WsvadError
 from wsvad.features.store import Passport, StoredFeatures
-from wsvad.files import instead
+from wsvad.files import check_file, instead
+from wsvad.tables import MOST_BYTES
 from wsvad.video.clock import SNIPPET
 from wsvad.video.names import BACKBONES, FILE_ENDING, named, normal
 
@@ -52,6 +53,10 @@ def listed_arrays(folder: Path) -> Iterator[str]:
     """Paths of `.npy` files as the lists in a folder (or the list that is given) have them, with `/` between parts."""
     lists = [folder] if folder.is_file() else [p for p in sorted(folder.iterdir()) if p.suffix.lower() in LISTS]
     for path in lists:
+        if path == folder:
+            check_file(path, MOST_BYTES)
+        elif not path.is_file() or path.stat().st_size > MOST_BYTES:
+            continue
         try:
             # What merely lies in a folder may be any text, and names no file then.
             text = path.read_text(encoding="utf-8-sig", errors="strict" if path == folder else "replace")

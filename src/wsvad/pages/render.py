@@ -2,20 +2,16 @@
 
 import base64
 import hashlib
-import unicodedata
 from importlib.resources import files as package_files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-CONTROL = [code for code in range(0xA0) if unicodedata.category(chr(code)) == "Cc" and chr(code) not in "\t\n\r"]
-"""Characters that a browser drops or shows as nothing."""
-TURNING = [0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
-"""Marks of the direction of writing: they make "cod.exe" read as "exe.doc"."""
-SURROGATES = range(0xD800, 0xE000)
-"""Bytes of a file's name that are not text; they cannot be written as UTF-8."""
-SPELT_OUT = {code: f"\\u{code:04x}" for code in (*CONTROL, *TURNING, *SURROGATES)}
+from wsvad.spelling import ACTING
+
+SPELT_OUT = {code: f"\\u{code:04x}" for code in range(0x10000) if ACTING.match(chr(code)) and chr(code) not in "\t\n\r"}
+"""Characters that a browser drops, or that turn the direction of writing (`wsvad.spelling`), as they are shown."""
 
 
 def spelt_out(value: Any) -> Any:

@@ -1,7 +1,5 @@
 """Run the rows of an ablation table, and write it as CSV, Markdown and a plot."""
 
-import csv
-import io
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -23,6 +21,7 @@ from wsvad.methods.abilities import Compacts
 from wsvad.runs.model import TrainedMethod
 from wsvad.runs.scorer import Scorer
 from wsvad.studies.ablations import ABLATIONS, Ablation, Row, Score
+from wsvad.tables import markdown, table_text
 from wsvad.training.experiment import Experiment
 from wsvad.training.protocol import Protocol
 from wsvad.training.selection import over_seeds
@@ -207,19 +206,17 @@ def as_markdown(results: Sequence[Result]) -> str:
         ]
         for r in results
     ]
-    return "".join(f"| {' | '.join(line)} |\n" for line in [head, ["---"] * len(head), *body])
+    return markdown([head, *body])
 
 
 def as_csv(results: Sequence[Result]) -> str:
     """Every metric of every seed on a line of its own; costs have no seed."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(("row", "metric", "seed", "value"))
+    rows: list[tuple[object, ...]] = []
     for result in results:
         for metric, spread in result.metrics.items():
-            writer.writerows((result.label, metric, seed, value) for seed, value in enumerate(spread["values"]))
-        writer.writerows((result.label, name, "", value) for name, value in result.costs.items())
-    return file.getvalue()
+            rows += [(result.label, metric, seed, value) for seed, value in enumerate(spread["values"])]
+        rows += [(result.label, name, "", value) for name, value in result.costs.items()]
+    return table_text(("row", "metric", "seed", "value"), rows)
 
 
 def plot(path: Path, title: str, results: Sequence[Result]) -> None:

@@ -20,7 +20,7 @@ from wsvad.evaluation.totals import headline as headline_of
 from wsvad.evaluation.vocabulary import METRICS, words_for
 from wsvad.extraction.prepare import prepare, without
 from wsvad.features.source import released
-from wsvad.files import write_json, write_text
+from wsvad.files import check_writable, write_json, write_text
 from wsvad.runs.folder import RunFolder
 from wsvad.studies.certainty import Resampled, against, intervals, resample
 from wsvad.studies.leaderboard import Leaderboard, as_csv, as_markdown
@@ -134,8 +134,19 @@ def earlier_split(out: Path) -> dict[str, str]:
 
 
 def toy_folder() -> Path:
-    """The simulated camera's dataset, made once in the user's cache."""
+    """The simulated camera's dataset, made once in the user's cache.
+
+    Raises:
+        WsvadError: the cache cannot be written to.
+    """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wsvad"
+    try:
+        check_writable(cache)
+    except WsvadError as error:
+        raise WsvadError(
+            f"{error}; the videos of toy are kept in this cache: set XDG_CACHE_HOME to a folder that can be written "
+            "to, or run 'wsvad toy FOLDER' and name that folder with --data"
+        ) from None
     return make_toy(cache / f"toy-{TOY_VIDEOS}", videos=TOY_VIDEOS, seed=0)
 
 

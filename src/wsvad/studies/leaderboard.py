@@ -1,13 +1,12 @@
 """The table that a comparison of methods ends in: for the terminal, as Markdown and as CSV."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from wsvad.evaluation.vocabulary import ALWAYS, SELECTIONS, UNDEFINED, percent, with_spread, words_for
 from wsvad.studies.published import Published
+from wsvad.tables import markdown, table_text
 
 COLUMNS = (*ALWAYS, "ap", "video_auc", "far")
 """Metrics in the printed table; the files have all."""
@@ -109,9 +108,9 @@ def lines(board: Leaderboard) -> list[list[str]]:
 
 def as_markdown(board: Leaderboard) -> str:
     """For a results page: the table, what its columns are, published numbers beside it, and each method's command."""
-    parts = [_markdown(lines(board)), f"\n{board.legend}\n"]
+    parts = [markdown(lines(board)), f"\n{board.legend}\n"]
     if board.published:
-        parts.append(f"\nPublished, in percent, with their source:\n\n{_markdown(published_lines(board))}")
+        parts.append(f"\nPublished, in percent, with their source:\n\n{markdown(published_lines(board))}")
     commands = "".join(f"    {card['command']}\n" for card in board.cards.values())
     return "".join([*parts, f"\nEach method alone:\n\n{commands}"])
 
@@ -131,17 +130,10 @@ def published_lines(board: Leaderboard) -> list[list[str]]:
     return [heads, *(line(one) for one in best_first)]
 
 
-def _markdown(table: Sequence[Sequence[str]]) -> str:
-    head, *body = table
-    return "".join(f"| {' | '.join(line)} |\n" for line in [head, ["---"] * len(head), *body])
-
-
 def as_csv(rows: Sequence[dict[str, Any]]) -> str:
     """For a spreadsheet: every metric of every seed on a line of its own, with the interval of the mean over seeds."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
     first = ("data", "method", "streams", "selection", "metric", "seed", "value", "parameters")
-    writer.writerow((*first, "features", "low", "high", "seconds", "peak_memory"))
+    lines: list[tuple[object, ...]] = []
     for row in rows:
         who = (row["data"], row["method"], "+".join(row["streams"]), row["selection"])
         features = " + ".join(row["features"].values())
@@ -149,8 +141,8 @@ def as_csv(rows: Sequence[dict[str, Any]]) -> str:
             bound = [_number(value) for value in row.get("intervals", {}).get(metric, ("", ""))]
             more = (row["parameters"], features, *bound, row["seconds"], row["peak_memory"])
             for number, value in enumerate(spread["values"]):
-                writer.writerow((*who, metric, number, _number(value), *more))
-    return file.getvalue()
+                lines.append((*who, metric, number, _number(value), *more))
+    return table_text((*first, "features", "low", "high", "seconds", "peak_memory"), lines)
 
 
 def _number(value: Any) -> Any:

@@ -15,8 +15,10 @@ from pathlib import Path
 
 from wsvad.errors import WsvadError
 
-_UNDECODED = re.compile("[\ud800-\udfff]")
+UNDECODED = re.compile("[\ud800-\udfff]")
 """How Python holds the bytes of a file's name that are not text."""
+LONGEST = 255
+"""Bytes of the longest part of a name that file systems take."""
 _ABSOLUTE = re.compile(r"/|[A-Za-z]:/")
 FILE_ENDING = r"\.(?:npy|npz|pt|pth|pkl|h5|hdf5|mat|safetensors|mp4|avi|mkv|mov|m4v|webm|mpe?g|wmv|flv|txt)"
 """What the files of a video end in, theirs and those of its features, as a pattern."""
@@ -35,21 +37,31 @@ def normal(text: str) -> str:
 
     Every text has one: a path that leads out of the folder, which scores of other systems may have, stays one.
     """
-    text = _UNDECODED.sub(lambda found: f"%{ord(found[0]) & 0xFF:02X}", text)
+    text = UNDECODED.sub(lambda found: f"%{ord(found[0]) & 0xFF:02X}", text)
     text = unicodedata.normalize("NFC", text).replace("\\", "/")
     parts = [part for part in (part.strip() for part in text.split("/")) if part not in ("", ".")]
     return "/" * text.strip().startswith("/") + "/".join(parts)
+
+
+def unfit(name: str) -> str:
+    """Why no file can have this name; empty where one can."""
+    if "\0" in name:
+        return "has a NUL in it"
+    long = max(len(part.encode()) for part in name.split("/"))
+    return f"has a part of {long:,} bytes, where files have at most {LONGEST}" if long > LONGEST else ""
 
 
 def checked_name(text: str) -> str:
     """The name that somebody wrote into a list.
 
     Raises:
-        WsvadError: it is empty, absolute, or has a part `..`.
+        WsvadError: it is empty, absolute, or has a part `..`, or no file can have it.
     """
     name = normal(text)
     if not name or _ABSOLUTE.match(name) or ".." in name.split("/"):
         raise WsvadError(f"{text} lies outside the folder; use names relative to it")
+    if said := unfit(name):
+        raise WsvadError(f"the name of a video {said}: '{name}'; rename it")
     return name
 
 

@@ -2,10 +2,13 @@
 
 import json
 import logging
+import os
+import subprocess
+import sys
 
 import pytest
 
-from wsvad.cli.output import plain, say, show, show_json, show_text, table, talking
+from wsvad.cli.output import fail, plain, say, show, show_json, show_lines, show_text, table, talking
 from wsvad.progress import report_progress
 
 HOSTILE = "gate[north].mp4 [bold]x[/bold] [/] \x1b[2J\x07 \u202etxt.exe a\nb \udcff"
@@ -51,3 +54,39 @@ def test_debug_says_more(capsys, debug):
     with talking(debug=debug):
         logging.getLogger("wsvad").debug("detail")
     assert capsys.readouterr().err == ("detail\n" if debug else "")
+
+
+def test_a_name_forges_no_line(capsys):
+    show_lines(["rgb:", "  wrong  a.mp4\nwsvad: nothing is wrong\x85x\u2028y\u061c"])
+    shown = "  wrong  a.mp4\\nwsvad: nothing is wrong\\x85x\\u2028y\\u061c"
+    assert capsys.readouterr().out.splitlines() == ["rgb:", shown]
+
+
+def test_a_long_message_keeps_the_file_and_the_remedy(capsys):
+    text = f"labels.csv line 2: label '{'x' * 10_000_000}'; use 0, 1, normal or abnormal"
+    fail(text)
+    say(text)
+    for line in capsys.readouterr().err.splitlines():
+        assert "labels.csv line 2: label 'xxx" in line and line.endswith("xxx'; use 0, 1, normal or abnormal")
+        assert " … " in line and len(line) <= 1010
+
+
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+@pytest.mark.parametrize(
+    ("call", "text", "shown"),
+    [
+        ("show_text", "⌊F/16⌋ é", "\\u230aF/16\\u230b \\xe9"),
+        ("show", "⌊F/16⌋ é", "\\u230aF/16\\u230b \\xe9"),
+        ("show_json", "é\x9b", '"\\u00e9\\u009b"'),
+        ("say", "⌊F/16⌋", "\\u230aF/16\\u230b"),
+    ],
+)
+def test_a_terminal_without_utf8_shows_what_it_can(call, text, shown):
+    """A process of its own, since the locale is read when Python starts."""
+    code = f"from wsvad.cli import output; output.prepare_stdout(); output.{call}({text!a})"
+    found = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | ASCII, capture_output=True, text=True, check=True
+    )
+    assert (found.stdout + found.stderr).strip() == shown

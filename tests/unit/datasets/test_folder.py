@@ -55,7 +55,7 @@ def test_names_of_columns_may_have_capitals_and_spaces(folder):
 
 
 def test_a_folder_in_the_place_of_a_table_is_one_line(folder):
-    with pytest.raises(WsvadError, match="Is a directory"):
+    with pytest.raises(WsvadError, match="not a file that can be read"):
         open_folder(folder, labels=folder)
 
 

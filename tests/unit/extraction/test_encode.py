@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from wsvad.encoders.encoder import Sampling
 from wsvad.errors import WsvadError
 from wsvad.extraction.encode import SnippetEncoder, encode_video
+from wsvad.extraction.workers import Recipe
 from wsvad.features.store import load, save
 from wsvad.video.reader import DECODER, VideoReader
 
@@ -75,6 +76,18 @@ def test_encoders_of_a_stream_are_joined_in_their_order(tmp_path):
     for order, names in (((two, four), ("two", "four")), ((four, two), ("four", "two"))):
         joined = encode_video(path, {"rgb": order})["rgb"].features
         assert np.array_equal(joined, np.concatenate([apart[name].features for name in names], axis=1))
+
+
+def test_streams_that_are_made_alike_are_encoded_once(tmp_path, monkeypatch):
+    recipe = Recipe(streams={"a": "means", "b": "means", "c": "means-other"}, out=tmp_path, builder="clips:build")
+    encoders = recipe.encoders()
+    assert encoders["a"][0] is encoders["b"][0] is not encoders["c"][0]
+    calls = []
+    encode = Means.encode
+    monkeypatch.setattr(Means, "encode", lambda self, snippets: calls.append(self.name) or encode(self, snippets))
+    stored = encode_video(write_clip(tmp_path / "clip.mp4", 17), encoders)
+    assert np.array_equal(stored["a"].features, stored["b"].features)
+    assert sorted(calls) == ["means", "means", "means-other", "means-other"]  # two snippets
 
 
 def test_a_live_source_gives_the_features_of_the_file(tmp_path):

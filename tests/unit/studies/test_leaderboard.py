@@ -12,13 +12,13 @@ from places import ROOT, SHARED
 
 from wsvad.cli.main import main
 from wsvad.datasets.benchmark import DATASETS
-from wsvad.errors import UsageError
+from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.cost import forget_peak_memory, peak_memory
 from wsvad.evaluation.curves import Curve, evaluate
 from wsvad.evaluation.vocabulary import METRICS
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
 from wsvad.metrics.bootstrap import draw
-from wsvad.studies.bench import check_names, ranked
+from wsvad.studies.bench import check_names, ranked, toy_folder
 from wsvad.studies.certainty import against, intervals, resample
 from wsvad.studies.leaderboard import Leaderboard, as_markdown
 from wsvad.studies.published import published
@@ -43,6 +43,13 @@ def curves(seed: int, signal: float = 1.0) -> list[Curve]:
             )
         )  # fmt: skip
     return made
+
+
+def test_a_cache_that_cannot_be_written_to_is_said_with_what_to_do(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(WsvadError, match=r"file/wsvad: .*; the videos of toy are kept in this cache: set XDG_CACHE"):
+        toy_folder()
 
 
 def test_resamples_are_the_metrics_of_the_drawn_videos_averaged_over_seeds():

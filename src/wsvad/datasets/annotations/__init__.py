@@ -4,17 +4,16 @@ CVAT counts frames, and so does Label Studio, though at a rate of its own; VIA c
 times of frames. Frames are `[start, end)` here.
 """
 
-import csv
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
 from wsvad.datasets.annotations import cvat, label_studio, via
-from wsvad.datasets.annotations.truth import FrameTimes, Truth, checked
-from wsvad.datasets.folder import table_rows
+from wsvad.datasets.annotations.truth import MOST_BYTES, FrameTimes, Truth, checked
 from wsvad.errors import UsageError, WsvadError
-from wsvad.files import atomic, read_json
+from wsvad.files import read_json
 from wsvad.metrics.interval import Interval
+from wsvad.tables import read_table, whole, write_table
 
 Form = Literal["csv", "cvat", "label-studio", "via"]
 FORMS: tuple[Form, ...] = get_args(Form)
@@ -44,7 +43,7 @@ def read_annotations(path: Path, times: Times) -> tuple[Truth, list[str], Form]:
         return checked(path, cvat.read(path)), [], "cvat"
     if path.suffix == ".csv":
         return checked(path, _read_csv(path)), [], "csv"
-    project = read_json(path)
+    project = read_json(path, most=MOST_BYTES)
     if isinstance(project, dict) and {"file", "view", "metadata"} <= project.keys():
         return checked(path, via.read(path, project, times)), [], "via"
     if isinstance(project, list | dict):
@@ -88,18 +87,16 @@ def write_annotations(path: Path, truth: Truth, form: Form | None, times: Times,
 
 def _read_csv(path: Path) -> Truth:
     truth: dict[str, list[Interval]] = {}
-    for place, row in table_rows(path, {"video", "start_frame", "end_frame"}):
+    for place, row in read_table(path, ("video", "start_frame", "end_frame")):
         try:
-            start, end = int(row["start_frame"]), int(row["end_frame"])
-        except ValueError:
-            raise WsvadError(f"{place}: frames of {row['video']} must be whole numbers") from None
+            start, end = whole(row["start_frame"]), whole(row["end_frame"])
+        except ValueError as error:
+            raise WsvadError(f"{place}: frames of {row['video']} must be whole numbers ({error})") from None
         interval = Interval(start=start, end=end, category=row.get("category") or "abnormal")
         truth.setdefault(row["video"], []).append(interval)
     return {video: tuple(intervals) for video, intervals in truth.items()}
 
 
 def _write_csv(path: Path, truth: Truth) -> None:
-    with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("video", "category", "start_frame", "end_frame"))
-        writer.writerows((v, i.category, i.start, i.end) for v, intervals in truth.items() for i in intervals)
+    rows = ((v, i.category, i.start, i.end) for v, intervals in truth.items() for i in intervals)
+    write_table(path, ("video", "category", "start_frame", "end_frame"), rows)

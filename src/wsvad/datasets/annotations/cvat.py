@@ -3,9 +3,11 @@
 An interval is a track ("CVAT for video") that is to be seen in its frames, whatever its shape; or a run of frames with
 the same tag or shape ("CVAT for images"). CVAT knows no event without a place: we write a track whose box is the pixel
 in the corner. Frames are those of the video. The file is read in one pass; a document type is refused, and with it
-everything that XML can be made to fetch or to blow up.
+everything that XML can be made to fetch or to blow up. The parser gets the file as a whole, for it begins a tag anew
+with every part that it gets, and no tag of a length on which it would take minutes.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,9 +17,12 @@ from xml.parsers import expat
 
 from wsvad.datasets.annotations.truth import Truth, runs
 from wsvad.errors import WsvadError
-from wsvad.files import write_text
+from wsvad.files import check_file, write_text
 from wsvad.metrics.interval import Interval
+from wsvad.tables import WHOLE, whole
 
+MOST_BYTES, LONGEST = 128 * 2**20, 2**20
+"""Size of the largest file, and of its largest tag."""
 SHAPES = ("box", "polygon", "polyline", "points", "cuboid", "ellipse", "mask", "skeleton")
 
 
@@ -43,7 +48,8 @@ class _Task:
     def __init__(self, path: Path):
         self.path = path
         self.open: list[str] = []
-        self.meta: dict[str, str] = {}
+        self.texts: dict[str, list[str]] = defaultdict(list)
+        """Of `meta`, in the parts in which the parser gives them."""
         self.track: tuple[str, dict[int, bool]] = "", {}
         self.tracks: list[tuple[str, dict[int, bool]]] = []
         """Category, and whether it is to be seen, by frame."""
@@ -54,14 +60,12 @@ class _Task:
         parser.buffer_text = True
         parser.StartElementHandler, parser.EndElementHandler = self.start, self.end
         parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = self.text, self.refuse
+        content = _content(path)
         try:
-            with path.open("rb") as file:
-                parser.ParseFile(file)
-        except OSError as error:
-            raise WsvadError(f"{path}: {error.strerror}") from None
+            parser.Parse(content, True)
         except expat.ExpatError as error:
             raise WsvadError(f"{path}: not XML ({error}); export it again") from None
-        except (KeyError, ValueError) as error:
+        except (LookupError, ValueError) as error:  # an encoding that nobody knows is a LookupError as well
             line = parser.CurrentLineNumber
             raise WsvadError(f"{path} line {line}: not in CVAT's format ({error}); export it again") from None
 
@@ -79,9 +83,9 @@ class _Task:
             self.track = found["label"], {}
             self.tracks.append(self.track)
         elif tag == "image":
-            self.image = int(found["id"])
+            self.image = whole(found["id"])
         elif tag in SHAPES and parent == "track":
-            self.track[1][int(found["frame"])] = found.get("outside", "0") != "1"
+            self.track[1][whole(found["frame"])] = found.get("outside", "0") != "1"
         elif tag in (*SHAPES, "tag") and parent == "image":
             self.seen[found["label"]].add(self.image)
 
@@ -90,23 +94,40 @@ class _Task:
 
     def text(self, text: str) -> None:
         if len(self.open) == 4 and self.open[1] == "meta" and self.open[2] in ("task", "job"):
-            self.meta[self.open[3]] = self.meta.get(self.open[3], "") + text
-        elif self.open[1:] == ["meta", "source"]:
-            self.meta["source"] = self.meta.get("source", "") + text
+            self.texts[self.open[3]].append(text)
+        elif len(self.open) == 3 and self.open[1:] == ["meta", "source"]:
+            self.texts["source"].append(text)
+
+    def about(self, key: str) -> str:
+        """What `meta` says; empty where it does not."""
+        return "".join(self.texts[key]).strip()
 
     @property
     def name(self) -> str:
         """The video file; where CVAT does not say, the task's name."""
-        return self.meta.get("source", "").strip() or self.meta.get("name", "").strip()
+        return self.about("source") or self.about("name")
 
     def intervals(self) -> list[Interval]:
         """Of all tracks and of all frames."""
-        last = self.meta.get("stop_frame", "").strip()
-        beyond = int(last) + 1 if last.isdecimal() else 0
+        last = self.about("stop_frame")
+        if last and not re.fullmatch(WHOLE, last):
+            raise WsvadError(f"{self.path}: stop_frame is '{last}', which is no frame; export it again")
+        beyond = int(last) + 1 if last else 0
         found = [Interval(start=s, end=e, category=c) for c, frames in self.tracks for s, e in _visible(frames, beyond)]
         return found + [
             Interval(start=s, end=e, category=c) for c, frames in self.seen.items() for s, e in runs(frames)
         ]
+
+
+def _content(path: Path) -> bytes:
+    check_file(path, MOST_BYTES)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise WsvadError(f"{path}: {error.strerror or error}") from None
+    if any(tag.end() - tag.start() > LONGEST for tag in re.finditer(b"[^>]+", content)):
+        raise WsvadError(f"{path}: has a tag or a text of more than 1 MB, which CVAT never writes; export it again")
+    return content
 
 
 def _visible(frames: Mapping[int, bool], beyond: int) -> list[tuple[int, int]]:

@@ -2,15 +2,49 @@
 one (as Label Studio's own code for video does)."""
 
 import re
+import reprlib
 from collections import Counter
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote, urlsplit
+from typing import Any, NotRequired, TypedDict
+from urllib.parse import unquote
 
-from wsvad.datasets.annotations.truth import Truth
+from wsvad.datasets.annotations.truth import Truth, shaped
 from wsvad.errors import WsvadError
 from wsvad.files import write_json
 from wsvad.metrics.interval import Interval
+
+EXPORT = "Label Studio's JSON export"
+MOST_TASKS = 100_000
+"""Tasks of the largest project."""
+_PATH = re.compile(r"[^:/]*://[^/?#]*")
+"""What stands before the path in an address."""
+
+
+class _Span(TypedDict):
+    start: float
+    end: float
+
+
+class _Value(TypedDict):
+    ranges: list[_Span]
+    timelinelabels: list[str]
+
+
+class _Result(TypedDict):
+    type: str
+    value: NotRequired[Any]
+
+
+class _Annotation(TypedDict):
+    result: list[_Result]
+    was_cancelled: NotRequired[Any]
+    ground_truth: NotRequired[Any]
+
+
+class _Task(TypedDict):
+    data: dict[str, Any]
+    annotations: NotRequired[list[_Annotation] | None]
+
 
 UPLOADED = re.compile(r"^(?:/data/)?upload/(?:\d+/)?[0-9a-f]{8}-(.+)$")
 """What Label Studio makes of a file's name when it is uploaded."""
@@ -25,20 +59,19 @@ def read(path: Path, project: Any) -> tuple[Truth, list[str]]:
     Raises:
         WsvadError: it is not an export, or a video was annotated by several people.
     """
+    tasks = project if isinstance(project, list) else [project]
+    if len(tasks) > MOST_TASKS:
+        raise WsvadError(f"{path}: {len(tasks):,} tasks, more than the {MOST_TASKS:,} of a project; divide it")
     truth: dict[str, tuple[Interval, ...]] = {}
     other: Counter[str] = Counter()
-    for number, task in enumerate(project if isinstance(project, list) else [project]):
+    for number, given in enumerate(tasks):
         place = f"{path} task {number + 1}"
-        try:
-            name = video_name(task["data"])
-            results = _results(place, task.get("annotations") or [])
-            other.update(str(result["type"]) for result in results if result["type"] != "timelinelabels")
-            intervals = [one for r in results if r["type"] == "timelinelabels" for one in _intervals(r["value"])]
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-            raise WsvadError(
-                f"{place}: not in the format of Label Studio's JSON export ({type(error).__name__}: {error}); "
-                f"export it again"
-            ) from None
+        task: _Task = shaped(place, given, _Task, EXPORT)
+        if not (name := video_name(task["data"])):
+            raise WsvadError(f"{place}: not in the format of {EXPORT} (data.video is no name); export it again")
+        results = _results(place, task.get("annotations") or [])
+        other.update(result["type"] for result in results if result["type"] != "timelinelabels")
+        intervals = [one for r in results if r["type"] == "timelinelabels" for one in _intervals(place, r)]
         if name in truth:
             raise WsvadError(f"{place}: {name} has two tasks; keep one")
         truth[name] = tuple(intervals)
@@ -47,20 +80,20 @@ def read(path: Path, project: Any) -> tuple[Truth, list[str]]:
 
 
 def video_name(data: dict[str, Any]) -> str:
-    """A task's video. Of an address or an upload, the file's name as it was; a path is kept."""
+    """A task's video, empty where it has none. Of an address or an upload, the file's own name; a path is kept."""
     value = data.get("video") or next((value for value in data.values() if isinstance(value, str)), "")
-    if not value:
-        raise KeyError("video")
+    if not isinstance(value, str):
+        return ""
     if "/data/local-files/" in value and "?d=" in value:
         return unquote(value.partition("?d=")[2])
     if "://" in value:
-        value = unquote(urlsplit(value).path)
+        value = unquote(_PATH.sub("", value, count=1).partition("?")[0].partition("#")[0])
         value = value if UPLOADED.match(value) else Path(value).name
     found = UPLOADED.match(value)
     return unquote(found[1]) if found else value
 
 
-def _results(place: str, annotations: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _results(place: str, annotations: list[_Annotation]) -> list[_Result]:
     """The one annotation of a task; where there are several, the one that is marked as ground truth."""
     valid = [one for one in annotations if not one.get("was_cancelled")]
     chosen = [one for one in valid if one.get("ground_truth")] if len(valid) > 1 else valid
@@ -71,11 +104,12 @@ def _results(place: str, annotations: list[dict[str, Any]]) -> list[dict[str, An
     return list(chosen[0]["result"]) if chosen else []
 
 
-def _intervals(value: dict[str, Any]) -> list[Interval]:
+def _intervals(place: str, result: _Result) -> list[Interval]:
+    value: _Value = shaped(place, result.get("value"), _Value, EXPORT)
     category = ";".join(value["timelinelabels"])
     spans = [(span["start"], span["end"]) for span in value["ranges"]]
     if any(int(edge) != edge for span in spans for edge in span):
-        raise ValueError(f"frames {spans} are not whole numbers")
+        raise WsvadError(f"{place}: frames {reprlib.repr(spans)} are not whole numbers; export it again")
     return [Interval(start=int(start) - 1, end=int(end), category=category) for start, end in spans]
 
 

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from wsvad.errors import WsvadError
 from wsvad.metrics.interval import Interval
-from wsvad.video.names import normal
+from wsvad.shapes import problems
+from wsvad.video.names import UNDECODED, normal, unfit
 
 Truth = Mapping[str, tuple[Interval, ...]]
 """Video → its intervals; none where it was looked at and nothing happens."""
@@ -63,26 +64,58 @@ class AsDecoded:
         return float(self.borders[frame])
 
 
+MOST_BYTES = 32 * 2**20
+"""Size of the largest project in JSON, which takes some twenty times as much when it is read."""
+MOST_FRAMES = 10**12
+"""Frames of a thousand years."""
+LONGEST = 1000
+"""Letters of the longest category."""
+
+
+def shaped(place: str, value: Any, shape: Any, what: str) -> Any:
+    """A value of a project, if it has the shape (`wsvad.shapes`).
+
+    Args:
+        place: the file, and where in it.
+        what: of what kind the file is.
+
+    Raises:
+        WsvadError: it has not.
+    """
+    for problem in problems(value, shape):
+        raise WsvadError(f"{place}: not in the format of {what} ({problem}); export it again")
+    return value
+
+
 def checked(path: Path, truth: Truth) -> Truth:
     """The same, each video by its name, with its intervals in order of time.
 
     Raises:
-        WsvadError: an interval is empty or begins before the video does; a video or a category has no name.
+        WsvadError: an interval is empty or begins before the video does; a video or a category has no name, or one
+            that no file or table can hold.
     """
     named: dict[str, tuple[Interval, ...]] = {}
     for written, intervals in truth.items():
         video = normal(written)
+        if said := unfit(video):
+            raise WsvadError(f"{path}: the name of a video {said}: '{video}'; change it")
         named[video] = named.get(video, ()) + intervals
         if not video.strip():
             raise WsvadError(f"{path}: a video has no name")
         for interval in intervals:
-            if not 0 <= interval.start < interval.end:
-                raise WsvadError(
-                    f"{path}: interval [{interval.start}, {interval.end}) of {video} is empty or begins before frame 0"
-                )
-            if not interval.category.strip():
-                raise WsvadError(f"{path}: interval [{interval.start}, {interval.end}) of {video} has no category")
+            _check(f"{path}: interval [{interval.start}, {interval.end}) of {video}", interval)
     return {video: tuple(sorted(i, key=lambda one: (one.start, one.end, one.category))) for video, i in named.items()}
+
+
+def _check(which: str, interval: Interval) -> None:
+    if not 0 <= interval.start < interval.end:
+        raise WsvadError(f"{which} is empty or begins before frame 0")
+    if interval.end > MOST_FRAMES:
+        raise WsvadError(f"{which} is longer than any video; correct it")
+    if not interval.category.strip():
+        raise WsvadError(f"{which} has no category")
+    if len(interval.category) > LONGEST or UNDECODED.search(interval.category):
+        raise WsvadError(f"{which} has a category that is no text of at most {LONGEST} letters; change it")
 
 
 def runs(frames: set[int]) -> list[tuple[int, int]]:

@@ -4,12 +4,11 @@ A segment's category is the value of the first attribute of temporal segments. S
 begin nearest to them.
 """
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict, TypeVar
 
-from wsvad.datasets.annotations.truth import FrameTimes, Truth
+from wsvad.datasets.annotations.truth import FrameTimes, Truth, shaped
 from wsvad.errors import WsvadError
 from wsvad.files import write_json
 from wsvad.metrics.interval import Interval
@@ -18,6 +17,37 @@ TEXT, SELECT, VIDEO, LOCAL, DELETED = 1, 4, 4, 1, 1
 """VIA's numbers: attributes that are typed or chosen, a video, a file that the browser is shown, a segment's flag."""
 SEGMENT = "FILE1_Z2_XY0"
 """VIA's word for attributes of temporal segments."""
+PROJECT = "a VIA 3 project"
+Found = TypeVar("Found")
+
+
+class _File(TypedDict):
+    fname: str
+
+
+class _View(TypedDict):
+    fid_list: list[str | int]
+
+
+class _Segment(TypedDict):
+    vid: str | int
+    z: list[float]
+    xy: list[Any]
+    av: dict[str, str]
+    flg: NotRequired[int]
+
+
+class _Attribute(TypedDict):
+    anchor_id: NotRequired[str]
+    type: int
+    options: NotRequired[dict[str, str] | None]
+
+
+class _Project(TypedDict):
+    file: dict[str, _File]
+    view: dict[str, _View]
+    metadata: dict[str, _Segment]
+    attribute: dict[str, _Attribute]
 
 
 def read(path: Path, project: dict[str, Any], times: Callable[[str], FrameTimes]) -> Truth:
@@ -26,37 +56,42 @@ def read(path: Path, project: dict[str, Any], times: Callable[[str], FrameTimes]
     Raises:
         WsvadError: it is not one of VIA 3, or a segment cannot be right.
     """
+    whole: _Project = shaped(str(path), project, _Project, PROJECT)
     truth: dict[str, list[Interval]] = {}
-    place = str(path)
-    try:
-        names = {vid: project["file"][str(view["fid_list"][0])]["fname"] for vid, view in project["view"].items()}
-        for name in names.values():
-            if name in truth:
-                raise WsvadError(f"{path}: {name} is listed twice; keep one")
-            truth[name] = []
-        for key, segment in project["metadata"].items():
-            place = f"{path} segment {key}"
-            if len(segment["z"]) != 2 or segment["xy"] or int(segment.get("flg", 0)) & DELETED:
-                continue  # a region in a picture, a marker, or nothing any more
-            name = names[str(segment["vid"])]
-            start, end = (times(name).frame(_finite(second)) for second in segment["z"])
-            category = _category(project["attribute"], segment["av"])
-            truth[name].append(Interval(start=start, end=max(end, start + 1), category=category))
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
-        raise WsvadError(
-            f"{place}: not in the format of a VIA 3 project ({type(error).__name__}: {error}); save the project again"
-        ) from None
+    names = {}
+    for vid, view in whole["view"].items():
+        name = names[vid] = _looked_up(str(path), whole["file"], "file", next(iter(view["fid_list"]), None))["fname"]
+        if name in truth:
+            raise WsvadError(f"{path}: {name} is listed twice; keep one")
+        truth[name] = []
+    for key, segment in whole["metadata"].items():
+        place = f"{path} segment {key}"
+        if len(segment["z"]) != 2 or segment["xy"] or segment.get("flg", 0) & DELETED:
+            continue  # a region in a picture, a marker, or nothing any more
+        name = _looked_up(place, names, "view", segment["vid"])
+        try:
+            start, end = (times(name).frame(second) for second in segment["z"])
+        except OverflowError:
+            raise WsvadError(f"{place}: the times {segment['z']} are beyond any video; correct them") from None
+        category = _category(place, whole["attribute"], segment["av"])
+        truth[name].append(Interval(start=start, end=max(end, start + 1), category=category))
     return {name: tuple(intervals) for name, intervals in truth.items()}
 
 
-def _category(attributes: dict[str, Any], values: dict[str, str]) -> str:
+def _looked_up(place: str, among: Mapping[str, Found], what: str, key: object) -> Found:
+    if str(key) not in among:
+        raise WsvadError(f"{place}: not in the format of {PROJECT} (no {what} {key!r}); export it again")
+    return among[str(key)]
+
+
+def _category(place: str, attributes: dict[str, _Attribute], values: dict[str, str]) -> str:
     """What the first attribute of temporal segments says; its options are numbered."""
     for aid, attribute in attributes.items():
         if attribute.get("anchor_id") == SEGMENT and values.get(aid):
-            options = attribute.get("options") or {}
             if attribute["type"] == TEXT:
                 return values[aid]
-            return ";".join(options[one] for one in values[aid].split(","))
+            options = attribute.get("options") or {}
+            return ";".join(_looked_up(place, options, "option", one) for one in values[aid].split(","))
     return "abnormal"
 
 
@@ -97,10 +132,3 @@ def write(path: Path, truth: Truth, times: Callable[[str], FrameTimes]) -> None:
             },
         },
     )  # fmt: skip
-
-
-def _finite(number: Any) -> float:
-    second = float(number)
-    if not math.isfinite(second):
-        raise ValueError(f"{number} is no time")
-    return second

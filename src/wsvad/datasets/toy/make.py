@@ -1,11 +1,9 @@
 """`make_toy`: a folder of simulated surveillance videos with labels, exact intervals, captions and streams."""
 
-import csv
-import io
 import json
 import multiprocessing
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +25,7 @@ from wsvad.errors import WsvadError
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
 from wsvad.files import read_json, sha256, write_json, write_text
 from wsvad.progress import track
+from wsvad.tables import table_text
 from wsvad.video.writer import write_video
 
 VERSION = 1
@@ -212,14 +211,6 @@ def _write_tables(out: Path, seed: int, plans: list[Plan]) -> None:
     lines = [json.dumps({"video": item.name, "captions": captions(story)}) for item, story in both]
     write_text(out / "captions.jsonl", "\n".join(lines) + "\n")
     intervals = [(item.name, item.category, *interval) for item, story in both for interval in story.intervals]
-    write_text(out / "intervals.csv", _csv(["video", "category", "start_frame", "end_frame"], intervals))
+    write_text(out / "intervals.csv", table_text(["video", "category", "start_frame", "end_frame"], intervals))
     labels = [(p.name, int(p.category != "normal"), p.category, story.frames, p.split) for p, story in both]
-    write_text(out / "labels.csv", _csv(["video", "label", "category", "frames", "split"], labels))
-
-
-def _csv(header: list[str], rows: Iterable[tuple[object, ...]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()
+    write_text(out / "labels.csv", table_text(["video", "label", "category", "frames", "split"], labels))

@@ -1,0 +1,26 @@
+"""Text from strangers, as it may be shown: what would act on a terminal or a page is spelt out."""
+
+import re
+
+ACTING = re.compile(
+    "[\x00-\x1f\x7f-\x9f"  # control characters, and those of eight bits that begin sequences as ESC does
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f"  # marks of the direction and the form of writing
+    "\u2028\u2029"  # ends of lines
+    "\ud800-\udfff]"  # bytes of a file's name that are not text
+)
+LONGEST = 1000
+"""Letters of the longest line of a message."""
+
+
+def plain(words: object) -> str:
+    """Text that is safe to print on a line of its own."""
+    return ACTING.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), str(words))
+
+
+def message(words: object) -> str:
+    """The same, of a length that can be read. A message begins with the file and ends with the remedy, so that what is
+    left out stands between them."""
+    text = plain(words)
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[: LONGEST * 6 // 10]} … {text[-LONGEST * 4 // 10 + 3 :]}"
