@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 
 from wsvad.datasets.dataset import Bag
 from wsvad.errors import UsageError, WsvadError
-from wsvad.files import atomic, read_json, write_json
+from wsvad.files import atomic, is_file, read_json, write_json
 from wsvad.methods import METHODS
 from wsvad.runs.normalisation import Normalisation
 from wsvad.runs.records import Model
@@ -95,7 +95,7 @@ def load_method(folder: Path | str) -> TrainedMethod:
         WsvadError: it is not a run, was written by a newer version, or its weights do not fit.
     """
     folder = Path(folder)
-    if not (folder / "model.json").is_file():
+    if not is_file(folder / "model.json"):
         raise WsvadError(
             f"{folder}: not a finished run (no model.json); 'wsvad train … --out {folder}' creates or completes it"
         )
@@ -109,7 +109,8 @@ def load_method(folder: Path | str) -> TrainedMethod:
     record = checked(folder / "model.json", record, Model, "train again")
     kind = _kind(folder, record["method"])
     try:
-        tensors = load_file(folder / "model.safetensors")
+        # From its bytes: a path that is not UTF-8 cannot be mapped.
+        tensors = load((folder / "model.safetensors").read_bytes())
         method = kind(record["widths"], configure(kind.config_class, record["config"]))
         weights = {n.removeprefix("method."): v for n, v in tensors.items() if n.startswith("method.")}
         method.load_state_dict(weights)

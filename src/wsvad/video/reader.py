@@ -21,6 +21,7 @@ from av.stream import Disposition
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
 from wsvad.errors import WsvadError
+from wsvad.files import is_file
 from wsvad.video.times import GAP, Clock
 
 Colour = Literal["rgb", "gray"]
@@ -333,7 +334,7 @@ def open_container(path: Path) -> av.container.InputContainer:
     Raises:
         WsvadError: there is no such file, or no video in it that can be read.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise WsvadError(f"{path}: there is no such video file")
     try:
         if path.stat().st_size == 0:
