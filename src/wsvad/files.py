@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import reprlib
 import shutil
 import tempfile
 import uuid
@@ -16,7 +17,7 @@ from typing import Any
 import yaml
 from safetensors import SafetensorError
 
-from wsvad.errors import WsvadError
+from wsvad.errors import UsageError, WsvadError
 
 UMASK = os.umask(0)
 os.umask(UMASK)
@@ -76,6 +77,17 @@ def overlong(path: Path | str) -> str:
 def is_file(path: Path | str) -> bool:
     """Whether a file is there. `Path.is_file` fails where the name is too long to ask for."""
     return os.path.isfile(path)  # noqa: PTH113
+
+
+def path_of(name: str, given: object) -> Path:
+    """The path that somebody gave for the argument of that name.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if isinstance(given, str | Path) and str(given) and "\0" not in str(given):
+        return Path(given)
+    raise UsageError(f"{name} {reprlib.repr(given)}: not a path; give it as text or as a pathlib.Path")
 
 
 def check_writable(folder: Path | str) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from wsvad.datasets.categories import UNNAMED, categories_of, names_of
 from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.errors import WsvadError
-from wsvad.files import is_file
+from wsvad.files import is_file, path_of
 from wsvad.metrics.interval import Interval
 from wsvad.video.names import checked_name, distinct_names, normal, video_name
 from wsvad.video.results import WHAT, is_result
@@ -56,7 +56,7 @@ def open_folder(
     Raises:
         WsvadError: a name, label, split or interval that cannot be right, by file and line.
     """
-    folder = Path(folder)
+    folder = path_of("folder", folder)
     if not folder.is_dir():
         raise WsvadError(f"{folder}: there is no such folder")
     tables = [Path(labels)] if labels else _find_labels(folder)

@@ -9,6 +9,7 @@ from wsvad.datasets.dataset import Dataset
 from wsvad.datasets.folder import check_training, has_labels, open_folder
 from wsvad.datasets.official import find, missing
 from wsvad.errors import UsageError, WsvadError
+from wsvad.files import path_of
 from wsvad.video.names import normal
 
 
@@ -36,7 +37,7 @@ def open_dataset(
         UsageError: there is no dataset of that name.
         WsvadError: a file is missing, or says something that cannot be right.
     """
-    benchmark, folder = _named(str(folder))
+    benchmark, folder = _named(str(path_of("folder", folder)))
     if not folder.is_dir():
         raise WsvadError(f"{folder}: there is no such folder")
     # Under a dataset's name, train.csv and test.csv may be its lists.

@@ -2,6 +2,8 @@
 
 import os
 import re
+import reprlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -55,6 +57,20 @@ def resolve(spec: str) -> tuple[str, str | None]:
     """
     spec, sentence = auto() if spec == "auto" else (spec, None)
     return "+".join(_resolved(part) for part in split(spec)), sentence
+
+
+def resolved(streams: object) -> dict[str, str]:
+    """Stream → specification, as somebody gave them in Python; resolved.
+
+    Raises:
+        UsageError: it is no mapping of names to specifications, or empty; no encoder has that name.
+    """
+    if not isinstance(streams, Mapping) or not streams:
+        raise UsageError(f"streams {reprlib.repr(streams)}: give each stream its encoder, as in {{'rgb': 'motion'}}")
+    for stream, spec in streams.items():
+        if not (isinstance(stream, str) and isinstance(spec, str) and stream and spec) or "/" in stream:
+            raise UsageError(f"streams: {stream!r}: {spec!r}; give a name and an encoder, as in {{'rgb': 'motion'}}")
+    return {stream: resolve(spec)[0] for stream, spec in streams.items()}
 
 
 def shortened(spec: str) -> str:

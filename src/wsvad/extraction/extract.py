@@ -15,13 +15,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsvad.errors import WsvadError
+from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.encode import passport
 from wsvad.extraction.progress import Estimate
 from wsvad.extraction.workers import Finished, Job, Recipe, in_processes, in_this_process
 from wsvad.features.store import Passport, feature_path, read_passport
 from wsvad.files import explain, is_file, overlong, sha256
 from wsvad.progress import report_progress
+from wsvad.ranges import Whole, problem
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +69,8 @@ def extract(
         WsvadError: a feature file in `out` was made in another way; another extraction is running there; the disk is
             full; or the run was interrupted (Ctrl-C).
     """
+    if said := problem(workers, Whole):
+        raise UsageError(f"workers {workers}: {said}")
     started = time.monotonic()
     out = Path(out)
     recipe = Recipe(streams=dict(streams), out=out, builder=builder)

@@ -20,7 +20,7 @@ from av.sidedata.sidedata import SideData
 from av.stream import Disposition
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
-from wsvad.errors import WsvadError
+from wsvad.errors import UsageError, WsvadError
 from wsvad.files import is_file
 from wsvad.video.times import GAP, Clock
 
@@ -170,7 +170,11 @@ class Frame:
     def of_arrays(cls, frames: "Iterable[Frame | np.ndarray]", rate: Fraction) -> "Iterator[Frame]":
         """Pictures from memory as frames; what is a frame already is passed on."""
         for index, frame in enumerate(frames):
-            yield cls.of_array(frame, index, rate) if isinstance(frame, np.ndarray) else frame
+            if isinstance(frame, np.ndarray):
+                frame = cls.of_array(frame, index, rate)
+            if not isinstance(frame, cls):
+                raise UsageError(f"frame {index}: {type(frame).__name__}; give arrays (h, w, 3) or frames of a reader")
+            yield frame
 
 
 class VideoReader:
