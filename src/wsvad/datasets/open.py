@@ -78,7 +78,7 @@ def recognise(folder: Path) -> Benchmark | None:
     Raises:
         UsageError: those of several are there, as in the list folders of public code.
     """
-    found: list[Benchmark] = [DATASETS[name] for name in DATASETS if find(folder, *DATASETS[name].marks)]
+    found: list[Benchmark] = [one for _, one in DATASETS.working() if find(folder, *one.marks)]
     if len(found) > 1:
         names = " and ".join(benchmark.name for benchmark in found)
         raise UsageError(f"{folder}: official files of {names} are here; choose one, as in {found[0].name}:{folder}")

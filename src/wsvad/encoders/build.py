@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from wsvad.encoders.encoder import Encoder, ResolvesArgument
-from wsvad.errors import UsageError
+from wsvad.errors import UsageError, WsvadError
 from wsvad.registry import Registry
 
 ENCODERS = Registry(
     "encoder",
+    *("input", "argument", "summary"),
     motion="wsvad.encoders.motion:Motion",
     onnx="wsvad.encoders.network:Onnx",
     tflite="wsvad.encoders.network:TfLite",
@@ -108,7 +110,25 @@ def _build_one(spec: str) -> Encoder:
         raise UsageError(f"'{spec}': {scheme} makes features from {encoder.input}, not from video; use it alone")
     if bool(encoder.argument) != bool(argument):
         raise UsageError(f"'{spec}' is not complete or too long; write {_usage(scheme)}")
-    return encoder(argument) if argument else encoder()
+    built = encoder(argument) if argument else encoder()
+    if ENCODERS.package(scheme):
+        _check(built, ENCODERS.who(scheme))
+    return built
+
+
+def _check(encoder: Any, who: str) -> None:
+    """An encoder of another package has what it needs.
+
+    Raises:
+        WsvadError: it has not.
+    """
+    if lacking := [one for one in ("name", "width", "sampling", "encode", "passport") if not hasattr(encoder, one)]:
+        raise WsvadError(f"{who} has no {', '.join(lacking)}; fix that package, or uninstall it")
+    passport = encoder.passport()
+    if lacking := [one for one in ("encoder", "width", "weights", "settings") if one not in passport]:
+        raise WsvadError(f"{who} has a passport without {', '.join(lacking)}; fix that package, or uninstall it")
+    if passport["width"] != encoder.width:
+        raise WsvadError(f"{who} is {encoder.width} wide, but {passport['width']} by its passport; fix that package")
 
 
 def _usage(scheme: str) -> str:
@@ -168,19 +188,25 @@ class Listing:
 
 def list_encoders() -> list[Listing]:
     """Every encoder that is known here, other packages' included, in the order of their names."""
-    return [_listing(scheme) for scheme in ENCODERS]
+    return [_listing(scheme, encoder) for scheme, encoder in ENCODERS.working()]
 
 
-def _listing(scheme: str) -> Listing:
-    encoder = ENCODERS[scheme]
+def _listing(scheme: str, encoder: Any) -> Listing:
     available = _installed(scheme)
     return Listing(
         name=_usage(scheme),
         input=encoder.summary,
         width=getattr(encoder, "width", None),
         available=available,
-        install=None if available else f"pip install 'wsvad[{encoder.extra}]'",
+        install=None if available else _installation(scheme, encoder),
     )
+
+
+def _installation(scheme: str, encoder: Any) -> str:
+    """What makes an encoder run."""
+    if ENCODERS.package(scheme):
+        return f"needs {encoder.runtime}"
+    return f"pip install 'wsvad[{encoder.extra}]'"
 
 
 def _installed(scheme: str) -> bool:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import platform
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 
 from wsvad.datasets.dataset import Bag
+from wsvad.encoders.build import ENCODERS, split
 from wsvad.errors import UsageError, WsvadError
 from wsvad.files import atomic, is_file, read_json, write_json
 from wsvad.methods import METHODS
@@ -83,9 +85,18 @@ def save_method(folder: Path, trained: TrainedMethod) -> None:
             "passports": trained.passports,
             "calibration": trained.calibration,
             "window": trained.window,
+            "plugins": plugins(trained.name, trained.encoders.values()),
             "versions": {"wsvad": __version__, "torch": torch.__version__, "python": platform.python_version()},
         },
     )
+
+
+def plugins(method: str, specs: Iterable[str]) -> dict[str, str]:
+    """What other packages brought to a method: `method top-mean` → `wsvad-example 0.1.0`."""
+    schemes = sorted({part.partition(":")[0] for spec in specs for part in split(spec)})
+    found = {f"method {method}": METHODS.package(method)}
+    found |= {f"encoder {scheme}": ENCODERS.package(scheme) for scheme in schemes}
+    return {what: package for what, package in found.items() if package}
 
 
 def load_method(folder: Path | str) -> TrainedMethod:
@@ -107,7 +118,7 @@ def load_method(folder: Path | str) -> TrainedMethod:
             "train again"
         )
     record = checked(folder / "model.json", record, Model, "train again")
-    kind = _kind(folder, record["method"])
+    kind = _kind(folder, record)
     try:
         # From its bytes: a path that is not UTF-8 cannot be mapped.
         tensors = load((folder / "model.safetensors").read_bytes())
@@ -149,9 +160,14 @@ def _writer(record: dict[str, Any]) -> str:
     return str(versions.get("wsvad")) if isinstance(versions, dict) else "of another version"
 
 
-def _kind(folder: Path, name: str) -> Any:
+def _kind(folder: Path, record: dict[str, Any]) -> Any:
+    """The method's class. The encoders of the run are asked for as well, if they come from other packages."""
+    for what, package in record.get("plugins", {}).items():
+        registry, name = METHODS if what.startswith("method ") else ENCODERS, what.partition(" ")[2]
+        if name not in list(registry):
+            raise WsvadError(f"{folder}/model.json: {what} comes from {package}, which is not installed; install it")
     try:
-        return METHODS[name]
+        return METHODS[record["method"]]
     except UsageError as error:
         raise WsvadError(f"{folder}/model.json: {error}") from None
 

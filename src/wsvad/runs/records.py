@@ -45,6 +45,7 @@ class Model(TypedDict):
     window: int
     calibration: NotRequired[dict[str, Any]]
     threshold: NotRequired[dict[str, Any]]
+    plugins: NotRequired[dict[str, str]]
 
 
 class ScoredVideo(TypedDict):

@@ -1,5 +1,5 @@
-"""Videos that are results of ours, which must never be taken for recordings: they say so in their own metadata, where
-it stays when they are moved or renamed."""
+"""Videos that wsvad drew, which must never be taken for recordings: they say so in their own metadata, where it stays
+when they are moved or renamed."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ WHAT = "a video with scores drawn in, which 'wsvad score --overlay' wrote"
 """What a result is, for messages."""
 _SUFFIXES = {".mp4", ".m4v", ".mov"}
 _MANY = 1000
-"""Boxes of a file, and bytes of 64 in its metadata, that are looked at; none of ours has more."""
+"""Boxes of a file, and bytes of 64 in its metadata, that are looked at; no video that was drawn has more."""
 
 
 def is_result(path: Path) -> bool:
