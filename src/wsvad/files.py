@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import reprlib
 import shutil
 import stat
 import tempfile
@@ -17,7 +18,7 @@ from typing import Any
 import yaml
 from safetensors import SafetensorError
 
-from wsvad.errors import WsvadError
+from wsvad.errors import UsageError, WsvadError
 
 UMASK = os.umask(0)
 os.umask(UMASK)
@@ -34,7 +35,7 @@ def atomic(path: Path | str) -> Iterator[Path]:
         WsvadError: the disk is full or the folder cannot be written.
     """
     path = Path(path)
-    temporary = path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
+    temporary = path.with_name(_temporary(path.name))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -52,6 +53,42 @@ def atomic(path: Path | str) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # a parent that is no folder, a disk that is read-only by now: the reason was said
             temporary.unlink(missing_ok=True)
+
+
+def _temporary(name: str) -> str:
+    """A name beside another one, no longer than it wherever that may matter: its own beginning, the other's end."""
+    end = os.fsencode(name)[-(NAME_BYTES - 10) :]
+    return f".{uuid.uuid4().hex[:8]}.{end.decode('utf-8', 'ignore') if len(end) < len(os.fsencode(name)) else name}"
+
+
+NAME_BYTES, PATH_BYTES = 255, 4095
+"""The longest name of a file, and the longest path, on most systems."""
+
+
+def overlong(path: Path | str) -> str:
+    """What no file can have, where a path asks for it; empty where it does not."""
+    path = Path(path).absolute()
+    name = max(map(len, map(os.fsencode, path.parts)))
+    if name > NAME_BYTES:
+        return f"a file name of {name} bytes (at most {NAME_BYTES})"
+    whole = len(os.fsencode(path))
+    return f"a path of {whole} bytes (at most {PATH_BYTES})" if whole > PATH_BYTES else ""
+
+
+def is_file(path: Path | str) -> bool:
+    """Whether a file is there. `Path.is_file` fails where the name is too long to ask for."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def path_of(name: str, given: object) -> Path:
+    """The path that somebody gave for the argument of that name.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if isinstance(given, str | Path) and str(given) and "\0" not in str(given):
+        return Path(given)
+    raise UsageError(f"{name} {reprlib.repr(given)}: not a path; give it as text or as a pathlib.Path")
 
 
 def check_writable(folder: Path | str) -> None:
@@ -90,6 +127,8 @@ def explain(error: OSError, path: Path) -> WsvadError:
             return WsvadError(f"{path}: the disk is full; free some space and run the same command again")
         case errno.EACCES | errno.EROFS | errno.EPERM:
             return WsvadError(f"{path}: no permission to write here; choose another folder")
+        case errno.ENAMETOOLONG:
+            return WsvadError(f"{path}: the name is too long for a file; choose a shorter one")
         case _:
             return WsvadError(f"{path}: {error.strerror or error}")
 
@@ -131,9 +170,10 @@ def instead(path: Path) -> str | None:
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write a text file, whole or not at all."""
+    """Write a text file, whole or not at all. Bytes of a path that are no text are written "\\udcff", which JSON
+    reads back."""
     with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: Path | str, value: Any) -> None:

@@ -15,6 +15,7 @@ from places import ROOT
 import wsvad
 from wsvad import Detector, WsvadError, evaluate, extract, open_dataset, train
 from wsvad.cli.main import main
+from wsvad.errors import UsageError
 from wsvad.features.store import feature_path, load
 from wsvad.methods.mil import MilConfig
 from wsvad.runs.folder import RunFolder
@@ -132,10 +133,49 @@ def test_what_cannot_be_scored_is_one_line(run):
         ({}, "the stream 'rgb' is missing"),
         ({"rgb": np.zeros((0, 304))}, r"has shape \(0, 304\)"),
         ([], "there are no frames to encode"),
+        (None, "source None: give a video file, features by stream, or frames"),
+        (3, "source 3: give a video file"),
+        ([1, 2], r"frame 0: int; give arrays \(h, w, 3\) or frames of a reader"),
+        ("a\0b", r"source 'a\\x00b': not a path"),
+        ("x" * 3000, "there is no such video file"),
         ([np.zeros((4, 4))], r"frame 0: an array of shape \(4, 4\), float64; pictures are \(h, w, 3\) RGB, uint8"),
     ):
         with pytest.raises(WsvadError, match=message):
             detector.score(wrong)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda run, v: Detector.load(run, device="gpu"), "device gpu: not a device of this machine, which has cpu"),
+        (lambda run, v: Detector.load(run, device="cuda:99"), "device cuda:99: not a device of this machine"),
+        (lambda run, v: Detector.load(run, max_false_alarms_per_hour="1"), "max_false_alarms_per_hour 1: a number"),
+        (lambda run, v: Detector.load(None), "run None: not a path; give it as text or as a pathlib.Path"),
+        (lambda run, v: Detector.load("x" * 3000), "not a finished run"),
+        (lambda run, v: Detector.load(run).score([], rate="fast"), "rate fast: a number, above 0"),
+        (lambda run, v: Detector.load(run).score([], rate=0), "rate 0: a number, above 0"),
+        (lambda run, v: Detector.load(run).live().push("x"), r"frame 0: str; push an array \(h, w, 3\) or a Frame"),
+        (lambda run, v: extract(v, v, {}), "streams '.*': give each stream its encoder, as in {'rgb': 'motion'}"),
+        (lambda run, v: extract(v, {}, v), "streams {}: give each stream its encoder"),
+        (lambda run, v: extract(v, {"rgb": None}, v), "streams: 'rgb': None; give a name and an encoder"),
+        (lambda run, v: extract(v, {"a/b": "motion"}, v), "streams: 'a/b': 'motion'; give a name and an encoder"),
+        (lambda run, v: extract(v, {"rgb": "motion"}, {}), "out {}: not a path"),
+        (lambda run, v: extract(None, {"rgb": "motion"}, v), "data None: not a path"),
+        (lambda run, v: extract(v, {"rgb": "motion"}, v, workers=-1), "workers -1: a whole number, at least 0"),
+        (lambda run, v: train(None, run), "folder None: not a path"),
+        (lambda run, v: train(v, None), "out None: not a path"),
+        (lambda run, v: train(v, run, streams="motion"), "streams 'motion': give each stream its encoder"),
+        (lambda run, v: train(v, run, config=MilConfig()), r"config MilConfig\(.*: ur-dmu takes a UrDmuConfig"),
+        (lambda run, v: train(v, run, protocol={}), "protocol {}: ur-dmu takes a Protocol"),
+        (lambda run, v: open_dataset(None), "folder None: not a path"),
+        (lambda run, v: evaluate(None), "what None: not a path"),
+        (lambda run, v: evaluate(run, v, 3), "features 3: not a path"),
+    ],
+)
+def test_arguments_of_another_kind_are_one_line(call, says, run, videos):
+    with pytest.raises(UsageError if "finished" not in says else WsvadError, match=f"{says}") as caught:
+        call(run, str(videos))
+    assert "\n" not in str(caught.value)
 
 
 def test_extract_takes_a_folder_or_a_dataset(videos, tmp_path):

@@ -97,6 +97,18 @@ def test_only_the_missing_stream_and_video_are_made(videos, undisturbed, tmp_pat
     assert files(out) == undisturbed
 
 
+def test_a_name_that_is_too_long_for_its_features_costs_one_video(videos, tmp_path):
+    """243 bytes leave room for `.safetensors`."""
+    longest, longer = (write_clip(tmp_path / "videos" / f"{'n' * count}.mp4", 5) for count in (239, 240))
+    report, said = run([*videos, (longest.name, longest), (longer.name, longer)], tmp_path / "out")
+    assert (report.done, list(report.failed)) == (len(videos) + 1, [longer.name])
+    assert report.failed[longer.name] == (
+        f"{longer}: its features would need a file name of 256 bytes (at most 255); shorten the video's name"
+    )
+    assert report.failed[longer.name] in said
+    assert (tmp_path / "out" / "rgb" / f"{longest.name}.safetensors").is_file()
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_bad_videos_are_reported_and_the_others_done(videos, tmp_path, workers):
     (tmp_path / "empty.mp4").write_bytes(b"")

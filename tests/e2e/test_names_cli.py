@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import shutil
 import unicodedata
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from clips import scene, write_clip
 from wsvad.cli.main import main
 from wsvad.cli.score_files import overlay_names
 from wsvad.features.store import feature_path
+from wsvad.runs.folder import RunFolder
 
 CAFE = "caf\u00e9/cam9.mp4"
 NAMES = [f"{place}/cam{number}.mp4" for number in range(5) for place in ("gate", "yard")] + [CAFE]
@@ -102,3 +105,49 @@ def test_overlays_lie_where_the_names_say(data, run, tmp_path):
     assert overlay_names(["a/b.avi", "a/b.mp4", "b.mp4"]) == {
         "a/b.avi": "a/b.avi.overlay.mp4", "a/b.mp4": "a/b.mp4.overlay.mp4", "b.mp4": "b.overlay.mp4",
     }  # fmt: skip
+
+
+def test_overlays_are_never_scored_or_learned_from(data, run, tmp_path):
+    """They lie beside the videos, and one of them has another name."""
+    place, names = tmp_path / "gate", [f"cam{number}.mp4" for number in range(5)]
+    shutil.copytree(data / "videos" / "gate", place)
+    assert scored([place], run, place, "--overlay") == names
+    before = (place / "cam1.overlay.mp4").read_bytes()
+    (place / "cam0.overlay.mp4").rename(place / "film.mp4")
+    assert scored([place], run, place, "--overlay") == names
+    assert (place / "cam1.overlay.mp4").read_bytes() == before
+    assert main(["extract", str(place), "--rgb", "motion", "--out", str(tmp_path / "f"), "--workers", "0"]) == 0
+    found = {path.name for path in (tmp_path / "f" / "rgb").iterdir()}
+    assert found == {f"{name}.safetensors" for name in names}
+
+
+def test_a_name_that_is_too_long_for_its_overlay_is_left_out_before_any_work(data, run, tmp_path, capsys):
+    place = tmp_path / "gate"
+    place.mkdir()
+    for name in ("a.mp4", "n" * 250 + ".mp4"):
+        shutil.copy(data / "videos" / "gate" / "cam1.mp4", place / name)
+    words = ["score", str(place), "--model", str(run), "--out", str(tmp_path / "out")]
+    assert main([*words, "--overlay"]) == 3
+    said = capsys.readouterr()
+    assert "its overlay would need a file name of 262 bytes (at most 255); shorten the video's name" in said.err
+    assert "a.mp4" in said.out and "nnn" not in said.out
+    assert main(words) == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are text there")
+def test_names_that_are_no_text_go_all_the_way(data, tmp_path, capsys):
+    """Of the folder, of a video, of the run and of the scores."""
+    place, run, out = (tmp_path / os.fsdecode(name) for name in (b"d\xff", b"run\xff", b"out\xff"))
+    for number in range(4):
+        folder = place / ("fight" if number % 2 else "normal")
+        folder.mkdir(parents=True, exist_ok=True)
+        name = os.fsdecode(b"\xe9.mp4") if number == 0 else f"cam{number}.mp4"
+        shutil.copy(data / "videos" / "gate" / f"cam{number}.mp4", folder / name)
+    small = ["--method", "mil", "--iterations", "2", "--hold-out", "0", "--workers", "0", "--rgb", "motion"]
+    for _ in range(2):  # the second time it is found as it was left
+        assert main(["train", str(place), "--out", str(run), *small]) == 0
+    assert RunFolder(run).read_settings()["source"] == {"folder": str(place)}
+    names = scored([place], run, out, "--overlay")
+    assert names == ["fight/cam1.mp4", "fight/cam3.mp4", "normal/%E9.mp4", "normal/cam2.mp4"]
+    assert (out / "normal" / "%E9.overlay.mp4").is_file()
+    capsys.readouterr()

@@ -14,6 +14,7 @@ from clips import write_clip
 from places import ROOT
 
 from wsvad.cli.main import main
+from wsvad.datasets.open import recognise
 from wsvad.encoders import build
 from wsvad.errors import WsvadError
 from wsvad.features.store import load, read_passport
@@ -163,3 +164,130 @@ def test_a_plugin_takes_no_name_of_ours_and_a_broken_one_is_told(tmp_path, monke
 def test_a_fault_of_our_own_is_not_blamed_on_others():
     with pytest.raises(ModuleNotFoundError):
         Registry("method", ours="wsvad.nowhere:Ours")["ours"]
+
+
+ODD = '''
+import torch
+from wsvad.encoders.motion import Motion
+from wsvad.methods.mil import Mil
+
+
+class NoTotal(Mil):
+    def loss(self, batch):
+        return {"bce": super().loss(batch)["total"]}
+
+
+class Crops(Mil):
+    def forward(self, streams):
+        x = streams["rgb"]
+        return super().forward({"rgb": x}) if x.ndim == 3 else x.sigmoid().mean(-1)
+
+
+class First(Mil):
+    def forward(self, streams):
+        return super().forward({name: x if x.ndim == 3 else x[:, 0] for name, x in streams.items()})
+
+
+class Above(Mil):
+    def forward(self, streams):
+        return 2.5 + 0 * super().forward(streams)
+
+
+class Late(Mil):
+    """It scores well until it has learned."""
+
+    def forward(self, streams):
+        scores = super().forward(streams)
+        return scores if self.training or streams["rgb"].shape[-2] <= 5 else scores / 0
+
+
+class Bug(Mil):
+    def phases(self):
+        return [{}["phase"]]
+
+
+class L3(Mil):
+    normalisation = "l3"
+
+
+class Bare(torch.nn.Module):
+    learns_from = runs_on = ("rgb",)
+
+
+class Narrow(Motion):
+    def passport(self):
+        return {**super().passport(), "width": 3}
+
+
+class Careless(Motion):
+    def encode(self, snippets):
+        return snippets[0]["x"]
+'''
+
+
+@pytest.fixture
+def odd(tmp_path, monkeypatch) -> None:
+    """A package whose methods and encoders break their word, each in its own way."""
+    (tmp_path / "odd_module.py").write_text(ODD)
+    methods = ("NoTotal", "Crops", "First", "Above", "Late", "Bug", "L3", "Bare")
+    distribution(tmp_path, *(f"{name.lower()} = odd_module:{name}" for name in methods))
+    points = "".join(f"{name.lower()} = odd_module:{name}\n" for name in ("Narrow", "Careless"))
+    with (tmp_path / "odd-1.0.dist-info" / "entry_points.txt").open("a") as file:
+        file.write(f"[wsvad.encoders]\n{points}[wsvad.datasets]\nnone = odd_module:Bare\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    sys.modules.pop("odd_module", None)
+
+
+@pytest.mark.usefixtures("odd")
+def test_a_mistake_of_a_plugin_is_told_by_its_name_and_what_is_missing(hall, tmp_path, capsys):
+    features = str(tmp_path / "features")
+    assert main(["extract", str(hall), "--rgb", "motion", "--out", features, "--workers", "0"]) == 0
+    capsys.readouterr()
+    remedy = "; correct it as wsvad.methods.method says"
+    shape = "for streams of 2 videos, 3 crops and 5 snippets have shape (2, 3, 5), not (2, 5); crops are to be averaged"
+    for name, says in (
+        ("nototal", f": its loss has no 'total', only bce; add their sum under that name{remedy}"),
+        ("crops", f": its scores {shape}{remedy}"),
+        ("first", f": the score of several crops is not the mean of their scores; average it over the crops{remedy}"),
+        ("above", f": its scores reach from 2.5 to 2.5, not from 0 to 1{remedy}"),
+        ("late", f": its scores reach from inf to inf, not from 0 to 1{remedy}"),
+        ("l3", f": its normalisation is 'l3', not none or l2 or standardise{remedy}"),
+        ("bare", " has no normalisation, config_class, phases; fix that package, or uninstall it"),
+        ("bug", "an error in odd 1.0, which is another package: KeyError: 'phase' (--debug shows where)"),
+    ):  # fmt: skip
+        options = ["--hold-out", "0", "--iterations", "2", "--out", str(tmp_path / name)]
+        assert main(["fit", str(hall), "--features", features, "--method", name, *options]) == 1
+        whose = f"method '{name}' of odd 1.0" if name != "bug" else ""
+        assert capsys.readouterr().err.splitlines()[-1] == f"wsvad: {whose}{says}"
+    assert main(["extract", str(hall), "--rgb", "narrow", "--out", str(tmp_path / "n"), "--workers", "0"]) == 1
+    says = "wsvad: encoder 'narrow' of odd 1.0 is 304 wide, but 3 by its passport; fix that package"
+    assert capsys.readouterr().err.splitlines()[-1] == says
+    assert main(["extract", str(hall), "--rgb", "careless", "--out", str(tmp_path / "c"), "--workers", "0"]) == 1
+    assert "leave it out and report this to odd 1.0" in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.usefixtures("odd")
+def test_what_cannot_be_used_is_left_out_of_lists_and_searches(hall, capsys):
+    for verb, ours in (("methods", "ur-dmu"), ("datasets", "ucf-crime")):
+        assert main([verb]) == 0
+        said = capsys.readouterr()
+        assert ours in said.out and "bare" not in said.out
+        assert "of odd 1.0 has no " in said.err and said.err.startswith("left out: ")
+    assert recognise(hall) is None
+    assert "bare" not in [name for name, _ in METHODS.working()]
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_run_knows_the_packages_that_it_came_from(hall, tmp_path, monkeypatch, capsys):
+    small = ["--iterations", "2", "--hold-out", "0", "--workers", "0", "--out", str(tmp_path / "run")]
+    train = ["train", str(hall), "--method", "top-mean", "--rgb", "motion+colour:lab/4", *small]
+    assert main(train) == 0
+    record = json.loads((tmp_path / "run" / "model.json").read_text())
+    whose = {"method top-mean": "wsvad-example 0.1.0", "encoder colour": "wsvad-example 0.1.0"}
+    assert record["plugins"] == whose
+    monkeypatch.setattr("wsvad.registry.entry_points", lambda group: [])
+    capsys.readouterr()
+    assert main(["score", str(hall / "v1.mp4"), "--model", str(tmp_path / "run"), "--out", str(tmp_path)]) == 1
+    missing = "method top-mean comes from wsvad-example 0.1.0, which is not installed; install it"
+    assert capsys.readouterr().err == f"wsvad: {tmp_path / 'run' / 'model.json'}: {missing}\n"

@@ -4,7 +4,7 @@ import pytest
 from safetensors import SafetensorError
 
 from wsvad.errors import WsvadError
-from wsvad.files import atomic, check_writable, read_json, read_yaml
+from wsvad.files import atomic, check_writable, overlong, read_json, read_yaml, write_json
 
 
 @pytest.mark.parametrize("make", [check_writable, lambda path: atomic(path / "scores.json").__enter__()])
@@ -46,3 +46,27 @@ def test_a_full_disk_is_said_by_whoever_finds_it(tmp_path):
     with pytest.raises(ZeroDivisionError), atomic(tmp_path / "x.safetensors"):
         _ = 1 / 0
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "name", ["n" * 251 + ".csv", "ä" * 125 + ".csv", "n" + "ä" * 125 + ".csv", "猫" * 83 + ".csv", "x.y"]
+)
+def test_every_name_that_a_file_may_have_can_be_written(name, tmp_path):
+    """The temporary one beside it is no longer than may be, and ends as it does."""
+    assert overlong(tmp_path / name) == ""
+    with atomic(tmp_path / name) as temporary:
+        assert temporary.suffix == (tmp_path / name).suffix and len(temporary.name.encode()) <= 255
+        temporary.write_text("whole")
+    assert (tmp_path / name).read_text() == "whole"
+
+
+def test_a_name_that_no_file_may_have_is_told(tmp_path):
+    assert overlong(tmp_path / ("ä" * 126 + ".csv")) == "a file name of 256 bytes (at most 255)"
+    assert "a path of" in overlong(tmp_path.joinpath(*["n" * 250] * 17))
+    with pytest.raises(WsvadError, match="the name is too long for a file; choose a shorter one"):
+        write_json(tmp_path / ("n" * 256), {})
+
+
+def test_bytes_that_are_no_text_stay_what_they_are(tmp_path):
+    write_json(tmp_path / "a.json", {"folder": "/data/a\udcff\\udcff"})
+    assert read_json(tmp_path / "a.json") == {"folder": "/data/a\udcff\\udcff"}

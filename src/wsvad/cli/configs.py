@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Setting = tuple[str, str]
 """A field, as it is typed, and its value; or `""` and a file."""
+Given = tuple[str, Mapping[str, Any]]
+"""A file, and what it says of one method's fields."""
 
 
 def taken_out(words: Sequence[str]) -> tuple[list[str], list[Setting]]:
@@ -70,7 +72,7 @@ def arguments(verb: "Verb", values: Mapping[str, Any], settings: Sequence[Settin
     configs = {}
     for name in dict.fromkeys((*methods, *given)):
         prefix = "--config." if [name] == methods else f"--config {name}."
-        configs[name] = config_of(name, verb.learns, *given.get(name, ({}, [])), prefix)
+        configs[name] = config_of(name, verb.learns, *given.get(name, ([], [])), prefix)
     if "configs" in verb.function.__annotations__:
         return {"configs": configs}
     return {"config": configs[methods[0]]}
@@ -78,7 +80,7 @@ def arguments(verb: "Verb", values: Mapping[str, Any], settings: Sequence[Settin
 
 def sorted_by_method(
     settings: Sequence[Setting], methods: Sequence[str], *, others: bool
-) -> dict[str, tuple[dict[str, Any], list[Setting]]]:
+) -> dict[str, tuple[list[Given], list[Setting]]]:
     """Method → fields from files, nested as those have them, and single fields.
 
     Args:
@@ -86,22 +88,39 @@ def sorted_by_method(
     """
     from wsvad.methods import METHODS
 
-    found: dict[str, tuple[dict[str, Any], list[Setting]]] = {}
+    found: dict[str, tuple[list[Given], list[Setting]]] = {}
     for field, value in settings:
         if field:
             where = f"--config {field}"
             method, field = addressed(field, methods, where, others=others)
             type_of(METHODS[method].config_class, field, method, where)
-            found.setdefault(method, ({}, []))[1].append((field, value))
+            found.setdefault(method, ([], []))[1].append((field, value))
             continue
-        for key, fields in read_file(Path(value)).items():
+        for key, fields in of_run(value, read_file(Path(value)), methods, others=others).items():
             method, field = addressed(str(key), methods, f"{value}: {key}", others=others)
             nested = {field: fields} if field else fields
             if not isinstance(nested, Mapping):
                 raise UsageError(f"{value}: {key}: {fields} instead of the fields of a method")
             checked = dict(spelt(METHODS[method].config_class, nested, method, value))
-            merge(found.setdefault(method, ({}, []))[0], checked)
+            found.setdefault(method, ([], []))[0].append((value, checked))
     return found
+
+
+def of_run(path: str, content: Mapping[Any, Any], methods: Sequence[str], *, others: bool) -> Mapping[Any, Any]:
+    """The content of a file; of a run's `config.yaml`, its method with the fields that were chosen for it. What the run
+    took from its data (`from_labels`) is not among them.
+
+    Raises:
+        UsageError: a run of another method.
+    """
+    method, fields = content.get("method"), content.get("config")
+    if not isinstance(method, str) or not isinstance(fields, Mapping) or "protocol" not in content:
+        return content
+    if method not in methods and not others:
+        here = " or ".join(methods)
+        raise UsageError(f"--config {path}: of a run of {method}, not of {here}; choose that method as well")
+    filled = content.get("from_labels", ())
+    return {method: {name: value for name, value in fields.items() if name not in filled}}
 
 
 def addressed(field: str, methods: Sequence[str], where: str, *, others: bool) -> tuple[str, str]:
@@ -120,15 +139,15 @@ def addressed(field: str, methods: Sequence[str], where: str, *, others: bool) -
     raise UsageError(f"{where}: no method here is '{head}'; write METHOD.FIELD=VALUE with METHOD one of: {here}")
 
 
-def config_of(method: str, budget: str, from_files: Mapping[str, Any], single: Sequence[Setting], prefix: str) -> Any:
+def config_of(method: str, budget: str, from_files: Sequence[Given], single: Sequence[Setting], prefix: str) -> Any:
     """The configuration of one method.
 
     Args:
-        from_files: fields from files.
+        from_files: fields from each of the files, which go before those of the ones before.
         single: single fields, which go before.
         prefix: of single fields, as they are typed.
     """
-    from wsvad.cli.parser import empty_parser, in_words, parsed
+    from wsvad.cli.parser import empty_parser, in_words, out_of_range, parsed
     from wsvad.methods import METHODS
 
     config_class = METHODS[method].config_class
@@ -136,13 +155,19 @@ def config_of(method: str, budget: str, from_files: Mapping[str, Any], single: S
     parser.add_class_arguments(config_class, as_group=False)
     if budget == "data":
         parser.set_defaults(getattr(config_class, "data_budget", {}))
-    try:
-        start = parser.parse_object(dict(from_files))
-    except ArgumentError as error:
-        raise UsageError(in_words(parser, [], str(error), f"--config FILE: {method}: ", "")) from None
+    together: dict[str, Any] = {}
+    for path, fields in from_files:
+        merge(together, fields)
+        try:
+            wrong = next(out_of_range(parser, parser.parse_object(dict(together))), None)
+        except ArgumentError as error:
+            raise UsageError(in_words(parser, [], str(error), f"--config {path}: {method}: ", "")) from None
+        if wrong:
+            raise UsageError(f"--config {path}: {method}: {hyphenated(wrong[0][2:])} {wrong[1]}: {wrong[2]}")
+    start = parser.parse_object(dict(together))
+    last = {field.replace("-", "_"): value for field, value in single}
     words = [
-        f"--{field.replace('-', '_')}={as_list(value, type_of(config_class, field, method, prefix))}"
-        for field, value in single
+        f"--{field}={as_list(value, type_of(config_class, field, method, prefix))}" for field, value in last.items()
     ]
     values = vars(parsed(parser, words, prefix=prefix, start=start))
     try:

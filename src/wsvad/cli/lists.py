@@ -15,10 +15,9 @@ def methods() -> int:
     from wsvad.methods import METHODS
 
     rows = []
-    for name in METHODS:
-        method = METHODS[name]
-        module = import_module(method.__module__).__doc__ or ""
-        rows.append((name, ", ".join(method.learns_from), ", ".join(method.runs_on), module.splitlines()[0]))
+    for name, method in METHODS.working():
+        about = (import_module(method.__module__).__doc__ or "").strip().partition("\n")[0]
+        rows.append((name, ", ".join(method.learns_from), ", ".join(method.runs_on), about))
     show(table(("method", "learns from", "runs on", "what it is"), rows))
     return DONE
 
@@ -27,8 +26,7 @@ def datasets() -> int:
     """List the published datasets that are read in their official files: splits, headline metric, what is needed."""
     from wsvad.datasets.benchmark import DATASETS
 
-    for name in DATASETS:
-        one = DATASETS[name]
+    for name, one in DATASETS.working():
         (train, test), about = (one.split["train"], one.split["test"]), import_module(one.read.__module__).__doc__ or ""
         sizes = f"train {train[0]:,} abnormal + {train[1]:,} normal, test {test[0]:,} + {test[1]:,}"
         show_text(f"{name}: {sizes}, headline {one.headline}\n\n{indent(about.strip(), '    ')}\n\n ")

@@ -13,6 +13,7 @@ from wsvad.cli.output import fail, mute, prepare_stdout, show_text, talking
 from wsvad.cli.parser import arguments_of, no_such
 from wsvad.cli.verbs import BY_AUDIENCE, VERBS
 from wsvad.errors import UsageError, WsvadError
+from wsvad.registry import at_fault
 from wsvad.version import __version__
 
 HELP = ("-h", "--help", "--help=all")
@@ -45,7 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if debug:
             raise
-        fail(f"internal error: {type(error).__name__}: {error} (--debug shows where)")
+        whose = at_fault(error)
+        what = f"an error in {whose}, which is another package" if whose else "internal error"
+        fail(f"{what}: {type(error).__name__}: {error} (--debug shows where)")
         return 1
 
 

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -21,8 +22,10 @@ from wsvad.spelling import ACTING, message, plain
 if TYPE_CHECKING:  # rich is imported when something is printed with it: mistakes and `--help` answer at once
     from rich.console import Console
     from rich.progress import TaskID
-    from rich.table import Table
+    from rich.table import Table as RichTable
 
+MANY_COLUMNS = 1_000_000
+"""More than a table has."""
 LINE_EVERY = 10.0
 """Seconds between two lines about a task where there is no terminal to draw a bar on."""
 
@@ -43,12 +46,22 @@ def say(sentence: object, style: str = "") -> None:
 
 
 def show(what: "Table | str") -> None:
-    """A result, on stdout: a table of `table`, or a line."""
+    """A result, on stdout: a line, or a table, of which nothing is ever cut off. Where its lines are longer than those
+    of the terminal, it is written plainly; what goes into a file or a pipe has lines as long as they need to be."""
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    Console().print(what if isinstance(what, Table) else Text(plain(what)), soft_wrap=isinstance(what, str))
+    console = Console()
+    if isinstance(what, str):
+        console.print(Text(plain(what)), soft_wrap=True)
+        return
+    if not console.is_terminal:
+        console = Console(width=MANY_COLUMNS)
+    if drawn := what.drawn(console.width):
+        console.print(drawn)
+    else:
+        for line in what.plainly():
+            console.print(Text(line), soft_wrap=True)
 
 
 def show_lines(lines: Iterable[str]) -> None:
@@ -67,29 +80,73 @@ def show_json(value: Any) -> None:
     print("\n".join(ACTING.sub(lambda found: f"\\u{ord(found[0]):04x}", line) for line in text.split("\n")))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table of plain text, which `show` prints."""
+
+    head: list[str]
+    """Names of the columns."""
+    rows: list[list[str] | None]
+    """Their cells; None draws a line between two groups."""
+    numbers: int
+    """How many of the last columns are aligned to the right."""
+    title: str
+    """Above it; empty without."""
+
+    def drawn(self, width: int) -> "RichTable | None":
+        """With lines around its cells, as wide as it has to be but no wider than `width`; None where it does not fit.
+        Text may be wrapped at its spaces; numbers, and the names in the first column, may not."""
+        from rich.table import Table as RichTable
+        from rich.text import Text
+
+        widths = self._widths(width - 3 * len(self.head) - 1)
+        if widths is None:
+            return None
+        made = RichTable(title=Text(self.title) if self.title else None)
+        for place, (name, wide) in enumerate(zip(self.head, widths, strict=True)):
+            made.add_column(Text(name), justify="right" if self._number(place) else "left", width=wide)
+        for row in self.rows:
+            if row is None:
+                made.add_section()
+            else:
+                made.add_row(*map(Text, row))
+        return made
+
+    def _widths(self, room: int) -> list[int] | None:
+        """Characters of each column, the widest made narrower as far as need be; None where there is no room."""
+        from rich.cells import cell_len
+
+        widths, least = [], []
+        for place, name in enumerate(self.head):
+            cells = [row[place] for row in self.rows if row is not None]
+            words = cells if self._number(place) or not place else [word for cell in cells for word in cell.split(" ")]
+            widths.append(max(map(cell_len, (name, *cells))))
+            least.append(max(map(cell_len, (*name.split(" "), *words))))
+        if sum(least) > room:
+            return None
+        while sum(widths) > room:
+            widest = max((one for one in range(len(widths)) if widths[one] > least[one]), key=widths.__getitem__)
+            widths[widest] -= 1
+        return widths
+
+    def _number(self, place: int) -> bool:
+        return place >= len(self.head) - self.numbers
+
+    def plainly(self) -> Iterator[str]:
+        """The lines of the same where lines are too short for it: each row a block, each cell a line of its own."""
+        yield from [self.title, ""] if self.title else []
+        for row in self.rows:
+            if row is not None:
+                yield from (f"{name}: {cell}" for name, cell in zip(self.head, row, strict=True))
+                yield ""
+
+
 def table(
     head: Sequence[object], rows: Iterable[Sequence[object] | None] = (), *, numbers: int = 0, title: str = ""
-) -> "Table":
-    """A table of plain text.
-
-    Args:
-        head: names of the columns.
-        rows: their cells; None draws a line between two groups.
-        numbers: how many of the last columns are aligned to the right.
-        title: above it.
-    """
-    from rich.table import Table
-    from rich.text import Text
-
-    made = Table(title=Text(plain(title)) if title else None)
-    for place, name in enumerate(head):
-        made.add_column(Text(plain(name)), justify="right" if place >= len(head) - numbers else "left")
-    for row in rows:
-        if row is None:
-            made.add_section()
-        else:
-            made.add_row(*(Text(plain(cell)) for cell in row))
-    return made
+) -> Table:
+    """A table of whatever is to be shown; arguments as the fields of `Table`."""
+    cells = [row if row is None else [plain(cell) for cell in row] for row in rows]
+    return Table(head=[plain(name) for name in head], rows=cells, numbers=numbers, title=plain(title))
 
 
 @contextmanager

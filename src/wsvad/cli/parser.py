@@ -5,7 +5,7 @@ one line that says what is allowed.
 """
 
 import re
-from argparse import ArgumentError
+from argparse import ArgumentError, _AppendAction
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -13,7 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
+from jsonargparse import ArgumentParser, Namespace, get_loader, set_loader, set_parsing_settings
+from yaml import YAMLError
 
 from wsvad.cli.help import Formatter, hyphenated, word_of
 from wsvad.cli.options import OTHER_STREAM, STREAM_OPTIONS, streams_of
@@ -21,6 +22,8 @@ from wsvad.errors import UsageError
 from wsvad.ranges import allowed, hints_of, plain_type, problem
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
+# A path whose bytes are not UTF-8 is a path: that it is no YAML either says nothing against it.
+set_loader("yaml", get_loader("yaml"), exceptions=(YAMLError, UnicodeEncodeError))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,13 +135,18 @@ def parsed(
         UsageError: something is wrong.
     """
     words = joined(words)
-    options = {action.option_strings[-1]: action for action in parser._actions if action.option_strings}
+    options = options_of(parser)
+    given: dict[str, str | None] = {}
     for name, value in pairs(words):
         shown = prefix + hyphenated(name[2:])
         if name not in options:
             raise UsageError(no_such("option", shown, [prefix + hyphenated(option[2:]) for option in options]))
         if value == "" and plain_type(getattr(options[name], "_typehint", None)) is Path:
             raise UsageError(f"{shown} '': the name of a {word_of(options[name])} is empty")
+        once = options[name].nargs != 0 and not isinstance(options[name], _AppendAction)
+        if once and name in given and value is not None:
+            raise UsageError(f"{shown} is given twice ({given[name]} and {value}); give it once")
+        given[name] = value
     for action in (action for action, word in places(parser, words) if word == ""):
         if action.dest != "name":  # a name is checked by whom it concerns
             raise UsageError(f"'': an argument is empty ({word_of(action)}); example: {example}")
@@ -146,12 +154,22 @@ def parsed(
         values = parser.parse_args(words, namespace=start)
     except ArgumentError as error:
         raise UsageError(in_words(parser, words, str(error), prefix, example)) from None
-    for name, action in options.items():
-        hint = getattr(action, "_typehint", None)
-        if hint is not None and (said := problem(values.get(action.dest), hint)):
-            typed = dict(pairs(words)).get(name, values.get(action.dest))
-            raise UsageError(f"{prefix}{hyphenated(name[2:])} {typed}: {said}")
+    for name, value, said in out_of_range(parser, values):
+        raise UsageError(f"{prefix}{hyphenated(name[2:])} {given.get(name, value)}: {said}")
     return parser.instantiate(values)
+
+
+def options_of(parser: ArgumentParser) -> dict[str, Any]:
+    """The options of a parser by their long names, `--hold_out`."""
+    return {action.option_strings[-1]: action for action in parser._actions if action.option_strings}
+
+
+def out_of_range(parser: ArgumentParser, values: Namespace) -> Iterator[tuple[str, Any, str]]:
+    """Each option whose value is outside of what its annotation allows: its name, the value, what is allowed."""
+    for name, action in options_of(parser).items():
+        hint, value = getattr(action, "_typehint", None), values.get(action.dest)
+        if hint is not None and (said := problem(value, hint)):
+            yield name, value, said
 
 
 def joined(words: Sequence[str]) -> list[str]:

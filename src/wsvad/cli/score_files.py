@@ -8,7 +8,7 @@ from wsvad.datasets.folder import videos_in
 from wsvad.detection.detector import Detector, Mode
 from wsvad.detection.timeline import Timeline, write_events_csv, write_scores_csv, write_scores_json
 from wsvad.errors import UsageError, WsvadError
-from wsvad.files import check_writable
+from wsvad.files import check_writable, overlong
 from wsvad.pages.overlay import write_overlay
 from wsvad.pages.report import ReportSummary, write_report
 from wsvad.progress import report_progress
@@ -39,6 +39,10 @@ def score_files(
     overlays = overlay_names([name for name, _ in videos]) if overlay else {}
     spare(out, [out / one for one in overlays.values()], [path for _, path in videos])
     check_writable(out)
+    for name, path in videos:
+        if name in overlays and (long := overlong(out / overlays[name])):
+            failed[str(path)] = f"{path}: its overlay would need {long}; shorten the video's name"
+    videos = [(name, path) for name, path in videos if str(path) not in failed]
     for name, path in videos:
         frames = 0
 

@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from rich.table import Table
 
-from wsvad.cli.output import table
+from wsvad.cli.output import Table, table
 from wsvad.detection.timeline import Timeline, clock
 from wsvad.evaluation.vocabulary import METRICS, SELECTIONS, percent, with_spread, words_for
 from wsvad.studies.leaderboard import Leaderboard, lines
@@ -79,7 +78,8 @@ def leaderboard_table(board: Leaderboard) -> Table:
     head, *body = lines(board)
     shown = [i for i, name in enumerate(head) if name not in ("features", "seconds", "MB")]
     rows = [[line[i] for i in shown] for line in body]
-    return table([head[i] for i in shown], rows, title=f"{board.data}, %")
+    words = sum(head[i] in ("method", "selection") for i in shown)
+    return table([head[i] for i in shown], rows, numbers=len(shown) - words, title=f"{board.data}, %")
 
 
 def shares_table(grown: Grown) -> Table:

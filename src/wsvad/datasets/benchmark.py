@@ -14,6 +14,7 @@ from wsvad.registry import Registry
 
 DATASETS = Registry(
     "dataset",
+    *("name", "marks", "read", "split", "headline"),
     ucf_crime="wsvad.datasets.ucf_crime:UCF_CRIME",
     xd_violence="wsvad.datasets.xd_violence:XD_VIOLENCE",
     shanghaitech="wsvad.datasets.shanghaitech:SHANGHAITECH",

@@ -8,6 +8,7 @@ named after what they show (`normal`, `fight`, …) are the labels. Without any 
 videos is held out for testing.
 """
 
+import logging
 import random
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -17,9 +18,13 @@ from pathlib import Path
 from wsvad.datasets.categories import UNNAMED, categories_of, names_of
 from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.errors import WsvadError
+from wsvad.files import is_file, path_of
 from wsvad.metrics.interval import Interval
 from wsvad.tables import read_table, whole
 from wsvad.video.names import checked_name, distinct_names, normal, video_name
+from wsvad.video.results import WHAT, is_result
+
+logger = logging.getLogger(__name__)
 
 VIDEO_SUFFIXES = {f".{name}" for name in ["mp4", "avi", "mkv", "mov", "m4v", "webm", "mpg", "mpeg", "ts", "wmv", "flv"]}
 LABELS = {"0": 0, "1": 1, "normal": 0, "abnormal": 1}
@@ -50,7 +55,7 @@ def open_folder(
     Raises:
         WsvadError: a name, label, split or interval that cannot be right, by file and line.
     """
-    folder = Path(folder)
+    folder = path_of("folder", folder)
     if not folder.is_dir():
         raise WsvadError(f"{folder}: there is no such folder")
     tables = [Path(labels)] if labels else _find_labels(folder)
@@ -108,7 +113,8 @@ def hold_out(
 
 
 def videos_below(folder: Path) -> dict[str, Path]:
-    """The videos in a folder and below it, by their ending: name → file, in order of their names.
+    """The videos in a folder and below it, by their ending: name → file, in order of their names. Those that we drew
+    (`wsvad.video.results`) are none.
 
     Raises:
         WsvadError: two files have the same name, as names are compared.
@@ -116,7 +122,7 @@ def videos_below(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in folder.rglob("*"):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if hidden or path.suffix.lower() not in VIDEO_SUFFIXES or not path.is_file():
+        if hidden or path.suffix.lower() not in VIDEO_SUFFIXES or not path.is_file() or is_result(path):
             continue
         name = video_name(path, folder)
         if name in found:
@@ -130,14 +136,20 @@ def videos_in(what: Sequence[Path]) -> list[tuple[str, Path]]:
     """Names and files of the videos that were given, and of those in folders that were given, each file once.
 
     A file in a folder has its path below it, a file that is given by itself its own name; where two would have the
-    same, both have as many of their parent folders before it as tell them apart.
+    same, both have as many of their parent folders before it as tell them apart. A file that we drew is left out, and
+    logged.
 
     Raises:
-        WsvadError: a folder without videos.
+        WsvadError: a folder without videos, or nothing but what we drew.
     """
     found: list[tuple[str, Path]] = []
     seen: set[Path] = set()
-    for path in what:
+    drawn = [path for path in what if is_result(path)]
+    for path in drawn:
+        if len(drawn) == len(what):
+            raise WsvadError(f"{path}: {WHAT}; give the video that it was made from")
+        logger.warning("left out: %s: %s", path, WHAT)
+    for path in (path for path in what if path not in drawn):
         inside = list(videos_below(_root(path)).items()) if path.is_dir() else [(video_name(path), path)]
         if not inside:
             raise WsvadError(f"{path}: there are no videos in this folder")
@@ -274,7 +286,9 @@ def _check_names(videos: list[LabelledVideo], table: Path) -> None:
 def _locate(videos: list[LabelledVideo], root: Path, table: Path, need_videos: bool) -> list[LabelledVideo]:
     """Pair rows with files, both ways."""
     # A file that is there by a row's very letters need not be searched for: a folder with features alone may be huge.
-    plain = {video.name: root / video.name for video in videos if (root / video.name).is_file()}
+    # Backslashes of Windows may be letters of a file's name here.
+    spellings = ((name, root / spelt) for name in (v.name for v in videos) for spelt in (name.replace("/", "\\"), name))
+    plain = {name: path for name, path in spellings if is_file(path)}
     search = need_videos or any(video.name not in plain and not video.name.isascii() for video in videos)
     files = videos_below(root) if search else {}
     located = [replace(video, path=files.get(video.name) or plain.get(video.name)) for video in videos]
@@ -283,6 +297,8 @@ def _locate(videos: list[LabelledVideo], root: Path, table: Path, need_videos: b
     for video in located:
         if video.path is None:
             raise WsvadError(f"{root / video.name}: listed in {table.name} but not there; add it or delete its row")
+        if video.name not in files and is_result(video.path):
+            raise WsvadError(f"{video.path}: {WHAT}; delete its row in {table.name}")
         if video.path.suffix.lower() not in VIDEO_SUFFIXES:
             raise WsvadError(f"{video.path}: not a video by its ending; convert it or delete its row in {table.name}")
     named = {video.name for video in located}

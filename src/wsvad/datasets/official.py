@@ -19,6 +19,8 @@ LISTS = (".list", ".lst", ".txt", ".csv", ".tsv")
 """Endings of lists."""
 LARGEST, LONGEST = 16 * 2**20, 8192
 """Bytes of the largest list, letters of its longest line."""
+OTHERS = ("frames.csv", "events.csv", "scores.csv")
+"""Counts of frames, and what `wsvad score` writes: tables that are no lists."""
 HEADS = re.compile(
     r"(video|file|clip|feature|sample)?[ _-]?(id|name|path|file|filename|video|videos|features?|list|clip)s?$",
     re.IGNORECASE,
@@ -60,7 +62,7 @@ def list_files(folder: Path) -> list[Path]:
     """Files of a dataset's folder that are lists or annotations by their ending."""
     places = [folder / place for place in PLACES if (folder / place).is_dir()]
     files = [path for place in places for path in sorted(place.iterdir()) if path.suffix.lower() in LISTS]
-    return [path for path in files if path.is_file() and path.name.lower() != "frames.csv"]
+    return [path for path in files if path.is_file() and path.name.lower() not in OTHERS]
 
 
 def find_list(

@@ -9,6 +9,7 @@ from wsvad.datasets.dataset import Dataset
 from wsvad.datasets.folder import check_training, has_labels, open_folder
 from wsvad.datasets.official import find, missing
 from wsvad.errors import UsageError, WsvadError
+from wsvad.files import path_of
 from wsvad.video.names import normal
 
 
@@ -36,7 +37,7 @@ def open_dataset(
         UsageError: there is no dataset of that name.
         WsvadError: a file is missing, or says something that cannot be right.
     """
-    benchmark, folder = _named(str(folder))
+    benchmark, folder = _named(str(path_of("folder", folder)))
     if not folder.is_dir():
         raise WsvadError(f"{folder}: there is no such folder")
     # Under a dataset's name, train.csv and test.csv may be its lists.
@@ -77,7 +78,7 @@ def recognise(folder: Path) -> Benchmark | None:
     Raises:
         UsageError: those of several are there, as in the list folders of public code.
     """
-    found: list[Benchmark] = [DATASETS[name] for name in DATASETS if find(folder, *DATASETS[name].marks)]
+    found: list[Benchmark] = [one for _, one in DATASETS.working() if find(folder, *one.marks)]
     if len(found) > 1:
         names = " and ".join(benchmark.name for benchmark in found)
         raise UsageError(f"{folder}: official files of {names} are here; choose one, as in {found[0].name}:{folder}")

@@ -21,12 +21,14 @@ from wsvad.encoders.encoder import Encoder
 from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.encode import encode_frames, encode_video
 from wsvad.features.store import Passport, StoredFeatures, rate_of
+from wsvad.files import path_of
 from wsvad.methods.abilities import Compacts
 from wsvad.ranges import Positive, problem
+from wsvad.runs.device import device_of
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.model import TrainedMethod
 from wsvad.runs.scorer import BLOCK, EVERYTHING, MODES, Mode, Scored, Scorer, Wanted
-from wsvad.video.clock import SNIPPET, SnippetClock
+from wsvad.video.clock import SNIPPET, SnippetClock, exact_rate
 from wsvad.video.names import video_name
 from wsvad.video.reader import Frame
 
@@ -67,14 +69,16 @@ class Detector:
         """Open a run folder.
 
         Args:
-            device: where the method's network runs: `cpu`, `cuda`, …
+            device: where the method's network runs: `cpu`, `cuda`, … or `auto`, the fastest.
             max_false_alarms_per_hour: calibrate again for this budget, on the normal video that was held out in
                 training; by default the thresholds that training chose.
 
         Raises:
-            WsvadError: not a run, or an encoder's file is missing.
+            WsvadError: not a run, an encoder's file is missing, or this machine has no such device.
         """
-        folder = RunFolder(run)
+        folder, device = RunFolder(path_of("run", run)), device_of(device)
+        if said := problem(max_false_alarms_per_hour, Positive):
+            raise UsageError(f"max_false_alarms_per_hour {max_false_alarms_per_hour}: {said}")
         trained = folder.load()
         if isinstance(trained.method, Compacts):
             trained.method = trained.method.compact()
@@ -118,17 +122,17 @@ class Detector:
         path: Path | None = None
         if mode not in MODES:
             raise UsageError(f"mode {mode}: {' or '.join(MODES)}")
-        if rate is not None and (said := problem(float(rate), Positive)):
-            raise UsageError(f"rate {rate}: {said}")
-        rate = Fraction(rate).limit_denominator(100_000) if rate is not None else None
+        rate = exact_rate(rate) if rate is not None else None
         if isinstance(source, Mapping):
             streams = {stream: _real(stream, x) for stream, x in source.items()}
             snippets = self._check_streams(streams)
             clock = SnippetClock(snippets=snippets, frames=SNIPPET * snippets, rate=rate or NOMINAL)
         else:
             if isinstance(source, str | Path):
-                path = Path(source)
+                path = path_of("source", source)
                 stored = self._same_making(path, encode_video(path, self._encoders(), on_frames, hashed=False))
+            elif not isinstance(source, Iterable):
+                raise UsageError(f"source {source!r}: give a video file, features by stream, or frames")
             else:
                 frames = Frame.of_arrays(source, rate or NOMINAL)
                 stored = self._same_making("frames", encode_frames(frames, self._encoders(), on_frames))

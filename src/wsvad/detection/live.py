@@ -14,9 +14,11 @@ import torch
 
 from wsvad.detection.calibration import Calibrations
 from wsvad.encoders.encoder import Encoder
+from wsvad.errors import UsageError
 from wsvad.extraction.encode import SnippetEncoder
 from wsvad.runs.online import OnlineScorer
 from wsvad.runs.scorer import Scorer
+from wsvad.video.clock import exact_rate
 from wsvad.video.reader import Frame
 
 
@@ -64,7 +66,9 @@ class LiveScorer:
             rate: frames per second, for the clock of arrays.
         """
         if isinstance(frame, np.ndarray):
-            frame = Frame.of_array(frame, self._count, Fraction(rate).limit_denominator(100_000))
+            frame = Frame.of_array(frame, self._count, exact_rate(rate))
+        if not isinstance(frame, Frame):
+            raise UsageError(f"frame {self._count}: {type(frame).__name__}; push an array (h, w, 3) or a Frame")
         self._count += 1
         start = self._span[0] if self._span else frame.time
         self._span = start, frame.time + frame.duration

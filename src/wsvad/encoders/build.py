@@ -2,9 +2,12 @@
 
 import os
 import re
+import reprlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from wsvad.encoders.encoder import Encoder, ResolvesArgument
 from wsvad.encoders.external_data import network_files
@@ -13,6 +16,7 @@ from wsvad.registry import Registry
 
 ENCODERS = Registry(
     "encoder",
+    *("input", "argument", "summary"),
     motion="wsvad.encoders.motion:Motion",
     onnx="wsvad.encoders.network:Onnx",
     tflite="wsvad.encoders.network:TfLite",
@@ -65,6 +69,20 @@ def resolve(spec: str) -> tuple[str, str | None]:
     return "+".join(_resolved(part) for part in split(spec)), sentence
 
 
+def resolved(streams: object) -> dict[str, str]:
+    """Stream → specification, as somebody gave them in Python; resolved.
+
+    Raises:
+        UsageError: it is no mapping of names to specifications, or empty; no encoder has that name.
+    """
+    if not isinstance(streams, Mapping) or not streams:
+        raise UsageError(f"streams {reprlib.repr(streams)}: give each stream its encoder, as in {{'rgb': 'motion'}}")
+    for stream, spec in streams.items():
+        if not (isinstance(stream, str) and isinstance(spec, str) and stream and spec) or "/" in stream:
+            raise UsageError(f"streams: {stream!r}: {spec!r}; give a name and an encoder, as in {{'rgb': 'motion'}}")
+    return {stream: resolve(spec)[0] for stream, spec in streams.items()}
+
+
 def shortened(spec: str) -> str:
     """A resolved specification as it may be typed in the current folder: files are relative to it where that is shorter
     and resolves to the same."""
@@ -100,7 +118,25 @@ def _build_one(spec: str) -> Encoder:
         raise UsageError(f"'{spec}': {scheme} makes features from {encoder.input}, not from video; use it alone")
     if bool(encoder.argument) != bool(argument):
         raise UsageError(f"'{spec}' is not complete or too long; write {_usage(scheme)}")
-    return encoder(argument) if argument else encoder()
+    built = encoder(argument) if argument else encoder()
+    if ENCODERS.package(scheme):
+        _check(built, ENCODERS.who(scheme))
+    return built
+
+
+def _check(encoder: Any, who: str) -> None:
+    """An encoder of another package has what it needs.
+
+    Raises:
+        WsvadError: it has not.
+    """
+    if lacking := [one for one in ("name", "width", "sampling", "encode", "passport") if not hasattr(encoder, one)]:
+        raise WsvadError(f"{who} has no {', '.join(lacking)}; fix that package, or uninstall it")
+    passport = encoder.passport()
+    if lacking := [one for one in ("encoder", "width", "weights", "settings") if one not in passport]:
+        raise WsvadError(f"{who} has a passport without {', '.join(lacking)}; fix that package, or uninstall it")
+    if passport["width"] != encoder.width:
+        raise WsvadError(f"{who} is {encoder.width} wide, but {passport['width']} by its passport; fix that package")
 
 
 def _usage(scheme: str) -> str:
@@ -170,19 +206,25 @@ class Listing:
 
 def list_encoders() -> list[Listing]:
     """Every encoder that is known here, other packages' included, in the order of their names."""
-    return [_listing(scheme) for scheme in ENCODERS]
+    return [_listing(scheme, encoder) for scheme, encoder in ENCODERS.working()]
 
 
-def _listing(scheme: str) -> Listing:
-    encoder = ENCODERS[scheme]
+def _listing(scheme: str, encoder: Any) -> Listing:
     available = _installed(scheme)
     return Listing(
         name=_usage(scheme),
         input=encoder.summary,
         width=getattr(encoder, "width", None),
         available=available,
-        install=None if available else f"pip install 'wsvad[{encoder.extra}]'",
+        install=None if available else _installation(scheme, encoder),
     )
+
+
+def _installation(scheme: str, encoder: Any) -> str:
+    """What makes an encoder run."""
+    if ENCODERS.package(scheme):
+        return f"needs {encoder.runtime}"
+    return f"pip install 'wsvad[{encoder.extra}]'"
 
 
 def _installed(scheme: str) -> bool:

@@ -17,6 +17,7 @@ from wsvad.evaluation.score_forms import holds_scores
 from wsvad.evaluation.scores_file import classes_from_scores_file, curves_from_scores_file, of_test_videos, read_scores
 from wsvad.evaluation.totals import check_totals, explain_labels, introduce
 from wsvad.features.source import open_features, unused
+from wsvad.files import path_of
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.scorer import CLASSES, Mode, Scored, Scorer
 from wsvad.video.clock import SnippetClock
@@ -60,10 +61,10 @@ def evaluate(
     Raises:
         UsageError: something is missing; `what` is neither; the run was trained on one of the test videos.
     """
-    what = Path(what)
+    what = path_of("what", what)
     if data is not None and not isinstance(data, Dataset):
         data = open_dataset(data, labels, intervals, **RunFolder(what).division(), need_training=False)
-    return measure(what, data, Path(features) if features is not None else None, compat)
+    return measure(what, data, path_of("features", features) if features is not None else None, compat)
 
 
 def measure(what: Path, dataset: Dataset | None, features: Path | None, compat: Compat | None = None) -> Measured:

@@ -10,6 +10,7 @@ from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.encoders.lsa import Lsa, read_captions
 from wsvad.errors import WsvadError
 from wsvad.features.store import Passport, StoredFeatures, feature_path, read_passport, save
+from wsvad.files import is_file, overlong
 from wsvad.video.clock import SNIPPET, snippet_count
 
 
@@ -51,6 +52,9 @@ def extract_captions(
             f"{captions_file}: {len(missing)} of {len(dataset.videos)} videos have no captions, the first is "
             f"{missing[0]}; add a line for each, or remove them from the labels"
         )
+    for video in dataset.videos:
+        if long := overlong(feature_path(out, stream, video.name)):
+            raise WsvadError(f"{captions_file}: the features of {video.name} would need {long}; shorten the name")
     spans = {video.name: _span(captions_file, video, len(captions[video.name])) for video in dataset.videos}
     training = {video.name: captions[video.name] for video in dataset.train}
     encoder = _fitted(training, Path(out) / stream / "lsa.safetensors", width)
@@ -94,7 +98,7 @@ def _is_there(path: Path, wanted: Passport) -> bool:
     Raises:
         WsvadError: there is one that was made in another way.
     """
-    if not path.exists():
+    if not is_file(path):
         return False
     found = read_passport(path)
     if difference := found.difference(wanted):

@@ -15,13 +15,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsvad.errors import WsvadError
+from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.encode import passport
 from wsvad.extraction.progress import Estimate
 from wsvad.extraction.workers import Finished, Job, Recipe, in_processes, in_this_process
 from wsvad.features.store import Passport, feature_path, read_passport
-from wsvad.files import explain, sha256
+from wsvad.files import explain, is_file, overlong, sha256
 from wsvad.progress import report_progress
+from wsvad.ranges import Whole, problem
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +69,8 @@ def extract(
         WsvadError: a feature file in `out` was made in another way; another extraction is running there; the disk is
             full; or the run was interrupted (Ctrl-C).
     """
+    if said := problem(workers, Whole):
+        raise UsageError(f"workers {workers}: {said}")
     started = time.monotonic()
     out = Path(out)
     recipe = Recipe(streams=dict(streams), out=out, builder=builder)
@@ -107,10 +110,13 @@ def processors() -> int:
 def _plan(videos: Sequence[tuple[str, Path]], recipe: Recipe) -> tuple[list[Job], dict[str, str]]:
     """What is left to do, the longest files first, and the videos that are not there."""
     wanted = {stream: passport(encoders, frames=0) for stream, encoders in recipe.encoders().items()}
-    there = {name: _there(name, wanted, recipe.out) for name, _ in videos}
-    failed = {name: f"{path}: there is no such video file" for name, path in videos if not path.is_file()}
+    failed = {name: f"{path}: there is no such video file" for name, path in videos if not is_file(path)}
+    for name, path in videos:
+        if long := next(filter(None, (overlong(feature_path(recipe.out, stream, name)) for stream in wanted)), None):
+            failed[name] = f"{path}: its features would need {long}; shorten the video's name"
+    there = {name: _there(name, wanted, recipe.out) for name, _ in videos if name not in failed}
     with ThreadPoolExecutor(processors()) as pool:  # hashing leaves the interpreter free
-        checked = [(name, path) for name, path in videos if there[name] and name not in failed]
+        checked = [(name, path) for name, path in videos if there.get(name)]
         sources = dict(
             zip((name for name, _ in checked), pool.map(lambda video: sha256(video[1]), checked), strict=True)
         )
@@ -137,7 +143,7 @@ def _there(video: str, wanted: Mapping[str, Passport], out: Path) -> dict[str, P
     there = {}
     for stream, ours in wanted.items():
         path = feature_path(out, stream, video)
-        if not path.exists():
+        if not is_file(path):
             continue
         there[stream] = read_passport(path)
         if difference := there[stream].difference(ours):

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from wsvad.datasets.dataset import Dataset
 from wsvad.datasets.folder import open_folder, unlabelled_videos
-from wsvad.encoders.build import argument_of, resolve, split
+from wsvad.encoders.build import argument_of, resolved, split
 from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.captions import extract_captions
 from wsvad.extraction.extract import extract
 from wsvad.features.source import open_features, released
+from wsvad.files import path_of
 
 
 def extract_dataset(
@@ -32,14 +33,15 @@ def extract_dataset(
     Raises:
         WsvadError: as `open_folder`, `prepare`.
     """
-    specs = {stream: resolve(spec)[0] for stream, spec in streams.items()}
+    specs, out = resolved(streams), path_of("out", out)
     if isinstance(data, Dataset):
-        return prepare(data, specs, Path(out), workers=workers)
-    loose = unlabelled_videos(Path(data)) if labels is None else None
+        return prepare(data, specs, out, workers=workers)
+    data = path_of("data", data)
+    loose = unlabelled_videos(data) if labels is None else None
     if loose:
         return extract(loose, specs, out, workers=workers).failed
     dataset = open_folder(data, labels, need_videos=not all(spec.startswith("lsa:") for spec in specs.values()))
-    return prepare(dataset, specs, Path(out), workers=workers)
+    return prepare(dataset, specs, out, workers=workers)
 
 
 def prepare(

@@ -18,6 +18,7 @@ from wsvad.encoders.encoder import Encoder
 from wsvad.errors import WsvadError
 from wsvad.extraction.encode import encode_video
 from wsvad.features.store import feature_path, save
+from wsvad.registry import at_fault
 from wsvad.video.reader import VideoReader
 
 
@@ -214,6 +215,7 @@ def _do(job: Job, encoders: dict[str, tuple[Encoder, ...]], out: Path, report: C
     except WsvadError as error:
         return Finished(video=job.video, reason=str(error), fatal=isinstance(error.__cause__, OSError))
     except Exception as error:
-        reason = f"{job.path}: {type(error).__name__}: {' '.join(str(error).split())}; leave it out and report this"
+        to = f" to {whose}" if (whose := at_fault(error)) else ""
+        reason = f"{job.path}: {type(error).__name__}: {' '.join(str(error).split())}; leave it out and report this{to}"
         return Finished(video=job.video, reason=reason)
     return Finished(video=job.video, frames=next(iter(stored.values())).passport.frames)

@@ -14,7 +14,7 @@ from typing import Protocol
 from wsvad.errors import WsvadError
 from wsvad.features.official import OfficialStream, holds_arrays
 from wsvad.features.store import Passport, StoredFeatures, feature_path, load, read_passport, stored_shape
-from wsvad.files import sampled_sha256
+from wsvad.files import is_file, sampled_sha256
 
 
 class FeatureSource(Protocol):
@@ -56,7 +56,7 @@ class Store:
         return feature_path(self.folder, stream, video)
 
     def has(self, video: str, stream: str) -> bool:
-        return self.path(video, stream).is_file()
+        return is_file(self.path(video, stream))
 
     def load(self, video: str, stream: str) -> StoredFeatures:
         return load(self.path(video, stream))

@@ -23,7 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as serialise
 
 from wsvad.errors import WsvadError
-from wsvad.files import atomic
+from wsvad.files import atomic, is_file
 from wsvad.ranges import Count, Range, Whole
 from wsvad.shapes import problems
 from wsvad.video.names import taken_apart
@@ -126,7 +126,7 @@ def feature_path(folder: Path | str, stream: str, video: str) -> Path:
     """Where the stream of a video is kept: by its name, or where an earlier version has kept it as macOS writes it."""
     place = Path(folder) / stream
     path, earlier = (place / f"{name}.safetensors" for name in (video, taken_apart(video)))
-    return earlier if earlier != path and not path.exists() and earlier.exists() else path
+    return earlier if earlier != path and not is_file(path) and is_file(earlier) else path
 
 
 def save(path: Path | str, stored: StoredFeatures) -> None:

@@ -7,6 +7,9 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
+NORMALISATIONS = ("none", "l2", "standardise")
+"""What may be done to features before the network."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
@@ -63,9 +66,10 @@ class Method(Protocol):
     runs_on: ClassVar[tuple[str, ...]]
     """Streams that scoring needs; as above."""
     normalisation: ClassVar[str]
-    """What the paper does to features before the network: `none`, or `l2` on each segment's feature."""
+    """What the paper does to features before the network: one of `NORMALISATIONS`, mostly `none`, or `l2` on each
+    segment's feature."""
     standardised: ClassVar[tuple[str, ...]]
-    """Streams that are standardised whatever is done to the others; as above."""
+    """Streams that are standardised whatever is done to the others, by default none; as above."""
     config_class: ClassVar[type]
     """Its configuration, a frozen keyword-only dataclass that can be built without arguments. A class variable
     `data_budget` names defaults that verbs of that budget have instead."""
@@ -92,7 +96,7 @@ def runs_on(kind: type[Method], config: Any) -> tuple[str, ...]:
 
 def standardised(kind: type[Method], config: Any) -> tuple[str, ...]:
     """The streams that are standardised under a configuration, whatever is done to the others."""
-    return tuple(getattr(config, "standardised", kind.standardised))
+    return tuple(getattr(config, "standardised", getattr(kind, "standardised", ())))
 
 
 def teacher_method(kind: type[Method], config: Any) -> str | None:

@@ -11,6 +11,7 @@ from wsvad.detection.timeline import Timeline, clock
 from wsvad.errors import WsvadError
 from wsvad.pages.preview import at_rate
 from wsvad.video.reader import Frame, VideoReader
+from wsvad.video.results import COMMENT
 from wsvad.video.writer import write_video
 
 ALARM, CURVE, AREA, INK, GROUND, BAND, RULE = (
@@ -34,7 +35,7 @@ def write_overlay(timeline: Timeline, path: Path | str) -> None:
         raise WsvadError(f"{timeline.video}: only its features are there; an overlay needs the video file")
     with VideoReader(timeline.path) as video:
         rate = timeline.rate or min(max(video.info.rate, Fraction(10)), Fraction(60))
-        write_video(path, _painted(at_rate(video, rate), rate, timeline), rate)
+        write_video(path, _painted(at_rate(video, rate), rate, timeline), rate, comment=COMMENT)
 
 
 def _painted(frames: Iterator[Frame], rate: Fraction, timeline: Timeline) -> Iterator[np.ndarray]:

@@ -30,7 +30,18 @@ from safetensors.numpy import save as serialise
 from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.errors import UsageError, WsvadError
 from wsvad.features.source import FeatureSource
-from wsvad.files import atomic, read_json, read_text, read_yaml, remove, sha256, without_nan, write_json, write_text
+from wsvad.files import (
+    atomic,
+    is_file,
+    read_json,
+    read_text,
+    read_yaml,
+    remove,
+    sha256,
+    without_nan,
+    write_json,
+    write_text,
+)
 from wsvad.runs.fingerprint import Changes, changes
 from wsvad.runs.model import TrainedMethod, load_method, save_method, save_weights
 from wsvad.runs.records import (
@@ -69,12 +80,12 @@ class RunFolder:
     @property
     def finished(self) -> bool:
         """Whether a whole run is there."""
-        return (self.path / "model.json").is_file()
+        return is_file(self.path / "model.json")
 
     @property
     def exists(self) -> bool:
         """Whether a run is there, whole or not."""
-        return self.finished or (self.path / "config.yaml").is_file()
+        return self.finished or is_file(self.path / "config.yaml")
 
     @property
     def under_way(self) -> bool:

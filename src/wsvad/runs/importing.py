@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import Tensor
 
 from wsvad.errors import UsageError, WsvadError
@@ -61,7 +61,7 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
         raise WsvadError(f"{path}: {told}")
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            return load(path.read_bytes())
         with torch.serialization.safe_globals([(Beside, name) for name in SKIPPED]):
             held = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

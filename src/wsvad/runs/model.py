@@ -6,18 +6,19 @@ be changed and save it: `save_method(run, replace(load_method(run), calibration=
 
 import dataclasses
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from wsvad.datasets.dataset import Bag
+from wsvad.encoders.build import ENCODERS, split
 from wsvad.errors import UsageError, WsvadError
 from wsvad.files import atomic, read_json, sha256, write_json
 from wsvad.methods import METHODS
@@ -97,10 +98,19 @@ def save_method(folder: Path, trained: TrainedMethod) -> None:
         "passports": trained.passports,
         "calibration": trained.calibration,
         "window": trained.window,
+        "plugins": plugins(trained.name, trained.encoders.values()),
         "versions": {"wsvad": __version__, "torch": torch.__version__, "python": platform.python_version()},
         "weights": weights,
     }
     write_json(folder / "model.json", sealed(record))
+
+
+def plugins(method: str, specs: Iterable[str]) -> dict[str, str]:
+    """What other packages brought to a method: `method top-mean` → `wsvad-example 0.1.0`."""
+    schemes = sorted({part.partition(":")[0] for spec in specs for part in split(spec)})
+    found = {f"method {method}": METHODS.package(method)}
+    found |= {f"encoder {scheme}": ENCODERS.package(scheme) for scheme in schemes}
+    return {what: package for what, package in found.items() if package}
 
 
 def load_method(folder: Path | str) -> TrainedMethod:
@@ -111,15 +121,15 @@ def load_method(folder: Path | str) -> TrainedMethod:
     """
     folder = Path(folder)
     record = _record(folder)
-    kind = _kind(folder, record["method"])
+    kind = _kind(folder, record)
     weights = folder / "model.safetensors"
     if own_file(weights) is None:
         raise WsvadError(f"{weights}: there is no such file; {AGAIN}")
     check_weights(folder / "model.json", record, weights)
     try:
         config = configure(kind.config_class, record["config"])
-        _check_size(kind, record["widths"], config, weights)
-        tensors = load_file(weights)
+        tensors = load(weights.read_bytes())  # from its bytes: a path that is not UTF-8 cannot be mapped
+        _check_size(kind, record["widths"], config, tensors)
         method = kind(record["widths"], config)
         method.load_state_dict({n.removeprefix("method."): v for n, v in tensors.items() if n.startswith("method.")})
         _check_fit(method, record, tensors)
@@ -177,9 +187,14 @@ def _writer(record: dict[str, Any]) -> str:
     return str(versions.get("wsvad")) if isinstance(versions, dict) else "of another version"
 
 
-def _kind(folder: Path, name: str) -> Any:
+def _kind(folder: Path, record: dict[str, Any]) -> Any:
+    """The method's class. The encoders of the run are asked for as well, if they come from other packages."""
+    for what, package in record.get("plugins", {}).items():
+        registry, name = METHODS if what.startswith("method ") else ENCODERS, what.partition(" ")[2]
+        if name not in list(registry):
+            raise WsvadError(f"{folder}/model.json: {what} comes from {package}, which is not installed; install it")
     try:
-        return METHODS[name]
+        return METHODS[record["method"]]
     except UsageError as error:
         raise WsvadError(f"{folder}/model.json: {error}") from None
 
@@ -205,14 +220,13 @@ def _check_fit(method: Any, record: dict[str, Any], tensors: dict[str, torch.Ten
         raise WsvadError(f"{bad[0]} is not finite")
 
 
-def _check_size(kind: Any, widths: dict[str, int], config: Any, weights: Path) -> None:
+def _check_size(kind: Any, widths: dict[str, int], config: Any, tensors: dict[str, torch.Tensor]) -> None:
     """Compare sizes before a network takes memory: one without memory is built, of the parameters that are there.
 
     Raises:
         WsvadError: the network has others.
     """
-    with safe_open(weights, framework="pt") as file:
-        there = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (no dictionary)
+    there = {name: tuple(value.shape) for name, value in tensors.items()}
     try:
         with torch.random.fork_rng([]), torch.device("meta"), _at_most(2 * len(there) + 100):
             method = kind(widths, config)

@@ -62,6 +62,7 @@ class Model(TypedDict):
     threshold: NotRequired[dict[str, Any]]
     weights: NotRequired[str]
     sha256: NotRequired[str]
+    plugins: NotRequired[dict[str, str]]
 
 
 class ScoredVideo(TypedDict):

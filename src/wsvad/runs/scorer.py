@@ -24,6 +24,7 @@ from wsvad.methods.abilities import (
     Shifts,
     TellsCategories,
 )
+from wsvad.methods.contract import check_scores
 from wsvad.runs.normalisation import Normalisation
 from wsvad.runs.online import score_online, score_running
 
@@ -113,8 +114,7 @@ class Scorer:
     def score_streams(self, streams: dict[str, Tensor]) -> Tensor:
         """Streams `(B, T, D)` or `(B, C, T, D)` as they come from the encoders → scores `(B, T)`, as tensors."""
         self.method.to(self.device).eval()
-        scores: Tensor = self.method(self._given(streams)).float().cpu()
-        return _numbers(scores)
+        return _numbers(self._scored(self._given(streams)).float().cpu())
 
     def describe(
         self, streams: Mapping[str, Tensor], wanted: Collection[Wanted] = EVERYTHING, mode: Mode = "whole"
@@ -186,9 +186,10 @@ class Scorer:
         """Everything wanted, from one pass where the method can."""
         method = self.method
         if not wanted:
-            return Outputs(scores=method(streams))
+            return Outputs(scores=self._scored(streams))
         if isinstance(method, Describes):
             found = method.describe(streams)
+            self._check(found.scores, streams)
             return Outputs(scores=found.scores, **{name: getattr(found, name) for name in wanted})
         asked: dict[str, Any] = {}
         if "class_scores" in wanted and isinstance(method, TellsCategories):
@@ -199,7 +200,17 @@ class Scorer:
             asked["shift"] = method.shift(streams)
         if "embeddings" in wanted and isinstance(method, Embeds):
             asked["embeddings"] = method.embeddings(streams)
-        return Outputs(scores=self.method(streams), **asked)
+        return Outputs(scores=self._scored(streams), **asked)
+
+    def _scored(self, streams: dict[str, Tensor]) -> Tensor:
+        """The method's scores `(B, T)`, which are what they have to be."""
+        scores = self.method(streams)
+        self._check(scores, streams)
+        return scores
+
+    def _check(self, scores: Tensor, streams: Mapping[str, Tensor]) -> None:
+        first = next(iter(streams.values()))
+        check_scores(self.method, scores, (first.shape[0], first.shape[-2]))
 
     def _in_blocks(self, bag: Bag, wanted: Collection[Wanted]) -> Scored:
         """One long video, in time and memory that grow with its length."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from wsvad.errors import WsvadError
-from wsvad.files import sha256, without_nan
+from wsvad.files import is_file, sha256, without_nan
 
 SEAL = "sha256"
 """Key of the hash."""
@@ -31,7 +31,7 @@ def own_file(path: Path) -> Path | None:
         return None
     # `realpath`, because it also ends where links lead in a circle.
     inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(path.parent))
-    if not (inside and path.is_file()):
+    if not (inside and is_file(path)):
         raise WsvadError(f"{path}: not a regular file of this folder; copy the run again, with its files themselves")
     return path
 

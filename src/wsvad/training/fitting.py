@@ -14,6 +14,7 @@ from wsvad.errors import UsageError, WsvadError
 from wsvad.features.source import FeatureSource, open_features
 from wsvad.methods import METHODS
 from wsvad.methods.abilities import KeepsCore, Taught, given_teacher
+from wsvad.methods.contract import check_method
 from wsvad.methods.method import Phase, learns_from, runs_on, standardised, teacher_method
 from wsvad.progress import report_progress
 from wsvad.runs.folder import RunFolder
@@ -112,6 +113,8 @@ class Fitting:
         """The method with that seed's initial weights, its teacher and its CORE."""
         torch.manual_seed(seed)
         method = self.kind(self.widths, self.config)
+        if METHODS.package(self.name):
+            check_method(method, self.widths)
         if self.teacher:
             self.teach(method, self.teacher, seed)
         if self.core:

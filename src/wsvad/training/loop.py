@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from wsvad.datasets.bags import PackedBags
 from wsvad.errors import WsvadError
+from wsvad.methods.contract import check_loss
 from wsvad.methods.method import Batch, Phase
 from wsvad.runs.normalisation import Normalisation
 from wsvad.training.checkpoint import load_checkpoint, read_place, save_checkpoint
@@ -90,7 +91,7 @@ def run_phases(
         for iteration in range(start, phase.iterations):
             batch = gather(packed, sampler.rows(iteration), normalisation, device, crops)
             set_rate(optimizer, phase, iteration)
-            since.append(step(phase, batch, optimizer, precision))
+            since.append(step(phase, batch, optimizer, precision, method))
             at_step(phase, iteration + 1, since[-1]["total"])
             if iteration + 1 in stops:
                 loss = {name: float(np.mean([parts[name] for parts in since])) for name in since[0]}
@@ -129,11 +130,21 @@ def gather(
     )
 
 
-def step(phase: Phase, batch: Batch, optimizer: torch.optim.Optimizer, precision: Precision) -> dict[str, float]:
+def step(
+    phase: Phase, batch: Batch, optimizer: torch.optim.Optimizer, precision: Precision, method: nn.Module
+) -> dict[str, float]:
     """One optimiser step; returns the loss parts."""
     device = batch.labels.device.type
-    with torch.autocast(device, torch.bfloat16) if precision == "bf16" else nullcontext():
-        parts = phase.loss(batch)
+    try:
+        with torch.autocast(device, torch.bfloat16) if precision == "bf16" else nullcontext():
+            parts = phase.loss(batch)
+    except RuntimeError:  # some losses refuse what is no number
+        if all(parameter.isfinite().all() for parameter in method.parameters()):
+            raise
+        raise WsvadError(
+            f"training diverged in phase '{phase.name}' (weights are not finite); lower the learning rate, or use fp32"
+        ) from None
+    check_loss(method, parts)
     optimizer.zero_grad(set_to_none=True)
     parts["total"].backward()
     values = {name: float(part.detach()) for name, part in parts.items()}

@@ -5,42 +5,15 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Annotated, Literal
 
-import torch
-
 from wsvad.datasets.dataset import LabelledVideo
 from wsvad.methods.method import Phase
 from wsvad.ranges import Count, Seed, Share, check_fields
+from wsvad.runs.device import device_of, on_this_machine
 from wsvad.runs.normalisation import Kind
 from wsvad.training.loop import Precision
 
 UCF_CRIME = 810
 """Videos of the larger class in the training split of UCF-Crime, by which `data` budgets are scaled."""
-
-
-def on_this_machine(device: str) -> str:
-    """What devices there are, where this is none of them; empty where it is."""
-    name, colon, number = device.partition(":")
-    there = {
-        "auto": not colon,
-        "cpu": not colon,
-        "cuda": torch.cuda.is_available() and (not colon or (number.isdecimal() and int(number) < _cuda_devices())),
-        "mps": not colon and torch.backends.mps.is_available(),
-    }
-    if there.get(name, False):
-        return ""
-    here = ", ".join(["cpu", *(f"cuda:{n}" for n in range(_cuda_devices())), *(["mps"] if there["mps"] else [])])
-    return f"one of auto, cpu, cuda, mps and cuda:N that is on this machine, which has {here}"
-
-
-def _cuda_devices() -> int:
-    return torch.cuda.device_count() if torch.cuda.is_available() else 0
-
-
-def _best_device() -> str:
-    """What `auto` stands for."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +51,7 @@ class Protocol:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if self.device == "auto":
-            object.__setattr__(self, "device", _best_device())
+        object.__setattr__(self, "device", device_of(self.device))
 
 
 def under_budget(

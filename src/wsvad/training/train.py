@@ -1,6 +1,7 @@
 """From a folder of weakly labelled videos to a detector: extract, fit, calibrate, report."""
 
 import logging
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,11 @@ from wsvad.detection.calibration import Calibrations, calibrated
 from wsvad.detection.detector import NOMINAL, Detector, timeline_of
 from wsvad.detection.events import EventRules
 from wsvad.detection.timeline import Timeline
-from wsvad.encoders import resolve
+from wsvad.encoders.build import resolved
 from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.prepare import prepare, without
 from wsvad.features.source import released
+from wsvad.files import path_of
 from wsvad.methods import METHODS
 from wsvad.pages.report import ReportSummary, write_report
 from wsvad.ranges import Positive, problem
@@ -70,13 +72,16 @@ def train(
     Raises:
         WsvadError: a file, a label or a setting is wrong.
     """
-    out = Path(out)
+    out, config_class = path_of("out", out), METHODS[method].config_class
+    specs = resolved(streams or {"rgb": "auto"})
+    for name, given, wanted in (("config", config, config_class), ("protocol", protocol, Protocol)):
+        if given is not None and not isinstance(given, wanted):
+            raise UsageError(f"{name} {reprlib.repr(given)}: {method} takes a {wanted.__name__}")
     if not isinstance(data, Dataset):
         data = open_folder(data, labels, intervals, seed=protocol.first_seed, split=RunFolder(out).split())
-    config_class = METHODS[method].config_class
     _, failed = train_detector(
         data,
-        {stream: resolve(spec)[0] for stream, spec in (streams or {"rgb": "auto"}).items()},
+        specs,
         method,
         config if config is not None else config_class(**getattr(config_class, "data_budget", {})),
         protocol,

@@ -12,6 +12,8 @@ from fractions import Fraction
 
 import numpy as np
 
+from wsvad.errors import UsageError
+from wsvad.ranges import Positive, problem
 from wsvad.video.times import GAP
 
 SNIPPET = 16
@@ -113,3 +115,15 @@ def positive_frames(
     covered = np.concatenate([[0], np.cumsum(np.cumsum(inside[:-1]) > 0)])
     edges = np.concatenate([[0], np.cumsum(snippet_lengths(frames, snippets, stride))])
     return np.diff(covered[edges])
+
+
+def exact_rate(rate: Fraction | float) -> Fraction:
+    """Frames per second as they are given for frames from memory.
+
+    Raises:
+        UsageError: it is no number above 0.
+    """
+    if said := problem(rate, Positive):
+        raise UsageError(f"rate {rate}: {said}")
+    exact = Fraction(rate if isinstance(rate, Fraction) else float(rate))
+    return max(exact.limit_denominator(100_000), Fraction(1, 100_000))

@@ -20,7 +20,8 @@ from av.sidedata.sidedata import SideData
 from av.stream import Disposition
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
-from wsvad.errors import WsvadError
+from wsvad.errors import UsageError, WsvadError
+from wsvad.files import is_file
 from wsvad.video.times import GAP, Clock
 
 Colour = Literal["rgb", "gray"]
@@ -169,7 +170,11 @@ class Frame:
     def of_arrays(cls, frames: "Iterable[Frame | np.ndarray]", rate: Fraction) -> "Iterator[Frame]":
         """Pictures from memory as frames; what is a frame already is passed on."""
         for index, frame in enumerate(frames):
-            yield cls.of_array(frame, index, rate) if isinstance(frame, np.ndarray) else frame
+            if isinstance(frame, np.ndarray):
+                frame = cls.of_array(frame, index, rate)
+            if not isinstance(frame, cls):
+                raise UsageError(f"frame {index}: {type(frame).__name__}; give arrays (h, w, 3) or frames of a reader")
+            yield frame
 
 
 class VideoReader:
@@ -333,7 +338,7 @@ def open_container(path: Path) -> av.container.InputContainer:
     Raises:
         WsvadError: there is no such file, or no video in it that can be read.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise WsvadError(f"{path}: there is no such video file")
     try:
         if path.stat().st_size == 0:

@@ -16,7 +16,9 @@ REPEATABLE = "mbtree=0"
 """x264's macroblock tree reads memory that it has not written (seen with AVX-512): one small file in fifty differed."""
 
 
-def write_video(path: Path | str, frames: Iterable[np.ndarray], rate: Fraction | int, *, crf: int = 23) -> None:
+def write_video(
+    path: Path | str, frames: Iterable[np.ndarray], rate: Fraction | int, *, crf: int = 23, comment: str = ""
+) -> None:
     """Write frames as H.264, whole or not at all. The same frames give the same bytes: the encoder has one thread.
 
     Frames are taken one at a time, so that a long video needs little memory. 4:2:0 needs even sizes: an odd width or
@@ -27,6 +29,7 @@ def write_video(path: Path | str, frames: Iterable[np.ndarray], rate: Fraction |
         frames: each `(h, w, 3)` uint8 RGB, all of one size.
         rate: frames per second, exact (`Fraction(30000, 1001)`, not 29.97).
         crf: quality, 0 (lossless) to 51 (worst); 18 looks like the original, 30 like a cheap camera.
+        comment: what the file's metadata says of it.
 
     Raises:
         WsvadError: there is no frame, a frame differs from the first in size, or the file cannot be written.
@@ -40,6 +43,8 @@ def write_video(path: Path | str, frames: Iterable[np.ndarray], rate: Fraction |
     height, width = first.shape[:2]
     try:
         with atomic(path) as temporary, av.open(str(temporary), "w", options={"movflags": "+faststart"}) as container:
+            if comment:
+                container.metadata["comment"] = comment
             options = {"preset": PRESET, "crf": str(crf), "x264-params": REPEATABLE}
             stream = container.add_stream("libx264", rate=Fraction(rate), options=options)
             stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, "yuv420p"

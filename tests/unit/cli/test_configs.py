@@ -9,10 +9,14 @@ import pytest
 from wsvad.cli.parser import arguments_of
 from wsvad.cli.verbs import VERBS
 from wsvad.errors import UsageError
+from wsvad.methods import METHODS
 from wsvad.methods.dakd import DakdConfig
 from wsvad.methods.mil import MilConfig
 from wsvad.methods.pi_vad import PiVadConfig
+from wsvad.methods.refinevad import RefineVadConfig
+from wsvad.methods.rtfm import RtfmConfig
 from wsvad.methods.ur_dmu import UrDmuConfig
+from wsvad.runs.folder import RunFolder
 from wsvad.studies.ablate import ablation, configured
 
 
@@ -59,6 +63,33 @@ def test_single_fields_go_before_files_and_those_before_defaults(words, fields):
 def test_a_field_says_what_a_value_in_a_file_is():
     config = arguments("train v --method refinevad --config off.yaml")["config"]
     assert (config.core, config.add_truth, config.streams, config.final_lr) == ("off", False, ("rgb", "text"), 0.0)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        MilConfig(lr=0.5, hidden=(8, 4)),
+        PiVadConfig(profile="light", modalities=("pose",), ur_dmu=UrDmuConfig(lr=0.02, heads=2)),
+        DakdConfig(backbones=("rgb", "flow"), test="native"),
+        RefineVadConfig(streams=("rgb", "text"), final_lr=0.0, core="off"),
+        RtfmConfig(hidden=8),
+        UrDmuConfig(streams=("rgb", "audio")),
+    ],
+)
+def test_the_settings_of_a_run_are_its_configuration(config, tmp_path):
+    method = next(name for name in METHODS if METHODS[name].config_class is type(config))
+    settings = {"wsvad": "0.1.0", "method": method, "config": dataclasses.asdict(config), "protocol": {"seeds": 3}}
+    RunFolder(tmp_path).write_made(settings)
+    assert arguments(f"train v --method {method} --config config.yaml")["config"] == config
+    assert arguments(f"bench --data d --methods {method} --config config.yaml")["configs"][method] == config
+
+
+def test_categories_that_a_run_took_from_its_labels_are_not_of_its_configuration(tmp_path):
+    fields = {"categories": ["fight"], "lr": 0.25}
+    settings = {"method": "refinevad", "config": fields, "protocol": {}, "from_labels": ["categories"]}
+    RunFolder(tmp_path).write_made(settings)
+    config = arguments("train v --method refinevad --config config.yaml")["config"]
+    assert (config.categories, config.lr) == ((), 0.25)
 
 
 def test_several_methods_have_a_configuration_each():

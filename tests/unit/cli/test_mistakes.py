@@ -26,8 +26,8 @@ VALUES = [
     ("--segments 0", "a whole number, at least 1"),
     ("--iterations 0", "a whole number, at least 1"),
     ("--workers -1", "a whole number, at least 0"),
-    ("--device gpu", "one of auto, cpu, cuda, mps and cuda:N that is on this machine, which has cpu"),
-    ("--device cuda:99", "one of auto, cpu, cuda, mps and cuda:N that is on this machine, which has cpu"),
+    ("--device gpu", "not a device of this machine, which has cpu"),
+    ("--device cuda:99", "not a device of this machine, which has cpu"),
     ("--max-false-alarms-per-hour 0", "a number, above 0"),
     ("--max-false-alarms-per-hour inf", "a number, above 0"),
     ("--max-false-alarms-per-hour .inf", "a number, above 0"),
@@ -121,6 +121,9 @@ def test_other_verbs_check_as_well(line, says, capsys):
         ("trian", "no verb 'trian'; did you mean 'train'? VERB is one of"),
         ("", "a VERB is missing; VERB is one of: demo, train"),
         ("train --help=foo", "no option '--help'"),
+        ("train v --method mil --method rtfm", "--method is given twice (mil and rtfm); give it once"),
+        ("train v --hold-out=0 --hold_out=0.5", "--hold-out is given twice (0 and 0.5); give it once"),
+        ("score a.mp4 --model r --model s", "--model is given twice (r and s); give it once"),
     ],
 )  # fmt: skip
 def test_a_wrong_word_is_named(line, says, capsys):
@@ -137,10 +140,11 @@ def test_a_wrong_word_is_named(line, says, capsys):
         ("", 1, "not a mapping; write fields as"),
         ("lerning: 1", 2, "settings.yaml: lerning: ur-dmu has no field 'lerning'; it has "),
         ("mil: {lr: 1}", 2, "settings.yaml: mil: no method here is 'mil'"),
+        ("method: mil\nconfig: {lr: 1}\nprotocol: {}", 2, "settings.yaml: of a run of mil, not of ur-dmu"),
         ("ur-dmu: 3", 2, "settings.yaml: ur-dmu: 3 instead of the fields of a method"),
         ("local_norm: off", 2, "ur-dmu: local-norm off: column or row"),
         ("lr: high", 2, "ur-dmu: lr high: a number, above 0"),
-        ("lr: 0", 2, "--config.lr 0.0: a number, above 0"),
+        ("lr: 0", 2, "--config settings.yaml: ur-dmu: lr 0.0: a number, above 0"),
         (None, 1, "settings.yaml: there is no such file"),
     ],
 )

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 
@@ -33,6 +34,43 @@ def test_every_way_of_printing_is_plain(capsys):
     assert err.splitlines() == [SHOWN, f"note: {SHOWN[:-6]}"]
     assert "a[b]" in out and "[red]t" in out
     assert SHOWN in out.splitlines()
+
+
+NAME, SPREAD = "a yard/camera number 12 of the north gate.mp4", "91.23 ± 0.45"
+WIDE = table(
+    ("video", "what it is", *(f"AUC {n}" for n in range(6))),
+    [(NAME, "somebody climbs", *[SPREAD] * 6), None, ("b.mp4", "", *"123456")],
+    numbers=6,
+    title="camera, %",
+)
+NUMBERS = table(("metric of it", "last", "best on test"), [("Frame AUC", SPREAD, SPREAD)], numbers=2, title="t")
+STYLES = re.compile(r"\x1b\[[\d;]*m")
+
+
+def test_in_a_pipe_a_row_is_a_line_however_long(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    show(WIDE)
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if NAME in line]
+    assert [cell.strip() for cell in line.strip("│").split("│")] == [NAME, "somebody climbs", *[SPREAD] * 6]
+
+
+@pytest.mark.parametrize("columns", [20, 42, 43, 80, 400])
+def test_a_terminal_cuts_neither_names_nor_numbers(columns, capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for shown in (WIDE, NUMBERS):
+        show(shown)
+        out = STYLES.sub("", capsys.readouterr().out)
+        assert "…" not in out
+        if "│" not in out:
+            cells = [pair for row in shown.rows if row for pair in zip(shown.head, row, strict=True)]
+            blocks = [line for line in out.splitlines() if ":" in line]
+            assert blocks == [f"{name}: {cell}" for name, cell in cells] and out.startswith(shown.title)
+        else:
+            assert all(len(line) <= columns for line in out.splitlines())
+            assert out.count(f" {SPREAD} ") == sum(row.count(SPREAD) for row in shown.rows if row)
+    drawn = "│" in out
+    assert drawn == (columns >= 43)  # 9 + 12 + 12 characters, and 3 a column and 1 for the lines between
 
 
 def test_json_stays_json(capsys):

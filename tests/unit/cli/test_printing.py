@@ -1,4 +1,4 @@
-"""One place prints: `cli/output.py`, with the tables of `cli/tables.py`."""
+"""One place prints: `cli/output.py`."""
 
 import ast
 from collections.abc import Iterator
@@ -10,8 +10,7 @@ from wsvad.cli.main import main
 
 PACKAGE = Path(wsvad.__file__).parent
 PRINTS = {"cli/output.py"}
-RICH = {"cli/output.py", "cli/tables.py"}
-"""The last one makes tables of metrics, which `cli/output.py` escapes and prints."""
+RICH = {"cli/output.py"}
 
 
 def sources() -> Iterator[tuple[str, ast.AST]]:

@@ -1,7 +1,9 @@
 """Folders of labelled videos: what is read, and what every mistake is told as."""
 
+import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +12,8 @@ from wsvad.datasets.dataset import LabelledVideo
 from wsvad.datasets.folder import folds, hold_out, open_folder, unlabelled_videos, videos_below, videos_in
 from wsvad.errors import WsvadError
 from wsvad.metrics.interval import Interval
+from wsvad.video.results import COMMENT
+from wsvad.video.writer import write_video
 
 LABELS = (
     "video,label,category,split\na.mp4,0,,train\nb.mp4,abnormal,fight,train\nc.mp4,1,fight,test\nd.mp4,normal,,test\n"
@@ -168,6 +172,32 @@ def test_rows_name_files_in_every_spelling(tmp_path, on_disk, need_videos):
         "sub/a.mp4": tmp_path / "sub" / "a.mp4", COMPOSED: tmp_path / on_disk, "c.mp4": tmp_path / "c.mp4",
     }  # fmt: skip
     assert [interval.start for interval in dataset.test[0].intervals] == [1, 3]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a backslash is no letter there")
+@pytest.mark.parametrize("need_videos", [True, False])
+@pytest.mark.parametrize("row", ["sub\\d.mp4", "sub/d.mp4"])
+def test_a_backslash_may_be_a_letter_of_a_file(folder, row, need_videos):
+    """Archives that were packed on Windows leave such names."""
+    (folder / "sub\\d.mp4").write_bytes(b"")
+    (folder / "labels.csv").write_text(f"{LABELS}{row},0,,train\n")
+    found = open_folder(folder, need_videos=need_videos).videos[-1]
+    assert (found.name, found.path) == ("sub/d.mp4", folder / "sub\\d.mp4")
+
+
+def test_what_we_drew_is_no_video(folder):
+    write_video(folder / "e.mp4", [np.zeros((16, 16, 3), np.uint8)], 25, comment=COMMENT)
+    drawn = folder / "e.mp4"
+    assert [video.name for video in open_folder(folder).videos] == ["a.mp4", "b.mp4", "c.mp4", "d.mp4"]
+    assert [name for name, _ in videos_in([folder])] == ["a.mp4", "b.mp4", "c.mp4", "d.mp4"]
+    assert [name for name, _ in videos_in([drawn, folder / "b.mp4"])] == ["b.mp4"]
+    with pytest.raises(
+        WsvadError, match=r"e\.mp4: a video with scores drawn in.*; give the video that it was made from"
+    ):
+        videos_in([drawn])
+    (folder / "labels.csv").write_text(LABELS + "e.mp4,0,,train\n")
+    with pytest.raises(WsvadError, match=r"e\.mp4: a video with scores drawn in.*; delete its row in labels\.csv"):
+        open_folder(folder)
 
 
 def test_two_rows_of_one_file_are_told(folder):

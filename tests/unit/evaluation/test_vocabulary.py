@@ -17,9 +17,9 @@ VALUES = {key: {"mean": 0.5, "std": 0.01, "values": [0.49, 0.51]} for key in MET
 SELECTED = dict.fromkeys(SELECTIONS, VALUES)
 
 
-def printed(rich_table) -> str:
+def printed(table) -> str:
     console = Console(file=io.StringIO(), width=400)
-    console.print(rich_table)
+    console.print(table.drawn(400))
     return console.file.getvalue()
 
 

@@ -1,0 +1,37 @@
+"""Where networks run: the devices of this machine, by the names that PyTorch gives them."""
+
+import torch
+
+from wsvad.errors import UsageError
+
+
+def on_this_machine(device: str) -> str:
+    """What devices there are, where this is none of them; empty where it is."""
+    name, colon, number = device.partition(":")
+    there = {
+        "auto": not colon,
+        "cpu": not colon,
+        "cuda": torch.cuda.is_available() and (not colon or (number.isdecimal() and int(number) < _cuda_devices())),
+        "mps": not colon and torch.backends.mps.is_available(),
+    }
+    if there.get(name, False):
+        return ""
+    here = ", ".join(["cpu", *(f"cuda:{n}" for n in range(_cuda_devices())), *(["mps"] if there["mps"] else [])])
+    return f"not a device of this machine, which has {here}; auto takes the fastest"
+
+
+def device_of(device: torch.device | str) -> str:
+    """The device of that name; for `auto`, the fastest.
+
+    Raises:
+        UsageError: this machine does not have it.
+    """
+    if said := on_this_machine(str(device)):
+        raise UsageError(f"device {device}: {said}")
+    if str(device) != "auto":
+        return str(device)
+    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _cuda_devices() -> int:
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
