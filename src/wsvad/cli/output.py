@@ -10,11 +10,12 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wsvad.files import without_nan
+from wsvad.files import explain, without_nan
 from wsvad.progress import Progress, on_progress
 
 if TYPE_CHECKING:  # rich is imported when something is printed with it: mistakes and `--help` answer at once
@@ -48,6 +49,23 @@ def say(sentence: object, style: str = "") -> None:
     _messages().print(Text(plain(sentence), style))
 
 
+@contextmanager
+def _delivered() -> Iterator[None]:
+    """A result that reaches whoever asked for it.
+
+    Raises:
+        WsvadError: it does not (a disk that is full); a reader who has left is a BrokenPipeError as always.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise explain(error, Path("standard output")) from error
+
+
+@_delivered()
 def show(what: "Table | str") -> None:
     """A result, on stdout: a table of `table`, or a line."""
     from rich.console import Console
@@ -57,11 +75,13 @@ def show(what: "Table | str") -> None:
     Console().print(what if isinstance(what, Table) else Text(plain(what)), soft_wrap=isinstance(what, str))
 
 
+@_delivered()
 def show_text(text: str) -> None:
     """A result of many lines, on stdout as it is but for control characters."""
     print("\n".join(plain(line) for line in text.rstrip("\n").split("\n")))
 
 
+@_delivered()
 def show_json(value: Any) -> None:
     """A result for programs, on stdout; NaN is null. Control characters are escaped, as JSON may have them."""
     text = json.dumps(without_nan(value), indent=2, ensure_ascii=False)
@@ -158,9 +178,5 @@ def _share(progress: Progress) -> str:
 
 def fail(error: object, verb: str = "") -> None:
     """The one line of an error, on stderr; plain, since it may be read by programs."""
-    print(f"{f'wsvad {verb}' if verb else 'wsvad'}: {plain(error)}", file=sys.stderr)
-
-
-def mute() -> None:
-    """Say nothing more: whoever read our output has left."""
-    sys.stderr.close()
+    with suppress(OSError):  # stderr itself may be what cannot be written to
+        print(f"{f'wsvad {verb}' if verb else 'wsvad'}: {plain(error)}", file=sys.stderr)
