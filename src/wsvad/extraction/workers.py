@@ -18,7 +18,7 @@ from wsvad.encoders.encoder import Encoder
 from wsvad.errors import WsvadError, shortage
 from wsvad.extraction.encode import encode_video
 from wsvad.features.store import feature_path, save
-from wsvad.interrupts import unheard
+from wsvad.interrupts import interrupted_by, unheard
 from wsvad.video.reader import VideoReader
 
 
@@ -212,8 +212,12 @@ def _do(job: Job, encoders: dict[str, tuple[Encoder, ...]], out: Path, report: C
         for stream, features in stored.items():
             save(feature_path(out, stream, job.video), features)
     except WsvadError as error:
+        if interrupted_by(error):
+            raise KeyboardInterrupt from error
         return Finished(video=job.video, reason=str(error), fatal=isinstance(error.__cause__, OSError))
     except Exception as error:
+        if interrupted_by(error):
+            raise KeyboardInterrupt from error
         told = f"{type(error).__name__}: {' '.join(str(error).split())}; leave it out and report this"
         reason = f"{job.path}: {shortage(error) or told}"
         return Finished(video=job.video, reason=reason)
