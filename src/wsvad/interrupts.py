@@ -3,9 +3,15 @@
 import _thread
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from types import FrameType
 from typing import Any
+
+AGAIN = 0.005
+"""Seconds until an interrupt is tried again that could not be raised."""
 
 
 class _Seen:
@@ -14,11 +20,19 @@ class _Seen:
 
 def listen() -> None:
     """Note in this process when Ctrl-C is pressed, before it raises KeyboardInterrupt; nothing where the process was
-    started to ignore it."""
+    started to ignore it.
 
-    def interrupt(*_: Any) -> None:
+    While a module is loaded nothing is raised: a library in C++ makes anything of it, up to an abort. The moment is
+    over soon, and the interrupt comes again.
+    """
+
+    def interrupt(_: int, frame: FrameType | None) -> None:
         _Seen.interrupted = True
-        raise KeyboardInterrupt
+        if not _loading(frame):
+            raise KeyboardInterrupt
+        again = threading.Timer(AGAIN, _thread.interrupt_main)
+        again.daemon = True
+        again.start()
 
     def lost(unraisable: Any) -> None:
         """Where nothing can be raised (an object that goes away) it is raised later."""
@@ -30,6 +44,17 @@ def listen() -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, interrupt)
         sys.unraisablehook = lost
+
+
+def was_interrupted() -> bool:
+    """Whether Ctrl-C was pressed in this process."""
+    return _Seen.interrupted
+
+
+def _loading(frame: FrameType | None) -> bool:
+    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    return frame is not None
 
 
 def interrupted_by(error: BaseException) -> bool:
@@ -47,6 +72,7 @@ def unheard() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
+    resource_tracker.ensure_running()  # starting it, which the first process would do, lets the signal in again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 
-from wsvad.interrupts import listen
+from wsvad.interrupts import listen, was_interrupted
 
 INTERRUPTED = "interrupted; run the same command again to resume"
 STREAMS = ("standard input", "standard output", "standard error")
@@ -34,9 +34,9 @@ def as_process(run: Callable[[], int]) -> int:
     except KeyboardInterrupt:  # while an error was told
         interrupted()
         status = 1
-    if signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, None):
-        # All is written. While the interpreter takes itself apart, Ctrl-C ends it at once.
-        signal.signal(signal.SIGINT, lambda *_: os._exit(status))
+    if was_interrupted():  # now: no thread is waited for, and the interpreter has no words or status of its own for it
+        os._exit(status)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is written; the interpreter only takes itself apart
     return status
 
 
