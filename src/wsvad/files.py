@@ -91,16 +91,37 @@ def path_of(name: str, given: object) -> Path:
     raise UsageError(f"{name} {reprlib.repr(given)}: not a path; give it as text or as a pathlib.Path")
 
 
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """As `atomic`, for a folder that is empty or not there yet.
+
+    Raises:
+        WsvadError: the disk is full, or it cannot be written here.
+    """
+    temporary = path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if path.is_dir():
+            path.rmdir()
+        temporary.rename(path)
+    except OSError as error:
+        raise explain(error, path) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def check_writable(folder: Path | str) -> None:
     """Find out whether a folder can be made and written to, before work that would be lost. It is not made yet.
 
     Raises:
-        WsvadError: it cannot.
+        WsvadError: it cannot, or the disk is full.
     """
     folder = Path(folder)
     try:
         there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-        tempfile.TemporaryFile(dir=there).close()
+        with tempfile.TemporaryFile(dir=there) as file:
+            file.write(bytes(4096))
     except OSError as error:
         raise explain(error, folder) from error
 
@@ -129,6 +150,8 @@ def explain(error: OSError, path: Path) -> WsvadError:
             return WsvadError(f"{path}: no permission to write here; choose another folder")
         case errno.ENAMETOOLONG:
             return WsvadError(f"{path}: the name is too long for a file; choose a shorter one")
+        case errno.EFBIG:
+            return WsvadError(f"{path}: a file as large as this may not be written here ('ulimit -f', or the disk)")
         case _:
             return WsvadError(f"{path}: {error.strerror or error}")
 

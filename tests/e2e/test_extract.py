@@ -250,7 +250,7 @@ def test_a_folder_takes_one_extraction_at_a_time(videos, tmp_path):
     (tmp_path / "out").mkdir()
     folder = os.open(tmp_path / "out", os.O_RDONLY)
     fcntl.flock(folder, fcntl.LOCK_EX)
-    with pytest.raises(WsvadError, match="another extraction is running"):
+    with pytest.raises(WsvadError, match="another command is writing to this folder"):
         run(videos, tmp_path / "out")
     os.close(folder)
     assert run(videos, tmp_path / "out")[0].done == 6

@@ -8,6 +8,7 @@ from wsvad.cli.common import left_out
 from wsvad.cli.options import Data, Folder, Names, Run, encoders_for, names, narrowed, refuse, resolved
 from wsvad.cli.output import say, show, show_json, show_text
 from wsvad.errors import UsageError
+from wsvad.locks import writing
 
 
 def bench(
@@ -44,10 +45,11 @@ def bench(
         refuse("a single method", {"--against": against})
     check_names(configs, headline, against or next(iter(configs)))
     configs = each_narrowed(configs, modalities)
-    board = run_bench(
-        data, configs, protocol, streams=resolved(encoders_for(streams, configs.items())), features=features, out=out,
-        headline=headline, baseline=against,
-    )  # fmt: skip
+    with writing(out):
+        board = run_bench(
+            data, configs, protocol, streams=resolved(encoders_for(streams, configs.items())), features=features,
+            out=out, headline=headline, baseline=against,
+        )  # fmt: skip
     if json:
         show_json({"rows": board.rows})
     else:
@@ -117,13 +119,14 @@ def ablate(
         raise UsageError("this table is about another dataset; name it with --to and --to-features")
     asked = encoders_for(streams, [(row.method, row.config) for row in chosen.rows(config)])
     elsewhere = Elsewhere(dataset=open_dataset(to), features=to_features) if to and to_features else None
-    dataset, features, failed = open_data(data, resolved(asked), features, out)
-    results = run_ablation(chosen, config, dataset, features, protocol, out, elsewhere=elsewhere)
-    show_text(as_markdown(results))
-    seeds = "one seed" if protocol.seeds == 1 else f"{protocol.seeds} seeds"
-    where = f"{dataset.name} → {elsewhere.dataset.name}" if elsewhere else dataset.name
-    note = f"{where}; percent, mean ± standard deviation over {seeds}, last iteration."
-    write_results(out, f"{method}-{name}", chosen.title, note, results)
+    with writing(out):
+        dataset, features, failed = open_data(data, resolved(asked), features, out)
+        results = run_ablation(chosen, config, dataset, features, protocol, out, elsewhere=elsewhere)
+        show_text(as_markdown(results))
+        seeds = "one seed" if protocol.seeds == 1 else f"{protocol.seeds} seeds"
+        where = f"{dataset.name} → {elsewhere.dataset.name}" if elsewhere else dataset.name
+        note = f"{where}; percent, mean ± standard deviation over {seeds}, last iteration."
+        write_results(out, f"{method}-{name}", chosen.title, note, results)
     return left_out(failed)
 
 
@@ -156,7 +159,8 @@ def transfer(
         asked = [word for word in options("--", protocol, default) if word.startswith("--")]
         refuse(f"{trained.name}, which has no CORE, so that nothing is trained", dict.fromkeys(asked, True))
     split = earlier_split(out) | folder.split()
-    dataset, features, failed = open_data(to, trained.encoders, to_features, out, split=split)
-    show_text(as_markdown(transfer(run, Place(dataset=dataset, features=features), protocol, out)))
+    with writing(out):
+        dataset, features, failed = open_data(to, trained.encoders, to_features, out, split=split)
+        show_text(as_markdown(transfer(run, Place(dataset=dataset, features=features), protocol, out)))
     say(f"table in {out / 'transfer.md'}")
     return left_out(failed)

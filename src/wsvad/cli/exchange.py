@@ -55,10 +55,12 @@ def convert(
         videos: Folder of the videos, whose own frames are then counted and timed, and names with their subfolders.
     """
     from wsvad.evaluation import convert
+    from wsvad.files import check_writable
 
     if frame_rate is not None:
         convert.parsed_rate(frame_rate)
     convert.refuse_to_overwrite(out)
+    check_writable(out if out.is_dir() else out.parent)
     arrays = {"--listing": listing, "--stride": stride}
     if convert.is_scores(what):
         refuse("scores", {"--to": to, "--frame-rate": frame_rate, "--videos": videos})

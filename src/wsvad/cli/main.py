@@ -1,95 +1,58 @@
 """The command line: machine output on stdout, progress and messages on stderr.
 
 Exit status: 0 all done, 1 something is wrong (one line says what and where), 2 the command line is wrong, 3 done with
-files left out. Only the verb that is called is imported, so that `wsvad --help` and mistakes answer at once.
+files left out. What takes time to load is imported inside, so that Ctrl-C is understood from the beginning.
 """
 
-import logging
 import sys
 from collections.abc import Sequence
 
-from wsvad.cli.help import overview, verb_page
-from wsvad.cli.output import fail, mute, prepare_stdout, show_text, talking
-from wsvad.cli.parser import arguments_of, no_such
-from wsvad.cli.verbs import BY_AUDIENCE, VERBS
-from wsvad.errors import UsageError, WsvadError
-from wsvad.registry import at_fault
-from wsvad.version import __version__
-
-HELP = ("-h", "--help", "--help=all")
+from wsvad.cli.process import as_process, interrupted
+from wsvad.errors import Interrupted, UsageError, WsvadError, shortage
+from wsvad.interrupts import interrupted_by
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line; returns the exit status."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in given
-    logging.captureWarnings(True)
-    prepare_stdout()
+    """Run a command line; by default the one of this process, which is to end then.
+
+    Returns:
+        The exit status.
+    """
+    if arguments is None:
+        return as_process(lambda: main(sys.argv[1:]))
+    debug = "--debug" in arguments
     try:
-        return run([word for word in given if word != "--debug"], debug=debug)
-    except WsvadError as error:
-        if debug:
-            raise
-        fail(error)
-        return 2 if isinstance(error, UsageError) else 1
+        from wsvad.cli.answer import answer
+
+        return answer([word for word in arguments if word != "--debug"], debug=debug)
     except KeyboardInterrupt:
-        fail("interrupted; run the same command again to resume")
-        return 1
-    except BrokenPipeError:
-        mute()
-        return 1
-    except OSError as error:
-        if debug:
-            raise
-        fail(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else f"{error}")
+        return interrupted()
+    except BrokenPipeError:  # whoever read our output has left
         return 1
     except Exception as error:
+        if interrupted_by(error) and not isinstance(error, Interrupted):
+            return interrupted()
         if debug:
             raise
-        whose = at_fault(error)
-        what = f"an error in {whose}, which is another package" if whose else "internal error"
-        fail(f"{what}: {type(error).__name__}: {error} (--debug shows where)")
-        return 1
+        from wsvad.cli.output import fail
+
+        fail(told(error))
+        return 2 if isinstance(error, UsageError) else 1
 
 
-def run(words: Sequence[str], *, debug: bool) -> int:
-    """Answer a question for help, or run a verb.
+def told(error: Exception) -> str:
+    """An error in a line."""
+    if short := shortage(error):
+        return short
+    if isinstance(error, WsvadError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+    from wsvad.registry import at_fault
 
-    Raises:
-        WsvadError: something is wrong.
-    """
-    first, rest = (words[0], words[1:]) if words else ("", [])
-    if first in HELP:
-        show_text(overview(BY_AUDIENCE))
-        return 0
-    if first == "--version":
-        show_text(f"wsvad {__version__}")
-        return 0
-    if first not in VERBS:
-        raise UsageError(no_verb(first))
-    verb = VERBS[first]
-    if any(word in HELP for word in rest):
-        show_text(verb_page(first, verb, rest))
-        return 0
-    try:
-        values = arguments_of(verb, rest)
-    except UsageError as error:
-        if debug:
-            raise
-        stop = "" if str(error).endswith("?") else ";"
-        fail(f"{error}{stop} see 'wsvad {first} --help'", verb=first)
-        return 2
-    with talking(debug=debug):
-        return verb.function(**values)
-
-
-def no_verb(word: str) -> str:
-    """That there is no such verb; the nearest one is offered."""
-    listed = f"VERB is one of: {', '.join(VERBS)}"
-    if not word:
-        return f"a VERB is missing; {listed}"
-    near = no_such("verb", word, list(VERBS))
-    return f"{near}{'' if near.endswith('?') else ';'} {listed}"
+    whose = at_fault(error)
+    what = f"an error in {whose}, which is another package" if whose else "internal error"
+    return f"{what}: {type(error).__name__}: {error} (--debug shows where)"
 
 
 if __name__ == "__main__":

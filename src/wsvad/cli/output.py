@@ -10,12 +10,13 @@ import logging
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from wsvad.files import without_nan
+from wsvad.files import explain, without_nan
 from wsvad.progress import Progress, on_progress
 from wsvad.spelling import ACTING, message, plain
 
@@ -45,6 +46,23 @@ def say(sentence: object, style: str = "") -> None:
     _messages().print(Text(message(sentence), style))
 
 
+@contextmanager
+def _delivered() -> Iterator[None]:
+    """A result that reaches whoever asked for it.
+
+    Raises:
+        WsvadError: it does not (a disk that is full); a reader who has left is a BrokenPipeError as always.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise explain(error, Path("standard output")) from error
+
+
+@_delivered()
 def show(what: "Table | str") -> None:
     """A result, on stdout: a line, or a table, of which nothing is ever cut off. Where its lines are longer than those
     of the terminal, it is written plainly; what goes into a file or a pipe has lines as long as they need to be."""
@@ -69,11 +87,13 @@ def show_lines(lines: Iterable[str]) -> None:
     print("\n".join(map(plain, lines)))
 
 
+@_delivered()
 def show_text(text: str) -> None:
     """A text of several lines, on stdout; a name in it may break no line, so that lists go to `show_lines`."""
     show_lines(text.rstrip("\n").split("\n"))
 
 
+@_delivered()
 def show_json(value: Any) -> None:
     """A result for programs, on stdout; NaN is null. Control characters are escaped, as JSON may have them."""
     text = json.dumps(without_nan(value), indent=2, ensure_ascii=not _holds_everything(sys.stdout))
@@ -214,7 +234,8 @@ def _share(progress: Progress) -> str:
 
 def fail(error: object, verb: str = "") -> None:
     """The one line of an error, on stderr; plain, since it may be read by programs."""
-    print(f"{f'wsvad {verb}' if verb else 'wsvad'}: {message(error)}", file=sys.stderr)
+    with suppress(OSError):  # stderr itself may be what cannot be written to
+        print(f"{f'wsvad {verb}' if verb else 'wsvad'}: {message(error)}", file=sys.stderr)
 
 
 def prepare_stdout() -> None:
@@ -225,8 +246,3 @@ def prepare_stdout() -> None:
 
 def _holds_everything(stream: TextIO) -> bool:
     return (getattr(stream, "encoding", None) or "utf-8").lower().startswith("utf")
-
-
-def mute() -> None:
-    """Say nothing more: whoever read our output has left."""
-    sys.stderr.close()

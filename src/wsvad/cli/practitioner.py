@@ -110,6 +110,9 @@ def score(
 ) -> int:
     """Find when something abnormal happens in videos: scores, events, a report page.
 
+    Interrupt at any time; run the command again to resume. A video that was scored before into the same folder, by the
+    same model, is not scored again.
+
     Args:
         videos: Video files, or folders of them.
         model: Run folder of a trained detector.

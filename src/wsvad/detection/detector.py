@@ -119,7 +119,23 @@ class Detector:
             WsvadError: the video cannot be read, or would be encoded differently from the training videos; the
                 detector's encoders are not known.
         """
-        path: Path | None = None
+        clock, scored = self.look_at(source, mode=mode, rate=rate, on_frames=on_frames)
+        path = Path(source) if isinstance(source, str | Path) else None
+        return self.timeline(name or (video_name(path) if path else ""), clock, scored, mode=mode, path=path)
+
+    def timeline(self, name: str, clock: SnippetClock, scored: Scored, *, mode: Mode, path: Path | None) -> Timeline:
+        """The events in what was scored, by the detector's thresholds."""
+        return timeline_of(name, clock, scored, self.scorer, self.calibrations, mode=mode, path=path)
+
+    def look_at(
+        self,
+        source: Path | str | Mapping[str, np.ndarray | Tensor] | Iterable[Frame | np.ndarray],
+        *,
+        mode: Mode,
+        rate: Fraction | float | None = None,
+        on_frames: Callable[[int], None] | None = None,
+    ) -> tuple[SnippetClock, Scored]:
+        """What the method says of a video, on its clock; arguments and errors as in `score`."""
         if mode not in MODES:
             raise UsageError(f"mode {mode}: {' or '.join(MODES)}")
         rate = exact_rate(rate) if rate is not None else None
@@ -138,15 +154,7 @@ class Detector:
                 stored = self._same_making("frames", encode_frames(frames, self._encoders(), on_frames))
             streams = {stream: torch.from_numpy(item.features) for stream, item in stored.items()}
             clock = clock_of(next(iter(stored.values())))
-        return timeline_of(
-            name or (video_name(path) if path else ""),
-            clock,
-            self.scorer.describe(streams, WANTED[mode], mode),
-            self.scorer,
-            self.calibrations,
-            mode=mode,
-            path=path,
-        )
+        return clock, self.scorer.describe(streams, WANTED[mode], mode)
 
     def live(self) -> LiveScorer:
         """A scorer that takes the frames of a live source, one by one; its scores are those of `mode="online"`."""

@@ -10,6 +10,7 @@ from wsvad.doctor.doctor import Layout, Look, read
 from wsvad.doctor.finding import Finding
 from wsvad.errors import WsvadError
 from wsvad.files import atomic
+from wsvad.locks import writing
 
 
 def repair(looks: Sequence[Look], layout: Layout, findings: Sequence[Finding], place: Path, out: Path) -> Finding:
@@ -33,14 +34,15 @@ def repair(looks: Sequence[Look], layout: Layout, findings: Sequence[Finding], p
     todo = [finding for finding in findings if finding.repair]
     if not todo:
         return Finding(kind="not repaired", level="note", message="nothing here can be repaired; no copy was written")
-    for look in looks:
-        if any(path.suffix.lower() != ".npy" for path in look.paths):
-            raise WsvadError(f"{look.paths[0]}: only released .npy files can be repaired; extract this one again")
-        kept = _mended(look, layout, todo)
-        for path, array in zip(look.paths, kept, strict=True):
-            below = path.relative_to(place) if path.is_relative_to(place) else Path(path.name)
-            with atomic(out / below) as temporary, temporary.open("wb") as file:
-                np.save(file, array, allow_pickle=False)
+    with writing(out):
+        for look in looks:
+            if any(path.suffix.lower() != ".npy" for path in look.paths):
+                raise WsvadError(f"{look.paths[0]}: only released .npy files can be repaired; extract this one again")
+            kept = _mended(look, layout, todo)
+            for path, array in zip(look.paths, kept, strict=True):
+                below = path.relative_to(place) if path.is_relative_to(place) else Path(path.name)
+                with atomic(out / below) as temporary, temporary.open("wb") as file:
+                    np.save(file, array, allow_pickle=False)
     kinds = ", ".join(finding.kind for finding in todo)
     return Finding(kind="repaired", level="fine", message=f"{out}: a copy of {len(looks):,} videos; fixed: {kinds}")
 

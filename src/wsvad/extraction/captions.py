@@ -11,6 +11,7 @@ from wsvad.encoders.lsa import Lsa, read_captions
 from wsvad.errors import WsvadError
 from wsvad.features.store import Passport, StoredFeatures, feature_path, read_passport, save
 from wsvad.files import is_file, overlong
+from wsvad.locks import writing
 from wsvad.video.clock import SNIPPET, snippet_count
 
 
@@ -60,8 +61,8 @@ def extract_captions(
     encoder = _fitted(training, Path(out) / stream / "lsa.safetensors", width)
     described = encoder.passport()
     settings = described["settings"] | ({"clock": "snippet"} if snippet_clock else {})  # type: ignore[operator]
-    for name, (frames, span) in spans.items():
-        passport = Passport(
+    passports = {
+        name: Passport(
             encoder=encoder.name,
             width=encoder.width,
             weights=str(described["weights"]),
@@ -71,20 +72,25 @@ def extract_captions(
             frames=frames,
             source=hashlib.sha256(json.dumps(captions[name]).encode()).hexdigest(),
         )
-        path = feature_path(out, stream, name)
-        if not _is_there(path, passport):
-            rows = encoder.encode(captions[name])
-            if snippet_clock:
-                rows = rows[_caption_of_snippet(frames, span)]
-            save(path, StoredFeatures(features=rows, passport=passport))
+        for name, (frames, span) in spans.items()
+    }
+    places = {name: feature_path(out, stream, name) for name in passports}
+    if missing := [name for name, passport in passports.items() if not _is_there(places[name], passport)]:
+        with writing(out):
+            for name in missing:
+                rows = encoder.encode(captions[name])
+                if snippet_clock:
+                    rows = rows[_caption_of_snippet(*spans[name])]
+                save(places[name], StoredFeatures(features=rows, passport=passports[name]))
     return encoder
 
 
 def _fitted(training: dict[str, list[str]], path: Path, width: int) -> Lsa:
     """The encoder of these captions: read where it is there, fitted and written where it is not."""
     if not path.exists():
-        encoder = Lsa.fit(training, width=width)
-        encoder.save(path)
+        with writing(path.parents[1]):
+            encoder = Lsa.fit(training, width=width)
+            encoder.save(path)
         return encoder
     encoder = Lsa.load(path)
     if encoder.fitted_to != Lsa.fingerprint(training, width):

@@ -11,16 +11,17 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsvad.errors import UsageError, WsvadError
+from wsvad.errors import Interrupted, UsageError, WsvadError
 from wsvad.extraction.encode import passport
 from wsvad.extraction.progress import Estimate
 from wsvad.extraction.workers import Finished, Job, Recipe, in_processes, in_this_process
 from wsvad.features.store import Passport, feature_path, read_passport
-from wsvad.files import explain, is_file, overlong, sha256
+from wsvad.files import is_file, overlong, sha256
+from wsvad.locks import writing
 from wsvad.progress import report_progress
 from wsvad.ranges import Whole, problem
 
@@ -66,17 +67,21 @@ def extract(
 
     Raises:
         UsageError: a specification is wrong.
-        WsvadError: a feature file in `out` was made in another way; another extraction is running there; the disk is
-            full; or the run was interrupted (Ctrl-C).
+        WsvadError: a feature file in `out` was made in another way; another command is writing there; the disk is
+            full.
+        Interrupted: by Ctrl-C.
     """
     if said := problem(workers, Whole):
         raise UsageError(f"workers {workers}: {said}")
     started = time.monotonic()
     out = Path(out)
     recipe = Recipe(streams=dict(streams), out=out, builder=builder)
-    with _only_one(out), _swept(out, streams):
-        jobs, failed = _plan(videos, recipe)
-        reused, done, frames = len(videos) - len(jobs) - len(failed), 0, 0
+    jobs, failed = _plan(videos, recipe)
+    reused, done, frames = len(videos) - len(jobs) - len(failed), 0, 0
+    with ExitStack() as held:
+        if jobs:  # a folder that has everything may be read by many at once, and need not be writable
+            held.enter_context(writing(out))
+            held.enter_context(_swept(out, streams))
         events = in_this_process(jobs, recipe) if workers == 0 else in_processes(jobs, recipe, workers or processors())
         try:
             estimate = Estimate(jobs)
@@ -93,7 +98,7 @@ def extract(
                         failed[event.video] = str(event.reason)
                         logger.warning("skipped: %s", event.reason)
         except KeyboardInterrupt:
-            raise WsvadError(
+            raise Interrupted(
                 f"{out}: interrupted; {done + reused} of {len(videos)} videos are finished and kept; "
                 "run the same command again to resume"
             ) from None
@@ -152,32 +157,6 @@ def _there(video: str, wanted: Mapping[str, Passport], out: Path) -> dict[str, P
                 "choose another --out, or delete the file and those made with it"
             )
     return there
-
-
-@contextmanager
-def _only_one(out: Path) -> Iterator[None]:
-    """Hold the folder for this process; the system lets go of it however the process ends."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise explain(error, out) from error
-    try:
-        import fcntl
-    except ImportError:  # Windows: no lock, so two extractions must not share a folder
-        yield
-        return
-    folder = os.open(out, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(folder)
-        raise WsvadError(
-            f"{out}: another extraction is running in this folder; wait for its end, or choose another --out"
-        ) from None
-    try:
-        yield
-    finally:
-        os.close(folder)
 
 
 @contextmanager

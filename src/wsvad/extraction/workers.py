@@ -15,9 +15,10 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from wsvad.encoders.encoder import Encoder
-from wsvad.errors import WsvadError
+from wsvad.errors import WsvadError, shortage
 from wsvad.extraction.encode import encode_video
 from wsvad.features.store import feature_path, save
+from wsvad.interrupts import interrupted_by, unheard
 from wsvad.registry import at_fault
 from wsvad.video.reader import VideoReader
 
@@ -140,7 +141,8 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process: BaseProcess = context.Process(target=_work, args=(theirs, recipe), daemon=True)
-        self.process.start()
+        with unheard():
+            self.process.start()
         theirs.close()
         self.job: Job | None = None
 
@@ -166,7 +168,6 @@ class _Worker:
 
 def _work(connection: Connection, recipe: Recipe) -> None:
     """The life of a process: ask for a job (None), do it, tell how it goes, and so on until there is none."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, who ends us
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ["OMP_NUM_THREADS"] = "1"
     try:
@@ -213,9 +214,14 @@ def _do(job: Job, encoders: dict[str, tuple[Encoder, ...]], out: Path, report: C
         for stream, features in stored.items():
             save(feature_path(out, stream, job.video), features)
     except WsvadError as error:
+        if interrupted_by(error):
+            raise KeyboardInterrupt from error
         return Finished(video=job.video, reason=str(error), fatal=isinstance(error.__cause__, OSError))
     except Exception as error:
+        if interrupted_by(error):
+            raise KeyboardInterrupt from error
         to = f" to {whose}" if (whose := at_fault(error)) else ""
-        reason = f"{job.path}: {type(error).__name__}: {' '.join(str(error).split())}; leave it out and report this{to}"
+        told = f"{type(error).__name__}: {' '.join(str(error).split())}; leave it out and report this{to}"
+        reason = f"{job.path}: {shortage(error) or told}"
         return Finished(video=job.video, reason=reason)
     return Finished(video=job.video, frames=next(iter(stored.values())).passport.frames)

@@ -179,6 +179,12 @@ class RunFolder:
             digest.update(sha256(path).encode())
         return digest.hexdigest()
 
+    def model_hash(self) -> str:
+        """A hash of all that decides what the run's detector says of a video."""
+        return hashlib.sha256(
+            "".join(sha256(self.path / f"model.{kind}") for kind in ("json", "safetensors")).encode()
+        ).hexdigest()
+
     def costs(self) -> dict[str, Any]:
         """`seconds` that the fits of all seeds took (since they were last taken up), and `peak_memory`, the most bytes
         that one held; None where that was not measured."""

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from wsvad.errors import UsageError, WsvadError
 from wsvad.files import instead, sha256
+from wsvad.locks import writing
 from wsvad.methods import METHODS
 from wsvad.methods.abilities import FromOfficial
 from wsvad.runs.folder import RunFolder
@@ -144,9 +145,10 @@ def import_checkpoint(path: Path | str, name: str, config: Any, out: Path) -> Tr
         "method": name,
         "config": json.loads(json.dumps(dataclasses.asdict(method.config))),
     }
-    before = folder.read_settings()
-    if (before or folder.finished) and before != settings:
-        raise WsvadError(f"{out}: holds another run; give another --out, or delete the folder")
-    folder.write_made(settings)
-    folder.finish(trained)
+    with writing(out):
+        before = folder.read_settings()
+        if (before or folder.finished) and before != settings:
+            raise WsvadError(f"{out}: holds another run; give another --out, or delete the folder")
+        folder.write_made(settings)
+        folder.finish(trained)
     return trained

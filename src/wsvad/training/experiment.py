@@ -31,6 +31,7 @@ from wsvad.evaluation.curves import Curve, evaluate
 from wsvad.evaluation.measure import Measured, curves_of, measure_scored
 from wsvad.evaluation.scores_file import write_scores
 from wsvad.features.source import unused
+from wsvad.locks import writing
 from wsvad.methods import METHODS
 from wsvad.methods.abilities import NamesCategories, Remarks
 from wsvad.methods.method import Phase, learns_from, runs_on
@@ -118,8 +119,9 @@ class Experiment:
         Raises:
             WsvadError: the folder holds a run with other settings.
         """
-        fitted = self.fit()
-        self.finish(fitted)
+        with writing(self.out):
+            fitted = self.fit()
+            self.finish(fitted)
         return fitted
 
     def fit(self) -> Fitted:

@@ -15,7 +15,8 @@ from wsvad.detection.detector import Detector
 from wsvad.detection.explanation import shares
 from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.measure import measure_scorer
-from wsvad.files import slug
+from wsvad.files import slug, whole_folder
+from wsvad.locks import writing
 from wsvad.methods.abilities import Grows
 from wsvad.metrics.detection import IOUS
 from wsvad.progress import track
@@ -68,14 +69,16 @@ def grow(run: Path, name: str, what: Sequence[Path], out: Path | None = None) ->
     detector = Detector.load(run)
     trained = detector.trained
     _check(run, trained, name)
-    names, paths = zip(*videos_in(what), strict=True)
-    streams = [detector.encoded(path) for path in track(paths, "encode")]
-    scorer = detector.scorer
-    method = trained.method.add_category(name, [scorer.embeddings(each) for each in streams])
-    scorers = scorer, Scorer(method, trained.normalisation, device=scorer.device, window=trained.window)
-    before, after = ([_shares(one, each) for each in streams] for one in scorers)
-    tested = _tested(RunFolder(run), scorers)
-    _write(RunFolder(run), RunFolder(out), name, paths, replace(trained, method=method))
+    with writing(out):
+        names, paths = zip(*videos_in(what), strict=True)
+        streams = [detector.encoded(path) for path in track(paths, "encode")]
+        scorer = detector.scorer
+        method = trained.method.add_category(name, [scorer.embeddings(each) for each in streams])
+        scorers = scorer, Scorer(method, trained.normalisation, device=scorer.device, window=trained.window)
+        before, after = ([_shares(one, each) for each in streams] for one in scorers)
+        tested = _tested(RunFolder(run), scorers)
+        with whole_folder(out) as temporary:
+            _write(RunFolder(run), RunFolder(temporary), name, paths, replace(trained, method=method))
     return Grown(
         out=out, name=name, videos=names, before=tuple(before), after=tuple(after),
         tested=tested,

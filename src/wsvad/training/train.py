@@ -18,6 +18,7 @@ from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.prepare import prepare, without
 from wsvad.features.source import released
 from wsvad.files import path_of
+from wsvad.locks import writing
 from wsvad.methods import METHODS
 from wsvad.pages.report import ReportSummary, write_report
 from wsvad.ranges import Positive, problem
@@ -129,23 +130,26 @@ def train_detector(
         dataset=dataset, features=features, name=method, config=config, protocol=protocol, out=out,
         encoders=encoders, teacher=teacher,
     )  # fmt: skip
-    experiment.folder.refuse_other(experiment.settings())
-    failed = prepare(dataset, encoders, features, workers=workers)
-    experiment = replace(experiment, dataset=without(dataset, failed), config=config)
-    for label, word in enumerate(("normal", "abnormal")):
-        if not any(video.label == label for video in experiment.dataset.train):
-            raise WsvadError(f"{features}: no {word} training video could be read; fix the files listed above")
-    fitted = experiment.fit()
-    normal = normal_scores(experiment, max_false_alarms_per_hour)
-    calibrations = calibrated(normal, rules, max_false_alarms_per_hour)
-    fitted.trained.calibration = calibrations.as_dict()
-    timelines, notes = test_timelines(experiment, fitted, calibrations)
-    summary = summarise(experiment, fitted, calibrations, [*notes, *(f"Left out: {why}" for why in failed.values())])
-    experiment.finish(
-        fitted,
-        calibration=normal.as_dict(),
-        report=lambda path: write_report(path, timelines, title=f"{dataset.name}: test videos", summary=summary),
-    )
+    with writing(out):
+        experiment.folder.refuse_other(experiment.settings())
+        failed = prepare(dataset, encoders, features, workers=workers)
+        experiment = replace(experiment, dataset=without(dataset, failed), config=config)
+        for label, word in enumerate(("normal", "abnormal")):
+            if not any(video.label == label for video in experiment.dataset.train):
+                raise WsvadError(f"{features}: no {word} training video could be read; fix the files listed above")
+        fitted = experiment.fit()
+        normal = normal_scores(experiment, max_false_alarms_per_hour)
+        calibrations = calibrated(normal, rules, max_false_alarms_per_hour)
+        fitted.trained.calibration = calibrations.as_dict()
+        timelines, notes = test_timelines(experiment, fitted, calibrations)
+        summary = summarise(
+            experiment, fitted, calibrations, [*notes, *(f"Left out: {why}" for why in failed.values())]
+        )
+        experiment.finish(
+            fitted,
+            calibration=normal.as_dict(),
+            report=lambda path: write_report(path, timelines, title=f"{dataset.name}: test videos", summary=summary),
+        )
     return fitted, failed
 
 

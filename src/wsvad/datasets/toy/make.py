@@ -24,12 +24,15 @@ from wsvad.datasets.toy.streams import exact_streams
 from wsvad.errors import WsvadError
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
 from wsvad.files import read_json, sha256, write_json, write_text
+from wsvad.interrupts import unheard
+from wsvad.locks import writing
 from wsvad.progress import track
 from wsvad.tables import table_text
 from wsvad.video.writer import write_video
 
 VERSION = 1
 """Of the simulation: it grows whenever the same seed gives other videos."""
+TABLES = ("captions.jsonl", "intervals.csv", "labels.csv")
 STREAMS = ("pose", "depth", "mask", "flow", "text")
 TRAIN_SHARE, NIGHTS = 2 / 3, 1 / 3
 VIDEOS_PER_CAMERA = 64
@@ -80,9 +83,18 @@ def make_toy(out: Path, *, videos: int = 40, seed: int = 0, workers: int | None 
     out = Path(out)
     if videos < 4:
         raise WsvadError(f"{out}: {videos} videos are too few; 4 is the least (normal and abnormal, train and test)")
-    _claim(out, {"simulation": VERSION, "videos": videos, "seed": seed})
-    plans = plan(videos, seed)
-    missing = [item for item in plans if not _whole(out, item)]
+    recipe, plans = {"simulation": VERSION, "videos": videos, "seed": seed}, plan(videos, seed)
+    if not _claimed(out, recipe) or not all((out / name).exists() for name in TABLES) or _missing(out, plans):
+        with writing(out):
+            _complete(out, recipe, plans, workers)
+    return out
+
+
+def _complete(out: Path, recipe: dict[str, int], plans: list[Plan], workers: int | None) -> None:
+    """Make what is missing."""
+    seed = recipe["seed"]
+    write_json(out / "toy.json", recipe)
+    missing = _missing(out, plans)
     if missing:
         (out / "labels.csv").unlink(missing_ok=True)
     workers = min(workers or os.cpu_count() or 1, len(missing))
@@ -90,7 +102,6 @@ def make_toy(out: Path, *, videos: int = 40, seed: int = 0, workers: int | None 
     for _ in track(done, "simulate", total=len(missing)) if missing else ():
         pass
     _write_tables(out, seed, plans)
-    return out
 
 
 def plan(videos: int, seed: int) -> list[Plan]:
@@ -129,26 +140,27 @@ def plan(videos: int, seed: int) -> list[Plan]:
     ]
 
 
-def _claim(out: Path, recipe: dict[str, int]) -> None:
-    """Mark the folder as this data set's; refuse one that belongs to another."""
+def _claimed(out: Path, recipe: dict[str, int]) -> bool:
+    """Whether the folder is marked as this data set's; one that belongs to another is refused."""
     mark = out / "toy.json"
     if mark.exists():
         theirs = read_json(mark)
         if theirs != recipe:
             raise WsvadError(f"{out}: holds another simulation ({theirs}, asked for {recipe}); choose another folder")
-    elif (out / "labels.csv").exists():
+        return True
+    if (out / "labels.csv").exists():
         raise WsvadError(f"{out}: holds data that was not simulated; choose another folder")
-    else:
-        write_json(mark, recipe)
+    return False
 
 
 def _files(out: Path, item: Plan) -> tuple[Path, list[Path]]:
     return out / "videos" / item.name, [feature_path(out / "features", stream, item.name) for stream in STREAMS]
 
 
-def _whole(out: Path, item: Plan) -> bool:
-    video, features = _files(out, item)
-    return video.exists() and all(path.exists() for path in features)
+def _missing(out: Path, plans: list[Plan]) -> list[Plan]:
+    """The videos that are not there with all their features."""
+    places = ((item, *_files(out, item)) for item in plans)
+    return [item for item, video, features in places if not all(path.exists() for path in (video, *features))]
 
 
 @cache
@@ -191,7 +203,9 @@ def _render_all(jobs: list[tuple[Path, int, Plan]], workers: int) -> Iterator[No
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-        yield from pool.map(_render, jobs)
+        with unheard():
+            rendered = pool.map(_render, jobs)
+        yield from rendered
 
 
 @contextmanager

@@ -1,0 +1,80 @@
+"""Ctrl-C, whenever it comes: also where a library that is being loaded makes another error of it, or loses it."""
+
+import _thread
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from types import FrameType
+from typing import Any
+
+AGAIN = 0.005
+"""Seconds until an interrupt is tried again that could not be raised."""
+
+
+class _Seen:
+    interrupted = False
+
+
+def listen() -> None:
+    """Note in this process when Ctrl-C is pressed, before it raises KeyboardInterrupt; nothing where the process was
+    started to ignore it.
+
+    While a module is loaded nothing is raised: a library in C++ makes anything of it, up to an abort. The moment is
+    over soon, and the interrupt comes again.
+    """
+
+    def interrupt(_: int, frame: FrameType | None) -> None:
+        _Seen.interrupted = True
+        if not _loading(frame):
+            raise KeyboardInterrupt
+        again = threading.Timer(AGAIN, _thread.interrupt_main)
+        again.daemon = True
+        again.start()
+
+    def lost(unraisable: Any) -> None:
+        """Where nothing can be raised (an object that goes away) it is raised later."""
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            _thread.interrupt_main()
+        else:
+            sys.__unraisablehook__(unraisable)
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt)
+        sys.unraisablehook = lost
+
+
+def was_interrupted() -> bool:
+    """Whether Ctrl-C was pressed in this process."""
+    return _Seen.interrupted
+
+
+def _loading(frame: FrameType | None) -> bool:
+    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    return frame is not None
+
+
+def interrupted_by(error: BaseException) -> bool:
+    """Whether an error is there because of Ctrl-C, whatever a library made of it."""
+    link: BaseException | None = error
+    while link is not None and not isinstance(link, KeyboardInterrupt):
+        link = link.__cause__ or link.__context__
+    return _Seen.interrupted or link is not None
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """What is started in the block never hears of Ctrl-C, which a terminal sends to all processes: it is for the one
+    that started them, and says so."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # starting it, which the first process would do, lets the signal in again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
