@@ -42,6 +42,7 @@ from wsvad.runs.records import (
     NormalRecord,
     ScoredVideo,
     Settings,
+    Tested,
 )
 from wsvad.runs.scorer import Scored
 from wsvad.runs.sealed import check_weights, own_file, sealed, unsealed
@@ -215,8 +216,8 @@ class RunFolder:
 
     def _tested_before(self) -> set[str]:
         """The test videos of a run of format 2, whose results name them."""
-        results = (SeedFolder(path.parent).read("result") for path in self.path.glob("seed-*/result.json"))
-        return {name for result in results for name in result.get("test_scores", ())}
+        results = (_read(path, Tested, AGAIN) for path in self.path.glob("seed-*/result.json"))
+        return {name for result in results for name in (result or {}).get("test_scores", ())}
 
     # ------------------------------------------------------------------------------------------ making it
 

@@ -27,7 +27,7 @@ def whole() -> dict[str, bytes]:
     return found
 
 
-@kind("videos")
+@kind("videos", prepare=whole)
 def videos(rng: random.Random, folder: Path) -> Case:
     ending = rng.choice(ENDINGS)
     path = folder / f"clip{ending}"
@@ -35,6 +35,3 @@ def videos(rng: random.Random, folder: Path) -> Case:
     if rng.random() < 0.05:
         replace(rng, path)
     return lambda: encode_video(path, {"rgb": build("motion")})
-
-
-whole()
