@@ -125,7 +125,13 @@ FILES = (
     "seed-0/model.safetensors", "seed-0/held_out.json", "seed-0/selection.json", "seed-0/fit.json",
     "seed-0/timing.json", "seed-0/points",
 )  # fmt: skip
-OF_USE = {"scored": 8, "budget": 4, "remembered": 5, "evaluated": 2, "continued": 1}
+USES = {
+    "model.json": ("scored", "scored", "scored", "budget", "remembered", "evaluated"),
+    "model.safetensors": ("scored", "scored", "scored", "budget", "remembered", "evaluated"),
+    "calibration.json": ("budget", "budget", "budget", "remembered", "scored"),
+}
+"""What is done with a run of which such a file was damaged."""
+OTHERWISE = ("remembered",) * 5 + ("evaluated", "evaluated", "continued", "scored")
 
 
 @kind("run folders", prepare=whole)
@@ -140,7 +146,7 @@ def run_folders(rng: random.Random, folder: Path) -> Case:
     damage(rng, path)
     if knows and rng.random() < 0.7:
         seal(run)
-    use = rng.choices(list(OF_USE), list(OF_USE.values()))[0]
+    use = rng.choice(USES.get(str(path.relative_to(run)), OTHERWISE))
 
     def case() -> None:
         found = uses(whole()["folder"])[use](run)
