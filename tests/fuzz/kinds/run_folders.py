@@ -1,5 +1,6 @@
 """Run folders: whatever is damaged, the run gives the scores and numbers of the whole one, or is refused."""
 
+import atexit
 import json
 import random
 import shutil
@@ -35,6 +36,7 @@ VIDEO[8:14, 0] += 6
 def whole() -> dict[str, Any]:
     """A finished run, and what each use of it says."""
     folder = Path(tempfile.mkdtemp(prefix="wsvad-fuzz-whole-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     rows = []
     for number in range(12):
         x = np.random.default_rng(number).normal(size=(SNIPPETS, WIDTH)).astype(np.float32)
