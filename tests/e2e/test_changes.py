@@ -21,6 +21,7 @@ from wsvad.cli.main import main
 from wsvad.evaluation.scores_file import write_scores
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
 from wsvad.runs.folder import RunFolder
+from wsvad.runs.sealed import sealed
 
 FEW = ["--iterations", "2", "--points", "1", "--segments", "4", "--bags", "2", "--hold-out", "0.3"]
 LABELS = "video,label,category,split"
@@ -272,7 +273,7 @@ def test_a_training_video_under_another_name_is_known_by_its_content(first, tmp_
     data, run = tmp_path / "copy" / "set", tmp_path / "copy" / "out"
     record = json.loads((run / "fingerprint.json").read_text())
     record["features"]["rgb"]["decoder"] = "PyAV"  # as of videos that were decoded
-    (run / "fingerprint.json").write_text(json.dumps(record))
+    (run / "fingerprint.json").write_text(json.dumps(sealed(record)))
     renamed(data, "n1", "t9")
     write_labels(data, [row(n) if n != "n1" else "t9.mp4,0,normal,test" for n in NAMES])
     assert "was trained on 1 of the 5 test videos, the first is t9.mp4" in evaluated(run, data, capsys)

@@ -52,7 +52,8 @@ def without_record(run) -> None:
     tested = RunFolder(run).fingerprint()["test"]
     (run / "fingerprint.json").unlink()
     for path in run.glob("seed-*/result.json"):
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"test_scores": {name: [0.5] for name in tested}}))
+        record = {key: value for key, value in json.loads(path.read_text()).items() if key not in ("sha256", "weights")}
+        path.write_text(json.dumps(record | {"test_scores": {name: [0.5] for name in tested}}))
 
 
 @pytest.mark.parametrize("seed", [0, 5])

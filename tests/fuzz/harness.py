@@ -46,13 +46,15 @@ TEMPORARY = re.compile(r"\.[0-9a-f]{8}\..+")
 """The name of a file that is being written (`wsvad.files.atomic`)."""
 
 KINDS: dict[str, Kind] = {}
+PREPARE: dict[str, Callable[[], object]] = {}
 
 
-def kind(name: str) -> Callable[[Kind], Kind]:
-    """Register a kind of file."""
+def kind(name: str, prepare: Callable[[], object] | None = None) -> Callable[[Kind], Kind]:
+    """Register a kind of file. What `prepare` makes (a cached function) is there for every case."""
 
     def register(function: Kind) -> Kind:
         KINDS[name] = function
+        PREPARE[name] = prepare or (lambda: None)
         return function
 
     return register
@@ -162,6 +164,7 @@ def _memory(fresh: bool = False) -> int:
 def run(name: str, count: int, *, seed: int = 0, only: Iterable[int] = ()) -> Iterator[Ended]:
     """Run cases of a kind; the endings come in order."""
     kinds()
+    PREPARE.get(name, lambda: None)()
     numbers = list(only) or list(range(count))
     while numbers:
         for ended in _batch(name, numbers, seed):

@@ -75,6 +75,6 @@ def without_prefix(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _some(told: Collection[str]) -> str:
-    """The first few of them, on one line."""
+    """The first few of them, on one line; a file may have names of any length."""
     more = f" and {len(told) - 3} more" if len(told) > 3 else ""
-    return ", ".join(sorted(told)[:3]) + more or "none"
+    return ", ".join(" ".join(one.split())[:200] for one in sorted(told)[:3]) + more or "none"

@@ -42,9 +42,10 @@ from wsvad.runs.records import (
     NormalRecord,
     ScoredVideo,
     Settings,
+    Tested,
 )
 from wsvad.runs.scorer import Scored
-from wsvad.runs.sealed import check_weights, own_file, sealed, unsealed
+from wsvad.runs.sealed import SEAL, check_weights, digest_of, own_file, sealed, unsealed
 from wsvad.shapes import checked, problems
 from wsvad.version import __version__
 
@@ -215,8 +216,8 @@ class RunFolder:
 
     def _tested_before(self) -> set[str]:
         """The test videos of a run of format 2, whose results name them."""
-        results = (SeedFolder(path.parent).read("result") for path in self.path.glob("seed-*/result.json"))
-        return {name for result in results for name in result.get("test_scores", ())}
+        results = (_read(path, Tested, AGAIN) for path in self.path.glob("seed-*/result.json"))
+        return {name for result in results for name in (result or {}).get("test_scores", ())}
 
     # ------------------------------------------------------------------------------------------ making it
 
@@ -242,7 +243,7 @@ class RunFolder:
             )
         found = changes(record, fingerprint) if record else Changes()
         self._forget(found)
-        write_json(self.path / "unfinished.json", fingerprint)
+        write_json(self.path / "unfinished.json", sealed(fingerprint))
         write_text(self.path / "config.yaml", yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
         return found
 
@@ -319,7 +320,7 @@ class RunFolder:
 
     def write_fingerprint(self, fingerprint: Mapping[str, Any]) -> None:
         """Of a run that was not trained here, as its origin's."""
-        write_json(self.path / "fingerprint.json", fingerprint)
+        write_json(self.path / "fingerprint.json", sealed(fingerprint))
 
     def _read(self, name: str, shape: Any) -> Any:
         return _read(self.path / name, shape, AGAIN)
@@ -384,8 +385,9 @@ class SeedFolder:
             tensors[f"scores.{number}"] = np.ascontiguousarray(one.scores, np.float32)
             if one.class_scores is not None:
                 tensors[f"class_scores.{number}"] = np.ascontiguousarray(one.class_scores, np.float32)
+        about = {"videos": json.dumps(list(scored)), SEAL: digest_of(tensors)}
         with atomic(self._point(iteration)) as temporary:
-            temporary.write_bytes(serialise(tensors, metadata={"videos": json.dumps(list(scored))}))
+            temporary.write_bytes(serialise(tensors, metadata=about))
 
     def read_point(self, iteration: int) -> dict[str, Scored]:
         """Video → its scores after so many iterations.
@@ -395,9 +397,12 @@ class SeedFolder:
         """
         path = self._point(iteration)
         try:
+            own_file(path)
             with safe_open(path, framework="numpy") as file:
-                there = set(file.keys())
-                videos = json.loads(file.metadata()["videos"])
+                there, about = set(file.keys()), file.metadata() or {}
+                videos = json.loads(about["videos"])
+                if SEAL in about and about[SEAL] != digest_of({name: file.get_tensor(name) for name in there}):
+                    raise ValueError("other numbers than were written")
                 for problem in problems(videos, list[str], "videos"):
                     raise ValueError(problem)
                 return {

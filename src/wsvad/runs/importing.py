@@ -4,12 +4,13 @@ import dataclasses
 import json
 import pickle
 import re
+import reprlib
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -24,6 +25,13 @@ from wsvad.version import __version__
 
 WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights", "params")
 """Keys under which training scripts put the weights beside an optimiser's state and an epoch."""
+
+NOT_WEIGHTS = "not a checkpoint of weights only"
+NUMBERS = (
+    torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.bool, torch.uint8, torch.int8, torch.int16,
+    torch.int32, torch.int64,
+)  # fmt: skip
+"""Types of numbers that weights may have."""
 
 
 class Beside:
@@ -61,18 +69,43 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
         raise WsvadError(f"{path}: {told}")
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            return _tensors(path, load_file(path))
+        _check_unpacked(path)
         with torch.serialization.safe_globals([(Beside, name) for name in SKIPPED]):
             held = torch.load(path, map_location="cpu", weights_only=True)
+    except WsvadError:
+        raise
     except pickle.UnpicklingError as error:
         called = re.search(r"GLOBAL ([\w.]+)", str(error))
-        why = f"refused, because opening it would call {called[1]}" if called else "not a checkpoint of weights only"
+        why = (
+            f"refused, because opening it would call {called[1][:200]}"
+            if called
+            else "not a checkpoint of weights only"
+        )
         raise WsvadError(
             f"{path}: {why}; if you trust it, save its weights only: torch.save(model.state_dict(), FILE)"
         ) from None
-    except (OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, SafetensorError) as error:
+    except Exception as error:  # a damaged pickle fails in any way
         raise WsvadError(f"{path}: not a checkpoint ({_reason(error)}); copy or download it again") from None
     return _tensors(path, held)
+
+
+def _check_unpacked(path: Path) -> None:
+    """Compare sizes before anything is unpacked: `torch.save` writes an archive, and compresses nothing in it.
+
+    Raises:
+        WsvadError: there would be much more than is in the file.
+    """
+    with path.open("rb") as file:
+        if file.read(4) != b"PK\x03\x04":
+            return  # the older form, which is no archive
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(one.file_size for one in archive.infolist())
+    if unpacked > 2 * (size := path.stat().st_size) + 2**20:
+        raise WsvadError(
+            f"{path}: refused, because {size:,} bytes unpack to {unpacked:,}; if you trust it, save its weights again "
+            "with torch.save"
+        )
 
 
 def _tensors(path: Path, held: Any) -> dict[str, Tensor]:
@@ -85,8 +118,26 @@ def _tensors(path: Path, held: Any) -> dict[str, Tensor]:
     for name, value in inside.items():
         if not isinstance(value, Tensor):
             what = "thing that is not read" if isinstance(value, Beside) else type(value).__name__
-            raise WsvadError(f"{path}: '{name}' is a {what}, not a tensor; save model.state_dict()")
+            raise WsvadError(f"{path}: '{_short(name)}' is a {what}, not a tensor; save model.state_dict()")
+        if problem := _unusual(value):
+            raise WsvadError(f"{path}: '{_short(name)}' is {problem}; save model.state_dict() of plain tensors")
     return {str(name): value for name, value in inside.items()}
+
+
+def _short(name: object) -> str:
+    return reprlib.repr(str(name))[1:-1]
+
+
+def _unusual(tensor: Tensor) -> str:
+    """What a tensor is that is no array of numbers in memory; empty for one that is."""
+    if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
+        return "sparse, quantised or without numbers"
+    if tensor.dtype not in NUMBERS:
+        return f"of type {tensor.dtype}"
+    # One whose rows are all the same place would take memory when it is copied.
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        return "larger than what is stored of it"
+    return ""
 
 
 def _wrapper(held: Mapping[Any, Any]) -> Any:
@@ -128,7 +179,7 @@ def import_checkpoint(path: Path | str, name: str, config: Any, out: Path) -> Tr
         raise WsvadError(f"{path}: {error}") from None
     bad = [key for key, tensor in weights.items() if not bool(torch.isfinite(tensor).all())]
     if bad:
-        raise WsvadError(f"{path}: '{bad[0]}' holds numbers that are not finite; copy or download it again")
+        raise WsvadError(f"{path}: '{_short(bad[0])}' holds numbers that are not finite; copy or download it again")
     trained = TrainedMethod(
         name=name,
         method=method.eval(),

@@ -125,7 +125,7 @@ def load_method(folder: Path | str) -> TrainedMethod:
         _check_fit(method, record, tensors)
     except Exception as error:  # a configuration from a file can make a network fail in any way
         reason = str(error) if isinstance(error, _PLAIN) else f"{type(error).__name__}: {error}"
-        reason = (reason.splitlines() or [type(error).__name__])[0]
+        reason = (reason.splitlines() or [type(error).__name__])[0][:300]
         raise WsvadError(f"{weights}: does not fit model.json ({reason}); train again") from None
     statistics = {
         name: {

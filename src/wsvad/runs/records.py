@@ -143,6 +143,12 @@ class Result(TypedDict):
     parameters: Count
 
 
+class Tested(TypedDict):
+    """A seed's result in format 2, as far as it is still read."""
+
+    test_scores: NotRequired[dict[str, Any]]
+
+
 class Timing(TypedDict):
     seconds: NotNegative
     peak_memory: NotRequired[Whole | None]

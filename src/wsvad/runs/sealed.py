@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from wsvad.errors import WsvadError
 from wsvad.files import sha256, without_nan
 
@@ -62,8 +64,21 @@ def check_weights(path: Path, record: Mapping[str, Any], weights: Path, remedy: 
     Raises:
         WsvadError: they are others, or damaged.
     """
-    if "weights" in record and (own_file(weights) is None or sha256(weights) != record["weights"]):
+    try:
+        same = "weights" not in record or (own_file(weights) is not None and sha256(weights) == record["weights"])
+    except OSError as error:
+        raise WsvadError(f"{weights}: {error.strerror or error}") from None
+    if not same:
         raise WsvadError(f"{weights}: damaged, or not the weights that {path.name} belongs to; {remedy}")
+
+
+def digest_of(tensors: Mapping[str, np.ndarray]) -> str:
+    """A hash of arrays by name, for the metadata beside them."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(f"{name} {tensors[name].dtype} {tensors[name].shape} ".encode())
+        digest.update(np.ascontiguousarray(tensors[name]).tobytes())
+    return digest.hexdigest()
 
 
 def _digest(record: Any) -> str:

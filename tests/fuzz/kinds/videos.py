@@ -1,40 +1,83 @@
-"""Videos in the containers that people have, through the reader and a detector."""
+"""Videos in the containers that people have, through the reader, an encoder and a detector."""
 
 import random
+import tempfile
 from functools import cache
 from pathlib import Path
 
-from clips import write_clip
+import av
+import numpy as np
+import torch
+from clips import scene, write_clip
 
-from fuzz.harness import Case, kind
+from fuzz.harness import INTERNAL, Case, Fault, kind
 from fuzz.mutate import damaged_bytes, replace
+from wsvad.detection.detector import Detector
 from wsvad.encoders import build
 from wsvad.extraction.encode import encode_video
+from wsvad.methods.mil import Mil, MilConfig
+from wsvad.runs.model import TrainedMethod, save_method
+from wsvad.runs.normalisation import Normalisation
 
-ENDINGS = (".mp4", ".mkv", ".avi", ".ts", ".mov", ".webm", ".flv")
+FORMS = (
+    (".mp4", "libx264", {}), (".mp4", "libx265", {"x265-params": "log-level=none"}), (".mkv", "libx264", {"bf": "2"}),
+    (".mkv", "ffv1", {}), (".avi", "mpeg4", {}), (".avi", "mjpeg", {}), (".ts", "libx264", {"bf": "2"}),
+    (".ts", "mpeg2video", {}), (".mov", "libx264", {}), (".webm", "libvpx", {}), (".flv", "libx264", {}),
+    (".mpg", "mpeg1video", {}), (".wmv", "wmv2", {}), (".gif", "gif", {}),
+)  # fmt: skip
+"""Ending, codec and options."""
+FRAMES = 40
 
 
 @cache
-def whole() -> dict[str, bytes]:
-    """Ending → the bytes of a short clip."""
-    import tempfile
-
+def whole() -> tuple[list[tuple[str, bytes]], Detector]:
+    """Clips of each form, as bytes; and a detector."""
+    rng = np.random.default_rng(0)
+    images = [scene(index, True, rng) for index in range(FRAMES)]
+    pixels = {"mjpeg": "yuvj420p", "gif": "rgb8"}
     with tempfile.TemporaryDirectory() as name:
-        found = {}
-        for ending in ENDINGS:
-            codec = {".webm": "libvpx", ".avi": "mpeg4"}.get(ending, "libx264")
-            found[ending] = write_clip(Path(name) / f"clip{ending}", 40, size=(64, 48), codec=codec).read_bytes()
-    return found
+        folder, clips = Path(name), []
+        for ending, codec, options in FORMS:
+            path = folder / f"clip{ending}"
+            try:
+                write_clip(path, images, codec=codec, pix_fmt=pixels.get(codec, "yuv420p"), crf="35", **options)
+            except (av.FFmpegError, ValueError):
+                continue  # a build of FFmpeg without that encoder
+            clips.append((ending, path.read_bytes()))
+        encoded = encode_video(path, {"rgb": build("motion")})["rgb"]
+        torch.manual_seed(0)
+        widths = {"rgb": encoded.features.shape[-1]}
+        save_method(
+            folder,
+            TrainedMethod(
+                name="mil",
+                method=Mil(widths, MilConfig(hidden=(8, 4))),
+                widths=widths,
+                normalisation=Normalisation(kinds={"rgb": "l2"}),
+                encoders={"rgb": "motion"},
+                passports={"rgb": encoded.passport.identity()},
+            ),
+        )
+        return clips, Detector.load(folder)
 
 
-@kind("videos")
+@kind("videos", prepare=whole)
 def videos(rng: random.Random, folder: Path) -> Case:
-    ending = rng.choice(ENDINGS)
+    clips, detector = whole()
+    ending, content = rng.choice(clips)
     path = folder / f"clip{ending}"
-    path.write_bytes(damaged_bytes(rng, whole()[ending]))
+    # Headers are at the ends of a file, and most of what can go wrong is there.
+    edge = rng.choice((len(content), len(content), 1000))
+    path.write_bytes(damaged_bytes(rng, content[:edge]) + content[edge:])
     if rng.random() < 0.05:
         replace(rng, path)
-    return lambda: encode_video(path, {"rgb": build("motion")})
 
+    def case() -> None:
+        found = detector.score(path)
+        times = np.asarray(found.times)
+        if not (len(times) == len(found.scores) + 1 and np.isfinite(times).all() and (np.diff(times) >= 0).all()):
+            raise Fault(INTERNAL, f"times {times}")
+        if found.frames > 20 * FRAMES:
+            raise Fault(INTERNAL, f"{found.frames} frames")
 
-whole()
+    return case

@@ -21,6 +21,7 @@ from wsvad.methods.ur_dmu import UrDmu, UrDmuConfig
 from wsvad.runs.folder import RunFolder, SeedFolder
 from wsvad.runs.model import TrainedMethod, load_method, save_method
 from wsvad.runs.normalisation import Normalisation
+from wsvad.runs.scorer import Scored
 from wsvad.runs.sealed import sealed
 
 HOSTILE = [None, True, 1, -5, 1e308, "x", "../../etc/passwd", [1], {"a": 1}]
@@ -278,6 +279,16 @@ def test_damaged_points_are_named(videos, scores, tmp_path):
     assert SeedFolder(tmp_path).points() == [10]
     with pytest.raises(WsvadError, match=r"000010\.safetensors: damaged"):
         SeedFolder(tmp_path).read_point(10)
+
+
+def test_points_hold_the_numbers_that_were_written(tmp_path):
+    seed = SeedFolder(tmp_path)
+    seed.write_point(10, {"a": Scored(scores=np.array([0.5, 0.25], np.float32))})
+    path = tmp_path / "points" / "000010.safetensors"
+    assert seed.read_point(10)["a"].scores.tolist() == [0.5, 0.25]
+    path.write_bytes(path.read_bytes()[:-4] + np.float32(0.75).tobytes())
+    with pytest.raises(WsvadError, match=r"000010\.safetensors: damaged or missing \(other numbers than"):
+        seed.read_point(10)
 
 
 def test_scores_for_calibration_have_a_time_each():

@@ -4,6 +4,7 @@ import argparse
 import json
 import pickle
 import re
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -198,6 +199,44 @@ def test_nothing_in_a_file_is_run(place, tmp_path):
     assert re.search(refused + r"\S*; .*state_dict", told(path))
     assert not marker.exists()
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("how", ["packed", "overlapping"])
+def test_what_unpacks_to_much_more_than_the_file_is_not_unpacked(how, checkpoint, monkeypatch):
+    if how == "packed":
+        with zipfile.ZipFile(checkpoint, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("archive/data/0", bytes(2**24))
+    else:  # every name in the list of contents leads to the same part of the file
+        with zipfile.ZipFile(checkpoint, "w") as archive:
+            archive.writestr("archive/data/0", bytes(2**20))
+            archive.filelist *= 16
+    monkeypatch.setattr(torch, "load", None)
+    size = checkpoint.stat().st_size
+    assert f"refused, because {size:,} bytes unpack to 16,777,216; if you trust it, save its weights" in told(
+        checkpoint
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda one: torch.zeros(1).expand(10**6, 10**6), "larger than what is stored of it"),
+        (lambda one: one.to_sparse(), "sparse, quantised or without numbers"),
+        (lambda one: one.to("meta"), "sparse, quantised or without numbers"),
+        (lambda one: one.to(torch.float8_e4m3fn), "of type torch.float8_e4m3fn"),
+        (lambda one: one.to(torch.complex64), "of type torch.complex64"),
+    ],
+)
+def test_tensors_that_are_no_weights_are_named(change, says, tmp_path):
+    weights = network("ur-dmu").to_official()
+    key = next(name for name, value in weights.items() if value.ndim > 1)
+    torch.save(weights | {key: change(weights[key])}, tmp_path / "odd.pkl")
+    assert f"'{key}' is {says}; save model.state_dict() of plain tensors" in told(tmp_path / "odd.pkl")
+
+
+def test_a_name_of_any_length_is_cut(tmp_path):
+    torch.save({"x" * 10**5: torch.zeros(1)}, tmp_path / "long.pkl")
+    assert len(told(tmp_path / "long.pkl")) < 1000
 
 
 def test_a_whole_pickled_network_is_refused_by_name(tmp_path):
