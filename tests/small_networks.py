@@ -13,7 +13,7 @@ WEIGHTS = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
 
 
 def external(name: str, location: str, weights: np.ndarray) -> TensorProto:
-    """A tensor that is said to be in a file."""
+    """A tensor whose numbers are in a file."""
     tensor = numpy_helper.from_array(weights, name)
     tensor.ClearField("raw_data")
     tensor.data_location = TensorProto.EXTERNAL

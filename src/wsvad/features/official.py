@@ -50,8 +50,8 @@ def files_below(folder: Path, *endings: str) -> Iterator[Path]:
 
 def listed_arrays(folder: Path) -> Iterator[str]:
     """Paths of `.npy` files as the lists in a folder (or the list that is given) have them, with `/` between parts."""
-    found = [folder] if folder.is_file() else sorted(folder.iterdir())
-    lists = [path for path in found if path.is_file() and (path == folder or path.suffix.lower() in LISTS)]
+    there = [folder] if folder.is_file() else sorted(folder.iterdir())
+    lists = [path for path in there if path.is_file() and (path == folder or path.suffix.lower() in LISTS)]
     for path in lists:
         try:
             # What merely lies in a folder may be any text, and names no file then.

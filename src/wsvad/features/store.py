@@ -242,7 +242,7 @@ def opened(path: Path | str) -> Iterator[Any]:
     except FileNotFoundError:
         raise WsvadError(f"{path}: there is no such feature file; run 'wsvad extract' first") from None
     except (SafetensorError, OSError) as error:
-        raise WsvadError(f"{path}: broken feature file ({error}); delete it and extract again") from None
+        raise WsvadError(f"{path}: broken feature file ({_shown(error)}); delete it and extract again") from None
 
 
 def _checked(path: Path | str, file: Any, kinds: Collection[str]) -> tuple[Passport, tuple[int, ...]]:

@@ -20,7 +20,7 @@ WEIGHTS = small_networks.WEIGHTS[:, :, None, None]
 
 
 def external(name: str, location: str) -> TensorProto:
-    """The weights, said to be in a file."""
+    """The weights, in a file."""
     return small_networks.external(name, location, WEIGHTS)
 
 
