@@ -221,6 +221,11 @@ def crops_shape(look: Look, layout: Layout) -> tuple[int, int, int]:
     return shape[0] if len(shape) == 3 else len(look.paths), shape[-2], shape[-1]
 
 
+def of_its_width(look: Look, layout: Layout) -> bool:
+    """Whether all of a video's files are as wide as most of the set."""
+    return all(shape[layout.axes[look.video][-1]] == layout.width for shape in look.shapes)
+
+
 def as_crops(look: Look, layout: Layout, snippets: int) -> np.ndarray:
     """The first snippets of a video as `(C, T, D)` float32; crops of several lengths are cut to the shortest."""
     arrays = [read(path).transpose(layout.axes[look.video])[..., :snippets, :] for path in look.paths]

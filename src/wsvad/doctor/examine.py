@@ -7,7 +7,7 @@ from typing import Any
 
 from wsvad.datasets.dataset import Dataset
 from wsvad.doctor.compare import SNIPPETS, compare
-from wsvad.doctor.doctor import Examination, as_crops, crops_shape, examine
+from wsvad.doctor.doctor import Examination, as_crops, crops_shape, examine, of_its_width
 from wsvad.doctor.finding import Finding
 from wsvad.doctor.ground_truth import examine_truth
 from wsvad.doctor.repair import repair
@@ -47,7 +47,7 @@ def examine_features(
         if name not in found:
             continue
         reference = examine(files, name, {look.video: None for look in found[name].looks})
-        found[name].findings.extend(_apart(reference, found[name]))
+        found[name].findings.extend([*_left_out(reference), *_apart(reference, found[name])])
     if out:
         for name, examination in found.items():
             files = streams[name]
@@ -76,23 +76,25 @@ def diagnose(
     return {stream: (str(one), one.findings) for stream, one in found.items()}
 
 
-def compare_sets(first: Path, second: Path) -> dict[str, list[Finding]]:
+def compare_sets(reference: Path, asked: Path) -> dict[str, list[Finding]]:
     """Stream by stream, where the second set differs from the first.
 
     Raises:
         UsageError: they have no stream in common.
     """
-    one, two = streams_of(first), streams_of(second)
+    one, two = streams_of(reference), streams_of(asked)
     if not set(one) & set(two):
         raise UsageError(
-            f"{second}: streams {', '.join(two)}, but {first} has {', '.join(one)}; compare sets with the same streams"
+            f"{asked}: streams {', '.join(two)}, but {reference} has {', '.join(one)}; compare sets with the same "
+            "streams"
         )
     result = {}
     for name in (name for name in one if name in two):
         here, there = _names(one[name], name), set(_names(two[name], name))
         both = {video: None for video in here if video in there}
         lone = [video for video in (*here, *sorted(there)) if video not in both]
-        result[name] = _apart(examine(one[name], name, both), examine(two[name], name, both))
+        first, second = examine(one[name], name, both), examine(two[name], name, both)
+        result[name] = [*_left_out(first), *_left_out(second), *_apart(first, second)]
         if lone:
             message = f"{lone[0]} is in only one of the sets ({len(lone):,} such, {len(both):,} in both)"
             result[name].insert(0, Finding(kind="videos", level="note", videos=tuple(lone), message=message))
@@ -138,6 +140,11 @@ def as_json(findings: Mapping[str, Sequence[Finding]]) -> dict[str, list[dict[st
     }
 
 
+def _left_out(examination: Examination) -> list[Finding]:
+    """What is said of videos whose numbers cannot be compared."""
+    return [finding for finding in examination.findings if finding.kind in ("unreadable", "width", "crop length")]
+
+
 def _apart(reference: Examination, asked: Examination) -> list[Finding]:
     """What `compare` says of the videos that both have."""
     if not reference.layout or not asked.layout:
@@ -152,7 +159,9 @@ def _apart(reference: Examination, asked: Examination) -> list[Finding]:
         ]
     first, second = reference.layout, asked.layout
     a, b = ({look.video: look for look in one.looks} for one in (reference, asked))
-    videos = [video for video in a if video in b]
+    videos = [v for v in a if v in b and of_its_width(a[v], first) and of_its_width(b[v], second)]
+    if not videos:
+        return []
     shapes = {video: (crops_shape(a[video], first), crops_shape(b[video], second)) for video in videos}
     return compare(
         videos, lambda v: as_crops(a[v], first, SNIPPETS), lambda v: as_crops(b[v], second, SNIPPETS), shapes

@@ -46,7 +46,7 @@ def network_files(path: Path) -> list[Path]:
 
 def _beside(path: Path, location: str) -> Path:
     """A file of weights, in the folder of the network or below; or in that of the file that a link stands for."""
-    found, named = path.parent / location, f"its weights are said to be in {location[:200]!r}"
+    found, named = path.parent / location, f"it refers to weights in {location[:200]!r}"
     try:
         real, there = found.resolve(), found.is_file()
         inside = any(real.is_relative_to(folder) for folder in (path.parent.resolve(), path.resolve().parent))

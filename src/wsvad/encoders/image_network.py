@@ -11,12 +11,12 @@ import re
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Annotated, Generic, Literal, Self, TypeVar
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
 import numpy as np
 import yaml
 
-from wsvad.encoders.runtime import Tensor, open_network
+from wsvad.encoders.runtime import MOST_NUMBERS, Tensor, open_network
 from wsvad.errors import WsvadError
 from wsvad.files import parse_yaml, read_text, sha256
 from wsvad.ranges import Count, Range
@@ -29,8 +29,6 @@ FREE_SIZE = (224, 224)
 """Width and height for a network that takes any."""
 FREE_BATCH = 16
 """Frames at once for a network that takes any number."""
-MOST_NUMBERS = 2**25
-"""Numbers that a network reads at once, at most: more than a picture of 3840x2160 has."""
 MOST_TEXT = 2**14
 """Bytes of the YAML file."""
 
@@ -82,14 +80,15 @@ class Preprocessing:
                 f"{path}: not a file of at most {MOST_TEXT:,} bytes; write lines 'field: value', or remove it"
             )
         try:
-            given = parse_yaml(read_text(path, "text in UTF-8"), _Loader)
-            problem = next(problems({} if given is None else given, cls), "")
+            given: dict[str, Any] = parse_yaml(read_text(path, "text in UTF-8"), _Loader) or {}
+            problem = next(problems(given, cls), "")
         except yaml.YAMLError as error:
             problem = " ".join(str(error).split())
         if problem:
             known = ", ".join(field.name for field in dataclasses.fields(cls))
             raise WsvadError(f"{path}: {problem[:300]}; the fields are: {known}")
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in (given or {}).items()})
+        fields: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in given.items()}
+        return cls(**fields)
 
 
 class _Loader(yaml.SafeLoader):
@@ -201,6 +200,8 @@ class ImageNetwork(Generic[Asked]):
     def _settle_input(self, images: int) -> None:
         """Check that the network reads images, and settle how it is fed."""
         shapes = ", ".join(f"{tensor.name} {list(tensor.shape)}" for tensor in self._inputs)
+        if not self._inputs or not self.outputs:
+            raise WsvadError(f"{self.path}: it has no input or no output; use another network")
         first = self._inputs[0]
         alike = {(tensor.shape, tensor.dtype) for tensor in self._inputs}
         if len(self._inputs) != images or len(alike) != 1 or len(first.shape) != 4 or first.dtype.kind not in "iuf":
@@ -221,10 +222,7 @@ class ImageNetwork(Generic[Asked]):
         self.size = (size[0], size[1])
         self.colour = "gray" if channels == 1 else "rgb"
         if (first.shape[0] or 1) * prod(self.frame_shape) > MOST_NUMBERS:
-            raise WsvadError(
-                f"{self.path}: its input is {first.shape[0] or 1} x {size[0]}x{size[1]}, more than {MOST_NUMBERS:,} "
-                "numbers at once; export it with a smaller input, or name a smaller 'size:' in its YAML file"
-            )
+            raise WsvadError(f"{self.path}: a 'size:' of {size[0]}x{size[1]} in its YAML file is too large")
         self._settle_normalisation(first, 1 if channels == 1 else 3)
 
     def _settle_normalisation(self, image: Tensor, channels: int) -> None:

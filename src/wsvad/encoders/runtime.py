@@ -1,7 +1,9 @@
 """A network in a file: open it, see what goes in and comes out, run it. ONNX by onnxruntime, TFLite by LiteRT."""
 
 import importlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -9,6 +11,9 @@ import numpy as np
 
 from wsvad.encoders.external_data import network_files
 from wsvad.errors import WsvadError
+
+MOST_NUMBERS = 2**25
+"""Numbers that a network reads at once, at most: more than a picture of 3840x2160 has."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ class OnnxFile:
         except Exception as error:  # onnxruntime's own errors have no common class below Exception
             raise WsvadError(f"{path}: not a network in ONNX format ({_one_line(error)})") from None
         self.inputs = [_onnx_tensor(node) for node in self._session.get_inputs()]
+        _check_sizes(path, [tensor.shape for tensor in self.inputs])
         self.outputs = [_onnx_tensor(node) for node in self._session.get_outputs()]
 
     def run(self, batches: dict[str, np.ndarray], output: str) -> np.ndarray:
@@ -71,6 +77,7 @@ class TfLiteFile:
         self.files = [path]
         try:
             self._interpreter = Interpreter(str(path), num_threads=threads)
+            _check_sizes(path, [tuple(detail["shape"]) for detail in self._interpreter.get_input_details()])
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise WsvadError(f"{path}: not a network in TensorFlow Lite format ({_one_line(error)})") from None
@@ -122,6 +129,16 @@ def open_network(path: Path, format: str | None = None, threads: int = 1) -> Onn
     return kind(path, threads)
 
 
+def _check_sizes(path: Path, shapes: Sequence[tuple[int | None, ...]]) -> None:
+    """Refuse inputs that no memory holds, before any is made."""
+    for shape in shapes:
+        if prod(int(size or 1) for size in shape) > MOST_NUMBERS:
+            shown = "x".join("?" if size is None else str(size) for size in shape)
+            raise WsvadError(
+                f"{path}: its input is {shown}, more than {MOST_NUMBERS:,} numbers at once; export a smaller one"
+            )
+
+
 def _onnx_tensor(node: Any) -> Tensor:
     """onnxruntime writes types as `tensor(float)`, and free sizes as names or None."""
     kind = node.type.removeprefix("tensor(").removesuffix(")")
@@ -143,4 +160,4 @@ def _shapes(batches: dict[str, np.ndarray]) -> str:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+    return " ".join(str(error).split())[:200] or "it cannot be set up"

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from wsvad.errors import WsvadError
-from wsvad.features.store import Passport, StoredFeatures
+from wsvad.features.store import Passport, StoredFeatures, single
 from wsvad.files import check_file, instead
 from wsvad.tables import MOST_BYTES
 from wsvad.video.clock import SNIPPET
@@ -51,7 +51,8 @@ def files_below(folder: Path, *endings: str) -> Iterator[Path]:
 
 def listed_arrays(folder: Path) -> Iterator[str]:
     """Paths of `.npy` files as the lists in a folder (or the list that is given) have them, with `/` between parts."""
-    lists = [folder] if folder.is_file() else [p for p in sorted(folder.iterdir()) if p.suffix.lower() in LISTS]
+    there = [folder] if folder.is_file() else sorted(folder.iterdir())
+    lists = [path for path in there if path.is_file() and (path == folder or path.suffix.lower() in LISTS)]
     for path in lists:
         if path == folder:
             check_file(path, MOST_BYTES)
@@ -73,15 +74,25 @@ def read_array(path: Path) -> np.ndarray:
     Raises:
         WsvadError: it is missing, cut off, or holds objects (which would have to be unpickled).
     """
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise WsvadError(f"{path}: not a regular file; download or extract it again")
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        with np.errstate(all="ignore"):  # sizes beyond counting
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(array, np.ndarray):
+            raise ValueError("an archive of several arrays")
+        return array
     except FileNotFoundError:
         raise WsvadError(f"{path}: there is no such feature file") from None
-    except (ValueError, OSError, EOFError, TypeError) as error:
+    except Exception as error:  # the header is read as Python, whose errors of all kinds come through
         if told := instead(path):
             raise WsvadError(f"{path}: {told}") from None
-        reason = "it holds pickled objects, not numbers" if "Python objects" in str(error) else str(error)
+        reason = "it holds pickled objects, not numbers" if "Python objects" in str(error) else _short(error)
         raise WsvadError(f"{path}: not a feature array ({reason}); download or extract it again") from None
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 class OfficialStream:
@@ -212,7 +223,7 @@ class OfficialStream:
                     f"must have the same length; 'wsvad doctor' lists all such files"
                 )
         features = np.stack(arrays) if len(arrays) > 1 else np.array(arrays[0])
-        features = features.astype(np.float32 if features.dtype != np.float16 else np.float16, copy=False)
+        features = single(features)
         if not np.isfinite(features).all():
             bad = int(np.argwhere(~np.isfinite(features))[0][-2])
             raise WsvadError(

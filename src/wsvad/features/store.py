@@ -102,8 +102,22 @@ class Passport:
         theirs = other.identity()
         for name, value in self.identity().items():
             if value != theirs[name]:
-                return f"{name}: {value} against {theirs[name]}"
+                return _differing(name, value, theirs[name])
         return None
+
+
+def _differing(name: str, one: object, other: object) -> str:
+    """Two values that are not the same, as text; of two mappings, the first such entry."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        key = next(key for key in (*one, *other) if key not in one or key not in other or one[key] != other[key])
+        return _differing(f"{name}.{key}", one.get(key), other.get(key))
+    return f"{_shown(name)}: {_shown(one)} against {_shown(other)}"
+
+
+def _shown(value: object) -> str:
+    """On one line, and no longer than is read."""
+    text = str(value) if str(value).isprintable() else repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}…"
 
 
 def rate_of(passport: Passport) -> Fraction | None:
@@ -228,7 +242,7 @@ def opened(path: Path | str) -> Iterator[Any]:
     except FileNotFoundError:
         raise WsvadError(f"{path}: there is no such feature file; run 'wsvad extract' first") from None
     except (SafetensorError, OSError) as error:
-        raise WsvadError(f"{path}: broken feature file ({error}); delete it and extract again") from None
+        raise WsvadError(f"{path}: broken feature file ({_shown(error)}); delete it and extract again") from None
 
 
 def _checked(path: Path | str, file: Any, kinds: Collection[str]) -> tuple[Passport, tuple[int, ...]]:

@@ -432,3 +432,16 @@ def test_integers_in_any_crop_are_told(tmp_path):
     folder = make(tmp_path / "a")
     change(folder, lambda array: (array * 9).astype(np.int16), ["clip03"], [2])
     assert "clip03: int16, which are not floating-point" in diagnosis(folder)["dtype"]
+
+
+def test_what_cannot_be_compared_is_said(tmp_path, capsys):
+    good, bad = make(tmp_path / "good"), make(tmp_path / "bad")
+    change(bad, lambda array: array[:, :20], ["clip03"])
+    change(bad, lambda array: array[:, :20], ["clip05"], [2])
+    (bad / "clip07__0.npy").write_bytes(b"")
+    assert main(["compare-features", str(good), str(bad)]) == 1
+    told = capsys.readouterr().out
+    assert "width: clip03__0.npy is 20 wide, most are 24" in told
+    assert "crop length: clip05__2.npy is (" in told
+    assert "unreadable: clip07: not a feature array" in told
+    assert "same: the numbers are equal, to the last digit" in told

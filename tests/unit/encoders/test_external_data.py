@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import small_networks
 from onnx import TensorProto, helper, numpy_helper
 
 from wsvad.encoders import auto, external_data
@@ -15,31 +16,18 @@ from wsvad.encoders.network import Onnx
 from wsvad.errors import WsvadError
 from wsvad.files import sha256
 
-WEIGHTS = np.random.default_rng(0).normal(size=(5, 3, 1, 1)).astype(np.float32)
+WEIGHTS = small_networks.WEIGHTS[:, :, None, None]
 
 
 def external(name: str, location: str) -> TensorProto:
-    """The weights, said to be in a file."""
-    tensor = numpy_helper.from_array(WEIGHTS, name)
-    tensor.ClearField("raw_data")
-    tensor.data_location = TensorProto.EXTERNAL
-    for key, value in (("location", location), ("offset", "0"), ("length", str(WEIGHTS.nbytes))):
-        tensor.external_data.add(key=key, value=value)
-    return tensor
+    """The weights, in a file."""
+    return small_networks.external(name, location, WEIGHTS)
 
 
 def network(path: Path, tensor: TensorProto, *nodes: onnx.NodeProto) -> Path:
     """A convolution by the weights `w`."""
     path.parent.mkdir(exist_ok=True)
-    graph = helper.make_graph(
-        [*nodes, helper.make_node("Conv", ["image", "w"], ["map"])],
-        "net",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 4, 6])],
-        [helper.make_tensor_value_info("map", TensorProto.FLOAT, [None] * 4)],
-        [] if nodes else [tensor],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    path.write_bytes(model.SerializeToString())
+    path.write_bytes(small_networks.onnx_network(tensor, *nodes))
     return path
 
 
@@ -86,8 +74,9 @@ def sparse(location: str) -> onnx.NodeProto:
 )
 def test_weights_are_found_wherever_a_graph_may_hold_a_tensor(tmp_path, node):
     path = network(tmp_path / "a.onnx", external("w", "unused"), node("there.bin"))
-    (tmp_path / "there.bin").write_bytes(WEIGHTS.tobytes())
-    assert network_files(path) == [path, tmp_path / "there.bin"]
+    for name in ("there.bin", "unused"):
+        (tmp_path / name).write_bytes(WEIGHTS.tobytes())
+    assert network_files(path) == [path, tmp_path / "there.bin", tmp_path / "unused"]
 
 
 def test_weights_in_functions_and_several_files_are_each_found_once(tmp_path):

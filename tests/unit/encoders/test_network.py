@@ -12,6 +12,7 @@ import pytest
 import yaml
 from onnx import TensorProto, helper, numpy_helper
 from places import SHARED
+from small_networks import WEIGHTS, tflite_network
 
 from wsvad.encoders import image_network
 from wsvad.encoders.network import IMAGENET, Onnx, TfLite
@@ -24,7 +25,6 @@ real = [
     pytest.mark.skipif(not MOBILENET.exists(), reason="the real networks are not beside the project"),
 ]
 FLOAT, UINT8, INT8 = TensorProto.FLOAT, TensorProto.UINT8, TensorProto.INT8
-WEIGHTS = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)  # 5 features from 3 channels
 
 
 def network(path: Path, shape: list, *, kind: int = FLOAT, pooled: bool = False, outputs: tuple = ("map",)) -> Path:
@@ -257,20 +257,28 @@ def test_numbers_of_a_yaml_file_may_be_written_with_an_exponent(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("shape", "settings"),
-    [
-        ([1, 3, 100_000, 100_000], ""),
-        ([1, 100_000, 100_000, 3], ""),
-        ([1_000_000, 3, 100, 100], ""),
-        ([1, 3, None, None], "size: [100000, 100000]"),
-        ([2**40, 3, 2**40, 2**40], ""),
-    ],
+    "shape", [[1, 3, 100_000, 100_000], [1, 100_000, 100_000, 3], [1_000_000, 3, 100, 100], [2**40, 3, 2**40, 2**40]]
 )
-def test_an_input_that_no_memory_holds_is_refused(tmp_path: Path, shape: list, settings: str):
-    path = network(tmp_path / "a.onnx", shape)
-    path.with_name("a.onnx.yaml").write_text(settings)
-    with pytest.raises(WsvadError, match=r"a\.onnx: its input is .*, more than 33,554,432 numbers at once"):
+def test_an_input_that_no_memory_holds_is_refused(tmp_path: Path, shape: list):
+    with pytest.raises(WsvadError, match=rf"a\.onnx: its input is {'x'.join(map(str, shape))}, more than 33,554,432"):
+        Onnx(network(tmp_path / "a.onnx", shape))
+    with pytest.raises(WsvadError, match=r"b\.tflite: its input is 1x30000x30000x3, more than 33,554,432"):
+        (tmp_path / "b.tflite").write_bytes(tflite_network((1, 30_000, 30_000, 3)))
+        TfLite(tmp_path / "b.tflite")
+
+
+def test_a_size_that_no_memory_holds_is_refused(tmp_path: Path):
+    path = network(tmp_path / "a.onnx", [1, 3, None, None])
+    path.with_name("a.onnx.yaml").write_text("size: [100000, 100000]")
+    with pytest.raises(WsvadError, match=r"a\.onnx: a 'size:' of 100000x100000 in its YAML file is too large"):
         Onnx(path)
+
+
+def test_tensorflow_lite_gives_the_same_as_onnx(tmp_path: Path):
+    (tmp_path / "a.tflite").write_bytes(tflite_network())
+    encoder = TfLite(tmp_path / "a.tflite")
+    assert encoder.width == 10
+    np.testing.assert_allclose(encoder.encode([snippet()])[0], expected(snippet() / 127.5 - 1), rtol=1e-3, atol=1e-4)
 
 
 def test_large_frames_go_through_a_free_batch_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,6 +1,7 @@
 """Feature files of public releases, read in place: names, shapes, lists, and what is refused."""
 
 import json
+import os
 import weakref
 from dataclasses import replace
 from pathlib import Path
@@ -266,7 +267,7 @@ def test_crops_of_several_lengths_and_videos_with_other_crops_are_not_mixed(tmp_
     put(tmp_path / "a__1.npy", random(4, 3))
     put(tmp_path / "b__0.npy", random(4, 3))
     check = PassportCheck(tmp_path)
-    with pytest.raises(WsvadError, match=r"b__0.npy: made differently from those of a \(settings: .*2.* against .*1"):
+    with pytest.raises(WsvadError, match=r"b__0.npy: made differently from those of a \(settings.crops: 2 against 1"):
         list(load_bags(videos("a", "b"), tmp_path, ["rgb"], check))
 
 
@@ -364,3 +365,50 @@ def test_audio_is_said_to_be_left_out_or_read_beside_the_pictures(tmp_path, meth
         assert (f"{method} did not learn from audio, which is not read" in said) == (run == "seen")
         found[run] = json.loads(out)["auc"]
     assert found["both"] > 0.9 > found["seen"]
+
+
+def described(shape: str = "(3, 2)", dtype: str = "'<f4'", after: str = "") -> bytes:
+    """A `.npy` file that says this of itself."""
+    text = f"{{'descr': {dtype}, 'fortran_order': False, 'shape': {shape}, }}{after}".encode()
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(24)
+
+
+def archive(path: Path) -> None:
+    with path.open("wb") as file:
+        np.savez(file, a=np.ones((3, 2)))
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (os.mkfifo, "not a regular file"),
+        (archive, r"not a feature array \(an archive of several arrays\)"),
+        (lambda path: path.write_bytes(described("((3, 2)")), "not a feature array"),  # a bracket that never closes
+        (lambda path: path.write_bytes(described("(" * 3000)), "not a feature array"),
+        (lambda path: path.write_bytes(described(f"({2**62}, 4)")), "not a feature array"),
+        (lambda path: path.write_bytes(described("(99, 99)")), "not a feature array"),
+        (lambda path: path.write_bytes(described(dtype="'x'")), "not a feature array"),
+        (lambda path: path.write_bytes(described(dtype="'|V4'")), "an array of shape"),
+        (lambda path: path.write_bytes(described(dtype="'<i4'")), "an array of shape"),
+        (lambda path: path.write_bytes(described("(0, 2)")), "an array of shape"),
+    ],
+)
+def test_arrays_that_are_damaged_are_one_line(tmp_path, make, says):
+    make(tmp_path / "a.npy")
+    with pytest.raises(WsvadError, match=says) as caught:
+        OfficialStream(tmp_path, "rgb").load("a")
+    assert str(caught.value).startswith(f"{tmp_path / 'a.npy'}: ")
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
+def test_numbers_too_large_for_single_precision_are_infinite(tmp_path):
+    np.save(tmp_path / "a.npy", np.array([[0, 1e300]]))
+    with pytest.raises(WsvadError, match="NaN or infinity in snippet 0"):
+        OfficialStream(tmp_path, "rgb").load("a")
+
+
+def test_a_folder_or_pipe_called_as_a_list_is_none(tmp_path):
+    (tmp_path / "folder.csv").mkdir()
+    os.mkfifo(tmp_path / "pipe.txt")
+    np.save(tmp_path / "a.npy", np.ones((3, 2), np.float32))
+    assert OfficialStream(tmp_path, "rgb").load("a").features.shape == (3, 2)
