@@ -61,8 +61,15 @@ def columns(path: Path) -> list[str]:
 
 
 def cells_of(line: str) -> list[str]:
-    """The cells of a line, without blanks around."""
-    return [_cell(cell) for cell in next(csv.reader([line], skipinitialspace=True), [])]
+    """The cells of a line, without blanks around.
+
+    Raises:
+        ValueError: it is no line of a CSV file.
+    """
+    try:
+        return [_cell(cell) for cell in next(csv.reader([line], skipinitialspace=True), [])]
+    except csv.Error as error:
+        raise ValueError(str(error)) from None
 
 
 def whole(text: str) -> int:
@@ -127,5 +134,5 @@ def _rows(path: Path, most: int | None) -> Iterator[tuple[str, list[str]]]:
 def _cell(cell: str) -> str:
     cell = cell.strip()
     if "\0" in cell:
-        raise ValueError("a NUL byte")
+        raise csv.Error("a NUL byte")
     return cell[1:] if cell.startswith("'") and _QUOTED.match(cell) else cell

@@ -237,9 +237,16 @@ def rows(path: Path) -> Iterable[tuple[str, dict[str, str]]]:
     found = list(lines(path))
     if not found:
         raise WsvadError(f"{path}: the file is empty; copy the official one")
-    head = [name.lower() for name in cells_of(found[0][1])]
-    for place, line in found[1:]:
-        yield place, dict(zip(head, cells_of(line), strict=False))
+    head: list[str] = []
+    for place, line in found:
+        try:
+            cells = cells_of(line)
+        except ValueError as error:
+            raise WsvadError(f"{place}: not a line of a CSV file ({error}); copy the official one") from None
+        if head:
+            yield place, dict(zip(head, cells, strict=False))
+        else:
+            head = [name.lower() for name in cells]
 
 
 def check_lists(folder: Path, videos: Sequence[LabelledVideo]) -> None:

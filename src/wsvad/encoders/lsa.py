@@ -18,13 +18,15 @@ from safetensors.numpy import save as serialise
 
 from wsvad.encoders.encoder import file_argument
 from wsvad.errors import WsvadError
-from wsvad.files import atomic
+from wsvad.files import atomic, read_text
 from wsvad.video.names import normal
 
 Captions = Mapping[str, list[str]]
 """Video → its captions, in time order."""
 
 TERMS: dict[str, Any] = {"ngram_range": (1, 2), "sublinear_tf": True}
+MOST_BYTES = 64 * 2**20
+"""Size of the largest captions file, thirty times that of UCF-Crime."""
 COMMON = 5
 """Training captions that a term must occur in to count; fewer where there are only a few thousand."""
 
@@ -36,12 +38,7 @@ def read_captions(path: Path | str) -> dict[str, list[str]]:
         WsvadError: there is no such file, or a line is not of this form, repeats a video, or has no captions.
     """
     found: dict[str, list[str]] = {}
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise WsvadError(f"{path}: there is no such captions file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise WsvadError(f"{path}: cannot be read as text ({error})") from None
+    lines = read_text(path, "captions in UTF-8", MOST_BYTES).split("\n")  # a caption may hold other ends of lines
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -59,7 +56,7 @@ def read_captions(path: Path | str) -> dict[str, list[str]]:
 def _json(line: str) -> Any:
     try:
         return json.loads(line)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # also numbers of thousands of digits, and brackets without end
         return None
 
 

@@ -11,6 +11,7 @@ from wsvad.datasets.annotations import Form, form_to_write, holds_annotations, r
 from wsvad.datasets.annotations.truth import AsDecoded, AtRate, FrameTimes, Truth
 from wsvad.datasets.folder import videos_below
 from wsvad.errors import UsageError, WsvadError
+from wsvad.evaluation.explained import ends_past
 from wsvad.evaluation.score_forms import holds_scores, load_arrays, save_arrays
 from wsvad.evaluation.scores_file import split
 from wsvad.metrics.interval import Interval
@@ -145,12 +146,9 @@ def _mapped(truth: Truth, edge: Callable[[str, int], int]) -> Truth:
 
 
 def _past_the_end(truth: Truth, lengths: Mapping[str, int]) -> list[str]:
-    return [
-        f"{video}: interval [{interval.start}, {interval.end}) ends past the video, which has {lengths[video]} frames"
-        for video, intervals in truth.items()
-        for interval in intervals
-        if interval.end > lengths[video]
-    ]
+    return ends_past(
+        [(video, one, lengths[video]) for video, each in truth.items() for one in each if one.end > lengths[video]]
+    )
 
 
 def parsed_rate(text: str) -> float:

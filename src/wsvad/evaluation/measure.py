@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from math import nan
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from wsvad.errors import UsageError
 from wsvad.evaluation.classes import Classes, Compat, beside_truth, evaluate_classes
 from wsvad.evaluation.curves import Curve, per_category
 from wsvad.evaluation.curves import evaluate as evaluate_curves
+from wsvad.evaluation.explained import beyond_videos, undefined
 from wsvad.evaluation.score_forms import holds_scores
 from wsvad.evaluation.scores_file import classes_from_scores_file, curves_from_scores_file, of_test_videos, read_scores
 from wsvad.evaluation.totals import check_totals, explain_labels, introduce
@@ -171,10 +173,13 @@ def _of_scores_file(what: Path, dataset: Dataset | None, compat: Compat | None) 
     found = measure_curves(curves, classes, compat, normal_is_event=_normal_is_event(dataset))
     if dataset is None:
         unknown = all(video.label is None for video in given.values())
-        return replace(found, notes=[f"{what}: holds no labels; name the dataset with --data"] if unknown else [])
+        without = [f"{what}: holds no labels; name the dataset with --data"]
+        return replace(found, notes=without if unknown else undefined(found.metrics, curves))
     notes = [*introduce(dataset), *check_totals(dataset, curves)]
     if training:
         notes.append(f"{what}: {training} training videos are left out; only the test videos are measured")
+    lengths = {name: len(video.score) for name, video in given.items()}
+    notes += [*beyond_videos(dataset.test, lengths), *undefined(found.metrics, curves)]
     return replace(found, notes=[*notes, *explain_labels(given, dataset)])
 
 
@@ -186,10 +191,18 @@ def _of_run(run: RunFolder, dataset: Dataset, features: Path, compat: Compat | N
     if compat and not scorer.distinguished:
         raise _no_class_scores(run.path, compat)
     run.refuse_trained_on(dataset, source)
-    bags = map(trained.check, load_bags(dataset.test, source, trained.method.runs_on))
+    exact: set[str] = set()
+
+    def checked(bag: Bag) -> Bag:
+        exact.update([bag.video] if bag.times is not None else [])
+        return trained.check(bag)
+
+    bags = map(checked, load_bags(dataset.test, source, trained.method.runs_on))
     found = measure_scorer(scorer, dataset.test, bags, compat, normal_is_event=_normal_is_event(dataset))
     left = unused(source, trained.method.learns_from)
     notes = [f"{run.path}: {trained.name} did not learn from {' and '.join(left)}, which is not read"] if left else []
+    lengths = {curve.video: int(curve.lengths.sum()) for curve in found.curves}
+    notes += [*beyond_videos(dataset.test, lengths, exact), *undefined(found.metrics, found.curves)]
     return replace(found, notes=[*introduce(dataset), *check_totals(dataset, found.curves), *notes])
 
 
@@ -200,8 +213,10 @@ def _stored(run: RunFolder) -> Measured:
         raise UsageError(
             f"{run.path}: this run was imported or extended, so it stores no metrics; name --data and --features"
         )
+    metrics = {name: nan if v["mean"] is None else v["mean"] for name, v in record["selection"]["last"].items()}
     return Measured(
-        metrics={name: value["mean"] for name, value in record["selection"]["last"].items()},
+        metrics=metrics,
+        notes=undefined(metrics),
         per_category={name: value["mean"] for name, value in record["per_category"].items()},
         per_category_ap={
             category: {name: value["mean"] for name, value in each.items()}

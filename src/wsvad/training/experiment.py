@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import isnan
+from math import isnan, nan
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from wsvad.datasets.folder import hold_out
 from wsvad.errors import WsvadError
 from wsvad.evaluation.cost import forget_peak_memory, peak_memory
 from wsvad.evaluation.curves import Curve, evaluate
+from wsvad.evaluation.explained import beyond_bags, undefined
 from wsvad.evaluation.measure import Measured, curves_of, measure_scored
 from wsvad.evaluation.scores_file import write_scores
 from wsvad.features.source import unused
@@ -133,13 +134,23 @@ class Experiment:
         self.folder.claim(self.settings(), self.fingerprint())
         for remark in self.remarks:
             logger.info("note: %s", remark)
+        for sentence in beyond_bags(self.dataset.test, self.test_bags):
+            logger.info("note: %s", sentence)
         results = [self.one_seed(seed) for seed in self.seeds]
+        self.explain(results)
         first = self.folder.seed(self.seeds[0])
         return Fitted(
             metrics=self.summary(results),
             trained=first.load(),
             test_scores={name: one.scores for name, one in self.scored_at(first, first.points()[-1]).items()},
         )
+
+    def explain(self, results: Sequence[dict[str, Any]]) -> None:
+        """Log why a metric cannot be had."""
+        last = {k: nan if v is None else v for result in results for k, v in result["metrics"]["last"].items()}
+        if any(map(isnan, last.values())):
+            for sentence in undefined(last, self.test_curves()[0]):
+                logger.info("note: %s", sentence)
 
     def finish(self, fitted: Fitted, calibration: Any = None, report: Callable[[Path], None] | None = None) -> None:
         """Write the run folder; arguments as in `RunFolder.finish`."""

@@ -135,7 +135,7 @@ def test_a_wrong_line_is_named(tmp_path: Path, second: object, told: str):
 
 
 def test_files_that_are_not_there_or_something_else(tmp_path: Path):
-    with pytest.raises(WsvadError, match="no such captions file"):
+    with pytest.raises(WsvadError, match="there is no such file"):
         read_captions(tmp_path / "none")
     with pytest.raises(WsvadError, match="no such fitted"):
         Lsa.load(tmp_path / "none")

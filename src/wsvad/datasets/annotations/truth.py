@@ -66,7 +66,7 @@ class AsDecoded:
 
 MOST_BYTES = 32 * 2**20
 """Size of the largest project in JSON, which takes some twenty times as much when it is read."""
-MOST_FRAMES = 10**12
+MOST_FRAMES = 10**12 - 1
 """Frames of a thousand years."""
 LONGEST = 1000
 """Letters of the longest category."""
