@@ -230,10 +230,15 @@ OTHER = {
 @pytest.mark.parametrize("other", OTHER)
 @pytest.mark.parametrize("verb", VERBS)
 def test_another_command_is_refused(verb, other, first, capsys):
-    options, sentence = OTHER[other]
+    (option, value), sentence = OTHER[other]
     folder = first(verb)
     before = state(folder / "out")
-    assert main([*VERBS[verb](folder / "set", folder / "out"), *options]) == 1
+    words = VERBS[verb](folder / "set", folder / "out")
+    if option in words:
+        words[words.index(option) + 1] = value
+    else:
+        words += [option, value]
+    assert main(words) == 1
     said = capsys.readouterr().err
     assert sentence in said and "give another --out" in said
     assert state(folder / "out") == before

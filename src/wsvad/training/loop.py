@@ -131,18 +131,18 @@ def gather(
 
 
 def step(
-    phase: Phase, batch: Batch, optimizer: torch.optim.Optimizer, precision: Precision, method: nn.Module
+    phase: Phase, batch: Batch, optimizer: torch.optim.Optimizer, precision: Precision, method: Any
 ) -> dict[str, float]:
     """One optimiser step; returns the loss parts."""
     device = batch.labels.device.type
     try:
         with torch.autocast(device, torch.bfloat16) if precision == "bf16" else nullcontext():
             parts = phase.loss(batch)
-    except RuntimeError:  # some losses refuse what is no number
-        if all(parameter.isfinite().all() for parameter in method.parameters()):
+    except RuntimeError as error:
+        if "between 0 and 1" not in str(error):  # so PyTorch's cross-entropy says that a probability is no number
             raise
         raise WsvadError(
-            f"training diverged in phase '{phase.name}' (weights are not finite); lower the learning rate, or use fp32"
+            f"training diverged in phase '{phase.name}' (scores are not finite); lower the learning rate, or use fp32"
         ) from None
     check_loss(method, parts)
     optimizer.zero_grad(set_to_none=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsvad.datasets.official import read_list, video_name
+from wsvad.datasets.official import list_files, read_list, video_name
 from wsvad.datasets.open import open_dataset
 from wsvad.errors import WsvadError
 from wsvad.evaluation.measure import measure
@@ -257,3 +257,9 @@ def test_lists_have_no_videos_called_like_their_columns(tmp_path):
     for head in ("video-id", "video_id,label", "path,label", "file", "Video", "filename class", "feature_path", "name"):
         (tmp_path / "a.list").write_text(f"{head}\n\n# x\nfile_1\nvideo_2\n")
         assert read_list(tmp_path / "a.list") == ["file_1", "video_2"]
+
+
+def test_what_score_wrote_into_the_folder_is_no_list(tmp_path):
+    for file in ("scores.csv", "events.csv", "frames.csv", "train.csv"):
+        (tmp_path / file).write_text("video\nAbuse001_x264\n")
+    assert [path.name for path in list_files(tmp_path)] == ["train.csv"]

@@ -182,7 +182,7 @@ def test_normal_has_truth_where_it_is_an_event():
 def test_a_table_of_categories_has_both_measures():
     file = io.StringIO()
     ap = {"fall": {"ap@0.1": 0.5, "ap@0.2": 0.25}}
-    Console(file=file, width=100).print(categories_table({"fall": 0.75, "fire": 0.5}, ap))
+    Console(file=file, width=100).print(categories_table({"fall": 0.75, "fire": 0.5}, ap).drawn(100))
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in file.getvalue().splitlines() if "│" in line]
     assert rows == [["fall", "75.00", "50.00", "25.00"], ["fire", "50.00", "–", "–"]]
 

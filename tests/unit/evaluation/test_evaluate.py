@@ -159,7 +159,7 @@ def test_scores_that_are_not_numbers_name_their_video():
 
 def rendered(*arguments):
     console = Console(file=io.StringIO(), width=120)
-    console.print(table(*arguments))
+    console.print(table(*arguments).drawn(120))
     return console.file.getvalue()
 
 

@@ -26,7 +26,7 @@ from wsvad.studies.run_card import command, default_config
 from wsvad.training.protocol import Protocol
 
 SPECIFICATION = SHARED / "reference" / "methods.md"
-BUDGET = ["--iterations", "6", "--segments", "4", "--bags", "3", "--points", "2", "--seeds", "2"]
+BUDGET = ["--iterations", "6", "--segments", "4", "--bags", "3", "--points", "2"]
 
 
 def curves(seed: int, signal: float = 1.0) -> list[Curve]:
@@ -97,9 +97,9 @@ def data(tmp_path_factory) -> Path:
     return folder
 
 
-def bench(data: Path, methods: str, out: Path, *more: str) -> None:
+def bench(data: Path, methods: str, out: Path, *more: str, seeds: int = 2) -> None:
     given = ["--data", str(data), "--features", str(data / "features"), "--methods", methods, "--out", str(out)]
-    assert main(["bench", *given, *BUDGET, *more]) == 0
+    assert main(["bench", *given, *BUDGET, "--seeds", str(seeds), *more]) == 0
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +188,7 @@ def test_each_method_has_its_configuration_and_its_command_remakes_it(data, tmp_
     save_other_streams(data)
     given = ["--config", str(settings), "--config", "mil.lr=0.25", "--config", "pi-vad.ur-dmu.feed_forward=16"]
     given += ["--config.pi-vad.ur-dmu.heads", "2", "--config", "pi-vad.latent=8", "--modalities", "pose, flow"]
-    bench(data, "mil, pi-vad", tmp_path / "a", *given, "--config", "pi-vad.wide_heads=2", "--seeds", "1")
+    bench(data, "mil, pi-vad", tmp_path / "a", *given, "--config", "pi-vad.wide_heads=2", seeds=1)
     told = json.loads((tmp_path / "a" / "bench.json").read_text())
     assert yaml.safe_load((tmp_path / "a" / "mil" / "config.yaml").read_text())["config"]["lr"] == 0.25
     assert yaml.safe_load((tmp_path / "a" / "mil" / "config.yaml").read_text())["config"]["eps"] == 1e-4

@@ -55,7 +55,7 @@ def test_names_are_text_wherever_they_stand(tmp_path: Path, evil: str, shown: st
 
 def test_brackets_are_text_at_the_terminal():
     console = Console(file=io.StringIO(), width=200)
-    console.print(leaderboard_table(board_full_of("gate[north]")))
+    console.print(leaderboard_table(board_full_of("gate[north]")).drawn(console.width))
     printed = console.file.getvalue()
     assert "gate[north], %" in printed and "│ gate[north] " in printed and "AUC against gate[north]" in printed
 

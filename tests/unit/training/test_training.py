@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from wsvad.datasets.bags import PackedBags
 from wsvad.datasets.dataset import Bag
@@ -120,6 +121,14 @@ def test_a_loss_that_is_no_number_stops_the_run_with_its_parts():
         method.phases()[0], loss=lambda batch: {"a": torch.tensor(1.0), "total": method(batch.streams).sum() / 0}
     )
     with pytest.raises(WsvadError, match=r"training diverged in phase 'train' \(a 1, total (inf|nan)\)"):
+        run_phases(method, [phase], lambda segments: packed(), Normalisation(kinds={"rgb": "none"}), seed=0)
+
+
+def test_a_loss_that_refuses_scores_which_are_no_number_is_training_that_diverged():
+    method = Mil({"rgb": 6}, MilConfig(iterations=3, bags=2))
+    label = torch.ones(1)
+    phase = replace(method.phases()[0], loss=lambda batch: {"total": F.binary_cross_entropy(label / 0, label)})
+    with pytest.raises(WsvadError, match=r"^training diverged in phase 'train' \(scores are not finite\); lower"):
         run_phases(method, [phase], lambda segments: packed(), Normalisation(kinds={"rgb": "none"}), seed=0)
 
 
