@@ -22,10 +22,11 @@ SHORT = {
     "memory": "there is not enough memory; close other programs, or use fewer workers or a machine with more memory",
     "gpu": "the GPU's memory ran out; close other programs that use it, or run with --device cpu",
     "files": "too many open files; allow more ('ulimit -n 4096') and run the same command again",
-    "threads": "the system allows no more processes or threads; end others, or allow more ('ulimit -u')",
+    "threads": "there is not enough memory for another thread, or the system allows no more; close other programs, or "
+    "allow more ('ulimit -u')",
 }
 """What a machine can be short of → what is said of it."""
-_BY_NUMBER = {errno.ENOMEM: "memory", errno.EMFILE: "files", errno.ENFILE: "files"}
+_BY_NUMBER = {errno.ENOMEM: "memory", errno.EMFILE: "files", errno.ENFILE: "files", errno.EAGAIN: "threads"}
 _BY_WORDS = {
     "out of memory": "memory",
     "not enough memory": "memory",
@@ -49,6 +50,16 @@ def shortage(error: BaseException | None) -> str | None:
             return SHORT[kind]
         error = error.__cause__ or error.__context__
     return None
+
+
+def refuse_shortage(error: BaseException, path: object) -> None:
+    """Say what the machine was short of, before an error is taken for damage of a file.
+
+    Raises:
+        WsvadError: it was short of something.
+    """
+    if short := shortage(error):
+        raise WsvadError(f"{path}: {short}") from None
 
 
 def _short_of(error: BaseException) -> str | None:

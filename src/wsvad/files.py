@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 from safetensors import SafetensorError
 
-from wsvad.errors import UsageError, WsvadError
+from wsvad.errors import UsageError, WsvadError, shortage
 
 UMASK = os.umask(0)
 os.umask(UMASK)
@@ -143,6 +143,8 @@ def remove(path: Path) -> None:
 
 def explain(error: OSError, path: Path) -> WsvadError:
     """Turn the operating system's refusal to write `path` into a line that says what to do."""
+    if short := shortage(error):
+        return WsvadError(f"{path}: {short}")
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
             return WsvadError(f"{path}: the disk is full; free some space and run the same command again")

@@ -3,15 +3,11 @@
 import _thread
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from types import FrameType
 from typing import Any
-
-AGAIN = 0.005
-"""Seconds until an interrupt is tried again that could not be raised."""
 
 
 class _Seen:
@@ -22,17 +18,16 @@ def listen() -> None:
     """Note in this process when Ctrl-C is pressed, before it raises KeyboardInterrupt; nothing where the process was
     started to ignore it.
 
-    While a module is loaded nothing is raised: a library in C++ makes anything of it, up to an abort. The moment is
-    over soon, and the interrupt comes again.
+    While a module is loaded nothing is raised: a library in C++ makes anything of it, up to an abort. It is raised
+    as soon as that is done.
     """
 
     def interrupt(_: int, frame: FrameType | None) -> None:
         _Seen.interrupted = True
-        if not _loading(frame):
+        if (loading := _loading(frame)) is None:
             raise KeyboardInterrupt
-        again = threading.Timer(AGAIN, _thread.interrupt_main)
-        again.daemon = True
-        again.start()
+        loading.f_trace = _raise_at_its_end
+        sys.settrace(lambda *_: None)  # without one no frame is traced
 
     def lost(unraisable: Any) -> None:
         """Where nothing can be raised (an object that goes away) it is raised later."""
@@ -51,10 +46,21 @@ def was_interrupted() -> bool:
     return _Seen.interrupted
 
 
-def _loading(frame: FrameType | None) -> bool:
-    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
+def _loading(frame: FrameType | None) -> FrameType | None:
+    """The outermost call by which a module is loaded; None where none is."""
+    found = None
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            found = frame
         frame = frame.f_back
-    return frame is not None
+    return found
+
+
+def _raise_at_its_end(_: FrameType, event: str, __: Any) -> Any:
+    if event != "return":
+        return _raise_at_its_end
+    sys.settrace(None)
+    raise KeyboardInterrupt
 
 
 def interrupted_by(error: BaseException) -> bool:

@@ -51,18 +51,25 @@ def _alone(folder: Path, descriptor: int) -> Iterator[None]:
     if _held.get(place) == thread:
         yield
         return
-    try:
-        import fcntl
-
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not _locked(descriptor):
         raise WsvadError(
             f"{folder}: another command is writing to this folder; wait for its end, or choose another folder"
-        ) from None
-    except (ImportError, OSError):  # Windows, and file systems without locks: two commands must not share a folder
-        pass
+        )
     _held[place] = thread
     try:
         yield
     finally:
         del _held[place]
+
+
+def _locked(descriptor: int) -> bool:
+    """Whether no other command has locked an open folder; it is locked now, where there are locks."""
+    try:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):  # Windows, and file systems without locks: two commands must not share a folder
+        pass
+    return True

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import resource
 from html import unescape
 from pathlib import Path
 
@@ -255,6 +256,20 @@ def test_other_features_are_refused(run, videos, tmp_path, capsys):
     assert main([*command, "--out", str(tmp_path / "out")]) == 1
     told = capsys.readouterr().err.strip().splitlines()[-1]
     assert "its rgb features were made differently from those of" in told and "extract them in the same way" in told
+
+
+def test_a_category_that_the_disk_has_no_room_for_leaves_nothing(run, tmp_path, capsys):
+    clip(tmp_path / "shake.mp4", 100, "shake")
+    command = ["add-category", str(run), "shake", str(tmp_path / "shake.mp4"), "--out", str(tmp_path / "grown")]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        assert main(command) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "a file as large as this may not be written here" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["shake.mp4"]
+    assert main(command) == 0
 
 
 def test_a_run_learns_one_more_category(run, videos, tmp_path, capsys):

@@ -42,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def told(error: Exception) -> str:
     """An error in a line."""
-    if short := shortage(error):
+    short = shortage(error)
+    if short and short not in str(error):
         return short
     if isinstance(error, WsvadError):
         return str(error)

@@ -20,7 +20,7 @@ from av.sidedata.sidedata import SideData
 from av.stream import Disposition
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
-from wsvad.errors import UsageError, WsvadError
+from wsvad.errors import UsageError, WsvadError, refuse_shortage
 from wsvad.files import is_file
 from wsvad.video.times import GAP, Clock
 
@@ -205,7 +205,7 @@ class VideoReader:
             WsvadError: there is no such file, or it is empty, no video, truncated so that no frame can be had, or
                 holds audio alone.
         """
-        path = Path(path)
+        self._path = path = Path(path)
         self.damaged = 0
         """Frames so far that could not be decoded and were replaced by the one before."""
         self._broken = False
@@ -308,7 +308,8 @@ class VideoReader:
         """Decode one packet (None: what is left in the decoder): pictures, and whether it failed."""
         try:
             pictures = self._stream.decode(packet)
-        except av.FFmpegError:
+        except av.FFmpegError as error:
+            refuse_shortage(error, self._path)
             self._broken = True
             return [], True
         self._broken |= (packet is not None and packet.is_corrupt) or any(picture.is_corrupt for picture in pictures)
@@ -326,7 +327,8 @@ class VideoReader:
                 break
             except IndexError:  # a packet of a stream that was not there when the file was opened; it is passed over
                 continue
-            except av.FFmpegError:
+            except av.FFmpegError as error:
+                refuse_shortage(error, self._path)
                 self._broken = True
                 errors += 1
         yield None
@@ -349,6 +351,7 @@ def open_container(path: Path) -> av.container.InputContainer:
     except PermissionError:
         raise WsvadError(f"{path}: no permission to read it") from None
     except (av.FFmpegError, ValueError) as error:
+        refuse_shortage(error, path)
         if referring := _referring(path):
             raise WsvadError(
                 f"{path}: {referring}, which names other files or addresses and is not read; give the videos themselves"
