@@ -25,7 +25,7 @@ from wsvad.methods.abilities import Compacts
 from wsvad.ranges import Positive, problem
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.model import TrainedMethod
-from wsvad.runs.scorer import BLOCK, EVERYTHING, MODES, Mode, Scored, Scorer, Wanted
+from wsvad.runs.scorer import EVERYTHING, MODES, Mode, Scored, Scorer, Wanted
 from wsvad.video.clock import SNIPPET, SnippetClock
 from wsvad.video.names import video_name
 from wsvad.video.reader import Frame
@@ -259,7 +259,7 @@ def timeline_of(
         label=video.label if video else None,
         category=video.category if video else "",
         mode=mode,
-        block=BLOCK if mode == "whole" and clock.snippets > BLOCK else None,
+        block=scorer.block_of(clock.snippets, mode),
         attributions=scored.attributions,
     )
     spans = [timeline.snippets(event) for event in timeline.events]
