@@ -15,11 +15,12 @@ from pathlib import Path
 from wsvad.encoders import resolve
 from wsvad.evaluation.vocabulary import with_spread
 from wsvad.files import read_json
+from wsvad.methods import METHODS
+from wsvad.methods.method import default_config
 from wsvad.metrics.detection import IOUS
 from wsvad.studies.bench import run_bench
 from wsvad.studies.leaderboard import as_csv, as_markdown
 from wsvad.studies.leaderboard_page import as_page
-from wsvad.studies.run_card import default_config
 from wsvad.training.protocol import Protocol
 
 RESULTS = Path(__file__).parent / "results"
@@ -42,7 +43,10 @@ def main(folder: str, out: str = "runs/ucf-crime-captions", seeds: str = "5") ->
     protocol = Protocol(seeds=int(seeds), segments=16, bags=32, normalise="none", points=10)
     board = run_bench(
         f"ucf-crime:{folder}",
-        {name: replace(default_config(name), **OPTIONS.get(name, {})) for name in ITERATIONS},
+        {
+            name: replace(default_config(METHODS[name].config_class, "data"), **OPTIONS.get(name, {}))
+            for name in ITERATIONS
+        },
         {name: replace(protocol, iterations=iterations) for name, iterations in ITERATIONS.items()},
         streams={"rgb": resolve(f"lsa:{folder}/captions.jsonl")[0]},
         out=Path(out),

@@ -11,7 +11,7 @@ of a modality j, S = Σ d, k kernel size. A batch holds its normal bags first, t
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -75,8 +75,9 @@ class PiVadConfig:
     """F* is "added between the transformer blocks": before the first of the narrow ones, or before each (A21)."""
     tau: Positive = 0.07
     """Temperature τ of InfoNCE. Open."""
-    infonce_exclude_positive: bool = False
-    """Leave the positive out of the denominator, as eq. 2 is printed (A2)."""
+    infonce_exclude_positive: bool = True
+    """Leave the positive out of the denominator, as eq. 2 is printed (A2); InfoNCE itself, which it is called, has
+    it."""
     infonce_direction: Literal["both", "rgb-to-modality"] = "both"
     """"Bi-directional" as the text says, or the one direction that is printed (A3)."""
     align_projection: bool = True
@@ -89,11 +90,13 @@ class PiVadConfig:
     """λ1, weight of L_align in the second step. Open."""
     lambda2: float = 1.0
     """λ2, weight of L_distill in the second step. Open."""
-    clip: Positive | None = 3.0
+    clip: Positive | None = None
     """True modalities are limited to so many standard deviations; None = not. Ours: a dimension that is nearly always 0
     (a class of objects in one corner) is a hundred of them away when it is not, and L_PMG about nothing else."""
     warm_up_iterations: Whole = 1000
     """Iterations of the first step. Open; teacher and second step take UR-DMU's."""
+    data_budget: ClassVar[dict[str, Any]] = {"infonce_exclude_positive": False, "clip": 3.0}
+    """Other defaults where the budget is the data's: InfoNCE with its positive, and rare objects kept within bounds."""
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -17,6 +17,7 @@ from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.prepare import prepare, without
 from wsvad.features.source import released
 from wsvad.methods import METHODS
+from wsvad.methods.method import default_config
 from wsvad.pages.report import ReportSummary, write_report
 from wsvad.ranges import Positive, problem
 from wsvad.runs.folder import RunFolder
@@ -73,12 +74,11 @@ def train(
     out = Path(out)
     if not isinstance(data, Dataset):
         data = open_folder(data, labels, intervals, seed=protocol.first_seed, split=RunFolder(out).split())
-    config_class = METHODS[method].config_class
     _, failed = train_detector(
         data,
         {stream: resolve(spec)[0] for stream, spec in (streams or {"rgb": "auto"}).items()},
         method,
-        config if config is not None else config_class(**getattr(config_class, "data_budget", {})),
+        config if config is not None else default_config(METHODS[method].config_class, protocol.budget),
         protocol,
         out,
         teacher=Path(teacher) if teacher else None,
