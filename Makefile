@@ -20,6 +20,7 @@ lint: .venv/dev
 
 bench: .venv/dev  ## slow proofs; results are kept in benchmarks/results
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/long.py
 
 .venv/core: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
