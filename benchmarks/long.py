@@ -226,8 +226,8 @@ def lines(found: dict[str, Any]) -> list[str]:
         f"{OVERLAP:.1%}; each gives\nup its outer half of that. `python benchmarks/long.py` remakes this page.\n\n"
         "## Time and memory\n\n"
         "Seconds of the head alone on two cores, one crop, the fastest of three passes, one beyond 30,000 (other work\n"
-        "beside it shows there). *Slope*: of the line through log seconds over log snippets. *MB*: what a pass adds to\n"
-        "the features in memory, at its peak: the shortest recording in blocks, and a day.\n"
+        "beside it shows there). *Slope*: of the line through log seconds over log snippets. *MB*: what a pass adds\n"
+        "to the features in memory, at its peak: the shortest recording in blocks, and a day.\n"
     )
     rows = [["", *(f"{length:,}" for length in LENGTHS), "slope", "MB, 4,000", "MB, a day"]]
     for name, each in found["time"].items():
