@@ -15,6 +15,7 @@ named right, and `apart` the same where two such videos of different categories 
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,32 +36,33 @@ from wsvad.training.protocol import Protocol
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data" / "ucf-crime-captions"
 BOTH = ("rgb", "text")
+SEGMENT = partial(RefineVadConfig, attention="segment")
 SETTINGS: dict[str, dict[str, tuple[str, Any, int | None]]] = {
     "captions": {
         "UR-DMU": ("ur-dmu", UrDmuConfig(), 50),
         "UR-DMU, k = T/4": ("ur-dmu", UrDmuConfig(top_every=4), 50),
         "UR-DMU, lr 3e-4": ("ur-dmu", UrDmuConfig(lr=3e-4), 50),
-        "pooled query": ("refinevad", RefineVadConfig(attention="pooled"), 60),
-        "segment query": ("refinevad", RefineVadConfig(), 100),
-        "segment query, dropout 0.5": ("refinevad", RefineVadConfig(dropout=0.5), 100),
-        "the same, begun by chance": ("refinevad", RefineVadConfig(dropout=0.5), 100),
-        "the same, lr 3e-4": ("refinevad", RefineVadConfig(dropout=0.5, lr=3e-4), 75),
-        "the same, lr 3e-4, k = T/4": ("refinevad", RefineVadConfig(dropout=0.5, lr=3e-4, top_every=4), 75),
+        "pooled query": ("refinevad", RefineVadConfig(), 60),
+        "segment query": ("refinevad", SEGMENT(), 100),
+        "segment query, dropout 0.5": ("refinevad", SEGMENT(dropout=0.5), 100),
+        "the same, begun by chance": ("refinevad", SEGMENT(dropout=0.5), 100),
+        "the same, lr 3e-4": ("refinevad", SEGMENT(dropout=0.5, lr=3e-4), 75),
+        "the same, lr 3e-4, k = T/4": ("refinevad", SEGMENT(dropout=0.5, lr=3e-4, top_every=4), 75),
         "the same, lr 3e-4, k = T/4, one name a video": (
-            "refinevad", RefineVadConfig(dropout=0.5, lr=3e-4, top_every=4, within=0.0), 75,
+            "refinevad", SEGMENT(dropout=0.5, lr=3e-4, top_every=4, within=0.0), 75,
         ),
         "the same, lr 3e-4, k = T/4, no CORE": (
-            "refinevad", RefineVadConfig(dropout=0.5, lr=3e-4, top_every=4, core="off"), 75,
+            "refinevad", SEGMENT(dropout=0.5, lr=3e-4, top_every=4, core="off"), 75,
         ),
     },
     "camera": {
         f"{core}{begun}": ("refinevad", RefineVadConfig(streams=BOTH, **fields), None)
         for core, fields in {
-            "segment query": {}, "pooled query": {"attention": "pooled"}, "no CORE": {"core": "off"},
+            "segment query": {"attention": "segment"}, "pooled query": {}, "no CORE": {"core": "off"},
         }.items()
         for begun in ("", ", begun by chance")
     } | {
-        f"{' + '.join(given)}, within {within:g}": ("refinevad", RefineVadConfig(streams=given, within=within), None)
+        f"{' + '.join(given)}, within {within:g}": ("refinevad", SEGMENT(streams=given, within=within), None)
         for given in (("rgb",), BOTH)
         for within in (0.0, 2.0, 4.0)
     },

@@ -33,11 +33,12 @@ TINY: dict[str, dict[str, Any]] = {
     },
     "refinevad": {
         "hidden": 32, "heads": 2, "feed_forward": 32, "head": 16, "dropout": 0.0, "lr": 1e-3,
-        "categories": ("fighting", "falling"), "sigma_by": "embedding",
+        "categories": ("fighting", "falling"), "sigma_by": "embedding", "attention": "segment",
     },
 }  # fmt: skip
 TINY["pi-vad"] = {
     "ur_dmu": UrDmuConfig(**TINY["ur-dmu"]), "latent": 16, "heads": 2, "wide_heads": 2, "modalities": ("pose", "text"),
+    "infonce_exclude_positive": False, "clip": 3.0,
 }  # fmt: skip
 
 

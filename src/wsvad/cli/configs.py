@@ -69,10 +69,10 @@ def arguments(verb: "Verb", values: Mapping[str, Any], settings: Sequence[Settin
         METHODS[name]  # a wrong name is named before its fields are
     others = which == "method" and "configs" in verb.function.__annotations__
     given = sorted_by_method(settings, methods, others=others)
-    configs = {}
+    configs, budget = {}, values["protocol"].budget if "protocol" in values else verb.learns
     for name in dict.fromkeys((*methods, *given)):
         prefix = "--config." if [name] == methods else f"--config {name}."
-        configs[name] = config_of(name, verb.learns, *given.get(name, ([], [])), prefix)
+        configs[name] = config_of(name, budget, *given.get(name, ([], [])), prefix)
     if "configs" in verb.function.__annotations__:
         return {"configs": configs}
     return {"config": configs[methods[0]]}

@@ -27,7 +27,7 @@ from wsvad.ranges import Positive, problem
 from wsvad.runs.device import device_of
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.model import TrainedMethod
-from wsvad.runs.scorer import BLOCK, EVERYTHING, MODES, Mode, Scored, Scorer, Wanted
+from wsvad.runs.scorer import EVERYTHING, MODES, Mode, Scored, Scorer, Wanted
 from wsvad.video.clock import SNIPPET, SnippetClock, exact_rate
 from wsvad.video.names import video_name
 from wsvad.video.reader import Frame
@@ -271,7 +271,7 @@ def timeline_of(
         label=video.label if video else None,
         category=video.category if video else "",
         mode=mode,
-        block=BLOCK if mode == "whole" and clock.snippets > BLOCK else None,
+        block=scorer.block_of(clock.snippets, mode),
         attributions=scored.attributions,
     )
     spans = [timeline.snippets(event) for event in timeline.events]

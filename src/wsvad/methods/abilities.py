@@ -149,3 +149,9 @@ class Remarks(Protocol):
 def given_teacher(config: Any) -> str:
     """The method of the teacher whose architecture is not the method's own; empty where it is, or there is none."""
     return str(getattr(config, "given", ""))
+
+
+def scored_whole(method: Any) -> bool:
+    """Whether a video must not be scored in blocks, however long: the method makes a fixed number of segments of it, as
+    its configuration's `scored_whole` says."""
+    return bool(getattr(getattr(method, "config", None), "scored_whole", False))

@@ -160,6 +160,11 @@ class DakdConfig:
         return self.given or "dakd"
 
     @property
+    def scored_whole(self) -> bool:
+        """The paper's segments are of the whole video; they take no time that its length could raise."""
+        return self.test == "segments"
+
+    @property
     def attends(self) -> bool:
         """The temporal module is attention."""
         return self.temporal in ("tam", "disentangled", "attention")

@@ -71,8 +71,8 @@ class Method(Protocol):
     standardised: ClassVar[tuple[str, ...]]
     """Streams that are standardised whatever is done to the others, by default none; as above."""
     config_class: ClassVar[type]
-    """Its configuration, a frozen keyword-only dataclass that can be built without arguments. A class variable
-    `data_budget` names defaults that verbs of that budget have instead."""
+    """Its configuration, a frozen keyword-only dataclass that can be built without arguments: then it is the paper's,
+    wherever the paper is clear. A class variable `data_budget` names what the budget `data` has instead."""
     config: Any
 
     def __call__(self, streams: dict[str, Tensor]) -> Tensor:
@@ -82,6 +82,11 @@ class Method(Protocol):
     def phases(self) -> list[Phase]:
         """What to optimise, in order."""
         ...
+
+
+def default_config(config_class: type, budget: str) -> Any:
+    """A method's configuration where nobody says otherwise, under a budget (`Protocol.budget`)."""
+    return config_class(**(getattr(config_class, "data_budget", {}) if budget == "data" else {}))
 
 
 def learns_from(kind: type[Method], config: Any) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ of a modality j, S = Σ d, k kernel size. A batch holds its normal bags first, t
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +22,7 @@ from wsvad.layers.attention import LocalNorm, fold_attention
 from wsvad.layers.block import Block
 from wsvad.layers.pieces import over_crops
 from wsvad.layers.temporal import TemporalConv, convolve
+from wsvad.methods.abilities import Outputs
 from wsvad.methods.method import Batch, Phase
 from wsvad.methods.ur_dmu import UrDmu, UrDmuConfig
 from wsvad.ranges import Count, Positive, Share, Whole, check_fields
@@ -74,8 +75,9 @@ class PiVadConfig:
     """F* is "added between the transformer blocks": before the first of the narrow ones, or before each (A21)."""
     tau: Positive = 0.07
     """Temperature τ of InfoNCE. Open."""
-    infonce_exclude_positive: bool = False
-    """Leave the positive out of the denominator, as eq. 2 is printed (A2)."""
+    infonce_exclude_positive: bool = True
+    """Leave the positive out of the denominator, as eq. 2 is printed (A2); InfoNCE itself, which it is called, has
+    it."""
     infonce_direction: Literal["both", "rgb-to-modality"] = "both"
     """"Bi-directional" as the text says, or the one direction that is printed (A3)."""
     align_projection: bool = True
@@ -88,11 +90,13 @@ class PiVadConfig:
     """λ1, weight of L_align in the second step. Open."""
     lambda2: float = 1.0
     """λ2, weight of L_distill in the second step. Open."""
-    clip: Positive | None = 3.0
+    clip: Positive | None = None
     """True modalities are limited to so many standard deviations; None = not. Ours: a dimension that is nearly always 0
     (a class of objects in one corner) is a hundred of them away when it is not, and L_PMG about nothing else."""
     warm_up_iterations: Whole = 1000
     """Iterations of the first step. Open; teacher and second step take UR-DMU's."""
+    data_budget: ClassVar[dict[str, Any]] = {"infonce_exclude_positive": False, "clip": 3.0}
+    """Other defaults where the budget is the data's: InfoNCE with its positive, and rare objects kept within bounds."""
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -400,11 +404,23 @@ class PiVad(nn.Module):
 
     def _induce(self, x: Tensor) -> Tensor:
         """Features → the last stage's (or inductor's) output, `(N, T, H)`, by the shortest way."""
+        return self._from_late(self._until_late(x))
+
+    def _until_late(self, x: Tensor) -> Tensor:
+        """Features → F* of the late inductor, `(N, T, H)`."""
         placed = self.placed
-        for number, stage in enumerate(self.student.stages):
+        *before, late = self.student.stages[: max(placed) + 1]
+        for number, stage in enumerate(before):
             x = stage(x)
             x = placed[number].induce(x) if number in placed else x
-        return x
+        return late(x)
+
+    def _from_late(self, x_NTH: Tensor) -> Tensor:
+        """F* of the late inductor → the last stage's (or inductor's) output."""
+        x_NTH = self.late.induce(x_NTH)
+        for stage in self.student.stages[max(self.placed) + 1 :]:
+            x_NTH = stage(x_NTH)
+        return x_NTH
 
     def walk(
         self, x: Tensor, real_NTS: Tensor | None = None, silenced: Collection[str] = ()
@@ -437,6 +453,19 @@ class PiVad(nn.Module):
         real = [] if self.runs_on == ("rgb",) else [self._side_by_side(streams)]
         shares_BTJ = over_crops(shares, streams["rgb"], *real)
         return dict(zip(self.config.modalities, shares_BTJ.unbind(-1), strict=True))
+
+    def describe(self, streams: dict[str, Tensor]) -> Outputs:
+        """Scores and attributions, each as the function of that name gives it, from one pass."""
+        if self.runs_on != ("rgb",):
+            return Outputs(scores=self(streams), attributions=self.attributions(streams))
+
+        def both(x_NTD: Tensor) -> Tensor:
+            x_NTH = self._until_late(x_NTD)
+            shares_NTJ = self.late.activations(self.late.generate(x_NTH))
+            return torch.cat([self.student.score(self._from_late(x_NTH))[..., None], shares_NTJ], dim=-1)
+
+        scores_BT, *shares = over_crops(both, streams["rgb"]).unbind(-1)
+        return Outputs(scores=scores_BT, attributions=dict(zip(self.config.modalities, shares, strict=True)))
 
     def reconstruction(self, streams: dict[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
         """How far off the late inductor's modalities are: for each the mean squared error of its dimensions, and that

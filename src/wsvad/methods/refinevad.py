@@ -16,7 +16,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -72,10 +72,10 @@ class RefineVadConfig:
     """Hidden width of the score head. Open."""
     core: Literal["soft", "hard", "off"] = "soft"
     """Prototypes mixed softly; `hard`, the likeliest category's alone; or `off`, no CORE."""
-    attention: Literal["segment", "pooled"] = "segment"
-    """Cross-attention (A12): `segment`, each snippet asks the weighted prototypes, as the abstract has it; `pooled`, v
-    asks all snippets, as the formula reads, and all of a video get the same answer. On held-out videos `segment` is
-    better at *when* (benchmarks/held_out.py), so it is the default."""
+    attention: Literal["segment", "pooled"] = "pooled"
+    """Cross-attention (A12): `pooled`, v asks all snippets, as the formula reads, and all of a video get the same
+    answer; `segment`, each snippet asks the weighted prototypes, as the abstract has it. On held-out videos `segment`
+    is better at *when* (benchmarks/held_out.py)."""
     tau: Positive = 0.03
     """The soft classifier, open, is the cosine of the video to each prototype over this temperature, plus a bias: L_cat
     keeps the prototypes apart, and a category can be added later. A separate linear layer recognised fewer held-out
@@ -116,6 +116,8 @@ class RefineVadConfig:
     """Where its cosine ends, after the warm-up. Open."""
     weight_decay: NotNegative = 1e-4
     """AdamW's weight decay. Open."""
+    data_budget: ClassVar[dict[str, Any]] = {"attention": "segment"}
+    """Other defaults where the budget is the data's."""
 
     def __post_init__(self) -> None:
         check_fields(self)

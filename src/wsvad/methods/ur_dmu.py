@@ -46,9 +46,10 @@ class UrDmuConfig:
     head: Count = 128
     """Hidden width of the score head."""
     local_norm: Literal["column", "row"] = "column"
-    """Sums that the local weights are divided by: `column` as the official code and its checkpoints, or `row`."""
+    """Sums that the local weights are divided by: `column` as the official code and its checkpoints (A17), or
+    `row`."""
     kl_over: Literal["time", "channel"] = "time"
-    """What the KL divergence is summed over: `time` as the official code, or `channel` as is usual."""
+    """What the KL divergence is summed over: `time` as the official code (A17), or `channel` as is usual."""
     top_every: Count = 16
     """k = ⌊T / this⌋ + 1 snippets stand for a bag."""
     triplet_margin: float = 1.0

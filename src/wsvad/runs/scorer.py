@@ -23,6 +23,7 @@ from wsvad.methods.abilities import (
     Reconstructs,
     Shifts,
     TellsCategories,
+    scored_whole,
 )
 from wsvad.methods.contract import check_scores
 from wsvad.runs.normalisation import Normalisation
@@ -35,9 +36,12 @@ Wanted = Literal["class_scores", "attributions", "shift", "embeddings"]
 EVERYTHING: tuple[Wanted, ...] = ("class_scores", "attributions", "shift", "embeddings")
 CLASSES: tuple[Wanted, ...] = ("class_scores",)
 EMBEDDINGS: tuple[Wanted, ...] = ("embeddings",)
-BLOCK, OVERLAP = 4096, 512
-"""A longer video is scored in overlapping blocks of so many snippets (36 minutes at 30 frames per second), of whose
-overlap with a neighbour each gives up its outer half: temporal networks take time with the square of the length."""
+BLOCK = 2048
+"""A longer video is scored in overlapping blocks of so many snippets (18 minutes at 30 frames per second), because
+temporal networks take time with the square of the length. How much that changes, and why so many:
+benchmarks/results/long.md."""
+OVERLAP = 1 / 8
+"""Share of a block that it has in common with the next one; each gives up its outer half of it."""
 TOGETHER = 4096
 """Snippets (over all crops) that are scored in one forward pass, if videos of the same length allow it."""
 
@@ -70,14 +74,22 @@ class Scorer:
     """A method with its normalisation, on a device."""
 
     def __init__(
-        self, method: Any, normalisation: Normalisation, *, device: torch.device | str = "cpu", window: int = 64
+        self,
+        method: Any,
+        normalisation: Normalisation,
+        *,
+        device: torch.device | str = "cpu",
+        window: int = 64,
+        block: int = BLOCK,
     ):
-        """`window` is W, the snippets that an online score looks back on, its own included. The method is moved to the
-        device and put into evaluation mode when something is scored."""
+        """`window` is W, the snippets that an online score looks back on, its own included; a video of more than
+        `block` snippets is scored in blocks of so many. The method is moved to the device and put into evaluation mode
+        when something is scored."""
         self.method = method
         self.normalisation = normalisation
         self.device = torch.device(device)
         self.window = window
+        self.block = block
 
     @classmethod
     def of(cls, trained: Source, device: torch.device | str = "cpu") -> "Scorer":
@@ -97,6 +109,10 @@ class Scorer:
         config = self.method.config if self.categories else None
         merged = isinstance(config, NamesCategories) and len(config.named) < len(config.categories)
         return () if merged else self.categories
+
+    def block_of(self, snippets: int, mode: Mode = "whole") -> int | None:
+        """Snippets of the blocks that a video of this length is scored in; None where it is scored at once."""
+        return self.block if mode == "whole" and snippets > self.block and not scored_whole(self.method) else None
 
     def scores(self, bags: Sequence[Bag], mode: Mode = "whole") -> list[np.ndarray]:
         """Scores of each bag at its native length, in order: `(T,)` in [0, 1]."""
@@ -131,12 +147,12 @@ class Scorer:
         """Score bags, in order.
 
         Whole videos of the same length share a forward pass; none is padded, because the temporal networks would see
-        it. One of more than `BLOCK` snippets goes through in blocks. Online, the windows of a video share passes.
+        it. A long one goes through in blocks, which share passes too. Online, the windows of a video share passes.
         """
         self.method.to(self.device).eval()
         if mode == "online":
             return [self._online(bag, wanted) for bag in bags]
-        found = {i: self._in_blocks(bag, wanted) for i, bag in enumerate(bags) if bag.snippets > BLOCK}
+        found = {i: self._in_blocks(bag, wanted) for i, bag in enumerate(bags) if self.block_of(bag.snippets)}
         for numbers in self._together(bags):
             streams = {name: torch.stack([bags[i].streams[name] for i in numbers]) for name in self.method.runs_on}
             outputs = self._outputs(self._given(streams), wanted)
@@ -159,9 +175,10 @@ class Scorer:
         sums: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(2))
         with torch.inference_mode():
             for bag in bags:
-                streams = self._given(one_bag(bag.streams))
-                for name, both in self.method.reconstruction(streams).items():
-                    sums[name] += [float(errors_BT.double().sum()) for errors_BT in both]
+                for first, end, kept in blocks(bag.snippets, self.block_of(bag.snippets) or bag.snippets):
+                    part = {name: stream[..., first:end, :] for name, stream in bag.streams.items()}
+                    for name, both in self.method.reconstruction(self._given(one_bag(part))).items():
+                        sums[name] += [float(errors_BT[:, kept].double().sum()) for errors_BT in both]
         return {name: float(error / mean) if mean else float("nan") for name, (error, mean) in sums.items()}
 
     # ------------------------------------------------------------------------------------------------------ inside
@@ -170,7 +187,7 @@ class Scorer:
         """Numbers of bags that share a forward pass."""
         alike: dict[tuple[tuple[int, ...], ...], list[int]] = defaultdict(list)
         for number, bag in enumerate(bags):
-            if bag.snippets > BLOCK:
+            if self.block_of(bag.snippets):
                 continue
             alike[tuple(tuple(bag.streams[name].shape) for name in self.method.runs_on)].append(number)
         for shapes, numbers in alike.items():
@@ -213,14 +230,17 @@ class Scorer:
         check_scores(self.method, scores, (first.shape[0], first.shape[-2]))
 
     def _in_blocks(self, bag: Bag, wanted: Collection[Wanted]) -> Scored:
-        """One long video, in time and memory that grow with its length."""
-        parts, outputs = [], None
-        for first, end, kept in blocks(bag.snippets):
-            streams = {name: bag.streams[name][None, ..., first:end, :] for name in self.method.runs_on}
-            outputs = self._outputs(self._given(streams), wanted)
-            parts.append(torch.cat(_columns(outputs), dim=-1)[0, kept].float().cpu())
-        assert outputs is not None
-        return _from_columns(torch.cat(parts), outputs)
+        """One long video, in time and memory that grow with its length alone."""
+        names, parts, form = self.method.runs_on, [], None
+        crops = max(bag.streams[name][..., 0, 0].numel() for name in names)
+        where, together = list(blocks(bag.snippets, self.block)), max(1, TOGETHER // (self.block * crops))
+        for some in (where[start : start + together] for start in range(0, len(where), together)):
+            streams = {name: torch.stack([bag.streams[name][..., a:b, :] for a, b, _ in some]) for name in names}
+            form = self._outputs(self._given(streams), wanted)
+            columns_BTN = torch.cat(_columns(form), dim=-1).float().cpu()
+            parts += [columns_TN[kept] for columns_TN, (*_, kept) in zip(columns_BTN, some, strict=True)]
+        assert form is not None
+        return _from_columns(torch.cat(parts), form)
 
     def _online(self, bag: Bag, wanted: Collection[Wanted]) -> Scored:
         """Each snippet as the newest of the last W."""
@@ -235,12 +255,13 @@ class Scorer:
         return _from_columns(columns_TN, form[0])
 
 
-def blocks(snippets: int, block: int = BLOCK, overlap: int = OVERLAP) -> Iterator[tuple[int, int, slice]]:
+def blocks(snippets: int, block: int, overlap: int | None = None) -> Iterator[tuple[int, int, slice]]:
     """Where the blocks of a video are: first snippet, the one after the last, and which part of the block counts.
 
     Neighbours share `overlap` snippets or more (the last block is as long as the others); each counts up to the middle
-    of what they share, so that every snippet counts once.
+    of what they share, so that every snippet counts once. By default they share `OVERLAP` of a block.
     """
+    overlap = int(block * OVERLAP) if overlap is None else overlap
     starts = [*range(0, max(snippets - block, 0), block - overlap), max(snippets - block, 0)]
     ends = [min(start + block, snippets) for start in starts]
     borders = [0, *((start + end) // 2 for start, end in zip(starts[1:], ends[:-1], strict=True)), snippets]

@@ -13,6 +13,7 @@ import torch
 
 from wsvad.encoders.build import shortened
 from wsvad.methods import METHODS
+from wsvad.methods.method import default_config
 from wsvad.training.experiment import Experiment
 from wsvad.training.protocol import Protocol
 from wsvad.version import __version__
@@ -21,18 +22,13 @@ DEFAULTS = Protocol(budget="data", normalise="standardise")
 """What `wsvad bench` does where its command line says nothing."""
 
 
-def default_config(name: str) -> Any:
-    """A method's configuration where the command line of `wsvad bench` says nothing."""
-    config_class = METHODS[name].config_class
-    return config_class(**getattr(config_class, "data_budget", {}))
-
-
 def command(
     data: str, name: str, config: Any, protocol: Protocol, streams: Mapping[str, str], features: Path | None, out: Path
 ) -> str:
     """The command line of one method's rows. Arguments as in `run_bench`."""
     words = ["wsvad", "bench", "--data", data, "--methods", name]
-    words += [*options("--", protocol, DEFAULTS), *options("--config.", config, default_config(name))]
+    default = default_config(METHODS[name].config_class, protocol.budget)
+    words += [*options("--", protocol, DEFAULTS), *options("--config.", config, default)]
     for stream, spec in streams.items():
         spec = shortened(spec)
         words += [f"--{stream}", spec] if stream in NAMED else ["--stream", f"{stream}={spec}"]

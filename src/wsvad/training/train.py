@@ -20,6 +20,7 @@ from wsvad.features.source import released
 from wsvad.files import path_of
 from wsvad.locks import writing
 from wsvad.methods import METHODS
+from wsvad.methods.method import default_config
 from wsvad.pages.report import ReportSummary, write_report
 from wsvad.ranges import Positive, problem
 from wsvad.runs.folder import RunFolder
@@ -84,7 +85,7 @@ def train(
         data,
         specs,
         method,
-        config if config is not None else config_class(**getattr(config_class, "data_budget", {})),
+        config if config is not None else default_config(METHODS[method].config_class, protocol.budget),
         protocol,
         out,
         teacher=Path(teacher) if teacher else None,

@@ -98,10 +98,22 @@ def test_several_methods_have_a_configuration_each():
     assert list(configs) == ["mil", "pi-vad", "dakd"]
     assert configs["mil"] == MilConfig(lr=0.5, margin=2.0)
     network = UrDmuConfig(lr=0.02, heads=2)
-    assert configs["pi-vad"] == PiVadConfig(profile="light", modalities=("pose",), ur_dmu=network)
+    assert configs["pi-vad"] == PiVadConfig(
+        profile="light", modalities=("pose",), ur_dmu=network, **PiVadConfig.data_budget
+    )
     assert configs["dakd"] == DakdConfig(test="native")  # that of the budget `data`
     with pytest.raises(UsageError, match=r"several\.yaml: pi-vad: no method here is 'pi-vad'"):
         arguments("bench --data d --methods mil,dakd --config several.yaml")
+
+
+@pytest.mark.parametrize("verb", ["fit v --features f", "train v"])
+def test_the_budget_that_is_asked_for_takes_its_readings(verb):
+    line = f"{verb} --method refinevad --budget"
+    assert arguments(f"{line} paper")["config"].attention == "pooled"
+    assert arguments(f"{line} data")["config"].attention == "segment"
+    assert arguments(f"{line} paper --config.attention segment")["config"].attention == "segment"
+    assert arguments(f"{verb} --method dakd --budget paper")["config"].test == "segments"
+    assert arguments(f"{verb} --method dakd --budget data")["config"].test == "native"
 
 
 def test_a_table_may_have_rows_of_other_methods():

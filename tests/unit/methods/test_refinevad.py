@@ -216,7 +216,11 @@ def test_the_true_category_is_added_in_training_alone():
     truth = method.truth(given)
     expected = [[0, 0, 0]] * 3 + [[1, 0, 0], [0, 1, 0], [0.5, 0, 0.5]]
     torch.testing.assert_close(truth, torch.tensor(expected, dtype=torch.float32))
-    for one, added in ((method, truth), (build(attention="pooled", add_truth=False), 0), (build(), 0)):
+    for one, added in (
+        (method, truth),
+        (build(attention="pooled", add_truth=False), 0),
+        (build(attention="segment"), 0),
+    ):
         logits, _ = injected(one, given, added)
         torch.testing.assert_close(one.loss(given)["mil"], l_mil(logits.sigmoid(), 2))
         without, _ = injected(one, given, 0)
@@ -305,8 +309,8 @@ def test_gradients_of_the_losses_are_right():
 
 
 def test_sigma_is_conditioned_on_the_category_embedding():
-    method, given = build(sigma_by="embedding"), batch()
-    fixed = build(seed=0)
+    method, given = build(sigma_by="embedding", attention="segment"), batch()
+    fixed = build(seed=0, attention="segment")
     fixed.load_state_dict({k: v for k, v in method.state_dict().items() if not k.startswith("widen.")})
     assert method.widen is not None
     with torch.no_grad():

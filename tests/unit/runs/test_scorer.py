@@ -1,5 +1,7 @@
 """One scorer: blocks of long videos, all that a method says from one pass, whole and online."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -9,13 +11,15 @@ from torch import nn
 
 from wsvad.datasets.dataset import Bag
 from wsvad.errors import WsvadError
+from wsvad.methods.abilities import scored_whole
+from wsvad.methods.dakd import Dakd, DakdConfig
 from wsvad.methods.mil import Mil, MilConfig
 from wsvad.methods.pi_vad import PiVad, PiVadConfig
 from wsvad.methods.refinevad import RefineVad, RefineVadConfig
 from wsvad.methods.ur_dmu import UrDmu, UrDmuConfig
 from wsvad.runs import scorer as module
 from wsvad.runs.normalisation import Normalisation
-from wsvad.runs.scorer import CLASSES, EVERYTHING, Scorer, blocks
+from wsvad.runs.scorer import BLOCK, CLASSES, EVERYTHING, Scorer, blocks
 
 SMALL = UrDmuConfig(hidden=16, heads=2, feed_forward=16, abnormal_slots=5, normal_slots=5, head=8)
 
@@ -25,8 +29,8 @@ def bag(snippets: int, *crops: int, width: int = 6) -> Bag:
     return Bag(streams={"rgb": x}, label=0, category="normal", frames=16 * snippets, video=f"v{snippets}")
 
 
-def scorer_of(method: nn.Module, window: int = 4) -> Scorer:
-    return Scorer(method, Normalisation(kinds={"rgb": "l2"}), window=window)
+def scorer_of(method: nn.Module, window: int = 4, block: int = BLOCK) -> Scorer:
+    return Scorer(method, Normalisation(kinds={"rgb": "l2"}), window=window, block=block)
 
 
 # ------------------------------------------------------------------------------------------------- blocks
@@ -45,28 +49,65 @@ def test_every_snippet_counts_once_and_inside_its_block(snippets, block, data):
         assert after >= overlap // 2 or end == snippets
 
 
-def test_a_method_that_looks_at_single_snippets_is_the_same_in_blocks(monkeypatch):
-    scorer, bags = scorer_of(Mil({"rgb": 6}, MilConfig(hidden=(4, 2)))), [bag(70), bag(9), bag(33, 2)]
-    whole = scorer.scores(bags)
-    monkeypatch.setattr(module, "BLOCK", 16)
-    monkeypatch.setattr(module, "blocks", lambda snippets: blocks(snippets, 16, 6))
-    for one, other in zip(scorer.scores(bags), whole, strict=True):
+def test_a_method_that_looks_at_single_snippets_is_the_same_in_blocks():
+    mil, bags = Mil({"rgb": 6}, MilConfig(hidden=(4, 2))), [bag(70), bag(9), bag(33, 2)]
+    whole = scorer_of(mil).scores(bags)
+    for one, other in zip(scorer_of(mil, block=16).scores(bags), whole, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
-def test_a_network_with_memory_is_asked_about_a_block_at_a_time(monkeypatch):
-    class Lengths(nn.Module):
-        runs_on, seen = ("rgb",), []
+class Lengths(nn.Module):
+    """Scores a snippet by the mean of all that it is given, and remembers of what shape that was."""
 
-        def forward(self, streams):
-            self.seen.append(tuple(streams["rgb"].shape))
-            return streams["rgb"].mean((1, 2), keepdim=True).sigmoid()[..., 0].expand(-1, streams["rgb"].shape[1])
+    runs_on = ("rgb",)
 
-    monkeypatch.setattr(module, "BLOCK", 16)
-    monkeypatch.setattr(module, "blocks", lambda snippets: blocks(snippets, 16, 4))
-    method = Lengths()
-    (scores,) = scorer_of(method).scores([bag(40)])
-    assert scores.shape == (40,) and method.seen == [(1, 16, 6)] * 3
+    def __init__(self, **config):
+        super().__init__()
+        self.seen, self.config = [], SimpleNamespace(**config)
+
+    def forward(self, streams):
+        self.seen.append(tuple(streams["rgb"].shape))
+        return streams["rgb"].mean((1, 2), keepdim=True).sigmoid()[..., 0].expand(-1, streams["rgb"].shape[1])
+
+
+def test_a_network_is_asked_about_a_block_at_a_time(monkeypatch):
+    method, one = Lengths(), bag(58)
+    (scores,) = scorer_of(method, block=16).scores([one])
+    x = Normalisation(kinds={"rgb": "l2"})({"rgb": one.streams["rgb"]})["rgb"]
+    means = [x[first : first + 16].mean().sigmoid() for first in (0, 14, 28, 42)]
+    np.testing.assert_allclose(scores, np.repeat(means, (15, 14, 14, 15)), atol=1e-6)
+    assert method.seen == [(4, 16, 6)]
+    method.seen.clear()
+    monkeypatch.setattr(module, "TOGETHER", 32)
+    np.testing.assert_allclose(scorer_of(method, block=16).scores([one])[0], scores, atol=1e-6)
+    assert method.seen == [(2, 16, 6)] * 2
+
+
+def test_a_method_of_segments_of_the_whole_video_is_given_all_of_it():
+    method = Lengths(scored_whole=True)
+    scorer = scorer_of(method, block=16)
+    scorer.scores([bag(40)])
+    assert method.seen == [(1, 40, 6)]
+    assert scorer.block_of(40) is None
+    assert scored_whole(Dakd({"rgb": 6, "flow": 4}, DakdConfig())), "the paper's 32 segments"
+    assert not scored_whole(Dakd({"rgb": 6, "flow": 4}, DakdConfig(test="native")))
+
+
+def test_only_what_is_scored_at_once_has_no_block():
+    scorer = scorer_of(Lengths(), block=16)
+    assert [scorer.block_of(16), scorer.block_of(17), scorer.block_of(17, "online")] == [None, 16, None]
+
+
+def test_reconstruction_counts_each_snippet_of_a_long_video_once():
+    class Means(Lengths):
+        def reconstruction(self, streams):
+            x = streams["rgb"].square().mean(-1)
+            return {"pose": (x, 2 * x.shape[1] * torch.ones_like(x))}
+
+    long = bag(58)
+    x = Normalisation(kinds={"rgb": "l2"})({"rgb": long.streams["rgb"]})["rgb"].square().mean(-1)
+    error = scorer_of(Means(), block=16).reconstruction_error([long])["pose"]
+    assert error == pytest.approx(float(x.sum()) / (32 * 58), rel=1e-5)
 
 
 # ------------------------------------------------------------------------------------------------- everything

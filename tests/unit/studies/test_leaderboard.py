@@ -22,7 +22,7 @@ from wsvad.studies.bench import check_names, ranked, toy_folder
 from wsvad.studies.certainty import against, intervals, resample
 from wsvad.studies.leaderboard import Leaderboard, as_markdown
 from wsvad.studies.published import published
-from wsvad.studies.run_card import command, default_config
+from wsvad.studies.run_card import command
 from wsvad.training.protocol import Protocol
 
 SPECIFICATION = SHARED / "reference" / "methods.md"
@@ -167,9 +167,10 @@ def test_a_command_says_what_is_not_the_default(tmp_path):
         """wsvad bench --data toy --methods dakd --config.backbones '["rgb", "motion"]' --rgb motion """
         "--stream s=motion --out out"
     )
-    nested = PiVadConfig(ur_dmu=UrDmuConfig(hidden=64), latent=8)
+    nested = PiVadConfig(ur_dmu=UrDmuConfig(hidden=64), latent=8, **PiVadConfig.data_budget)
     assert "--config.ur-dmu.hidden 64 --config.latent 8" in command("toy", "pi-vad", nested, plain, {}, None, Path("o"))
-    assert default_config("dakd").test == "native"
+    published = command("toy", "dakd", dakd, Protocol(), {}, None, Path("o"))
+    assert "--budget paper" in published and "--config.test native" in published
 
 
 def test_options_of_one_method_are_taken_and_of_several_refused(data, tmp_path, capsys):
