@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from wsvad.cli.main import main
 from wsvad.detection.detector import encode_video
 from wsvad.files import whole_folder
 from wsvad.methods.mil import MilConfig
+from wsvad.runs.model import load_method, save_method
 from wsvad.training.protocol import Protocol
 
 QUICK = Protocol(iterations=20, points=2, segments=4, bags=2, normalise="standardise")
@@ -229,8 +231,7 @@ def test_only_what_is_the_same_is_kept(videos, run, tmp_path, monkeypatch):
     assert again() == ["v1.mp4"]
     other = tmp_path / "other"
     shutil.copytree(run, other)
-    record = json.loads((other / "model.json").read_text())
-    (other / "model.json").write_text(json.dumps(record | {"window": 2}))
+    save_method(other, replace(load_method(other), window=2))
     assert again(model=other) == ["v0.mp4", "v1.mp4"]
     assert again("--mode", "online", model=other) == ["v0.mp4", "v1.mp4"]
     drawn: list[str] = []
@@ -265,7 +266,7 @@ SHORT = [
 
 
 @pytest.mark.parametrize(("error", "words"), SHORT, ids=lambda one: type(one).__name__ if one is not str else one)
-@pytest.mark.parametrize("at", ["wsvad.evaluation.measure.measure", "wsvad.runs.model.load_file"])
+@pytest.mark.parametrize("at", ["wsvad.evaluation.measure.measure", "wsvad.runs.model.load"])
 def test_what_was_short_is_said(error, words, at, run, capsys, monkeypatch):
     """Raised as it is, or where a file would be called damaged."""
     monkeypatch.setattr(at, _raise(error))

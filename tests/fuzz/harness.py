@@ -167,7 +167,7 @@ def run(name: str, count: int, *, seed: int = 0, only: Iterable[int] = ()) -> It
     PREPARE.get(name, lambda: None)()
     numbers = list(only) or list(range(count))
     while numbers:
-        for ended in _batch(name, numbers, seed):
+        for ended in _batch(name, tuple(numbers), seed):
             numbers.remove(ended.number)
             yield ended
 

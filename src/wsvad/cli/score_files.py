@@ -46,9 +46,8 @@ def score_files(
     spare(out, [out / one for one in overlays.values()], list(videos.values()))
     kept, failed = Kept(out, detector.run, mode), {}
     for name, path in videos.items():
-        written = [kept.path(name), *([out / overlays[name], kept.drawing(name)] if overlay else [])]
-        if long := next(filter(None, map(overlong, written)), ""):
-            failed[str(path)] = f"{path}: its results would need {long}; shorten the video's name"
+        if overlay and (long := overlong(out / overlays[name])):
+            failed[str(path)] = f"{path}: its overlay would need {long}; shorten the video's name"
     videos = {name: path for name, path in videos.items() if str(path) not in failed}
     scoring = Scoring(detector=detector, kept=kept, mode=mode, videos=videos, failed=failed)
     stopped = False

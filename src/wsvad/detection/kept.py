@@ -7,8 +7,10 @@ Tensors: `scores`, and `times`, `class_scores`, `shift`, `embeddings`, `attribut
 Metadata: `record`, in JSON: what they were made from and the clock. Whatever does not fit is scored again.
 """
 
+import hashlib
 import json
 import logging
+import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypedDict
@@ -19,7 +21,7 @@ from safetensors.numpy import save as serialise
 
 from wsvad.errors import shortage
 from wsvad.features.store import feature_path
-from wsvad.files import atomic, is_file, sampled_sha256
+from wsvad.files import atomic, is_file, overlong, sampled_sha256
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.scorer import Mode, Scored
 from wsvad.shapes import problems
@@ -44,8 +46,10 @@ class Kept:
         self.made = {"wsvad": __version__, "model": RunFolder(run).model_hash(), "mode": mode}
 
     def path(self, video: str) -> Path:
-        """Where a video's scores are kept."""
-        return feature_path(self.out, "scored", video)
+        """Where a video's scores are kept: by its name, or by the hash of one that is too long for that."""
+        path = feature_path(self.out, "scored", video)
+        short = hashlib.sha256(os.fsencode(video)).hexdigest()
+        return self.out / "scored" / f"{short}.safetensors" if overlong(f"{path}.overlay.json") else path
 
     def drawing(self, video: str) -> Path:
         """Where it is noted what a video's overlay was drawn from."""

@@ -22,16 +22,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as serialise
 
 from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.errors import UsageError, WsvadError
 from wsvad.features.source import FeatureSource
 from wsvad.files import (
-    atomic,
     is_file,
     read_json,
     read_text,
@@ -44,6 +40,7 @@ from wsvad.files import (
 )
 from wsvad.runs.fingerprint import Changes, changes
 from wsvad.runs.model import TrainedMethod, load_method, save_method, save_weights
+from wsvad.runs.points import read_point, write_point
 from wsvad.runs.records import (
     OF_SEED,
     Fingerprint,
@@ -56,8 +53,8 @@ from wsvad.runs.records import (
     Tested,
 )
 from wsvad.runs.scorer import Scored
-from wsvad.runs.sealed import SEAL, check_weights, digest_of, own_file, sealed, unsealed
-from wsvad.shapes import checked, problems
+from wsvad.runs.sealed import check_weights, own_file, sealed, unsealed
+from wsvad.shapes import checked
 from wsvad.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -397,14 +394,7 @@ class SeedFolder:
 
     def write_point(self, iteration: int, scored: Mapping[str, Scored]) -> None:
         """Keep what the test videos score at a point of the fit."""
-        tensors = {}
-        for number, one in enumerate(scored.values()):
-            tensors[f"scores.{number}"] = np.ascontiguousarray(one.scores, np.float32)
-            if one.class_scores is not None:
-                tensors[f"class_scores.{number}"] = np.ascontiguousarray(one.class_scores, np.float32)
-        about = {"videos": json.dumps(list(scored)), SEAL: digest_of(tensors)}
-        with atomic(self._point(iteration)) as temporary:
-            temporary.write_bytes(serialise(tensors, metadata=about))
+        write_point(self._point(iteration), scored)
 
     def read_point(self, iteration: int) -> dict[str, Scored]:
         """Video → its scores after so many iterations.
@@ -412,27 +402,7 @@ class SeedFolder:
         Raises:
             WsvadError: they are not there, or damaged.
         """
-        path = self._point(iteration)
-        try:
-            own_file(path)
-            with safe_open(path, framework="numpy") as file:
-                there, about = set(file.keys()), file.metadata() or {}
-                videos = json.loads(about["videos"])
-                if SEAL in about and about[SEAL] != digest_of({name: file.get_tensor(name) for name in there}):
-                    raise ValueError("other numbers than were written")
-                for problem in problems(videos, list[str], "videos"):
-                    raise ValueError(problem)
-                return {
-                    name: Scored(
-                        scores=_floats(file.get_tensor(f"scores.{number}"), 1),
-                        class_scores=_floats(file.get_tensor(key), 2)
-                        if (key := f"class_scores.{number}") in there
-                        else None,
-                    )
-                    for number, name in enumerate(videos)
-                }
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
-            raise WsvadError(f"{path}: damaged or missing ({error}); delete {self.path} and run again") from None
+        return read_point(self._point(iteration), f"delete {self.path} and run again")
 
     def points(self) -> list[int]:
         """Iterations at which the test videos were scored."""
@@ -486,12 +456,6 @@ def _asked(settings: Mapping[str, Any]) -> dict[str, Any]:
     if not filled:
         return rest
     return rest | {"config": {name: value for name, value in settings["config"].items() if name not in filled}}
-
-
-def _floats(array: np.ndarray, axes: int) -> np.ndarray:
-    if array.dtype != np.float32 or array.ndim != axes or not np.isfinite(array).all():
-        raise ValueError(f"scores of type {array.dtype} and shape {array.shape}, or not finite")
-    return array
 
 
 def _difference(before: Any, now: Any) -> str:

@@ -227,6 +227,7 @@ class Scorer:
 
     def _check(self, scores: Tensor, streams: Mapping[str, Tensor]) -> None:
         first = next(iter(streams.values()))
+        _numbers(scores)  # of them the features are the usual cause
         check_scores(self.method, scores, (first.shape[0], first.shape[-2]))
 
     def _in_blocks(self, bag: Bag, wanted: Collection[Wanted]) -> Scored:
