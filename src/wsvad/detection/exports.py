@@ -51,7 +51,7 @@ def edl(timeline: Timeline) -> str:
     and those that vary, are told at 30, or at one that is a multiple of theirs.
     """
     own = round(timeline.rate or NOMINAL)
-    rate = next((known for known in CODED if own and known % own == 0), NOMINAL)
+    rate = next((known for known in CODED if own and known % own == 0), int(NOMINAL))
     lines = [f"TITLE: {_line(timeline.video)[:70]}", "FCM: NON-DROP FRAME", ""]
     record = FIRST_HOUR * rate
     for number, event in enumerate(timeline.events, 1):
