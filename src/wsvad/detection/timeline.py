@@ -17,6 +17,7 @@ from wsvad.files import write_json
 from wsvad.metrics.interval import Interval
 from wsvad.tables import write_table
 from wsvad.video.clock import filmed
+from wsvad.video.wall_clock import Start
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,6 +56,8 @@ class Timeline:
     none."""
     explanation: Explanation | None = None
     """Its categories and why; None where the method gives none."""
+    recorded: Start | None = None
+    """When the recording began, by the clock on the wall; None where nobody says."""
 
     def __post_init__(self) -> None:
         if not len(self.scores):
@@ -128,6 +131,7 @@ def as_dict(timeline: Timeline) -> dict[str, Any]:
         "frame_rate": None if timeline.rate is None else str(timeline.rate),
         "mode": timeline.mode,
         **({"block": timeline.block} if timeline.block else {}),
+        **_recorded(timeline),
         "threshold": _rounded(timeline.threshold),
         "events": [
             {
@@ -138,6 +142,7 @@ def as_dict(timeline: Timeline) -> dict[str, Any]:
                 "peak": _rounded(event.peak),
                 "peak_time": _rounded(event.peak_time),
             }
+            | _wall(timeline, event)
             | _attributions(timeline, event)
             | _kinds(timeline, event)
             for event in timeline.events
@@ -147,6 +152,23 @@ def as_dict(timeline: Timeline) -> dict[str, Any]:
             for first, last, start, end, score in _snippets(timeline)
         ],
     }
+
+
+def _recorded(timeline: Timeline) -> dict[str, Any]:
+    """When the recording began, how that is known, and whose it is, where somebody says."""
+    start = timeline.recorded
+    if start is None:
+        return {}
+    camera = {"camera": printable(start.camera)} if start.camera else {}
+    return {"recorded": start.at(0).isoformat(timespec="milliseconds"), "recorded_origin": start.origin} | camera
+
+
+def _wall(timeline: Timeline, event: Event) -> dict[str, Any]:
+    """When an event was, by the clock on the wall."""
+    if timeline.recorded is None:
+        return {}
+    start, end = (timeline.recorded.at(seconds) for seconds in (event.start, event.end))
+    return {"wall_start": start.isoformat(timespec="milliseconds"), "wall_end": end.isoformat(timespec="milliseconds")}
 
 
 def _attributions(timeline: Timeline, event: Event) -> dict[str, Any]:
@@ -168,8 +190,8 @@ def _falling(values: dict[str, float]) -> dict[str, float]:
 
 
 def write_events_csv(path: Path | str, timelines: Sequence[Timeline]) -> None:
-    """Write one row an event: `video,start_frame,end_frame,start,end,peak,peak_time,attributions,category,probability`;
-    `attributions` is in words, "pose 0.41; flow 0.32". The last three are empty where the method gives none."""
+    """Write one row an event: `video,start_frame,end_frame,start,end,peak,peak_time,attributions,category,probability,
+    wall_start,wall_end`; `attributions` is in words, "pose 0.41; flow 0.32". What is not known is empty."""
     own = ("start_frame", "end_frame", "start", "end", "peak", "peak_time")
     rows = (
         (
@@ -178,11 +200,13 @@ def write_events_csv(path: Path | str, timelines: Sequence[Timeline]) -> None:
             "; ".join(f"{name} {share:.2f}" for name, share in list(event.get("attributions", {}).items())[:2]),
             event.get("category", ""),
             event["categories"][event["category"]] if "category" in event else "",
+            event.get("wall_start", ""),
+            event.get("wall_end", ""),
         )
         for timeline in timelines
         for event in as_dict(timeline)["events"]
     )
-    write_table(path, ("video", *own, "attributions", "category", "probability"), rows)
+    write_table(path, ("video", *own, "attributions", "category", "probability", "wall_start", "wall_end"), rows)
 
 
 def write_scores_csv(path: Path | str, timelines: Sequence[Timeline]) -> None:

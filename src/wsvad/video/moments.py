@@ -59,8 +59,9 @@ class Moments:
             self._stream = video_stream(self._container, path)
             self._stream.thread_count = 1
             self._time_base = self._stream.time_base or Fraction(1, 90_000)
-            if timed_by_decoding(self._container, self._stream):
-                raise NotSeekable(f"{path}: has no timestamps")
+            # A program stream has few timestamps; behind the place that was sought they are completed in another way.
+            if timed_by_decoding(self._container, self._stream) or self._container.format.name == "mpeg":
+                raise NotSeekable(f"{path}: has no timestamps, or few")
             self._start = start_of(self._container, self._stream)
             self._coming = self._pictures()
             start = self._next()
@@ -95,6 +96,18 @@ class Moments:
             self._shown, self._ahead = self._ahead, self._next()
         assert self._shown is not None  # `_go_before` has stopped before the moment
         return self._converted.array(self._shown[1], size, "rgb")
+
+    def frames(self, start: float, end: float) -> Iterator[tuple[float, np.ndarray]]:
+        """The frames that are on show from one time to another, each with the seconds at which it comes, upright RGB.
+
+        Raises:
+            NotSeekable: it is not certain which ones they are.
+        """
+        self._go_before(max(start, self._first))
+        while self._ahead is not None and float(self._ahead[0]) < end:
+            self._shown, self._ahead = self._ahead, self._next()
+            if self._ahead is None or float(self._ahead[0]) > start:
+                yield float(self._shown[0]), self._converted.array(self._shown[1], None, "rgb")
 
     def _check_end(self, path: Path) -> None:
         """Timestamps that went back anywhere, which the reader makes up for, are missing from the last one."""

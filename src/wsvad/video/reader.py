@@ -74,6 +74,20 @@ class VideoInfo:
     """Frames according to the file's header, which may be wrong; None where it does not say."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """What a container says of itself, which may be wrong."""
+
+    container: str
+    """FFmpeg's name of its format."""
+    seconds: float | None
+    """Its length; None where it does not say."""
+    sound: str | None
+    """Codec of its sound; None without one."""
+    metadata: dict[str, str]
+    """Tags of the container and of its pictures."""
+
+
 class Pictures:
     """Convert decoded pictures into upright arrays of one video's size; keeps one swscale context per form."""
 
@@ -240,6 +254,17 @@ class VideoReader:
         """Give the file back; frames that are held stay usable."""
         self._decoded.close()
         self._container.close()
+
+    def header(self) -> "Header":
+        """What the container says of itself."""
+        sound = next((stream.codec_context for stream in self._container.streams.audio), None)
+        length = self._container.duration
+        return Header(
+            container=self._container.format.name,
+            seconds=length / av.time_base if length and length > 0 else None,
+            sound=sound.name if sound else None,
+            metadata=dict(self._container.metadata) | dict(self._stream.metadata),
+        )
 
     def __iter__(self) -> Iterator[Frame]:
         period = 1 / self.info.rate

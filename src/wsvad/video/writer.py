@@ -45,25 +45,44 @@ def write_video(
         with atomic(path) as temporary, av.open(str(temporary), "w", options={"movflags": "+faststart"}) as container:
             if comment:
                 container.metadata["comment"] = comment
-            options = {"preset": PRESET, "crf": str(crf), "x264-params": REPEATABLE}
-            stream = container.add_stream("libx264", rate=Fraction(rate), options=options)
-            stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
-            stream.codec_context.thread_count = 1
-            stream.codec_context.time_base = 1 / Fraction(rate)
-            # The conversion from RGB is BT.601; players assume BT.709 for large pictures unless the file says so.
-            stream.codec_context.colorspace = av.video.reformatter.Colorspace.SMPTE170M
+            stream = h264_stream(container, width, height, rate, crf=crf)
             for index, image in enumerate(chain([first], images)):
                 if image.shape != (height, width, 3):
                     raise WsvadError(
                         f"{path}: frame {index} has shape {image.shape}, frame 0 had {(height, width, 3)}; "
                         "give all frames one size"
                     )
-                frame = av.VideoFrame.from_ndarray(_even(image), format="rgb24")
-                frame.pts = index
-                container.mux(stream.encode(frame))
+                container.mux(stream.encode(picture(image, index)))
             container.mux(stream.encode(None))
     except av.error.FFmpegError as error:
         raise WsvadError(f"{path}: cannot be encoded as H.264 ({error}); this PyAV may lack libx264") from None
+
+
+def h264_stream(
+    container: av.container.OutputContainer,
+    width: int,
+    height: int,
+    rate: Fraction | int,
+    *,
+    crf: int = 23,
+    time_base: Fraction | None = None,
+) -> av.VideoStream:
+    """Add a stream of H.264 that every player opens; ticks are frames unless there is a `time_base`."""
+    options = {"preset": PRESET, "crf": str(crf), "x264-params": REPEATABLE}
+    stream = container.add_stream("libx264", rate=Fraction(rate), options=options)
+    stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
+    stream.codec_context.thread_count = 1
+    stream.codec_context.time_base = time_base or 1 / Fraction(rate)
+    # The conversion from RGB is BT.601; players assume BT.709 for large pictures unless the file says so.
+    stream.codec_context.colorspace = av.video.reformatter.Colorspace.SMPTE170M
+    return stream
+
+
+def picture(image: np.ndarray, tick: int) -> av.VideoFrame:
+    """An RGB array as a frame of such a stream, of even size."""
+    frame = av.VideoFrame.from_ndarray(_even(image), format="rgb24")
+    frame.pts = tick
+    return frame
 
 
 def _even(image: np.ndarray) -> np.ndarray:

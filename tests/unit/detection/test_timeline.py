@@ -57,7 +57,11 @@ def test_csv_files_read_back_the_same_values_as_json(tmp_path: Path):
     for name, key in (("scores.csv", "snippets"), ("events.csv", "events")):
         with (tmp_path / name).open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        words = dict.fromkeys(["attributions", "category", "probability"], "") if key == "events" else {}
+        words = (
+            dict.fromkeys(["attributions", "category", "probability", "wall_start", "wall_end"], "")
+            if key == "events"
+            else {}
+        )
         expected = [{"video": video["video"], **item, **words} for video in videos for item in video[key]]
         assert rows == [{column: str(value) for column, value in row.items()} for row in expected]
 
@@ -71,7 +75,7 @@ def test_an_event_says_what_it_leans_on(tmp_path: Path):
     assert found["attributions"] == {"flow": 0.55, "text": 0.25, "pose": 0.2}
     assert list(found["attributions"]) == ["flow", "text", "pose"]
     write_events_csv(tmp_path / "events.csv", [told])
-    assert (tmp_path / "events.csv").read_text().splitlines()[1].endswith(",flow 0.55; text 0.25,,")
+    assert (tmp_path / "events.csv").read_text().splitlines()[1].endswith(",flow 0.55; text 0.25,,,,")
 
 
 def test_name_that_is_no_text_is_written(tmp_path: Path):

@@ -143,3 +143,10 @@ def test_what_is_no_video_is_told_as_ever(tmp_path):
     with pytest.raises(WsvadError, match="not a video") as caught:
         Moments(tmp_path / "a.mp4", 0.0, 1.0)
     assert not isinstance(caught.value, NotSeekable)
+
+
+def test_a_program_stream_is_not_sought(tmp_path: Path) -> None:
+    # Most of its pictures have no timestamp of their own: behind the place sought they come half a frame early.
+    path = write_clip(tmp_path / "a.mpg", images(), codec="mpeg2video", g="20", q="2")
+    with pytest.raises(NotSeekable, match="timestamps"), Moments(path, *Whole(path).span):
+        pass
