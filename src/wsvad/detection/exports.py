@@ -48,7 +48,7 @@ def edl(timeline: Timeline) -> str:
     """A CMX 3600 edit list: the events one after the other, cut from the video.
 
     Time codes count frames at the nominal whole rate, as for 29.97 without drop frame. Editors know few rates: others,
-    and those that vary, are told at 30, or at one that is a multiple of theirs.
+    and those that vary, are written at 30, or at one that is a multiple of theirs.
     """
     own = round(timeline.rate or NOMINAL)
     rate = next((known for known in CODED if own and known % own == 0), int(NOMINAL))

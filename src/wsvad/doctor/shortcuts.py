@@ -33,7 +33,7 @@ class Shortcut:
     fact: str
     """Its name in `Facts`."""
     auc: float
-    """Of labels that were told for videos not seen."""
+    """Of labels that were predicted for videos not seen."""
     p: float
     """Adjusted for the number of facts that were tried."""
     sentence: str

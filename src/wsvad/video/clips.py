@@ -58,7 +58,7 @@ class Clip:
     start: float
     """Second of the video at which it begins: that of its first frame."""
     copied: bool
-    """Whether its pictures are the video's own, not encoded anew."""
+    """Whether its pictures are the video's own; otherwise they were encoded again."""
 
 
 def cut(source: Path, spans: Sequence[Span], first: float, end: float) -> list[Clip]:

@@ -58,7 +58,7 @@ class Start:
     """When a recording began."""
 
     moment: datetime
-    """With its time zone, which is the one that events are told in."""
+    """With its time zone, which is also that of the events."""
     origin: Literal["given", "name", "container"]
     camera: str = ""
     """What a pattern of names calls the camera; empty where there is none."""
