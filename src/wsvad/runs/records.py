@@ -87,8 +87,14 @@ class Mean(TypedDict):
     values: NotRequired[list[Part | None]]
 
 
+def _headlines(means: dict[str, Any]) -> str:
+    """What is missing of the metrics that every measurement has."""
+    missing = [name for name in ("auc", "ap", "video_auc") if name not in means]
+    return f"metrics with '{missing[0]}'" if missing else ""
+
+
 class Selections(TypedDict):
-    last: dict[str, Mean]
+    last: Annotated[dict[str, Mean], _headlines]
     held_out: NotRequired[dict[str, Mean]]
     best_on_test: NotRequired[dict[str, Mean]]
 

@@ -198,7 +198,8 @@ def test_a_calibration_that_would_report_nothing_is_refused(change, says, tmp_pa
 MEAN = {"mean": 0.5, "std": 0.0, "values": [0.5]}
 WHOLE = {
     "metrics.json": {
-        "data": "x", "seeds": [0], "iterations": [1], "selection": {"last": {"auc": MEAN}}, "per_category": {},
+        "data": "x", "seeds": [0], "iterations": [1], "per_category": {},
+        "selection": {"last": {"auc": MEAN, "ap": MEAN, "video_auc": MEAN}},
     },
     "calibration.json": {"fits": 1, "whole": [{"video": "a", "scores": [0.5], "times": [0.0, 1.0]}]},
 }  # fmt: skip
@@ -218,6 +219,14 @@ def test_numbers_that_a_run_remembers_are_those_of_its_weights(name, run):
         READ[name](folder)
     (run / name).write_text(json.dumps(WHOLE[name]))  # as an older version wrote it
     assert READ[name](folder) == WHOLE[name]
+
+
+@pytest.mark.parametrize("key", ["auc", "ap", "video_auc"])
+def test_a_metric_that_every_measurement_has_is_missed(key, run):
+    last = {name: value for name, value in WHOLE["metrics.json"]["selection"]["last"].items() if name != key}
+    (run / "metrics.json").write_text(json.dumps(WHOLE["metrics.json"] | {"selection": {"last": last}}))
+    with pytest.raises(WsvadError, match=f"selection.last is .* instead of metrics with '{key}'"):
+        RunFolder(run).read_metrics()
 
 
 RESULT = {
