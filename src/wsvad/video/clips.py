@@ -19,7 +19,7 @@ from av.audio.resampler import AudioResampler
 
 from wsvad.errors import WsvadError
 from wsvad.files import atomic
-from wsvad.video.moments import Moments, NotSeekable
+from wsvad.video.moments import BEFORE_START, Moments, NotSeekable
 from wsvad.video.reader import VideoReader, open_container, start_of, timed_by_decoding, video_stream
 from wsvad.video.writer import h264_stream, picture
 
@@ -35,8 +35,6 @@ _EARLIEST = 10.0
 _TICK = Fraction(1, 90_000)
 _BACK = (0, 1, 2, 4, 8, 16)
 """Seconds before a moment at which a key frame is looked for, one after the other."""
-_FADED = 10
-"""Seconds before the first frame that a container which goes by the time of decoding takes for its start."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +167,7 @@ def _seek(container: av.container.InputContainer, stream: av.VideoStream, time: 
     try:
         container.seek(max(int(time // tick), begin), stream=stream, backward=True)
     except av.FFmpegError:  # there is nothing before it, as some containers see it
-        container.seek(int(-_FADED // tick), stream=stream, backward=True)
+        container.seek(int(-BEFORE_START // tick), stream=stream, backward=True)
 
 
 def _encoded(

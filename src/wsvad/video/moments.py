@@ -22,7 +22,7 @@ from wsvad.video.times import Clock
 Timed = tuple[Fraction, av.VideoFrame]
 """Seconds since the start of the file, and the picture that is shown from then on."""
 
-_BEFORE_START = 10
+BEFORE_START = 10
 """Seconds before the first frame that a container which goes by the time of decoding takes for its start."""
 
 
@@ -137,7 +137,7 @@ class Moments:
         while (target := Fraction(time) - back) > first:
             yield target
             back = 2 * back or Fraction(1)
-        yield from (first, first - _BEFORE_START)
+        yield from (first, first - BEFORE_START)
 
     def _seek(self, time: Fraction) -> None:
         self._coming.close()
