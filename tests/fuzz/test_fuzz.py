@@ -79,11 +79,11 @@ def ends(what, folder):
 
 
 def test_the_harness_itself_sees_each_ending(monkeypatch):
-    monkeypatch.setattr(harness, "WALL", 1)
     monkeypatch.setattr(harness, "MOST", 2**27)
     monkeypatch.setitem(KINDS, "each", lambda rng, folder: ends(list(ENDINGS)[int(next(numbers))], folder))
     for number, (what, ending) in enumerate(ENDINGS.items()):
         numbers = iter([number])
+        monkeypatch.setattr(harness, "WALL", 1 if ending == HANG else 60)  # a slow machine ends the others later
         (found,) = run("each", 1)
         assert (what, found.ending) == (what, ending), found.words
 
