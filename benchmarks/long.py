@@ -254,12 +254,12 @@ PAPER = """\
 CHOSEN = f"""\
 Blocks of {BLOCK:,} are the longest with which a day costs π-VAD `light` less than a minute on two idle cores (an
 earlier measurement beside other work said 79 s and led to 2,048). By training videos longer is better: of the captions
-π-VAD has an AUC of 89.97 whole, 89.60 so, 88.35 with 2,048, 86.16 with 1,024 and 84.32 with 512. The test figures below
-were known when the length was set to {BLOCK:,}; no choice was made by them. MIL and RTFM do not notice blocks. Attention
-over all of a recording does: single snippets of `cctv-fights`, of which UR-DMU and π-VAD are nearly certain either way,
-may change sides, and of the captions' events, where many scores lie near the threshold, up to a quarter begin or end
-elsewhere. Test AUC stays within 0.23 of a point. Neither way is the right one: training sees bags of at most 200
-segments, and never so long a recording.
+π-VAD has an AUC of 89.97 whole, 89.60 so, 88.35 with 2,048, 86.16 with 1,024 and 84.32 with 512. The test figures
+below were known when the length was set to {BLOCK:,}; no choice was made by them. MIL and RTFM do not notice blocks.
+Attention over all of a recording does: single snippets of `cctv-fights`, of which UR-DMU and π-VAD are nearly certain
+either way, may change sides, and of the captions' events, where many scores lie near the threshold, up to a quarter
+begin or end elsewhere. Test AUC stays within 0.23 of a point. Neither way is the right one: training sees bags of at
+most 200 segments, and never so long a recording.
 """
 AGREE = f"""## Whole against blocks
 

@@ -21,6 +21,7 @@ from wsvad.errors import WsvadError
 from wsvad.files import parse_yaml, read_text, sha256
 from wsvad.ranges import Count, Range
 from wsvad.shapes import problems
+from wsvad.spelling import plain
 from wsvad.video.clock import SNIPPET
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -182,10 +183,10 @@ class ImageNetwork(Generic[Asked]):
 
     def wrong_output(self, shape: tuple[int, ...], expected: str) -> WsvadError:
         """The error of a network that does something else than it was taken for."""
+        output, outputs = plain(self.output.name), plain(", ".join(tensor.name for tensor in self.outputs))
         return WsvadError(
-            f"{self.path}: its output '{self.output.name}' {list(shape)} is not {expected}; name another by 'output:' "
-            f"in {self.path.name}.yaml, or use another network (its outputs are: "
-            f"{', '.join(tensor.name for tensor in self.outputs)})"
+            f"{self.path}: its output '{output}' {list(shape)} is not {expected}; name another by 'output:' in "
+            f"{self.path.name}.yaml, or use another network (its outputs are: {outputs})"
         )
 
     def passport(self, scheme: str, width: int, **own: object) -> dict[str, object]:
@@ -243,7 +244,9 @@ class ImageNetwork(Generic[Asked]):
         named = {tensor.name: tensor for tensor in self.outputs}
         name = self.asked.output or self.outputs[0].name
         if name not in named:
-            raise WsvadError(f"{self.path}: it has no output '{name}'; its outputs are: {', '.join(named)}")
+            raise WsvadError(
+                f"{self.path}: it has no output '{plain(name)}'; its outputs are: {plain(', '.join(named))}"
+            )
         return named[name]
 
     def _to_input(self, frames: np.ndarray) -> np.ndarray:

@@ -25,6 +25,7 @@ from wsvad.encoders.encoder import Sampling, file_argument
 from wsvad.encoders.image_network import IMAGENET, ImageNetwork, Preprocessing
 from wsvad.encoders.runtime import OnnxFile, TfLiteFile
 from wsvad.errors import WsvadError
+from wsvad.spelling import plain
 
 __all__ = ["IMAGENET", "Embedding", "Onnx", "TfLite"]
 
@@ -84,7 +85,7 @@ class _Network:
         if output.dtype.kind != "f" and (output.dtype.kind not in "iu" or output.dtype.itemsize > 2):
             path = self.network.path
             raise WsvadError(
-                f"{path}: its output '{output.name}' ({output.dtype}) holds class numbers, not an embedding; "
+                f"{path}: its output '{plain(output.name)}' ({output.dtype}) holds class numbers, not an embedding; "
                 f"name another by 'output:' in {path.name}.yaml, or use another network"
             )
 

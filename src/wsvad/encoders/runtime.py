@@ -1,8 +1,11 @@
 """A network in a file: open it, see what goes in and comes out, run it. ONNX by onnxruntime, TFLite by LiteRT."""
 
 import importlib
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,6 +17,16 @@ from wsvad.errors import WsvadError
 
 MOST_NUMBERS = 2**25
 """Numbers that a network reads at once, at most: more than a picture of 3840x2160 has."""
+TRIAL = """
+import sys
+from ai_edge_litert.interpreter import Interpreter
+interpreter = Interpreter(sys.argv[1], num_threads=1)
+interpreter.allocate_tensors()
+interpreter.invoke()
+"""
+"""Opens a TensorFlow Lite file and runs it once on whatever stands in its input."""
+PATIENCE = 120
+"""Seconds that it may take."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +88,7 @@ class TfLiteFile:
 
         self.path = path
         self.files = [path]
+        _try(path, path.stat().st_size, path.stat().st_mtime_ns)
         try:
             self._interpreter = Interpreter(str(path), num_threads=threads)
             _check_sizes(path, [tuple(detail["shape"]) for detail in self._interpreter.get_input_details()])
@@ -127,6 +141,28 @@ def open_network(path: Path, format: str | None = None, threads: int = 1) -> Onn
             f"{path}: running it needs {kind.runtime}, which is not installed; pip install 'wsvad[{kind.extra}]'"
         ) from None
     return kind(path, threads)
+
+
+@lru_cache(maxsize=64)
+def _try(path: Path, size: int, changed: int) -> None:
+    """Open a TensorFlow Lite file in a process of its own, once for each state of the file: LiteRT follows the offsets
+    in it unchecked, and a damaged one may end the process without a word.
+
+    Raises:
+        WsvadError: it did, or did not come to an end.
+    """
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", TRIAL, str(path)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=PATIENCE,
+        )
+    except subprocess.TimeoutExpired:
+        raise WsvadError(f"{path}: damaged (it does not open within {PATIENCE} s); use an intact copy") from None
+    if done.returncode < 0:
+        raise WsvadError(f"{path}: damaged (LiteRT crashes on it); use an intact copy")
 
 
 def _check_sizes(path: Path, shapes: Sequence[tuple[int | None, ...]]) -> None:

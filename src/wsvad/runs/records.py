@@ -87,10 +87,15 @@ class Mean(TypedDict):
     values: NotRequired[list[Part | None]]
 
 
-def _headlines(means: dict[str, Any]) -> str:
+def _headlines(metrics: dict[str, Any]) -> str:
     """What is missing of the metrics that every measurement has."""
-    missing = [name for name in ("auc", "ap", "video_auc") if name not in means]
+    missing = [name for name in ("auc", "ap", "video_auc") if name not in metrics]
     return f"metrics with '{missing[0]}'" if missing else ""
+
+
+def _last(rows: dict[str, Any]) -> str:
+    """What is missing of the selections: the headline is always there."""
+    return "" if rows.get("last") else "metrics of the last iteration"
 
 
 class Selections(TypedDict):
@@ -142,7 +147,7 @@ class Fit(TypedDict):
 
 class Result(TypedDict):
     seed: Whole
-    metrics: dict[str, dict[str, Part | None] | None]
+    metrics: Annotated[dict[str, Annotated[dict[str, Part | None], _headlines] | None], _last]
     per_category: dict[str, Part | None]
     per_category_ap: dict[str, dict[str, Part | None]]
     iteration: Whole | None

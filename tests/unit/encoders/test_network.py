@@ -357,3 +357,20 @@ class TestReal:
         copy.write_bytes((SHARED / "models" / "movenet_single_pose_lightning_ptq.tflite").read_bytes())
         copy.with_name("pose.tflite.yaml").write_text("space: flatten")
         assert TfLite(copy).width == 2 * 17 * 3
+
+
+def test_a_tflite_file_that_would_end_the_process_is_refused(tmp_path):
+    damaged = bytearray(tflite_network())
+    damaged[10] = 6  # an offset that LiteRT follows
+    (tmp_path / "net.tflite").write_bytes(damaged)
+    with pytest.raises(WsvadError, match=r"net\.tflite: damaged \(LiteRT crashes on it\); use an intact copy"):
+        TfLite(tmp_path / "net.tflite")
+    (tmp_path / "net.tflite").write_bytes(tflite_network())  # the file is looked at again when it is another
+    assert TfLite(tmp_path / "net.tflite").width == 10  # mean and std
+
+
+def test_a_name_with_a_line_break_stays_on_its_line(tmp_path):
+    path = network(tmp_path / "net.onnx", [1, 3, 4, 6])
+    (tmp_path / "net.onnx.yaml").write_text(yaml.safe_dump({"output": "map\n"}))
+    with pytest.raises(WsvadError, match=r"it has no output 'map\\n'; its outputs are: map$"):
+        Onnx(path)

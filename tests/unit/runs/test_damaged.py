@@ -229,10 +229,29 @@ def test_a_metric_that_every_measurement_has_is_missed(key, run):
         RunFolder(run).read_metrics()
 
 
+LAST = {"auc": 0.5, "ap": 0.5, "video_auc": 0.5}
 RESULT = {
-    "seed": 0, "metrics": {"last": {"auc": 0.5}}, "per_category": {}, "per_category_ap": {}, "iteration": None,
-    "reconstruction": {}, "parameters": 1,
+    "seed": 0, "metrics": {"last": LAST, "held_out": None}, "per_category": {}, "per_category_ap": {},
+    "iteration": None, "reconstruction": {}, "parameters": 1,
 }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "metrics, says",
+    [
+        ({"last": {"auc": 0.5, "ap": 0.5}}, "metrics.last is .* instead of metrics with 'video_auc'"),
+        ({"last": LAST, "held_out": {"auc": 0.5}}, "metrics.held_out is .* instead of metrics with 'ap'"),
+        ({"last": None}, "metrics is .* instead of metrics of the last iteration"),
+        ({"held_out": LAST}, "metrics is .* instead of metrics of the last iteration"),
+    ],
+)
+def test_a_result_has_the_metrics_that_every_measurement_has(metrics, says, run):
+    seed = SeedFolder(run)
+    seed.write("result", RESULT)
+    path = run / "result.json"
+    path.write_text(json.dumps(sealed(json.loads(path.read_text()) | {"metrics": metrics})))
+    with pytest.raises(WsvadError, match=says):
+        seed.read("result")
 
 
 def test_a_result_is_that_of_the_seeds_weights(run):
@@ -241,7 +260,7 @@ def test_a_result_is_that_of_the_seeds_weights(run):
     path = run / "result.json"
     record = json.loads(path.read_text())
     for auc, says in ((0.6, "was edited or damaged"), (2147483648, "was edited or damaged")):
-        path.write_text(json.dumps(record | {"metrics": {"last": {"auc": auc}}}))
+        path.write_text(json.dumps(record | {"metrics": {"last": LAST | {"auc": auc}}}))
         with pytest.raises(WsvadError, match=says):
             seed.read("result")
     path.write_text(json.dumps(RESULT | {"metrics": {"last": {"auc": 2147483648}}}))
