@@ -14,6 +14,7 @@ from wsvad.errors import WsvadError
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.scorer import MODES, Mode
 from wsvad.shapes import checked
+from wsvad.video.clock import are_borders
 
 UNCALIBRATED = 0.5
 """The threshold of a detector that no normal video was kept apart for."""
@@ -32,7 +33,7 @@ class NormalScores:
     def __post_init__(self) -> None:
         for each in self.curves.values():
             for name, scores, times in each:
-                if len(scores) + 1 != len(times) or not (np.diff(times) > 0).all():
+                if not are_borders(times, len(scores)):
                     raise WsvadError(
                         f"{name}: {len(scores)} scores for calibration do not go with {len(times)} times; delete the "
                         "run folder and train again"

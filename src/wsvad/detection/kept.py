@@ -26,7 +26,7 @@ from wsvad.runs.folder import RunFolder
 from wsvad.runs.scorer import Mode, Scored
 from wsvad.shapes import problems
 from wsvad.version import __version__
-from wsvad.video.clock import SnippetClock
+from wsvad.video.clock import SnippetClock, are_borders
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ def _understood(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[
     scores, times = arrays["scores"], arrays.pop("times", None)
     if scores.ndim != 1 or not len(scores) or not all(len(array) == len(scores) for array in arrays.values()):
         raise ValueError("arrays of different lengths")
-    if times is not None and (times.shape != (len(scores) + 1,) or not (np.diff(times) >= 0).all()):
+    if times is not None and not are_borders(times, len(scores)):
         raise ValueError("times that do not increase")
     if not all(np.isfinite(array).all() for array in arrays.values()) or not ((scores >= 0) & (scores <= 1)).all():
         raise ValueError("scores outside [0, 1]")

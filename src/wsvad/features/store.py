@@ -26,6 +26,7 @@ from wsvad.errors import WsvadError
 from wsvad.files import atomic, is_file
 from wsvad.ranges import Count, Range, Whole
 from wsvad.shapes import problems
+from wsvad.video.clock import are_borders
 from wsvad.video.names import taken_apart
 
 HEADER = 2**20
@@ -36,8 +37,6 @@ FLOATS = ("F16", "F32", "F64")
 """Types of numbers that features may have, as safetensors writes them."""
 NUMBERS = (*FLOATS, "BOOL", *(f"{sign}{bits}" for sign in "IU" for bits in (8, 16, 32, 64)))
 """Those that NumPy knows as well."""
-FARTHEST = 1e10
-"""Seconds, more than three centuries: also clocks that count from 1970 stay below."""
 
 
 def _rate(text: str) -> str:
@@ -156,7 +155,7 @@ def save(path: Path | str, stored: StoredFeatures) -> None:
         raise WsvadError(f"{path}: the features hold NaN or infinity; nothing was written")
     tensors = {"features": np.ascontiguousarray(features)}
     if stored.times is not None:
-        if not _are_times(np.asarray(stored.times), features.shape[-2]):
+        if not are_borders(np.asarray(stored.times), features.shape[-2]):
             raise WsvadError(
                 f"{path}: the times are not {features.shape[-2] + 1} seconds in order; nothing was written"
             )
@@ -294,10 +293,6 @@ def _times(path: Path | str, file: Any, snippets: int) -> np.ndarray | None:
     found = file.get_slice("times")
     if found.get_dtype() == "F64" and found.get_shape() == [snippets + 1]:
         times = np.asarray(file.get_tensor("times"))
-        if _are_times(times, snippets):
+        if are_borders(times, snippets):
             return times
     raise WsvadError(f"{path}: its times are not {snippets + 1} seconds in order; delete it and extract again")
-
-
-def _are_times(times: np.ndarray, snippets: int) -> bool:
-    return times.shape == (snippets + 1,) and bool((np.abs(times) <= FARTHEST).all() and (np.diff(times) >= 0).all())

@@ -20,6 +20,9 @@ SNIPPET = 16
 """Frames in a snippet."""
 
 
+FARTHEST = 1e10
+"""Seconds, more than three centuries: also clocks that count from 1970 stay below."""
+
 TAILS: dict[str, Callable[[int], int]] = {
     "⌊F/16⌋": lambda frames: frames // SNIPPET,
     "⌈F/16⌉": lambda frames: -(-frames // SNIPPET),
@@ -69,6 +72,12 @@ class SnippetClock:
         return None if not rate else self.edges / float(rate)
 
 
+def are_borders(times: np.ndarray, snippets: int) -> bool:
+    """Whether times can be the borders of so many snippets: seconds in order. Two may be equal, as where a camera has
+    stalled and its frames all have one timestamp."""
+    return times.shape == (snippets + 1,) and bool((np.abs(times) <= FARTHEST).all() and (np.diff(times) >= 0).all())
+
+
 def filmed(times: np.ndarray) -> np.ndarray:
     """Seconds of video that each snippet holds, `(T,)`, by the snippets' borders `(T + 1,)` in seconds.
 
@@ -76,7 +85,8 @@ def filmed(times: np.ndarray) -> np.ndarray:
     lasts much longer than the others, by `times.GAP` at least: it counts as long as is usual.
     """
     lasting = np.diff(np.asarray(times, np.float64))
-    usual = np.sort(lasting)[(len(lasting) - 1) // 2] if len(lasting) else 0.0
+    some = np.sort(lasting[lasting > 0])
+    usual = some[(len(some) - 1) // 2] if len(some) else 0.0
     return np.where(lasting > 10 * usual + GAP, usual, lasting)
 
 
