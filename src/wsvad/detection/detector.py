@@ -231,6 +231,7 @@ def clock_of(stored: StoredFeatures) -> SnippetClock:
         stride=passport.stride,
         times=stored.times,
         rate=rate_of(passport),
+        filmed=stored.filmed,
     )
 
 
@@ -259,6 +260,7 @@ def timeline_of(
         rate=clock.rate,
         frames=clock.frames,
         times=times,
+        seconds_filmed=clock.filmed,
         frame_edges=clock.edges,
         scores=scored.scores,
         events=tuple(find_events(scored.scores, times, clock.edges, threshold=threshold, rules=rules)),

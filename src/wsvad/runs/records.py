@@ -96,6 +96,7 @@ class NormalRecord(TypedDict):
     """`calibration.json`."""
 
     fits: Whole
+    filmed: NotRequired[dict[str, list[NotNegative]]]
     whole: NotRequired[list[ScoredVideo]]
     online: NotRequired[list[ScoredVideo]]
 
