@@ -73,8 +73,8 @@ class TrainedMethod:
         return bag
 
     def difference(self, stream: str, passport: Passport) -> str | None:
-        """What features of a stream are made by otherwise than those that were learned from, as text; None where
-        nothing is known, as of an imported run.
+        """How features of a stream are made otherwise than those that were learned from, as text; None where they are
+        not, or nothing is known, as of an imported run.
 
         Another version of the decoder does not count: it changes pixels by a rounding at most. Nor does the number of
         crops in the files of a release, which says nothing of how they were made.
@@ -82,10 +82,10 @@ class TrainedMethod:
         if stream not in self.passports:
             return None
         learned = Passport(**{**vars(passport), **self.passports[stream]})
-        same = {"decoder": learned.decoder}
+        there = replace(passport, decoder=learned.decoder)
         if learned.encoder == passport.encoder == RELEASE:
-            same["settings"] = learned.settings
-        return learned.difference(replace(passport, **same))
+            there = replace(there, settings=learned.settings)
+        return learned.difference(there)
 
     def check_making(self, passports: Mapping[str, Passport], features: object, run: Path) -> None:
         """Make sure that features are made as those that were learned from.
