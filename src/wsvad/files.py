@@ -98,7 +98,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     Raises:
         WsvadError: the disk is full, or it cannot be written here.
     """
-    temporary = path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
+    temporary = path.with_name(_temporary(path.name))
     try:
         temporary.mkdir(parents=True)
         yield temporary

@@ -3,6 +3,7 @@
 import csv
 import json
 import resource
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from clips import write_clip
 from safetensors.torch import load_file
 
 from wsvad.cli.main import main
-from wsvad.features.store import feature_path, load
+from wsvad.features.store import feature_path, load, save
 from wsvad.runs.model import load_method
 from wsvad.runs.sealed import sealed
 
@@ -361,6 +362,15 @@ def test_growing_overwrites_nothing_and_says_what_is_wrong(run, videos, tmp_path
     printed = capsys.readouterr()
     assert "not measured again" in printed.err and "gone: there is no such folder" in " ".join(printed.err.split())
     assert "shake" in printed.out and "test events" not in printed.out
+    other = tmp_path / "other"  # a run whose features have been made anew in another way
+    for path in (run / "features" / "rgb").iterdir():
+        stored = load(path)
+        save(other / "rgb" / path.name, replace(stored, passport=replace(stored.passport, weights="a" * 64)))
+    config = (run / "config.yaml").read_text(encoding="utf-8").replace(str(run / "features"), str(other))
+    (moved / "config.yaml").write_text(config, encoding="utf-8")
+    assert main(["add-category", str(moved), "shake", shown, "--out", str(tmp_path / "b")]) == 0
+    printed = capsys.readouterr()
+    assert "not measured again" in printed.err and "were made differently from" in " ".join(printed.err.split())
     assert main(["add-category", str(run), "shake", shown]) == 0
     assert (run.parent / "run-shake" / "model.json").is_file()
     assert "exists already" in told(str(run), "shake", shown)

@@ -4,7 +4,7 @@ import pytest
 from safetensors import SafetensorError
 
 from wsvad.errors import WsvadError
-from wsvad.files import atomic, check_writable, overlong, read_json, read_yaml, write_json
+from wsvad.files import atomic, check_writable, overlong, read_json, read_yaml, whole_folder, write_json
 
 
 @pytest.mark.parametrize("make", [check_writable, lambda path: atomic(path / "scores.json").__enter__()])
@@ -70,3 +70,10 @@ def test_a_name_that_no_file_may_have_is_told(tmp_path):
 def test_bytes_that_are_no_text_stay_what_they_are(tmp_path):
     write_json(tmp_path / "a.json", {"folder": "/data/a\udcff\\udcff"})
     assert read_json(tmp_path / "a.json") == {"folder": "/data/a\udcff\\udcff"}
+
+
+def test_a_folder_may_have_as_long_a_name_as_any(tmp_path):
+    place = tmp_path / ("ü" * 127 + "x")
+    with whole_folder(place) as temporary:
+        (temporary / "a").write_text("1")
+    assert (place / "a").read_text() == "1" and list(tmp_path.iterdir()) == [place]

@@ -65,6 +65,7 @@ def load_bag(
         stride=passport.stride,
         times=first.times,
         rate=rate_of(passport),
+        filmed=first.filmed,
     )
     return bag, stored
 

@@ -74,6 +74,8 @@ class Bag:
     """`(T + 1,)` seconds at which each snippet starts and the last one ends; None where they are not known."""
     rate: Fraction | None = None
     """Frames per second; None where it is not known."""
+    filmed: np.ndarray | None = None
+    """`(T,)` seconds of video in each snippet; None where they were not counted."""
 
     @property
     def snippets(self) -> int:
@@ -84,8 +86,9 @@ class Bag:
     def clock(self) -> SnippetClock:
         """When its snippets are."""
         return SnippetClock(
-            snippets=self.snippets, frames=self.frames, stride=self.stride, times=self.times, rate=self.rate
-        )
+            snippets=self.snippets, frames=self.frames, stride=self.stride, times=self.times, rate=self.rate,
+            filmed=self.filmed,
+        )  # fmt: skip
 
 
 def one_bag(streams: dict[str, Tensor]) -> dict[str, Tensor]:

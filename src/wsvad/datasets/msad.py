@@ -58,9 +58,11 @@ def read(folder: Path) -> list[LabelledVideo]:
         )
 
     test = read_list(require_list(folder, "test", TEST, belongs))
-    train = find_list(folder, "train", TRAIN, belongs, without=test)
-    videos = [video(name, "train") for name in (read_list(train) if train else ())]
-    videos += [video(name, "test") for name in test]
+    listed = find_list(folder, "train", TRAIN, belongs, without=test)
+    train = read_list(listed) if listed else ()
+    if listed and (unknown := [name for name in truth if name not in {*train, *test}]):
+        raise WsvadError(f"{annotation}: {unknown[0]} is in neither list of videos; copy the official lists again")
+    videos = [video(name, "train") for name in train] + [video(name, "test") for name in test]
     check_lists(folder, videos)
     return videos
 

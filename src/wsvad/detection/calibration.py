@@ -9,11 +9,12 @@ from typing import Any, NotRequired, TypedDict
 import numpy as np
 
 from wsvad.detection.events import EventRules
-from wsvad.detection.threshold import Calibration, calibrate, usable
+from wsvad.detection.threshold import Calibration, Normal, calibrate, usable
 from wsvad.errors import WsvadError
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.scorer import MODES, Mode
 from wsvad.shapes import checked
+from wsvad.video.clock import are_borders, are_filmed
 
 UNCALIBRATED = 0.5
 """The threshold of a detector that no normal video was kept apart for."""
@@ -28,19 +29,29 @@ class NormalScores:
     """How many fits scored them."""
     curves: Mapping[Mode, Sequence[tuple[str, np.ndarray, np.ndarray]]]
     """Of each video its name, its scores `(T,)` in that mode, and its snippets' borders `(T + 1,)` in seconds."""
+    filmed: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Of each video the seconds filmed in each snippet, `(T,)`; without those whose features do not say."""
 
     def __post_init__(self) -> None:
         for each in self.curves.values():
             for name, scores, times in each:
-                if len(scores) + 1 != len(times) or not (np.diff(times) > 0).all():
+                counted = self.filmed.get(name)
+                fits = are_borders(times, len(scores)) and (counted is None or are_filmed(counted, times))
+                if not fits:
                     raise WsvadError(
                         f"{name}: {len(scores)} scores for calibration do not go with {len(times)} times; delete the "
                         "run folder and train again"
                     )
 
+    def of(self, mode: Mode) -> list[Normal]:
+        """The videos in a mode, as `calibrate` takes them."""
+        each = self.curves.get(mode, ())
+        return [(s, t, self.filmed[name]) if name in self.filmed else (s, t) for name, s, t in each]
+
     def as_dict(self) -> dict[str, Any]:
         """For `calibration.json`."""
-        return {"fits": self.fits} | {
+        filmed = {"filmed": {name: counted.tolist() for name, counted in self.filmed.items()}} if self.filmed else {}
+        return {"fits": self.fits, **filmed} | {
             mode: [{"video": name, "scores": scores.tolist(), "times": times.tolist()} for name, scores, times in each]
             for mode, each in self.curves.items()
         }
@@ -52,6 +63,7 @@ class NormalScores:
             record = {"fits": 1, "whole": record}
         return cls(
             fits=record["fits"],
+            filmed={name: np.asarray(counted) for name, counted in record.get("filmed", {}).items()},
             curves={
                 mode: [(one["video"], np.asarray(one["scores"]), np.asarray(one["times"])) for one in record[mode]]
                 for mode in MODES
@@ -112,9 +124,8 @@ class Modes(TypedDict):
 def calibrated(normal: NormalScores, rules: EventRules, max_false_alarms_per_hour: float) -> Calibrations:
     """Choose a threshold for each mode that has scores."""
     each: dict[Mode, Calibration] = {}
-    for mode, curves in normal.curves.items():
-        plain = [(scores, times) for _, scores, times in curves]
-        if plain:
+    for mode in normal.curves:
+        if plain := normal.of(mode):
             found = calibrate(plain, rules, max_false_alarms_per_hour, mode=mode, fits=normal.fits)
             each[mode] = usable(found, plain, rules)
     return Calibrations(rules=rules, each=each)

@@ -20,7 +20,7 @@ from wsvad.encoders.build import from_video
 from wsvad.encoders.encoder import Encoder
 from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.encode import encode_frames, encode_video
-from wsvad.features.store import Passport, StoredFeatures, rate_of
+from wsvad.features.store import StoredFeatures, rate_of
 from wsvad.files import path_of
 from wsvad.methods.abilities import Compacts
 from wsvad.ranges import Positive, problem
@@ -187,10 +187,7 @@ class Detector:
 
     def _same_making(self, source: object, stored: dict[str, StoredFeatures]) -> dict[str, StoredFeatures]:
         for stream, item in stored.items():
-            passport = item.passport
-            trained_on = Passport(**{**vars(passport), **self.trained.passports[stream]})
-            # Another decoder version changes pixels by a rounding at most; anything else what a feature means.
-            if difference := trained_on.difference(Passport(**{**vars(passport), "decoder": trained_on.decoder})):
+            if difference := self.trained.difference(stream, item.passport):
                 raise WsvadError(
                     f"{source}: its {stream} stream would be made differently from the training videos' "
                     f"({difference}); use the encoder that the detector was trained with, or train again"
@@ -234,6 +231,7 @@ def clock_of(stored: StoredFeatures) -> SnippetClock:
         stride=passport.stride,
         times=stored.times,
         rate=rate_of(passport),
+        filmed=stored.filmed,
     )
 
 
@@ -262,6 +260,7 @@ def timeline_of(
         rate=clock.rate,
         frames=clock.frames,
         times=times,
+        seconds_filmed=clock.filmed,
         frame_edges=clock.edges,
         scores=scored.scores,
         events=tuple(find_events(scored.scores, times, clock.edges, threshold=threshold, rules=rules)),

@@ -3,8 +3,8 @@ threshold needs no second look at the videos.
 
     OUT/scored/VIDEO.safetensors
 
-Tensors: `scores`, and `times`, `class_scores`, `shift`, `embeddings`, `attributions.NAME` where there are any.
-Metadata: `record`, in JSON: what they were made from and the clock. Whatever does not fit is scored again.
+Tensors: `scores`, and `times`, `filmed`, `class_scores`, `shift`, `embeddings`, `attributions.NAME` where there are
+any. Metadata: `record`, in JSON: what they were made from and the clock. Whatever does not fit is scored again.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from wsvad.runs.folder import RunFolder
 from wsvad.runs.scorer import Mode, Scored
 from wsvad.shapes import problems
 from wsvad.version import __version__
-from wsvad.video.clock import SnippetClock
+from wsvad.video.clock import SnippetClock, are_borders, are_filmed
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +84,7 @@ class Kept:
         rows = {
             "scores": scored.scores,
             "times": clock.times,
+            "filmed": clock.filmed,
             "class_scores": scored.class_scores,
             "shift": scored.shift,
             "embeddings": scored.embeddings,
@@ -111,12 +112,17 @@ def _understood(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[
     scores, times = arrays["scores"], arrays.pop("times", None)
     if scores.ndim != 1 or not len(scores) or not all(len(array) == len(scores) for array in arrays.values()):
         raise ValueError("arrays of different lengths")
-    if times is not None and (times.shape != (len(scores) + 1,) or not (np.diff(times) >= 0).all()):
+    if times is not None and not are_borders(times, len(scores)):
         raise ValueError("times that do not increase")
+    filmed = arrays.pop("filmed", None)
+    if filmed is not None and (times is None or not are_filmed(filmed, times)):
+        raise ValueError("more was filmed than the times allow")
     if not all(np.isfinite(array).all() for array in arrays.values()) or not ((scores >= 0) & (scores <= 1)).all():
         raise ValueError("scores outside [0, 1]")
     rate = None if record["rate"] is None else Fraction(record["rate"])
-    clock = SnippetClock(snippets=len(scores), frames=record["frames"], stride=record["stride"], times=times, rate=rate)
+    clock = SnippetClock(
+        snippets=len(scores), frames=record["frames"], stride=record["stride"], times=times, rate=rate, filmed=filmed
+    )
     named = (name.partition(".") for name in arrays)
     return clock, Scored(
         scores=scores,

@@ -47,6 +47,9 @@ SPREAD = 0.3
 videos. On the simulated camera it is 0.1 to 0.3; `benchmarks/results/promise.md` says whether promises are kept.
 """
 
+Normal = tuple[np.ndarray, np.ndarray] | tuple[np.ndarray, np.ndarray, np.ndarray]
+"""A normal video, see `calibrate`."""
+
 WORDS: dict[Mode, str] = {"whole": "whole-video mode", "online": "online mode on a running camera"}
 
 EVERY = 1000
@@ -83,7 +86,7 @@ class Calibration:
 
 
 def calibrate(
-    normal: Sequence[tuple[np.ndarray, np.ndarray]],
+    normal: Sequence[Normal],
     rules: EventRules,
     max_false_alarms_per_hour: float,
     confidence: float = 0.95,
@@ -99,7 +102,8 @@ def calibrate(
 
     Args:
         normal: for each video its scores `(T,)` and the times `(T + 1,)`, in seconds, at which its snippets begin and
-            at which the last one ends; scored in the mode below by a fit that has not learnt from it.
+            at which the last one ends; scored in the mode below by a fit that has not learnt from it. A third array
+            `(T,)`, where there is one, has the seconds that were filmed of each snippet.
         rules: what makes an event.
         max_false_alarms_per_hour: the budget, above 0.
         confidence: chance that the promise holds, in [0.5, 1).
@@ -150,7 +154,7 @@ UNPROMISED = (0.5, 0.95)
 score above theirs, nor to report nothing because one of theirs is high."""
 
 
-def usable(calibration: Calibration, normal: Sequence[tuple[np.ndarray, np.ndarray]], rules: EventRules) -> Calibration:
+def usable(calibration: Calibration, normal: Sequence[Normal], rules: EventRules) -> Calibration:
     """The calibration itself if it holds a promise; else with its threshold brought into `UNPROMISED`, and what that
     threshold does on the same normal video."""
     if calibration.promised:
@@ -162,18 +166,16 @@ def usable(calibration: Calibration, normal: Sequence[tuple[np.ndarray, np.ndarr
     return _told(replace(calibration, threshold=threshold, false_alarms=found, upper_bound_per_hour=bound))
 
 
-def _one_timeline(
-    normal: Sequence[tuple[np.ndarray, np.ndarray]], rules: EventRules
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _one_timeline(normal: Sequence[Normal], rules: EventRules) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """All videos one after the other, kept apart by a pause that belongs to no event and is too long to merge over.
 
     Returns scores, times, and each snippet's seconds of video (0 for a pause, and without what was not filmed).
     """
     scores, lengths, seconds = [], [], []
-    for scores_T, times in normal:
+    for scores_T, times, *counted in normal:
         scores += [np.asarray(scores_T, np.float64), [-np.inf]]
         lengths += [np.diff(np.asarray(times, np.float64)), [rules.merge_seconds + 1]]
-        seconds += [filmed(times), [0.0]]
+        seconds += [filmed(times, *counted), [0.0]]
     score = np.concatenate([[], *scores])
     if np.isnan(score).any():
         raise WsvadError("a normal video has scores that are not numbers (NaN); score it again")

@@ -56,6 +56,8 @@ class Timeline:
     none."""
     explanation: Explanation | None = None
     """Its categories and why; None where the method gives none."""
+    seconds_filmed: np.ndarray | None = None
+    """`(T,)` seconds of video in each snippet; None where they were not counted."""
     recorded: Start | None = None
     """When the recording began, by the clock on the wall; None where nobody says."""
 
@@ -84,7 +86,7 @@ class Timeline:
     def filmed(self, event: Event | None = None) -> float:
         """Seconds of video of an event, or of all, without gaps in which nothing was filmed."""
         first, end = (0, len(self.scores)) if event is None else self.snippets(event)
-        return float(filmed(self.times)[first:end].sum())
+        return float(filmed(self.times, self.seconds_filmed)[first:end].sum())
 
     def event_attributions(self, event: Event) -> dict[str, float]:
         """The mean shares of an event's snippets, the largest first; empty where the method gives none."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wsvad.datasets.bags import load_bags
+from wsvad.datasets.bags import PassportCheck, load_bags
 from wsvad.datasets.dataset import Bag, Dataset, LabelledVideo
 from wsvad.datasets.open import benchmark_of, open_dataset
 from wsvad.errors import UsageError
@@ -191,13 +191,15 @@ def _of_run(run: RunFolder, dataset: Dataset, features: Path, compat: Compat | N
     if compat and not scorer.distinguished:
         raise _no_class_scores(run.path, compat)
     run.refuse_trained_on(dataset, source)
-    exact: set[str] = set()
+    exact, making = set[str](), PassportCheck(source)
 
     def checked(bag: Bag) -> Bag:
         exact.update([bag.video] if bag.times is not None else [])
-        return trained.check(bag)
+        trained.check(bag)
+        trained.check_making(making.passports, source.folder, run.path)
+        return bag
 
-    bags = map(checked, load_bags(dataset.test, source, trained.method.runs_on))
+    bags = map(checked, load_bags(dataset.test, source, trained.method.runs_on, making))
     found = measure_scorer(scorer, dataset.test, bags, compat, normal_is_event=_normal_is_event(dataset))
     left = unused(source, trained.method.learns_from)
     notes = [f"{run.path}: {trained.name} did not learn from {' and '.join(left)}, which is not read"] if left else []

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from wsvad.features.store import Passport, StoredFeatures
 from wsvad.files import sha256
 from wsvad.video.clock import SNIPPET
 from wsvad.video.reader import DECODER, Frame, VideoReader
+from wsvad.video.times import filmed_of
 
 Encoders = Mapping[str, tuple[Encoder, ...]]
 """Stream name → encoders whose outputs are joined on the feature axis."""
@@ -86,17 +89,17 @@ def encode_video(
             none.
 
     Returns:
-        Stream name → features `(T, D)` float32 with T = ⌈F / 16⌉, the T+1 edges of the snippets in seconds, and the
-        passport.
+        Stream name → features `(T, D)` float32 with T = ⌈F / 16⌉, the T+1 edges of the snippets in seconds, how much
+        of each was filmed, and the passport.
 
     Raises:
         WsvadError: as `VideoReader`; or an encoder breaks its word.
     """
     source = sha256(path) if hashed and Path(path).is_file() else None
     with VideoReader(path, threads=threads) as video:
-        rows, edges, frames = _encode_frames(video, encoders, on_frames)
+        encoded = _encode_frames(video, encoders, on_frames)
     facts = {"frame_rate": str(video.info.rate), "source": source, "damaged": video.damaged}
-    return _stored(encoders, rows, edges, frames=frames, **facts)
+    return _stored(encoders, encoded, **facts)
 
 
 def encode_frames(
@@ -107,19 +110,31 @@ def encode_frames(
     Raises:
         WsvadError: there are none; or an encoder breaks its word.
     """
-    rows, edges, count = _encode_frames(frames, encoders, on_frames)
-    rate = Fraction(count / (edges[-1] - edges[0])).limit_denominator(1001) if edges[-1] > edges[0] else None
-    return _stored(encoders, rows, edges, frames=count, frame_rate=str(rate) if rate else None)
+    encoded = _encode_frames(frames, encoders, on_frames)
+    lasts = encoded.edges[-1] - encoded.edges[0]
+    rate = Fraction(encoded.frames / lasts).limit_denominator(1001) if lasts > 0 else None
+    return _stored(encoders, encoded, frame_rate=str(rate) if rate else None)
 
 
-def _encode_frames(
-    frames: Iterable[Frame], encoders: Encoders, on_frames: Callable[[int], None] | None
-) -> tuple[dict[str, list[np.ndarray]], list[float], int]:
-    """Rows of each stream, the T + 1 edges of the snippets in seconds, and F."""
+@dataclass(frozen=True, kw_only=True)
+class _Encoded:
+    """What frames became."""
+
+    rows: dict[str, list[np.ndarray]]
+    """Of each stream, T."""
+    frames: int
+    """F."""
+    edges: list[float]
+    """T + 1, the seconds at which snippets begin and the last one ends."""
+    filmed: list[float]
+    """T, the seconds of video in each snippet."""
+
+
+def _encode_frames(frames: Iterable[Frame], encoders: Encoders, on_frames: Callable[[int], None] | None) -> _Encoded:
     snippets = SnippetEncoder(encoders)
     rows: dict[str, list[np.ndarray]] = {stream: [] for stream in encoders}
-    edges: list[float] = []
-    count, end = 0, 0.0
+    edges, film = list[float](), list[Fraction]()
+    count, last = 0, None
 
     def keep(finished: dict[str, np.ndarray] | None, read: int) -> None:
         if finished is not None:
@@ -131,20 +146,30 @@ def _encode_frames(
     for frame in frames:
         if count % SNIPPET == 0:
             edges.append(float(frame.time))
-        count, end = count + 1, float(frame.time + frame.duration)
+            film.append(frame.time - frame.unfilmed)
+        count, last = count + 1, frame
         keep(snippets.push(frame), SNIPPET)
-    if not count:
+    if last is None:
         raise WsvadError("there are no frames to encode")
     keep(snippets.flush(), count % SNIPPET)
-    return rows, [*edges, end], count
+    shown = last.time - last.unfilmed
+    usual = (shown - film[0]) / (count - 1) if count > 1 else last.duration
+    film.append(shown + filmed_of(last.duration, usual))  # a recorder may have stopped behind it
+    return _Encoded(
+        rows=rows,
+        frames=count,
+        edges=[*edges, float(last.time + last.duration)],
+        filmed=[float(end - start) for start, end in pairwise(film)],
+    )
 
 
-def _stored(
-    encoders: Encoders, rows: Mapping[str, list[np.ndarray]], edges: list[float], **per_video: Any
-) -> dict[str, StoredFeatures]:
+def _stored(encoders: Encoders, encoded: _Encoded, **per_video: Any) -> dict[str, StoredFeatures]:
     return {
         stream: StoredFeatures(
-            features=np.stack(rows[stream]), passport=passport(encoders[stream], **per_video), times=np.asarray(edges)
+            features=np.stack(encoded.rows[stream]),
+            passport=passport(encoders[stream], frames=encoded.frames, **per_video),
+            times=np.asarray(encoded.edges),
+            filmed=np.asarray(encoded.filmed),
         )
         for stream in encoders
     }

@@ -31,6 +31,8 @@ from wsvad.video.names import BACKBONES, FILE_ENDING, named, normal
 CROPS = (5, 10)
 """How many crops releases have."""
 LISTS = (".csv", ".list", ".txt")
+RELEASE = "release"
+"""What the passport of a public release says of its encoder."""
 UNKNOWN_TAIL = "unknown"
 """Passport entry: whether the extractor kept, padded or dropped a video's last frames cannot be read from the file."""
 
@@ -263,7 +265,7 @@ class OfficialStream:
         """The length rule (1.1): the truth takes the length of the features, 16 frames a snippet."""
         shape = self.shape(video)
         return Passport(
-            encoder="release",
+            encoder=RELEASE,
             width=shape[-1],
             settings={"crops": shape[0] if len(shape) == 3 else 1},
             tail=UNKNOWN_TAIL,

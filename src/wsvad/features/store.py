@@ -3,7 +3,8 @@
     FEATURES/<stream>/<video>.safetensors        e.g. features/rgb/camera-3.mp4.safetensors
 
 Tensors: `features` `(T, D)`, or `(C, T, D)` with crops, float16 or float32; `times` `(T+1,)` float64, the seconds at
-which each snippet starts and the last one ends (optional). Metadata: `passport`, in JSON.
+which each snippet starts and the last one ends (optional); `filmed` `(T,)` float64, the seconds of video in each, which
+are fewer where a recorder has left gaps (optional, only beside `times`). Metadata: `passport`, in JSON.
 
 Files come from anywhere: whatever is read is checked here, and nowhere else.
 """
@@ -26,6 +27,7 @@ from wsvad.errors import WsvadError
 from wsvad.files import atomic, is_file
 from wsvad.ranges import Count, Range, Whole
 from wsvad.shapes import problems
+from wsvad.video.clock import are_borders, are_filmed
 from wsvad.video.names import taken_apart
 
 HEADER = 2**20
@@ -36,8 +38,6 @@ FLOATS = ("F16", "F32", "F64")
 """Types of numbers that features may have, as safetensors writes them."""
 NUMBERS = (*FLOATS, "BOOL", *(f"{sign}{bits}" for sign in "IU" for bits in (8, 16, 32, 64)))
 """Those that NumPy knows as well."""
-FARTHEST = 1e10
-"""Seconds, more than three centuries: also clocks that count from 1970 stay below."""
 
 
 def _rate(text: str) -> str:
@@ -134,6 +134,8 @@ class StoredFeatures:
     passport: Passport
     times: np.ndarray | None = None
     """`(T+1,)` seconds."""
+    filmed: np.ndarray | None = None
+    """`(T,)` seconds of video in each snippet; None where they were not counted (`video.clock.filmed` estimates)."""
 
 
 def feature_path(folder: Path | str, stream: str, video: str) -> Path:
@@ -156,11 +158,15 @@ def save(path: Path | str, stored: StoredFeatures) -> None:
         raise WsvadError(f"{path}: the features hold NaN or infinity; nothing was written")
     tensors = {"features": np.ascontiguousarray(features)}
     if stored.times is not None:
-        if not _are_times(np.asarray(stored.times), features.shape[-2]):
+        if not are_borders(np.asarray(stored.times), features.shape[-2]):
             raise WsvadError(
                 f"{path}: the times are not {features.shape[-2] + 1} seconds in order; nothing was written"
             )
         tensors["times"] = np.ascontiguousarray(stored.times, dtype=np.float64)
+    if stored.filmed is not None:
+        if stored.times is None or not are_filmed(np.asarray(stored.filmed), np.asarray(stored.times)):
+            raise WsvadError(f"{path}: more was filmed than the times allow; nothing was written")
+        tensors["filmed"] = np.ascontiguousarray(stored.filmed, dtype=np.float64)
     metadata = {"passport": json.dumps(dataclasses.asdict(stored.passport))}
     with atomic(path) as temporary:
         # Not save_file: it hides from us that a disk is full.
@@ -177,10 +183,11 @@ def load(path: Path | str) -> StoredFeatures:
         passport, shape = _checked(path, file, FLOATS)
         features = single(file.get_tensor("features"))
         times = _times(path, file, shape[-2])
+        filmed = _filmed(path, file, times)
     if not np.isfinite(features).all():
         bad = int(np.argwhere(~np.isfinite(features))[0][-2])
         raise WsvadError(f"{path}: NaN or infinity in snippet {bad}; delete the file and extract it again")
-    return StoredFeatures(features=features, passport=passport, times=times)
+    return StoredFeatures(features=features, passport=passport, times=times, filmed=filmed)
 
 
 def single(features: np.ndarray) -> np.ndarray:
@@ -294,10 +301,17 @@ def _times(path: Path | str, file: Any, snippets: int) -> np.ndarray | None:
     found = file.get_slice("times")
     if found.get_dtype() == "F64" and found.get_shape() == [snippets + 1]:
         times = np.asarray(file.get_tensor("times"))
-        if _are_times(times, snippets):
+        if are_borders(times, snippets):
             return times
     raise WsvadError(f"{path}: its times are not {snippets + 1} seconds in order; delete it and extract again")
 
 
-def _are_times(times: np.ndarray, snippets: int) -> bool:
-    return times.shape == (snippets + 1,) and bool((np.abs(times) <= FARTHEST).all() and (np.diff(times) >= 0).all())
+def _filmed(path: Path | str, file: Any, times: np.ndarray | None) -> np.ndarray | None:
+    if "filmed" not in file.keys():  # noqa: SIM118 (not a dictionary)
+        return None
+    found = file.get_slice("filmed")
+    if times is not None and found.get_dtype() == "F64" and found.get_shape() == [len(times) - 1]:
+        filmed = np.asarray(file.get_tensor("filmed"))
+        if are_filmed(filmed, times):
+            return filmed
+    raise WsvadError(f"{path}: more was filmed than its times allow; delete it and extract again")

@@ -1,6 +1,7 @@
 """The video itself with its score: a strip under the picture with curve and playhead, a red frame during events."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import numpy as np
 from wsvad.detection.timeline import Timeline, clock
 from wsvad.errors import WsvadError
 from wsvad.pages.preview import at_rate
+from wsvad.video.clock import filmed
 from wsvad.video.reader import Frame, VideoReader
 from wsvad.video.results import COMMENT
+from wsvad.video.times import filmed_of
 from wsvad.video.writer import write_video
 
 ALARM, CURVE, AREA, INK, GROUND, BAND, RULE = (
@@ -26,7 +29,8 @@ def write_overlay(timeline: Timeline, path: Path | str) -> None:
 
     The picture keeps its size, and a strip is added below it, so that nothing is hidden but the edge under the red
     frame. A constant frame rate is kept exactly. A varying one becomes constant (the average, at least 10 and at most
-    60 frames per second) with frames repeated or left out, so that times still hold. One frame is held at a time.
+    60 frames per second) with frames repeated or left out, so that it lasts as long as what was filmed. A gap in which
+    nothing was is left out, and the time in the strip leaps. One frame is held at a time.
 
     Raises:
         WsvadError: the timeline has no video file, or it cannot be read, or the result cannot be written.
@@ -34,8 +38,25 @@ def write_overlay(timeline: Timeline, path: Path | str) -> None:
     if timeline.path is None:
         raise WsvadError(f"{timeline.video}: only its features are there; an overlay needs the video file")
     with VideoReader(timeline.path) as video:
-        rate = timeline.rate or min(max(video.info.rate, Fraction(10)), Fraction(60))
-        write_video(path, _painted(at_rate(video, rate), rate, timeline), rate, comment=COMMENT)
+        rate = rate_of(timeline, video.info.rate)
+        write_video(path, _painted(at_rate(_film(video, 1 / rate), rate), rate, timeline), rate, comment=COMMENT)
+
+
+def rate_of(timeline: Timeline, declared: Fraction) -> Fraction:
+    """Frames per second of an overlay: the file's, if its snippets last as long as that says. Files say what they like:
+    an average with gaps in it, or the ticks of their clock."""
+    rate, seconds = timeline.rate or declared, filmed(timeline.times, timeline.seconds_filmed)
+    if np.isclose(seconds, np.diff(timeline.frame_edges) / float(rate), rtol=0.1, atol=1 / float(rate)).all():
+        return rate
+    average = Fraction(timeline.frames / timeline.filmed()).limit_denominator(1001) if timeline.filmed() else declared
+    return min(max(average, Fraction(10)), Fraction(60))
+
+
+def _film(frames: Iterable[Frame], period: Fraction) -> Iterator[Frame]:
+    """The frames one after the other, timed as if there were no gaps between them."""
+    for frame in frames:
+        lasting = filmed_of(frame.duration, period)
+        yield replace(frame, time=frame.time - frame.unfilmed, duration=lasting)
 
 
 def _painted(frames: Iterator[Frame], rate: Fraction, timeline: Timeline) -> Iterator[np.ndarray]:
@@ -44,7 +65,7 @@ def _painted(frames: Iterator[Frame], rate: Fraction, timeline: Timeline) -> Ite
         image = frame.array()
         strip = strip or Strip(timeline, image.shape[1], image.shape[0])
         # A frame on the constant clock stands for the time at which it is shown, but never for one before its own.
-        seconds = max(count / rate, frame.time)
+        seconds = max(count / rate, frame.time) + frame.unfilmed
         yield paint(image, strip, float(seconds), timeline)
 
 

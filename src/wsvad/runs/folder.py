@@ -17,7 +17,6 @@ While a finished run is made again, its model stays as it is until the new one i
 import hashlib
 import json
 import logging
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -387,7 +386,18 @@ class SeedFolder:
         write_text(self.path / "log.jsonl", "".join(json.dumps(without_nan(row)) + "\n" for row in rows))
 
     def log(self) -> str:
-        return (self.path / "log.jsonl").read_text(encoding="utf-8")
+        """Its lines.
+
+        Raises:
+            WsvadError: they are not there, or damaged.
+        """
+        path, again = self.path / "log.jsonl", f"delete {self.path} and run again"
+        if own_file(path) is None:
+            raise WsvadError(f"{path}: there is no such file; {again}")
+        try:
+            return read_text(path)
+        except WsvadError as error:
+            raise WsvadError(f"{error}; {again}") from None
 
     def write_model(self, trained: TrainedMethod) -> None:
         save_method(self.path, trained)
@@ -405,9 +415,18 @@ class SeedFolder:
         return read_point(self._point(iteration), f"delete {self.path} and run again")
 
     def points(self) -> list[int]:
-        """Iterations at which the test videos were scored."""
-        names = (path.stem for path in (self.path / "points").glob("*.safetensors"))
-        return sorted(int(name) for name in names if re.fullmatch("[0-9]{6,18}", name))
+        """Iterations at which the fit scored the test videos, by its record: whether a file was lost is seen where it
+        is read.
+
+        Raises:
+            WsvadError: the record is not there, or damaged.
+        """
+        history = (self.read("fit") or {"history": []})["history"]
+        if scored := [row["iteration"] for row in history if "scored" in row]:
+            return scored
+        raise WsvadError(
+            f"{self.path / 'fit.json'}: damaged or missing (no point was scored); delete {self.path} and run again"
+        )
 
     def end_fits(self) -> None:
         """The results are safe: checkpoints are no longer needed."""
@@ -455,7 +474,7 @@ def _asked(settings: Mapping[str, Any]) -> dict[str, Any]:
     rest = {key: value for key, value in settings.items() if key != "from_labels"}
     if not filled:
         return rest
-    return rest | {"config": {name: value for name, value in settings["config"].items() if name not in filled}}
+    return rest | {"config": {name: value for name, value in settings.get("config", {}).items() if name not in filled}}
 
 
 def _difference(before: Any, now: Any) -> str:

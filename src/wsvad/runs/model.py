@@ -6,9 +6,9 @@ be changed and save it: `save_method(run, replace(load_method(run), calibration=
 
 import dataclasses
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from wsvad.datasets.dataset import Bag
 from wsvad.encoders.build import ENCODERS, split
 from wsvad.errors import UsageError, WsvadError
+from wsvad.features.official import RELEASE
+from wsvad.features.store import Passport
 from wsvad.files import atomic, read_json, sha256, write_json
 from wsvad.methods import METHODS
 from wsvad.runs.normalisation import Normalisation
@@ -69,6 +71,38 @@ class TrainedMethod:
                     f"{self.widths[stream]}; use features of the encoder that it was trained with"
                 )
         return bag
+
+    def difference(self, stream: str, passport: Passport) -> str | None:
+        """How features of a stream are made otherwise than those that were learned from, as text; None where they are
+        not, or nothing is known, as of an imported run.
+
+        Another version of the decoder does not count: it changes pixels by a rounding at most. Nor does the number of
+        crops in the files of a release, which says nothing of how they were made.
+        """
+        if stream not in self.passports:
+            return None
+        learned = Passport(**{**vars(passport), **self.passports[stream]})
+        there = replace(passport, decoder=learned.decoder)
+        if learned.encoder == passport.encoder == RELEASE:
+            there = replace(there, settings=learned.settings)
+        return learned.difference(there)
+
+    def check_making(self, passports: Mapping[str, Passport], features: object, run: Path) -> None:
+        """Make sure that features are made as those that were learned from.
+
+        Args:
+            passports: of each stream.
+            features, run: where they and this run are.
+
+        Raises:
+            WsvadError: a stream is not.
+        """
+        for stream, passport in passports.items():
+            if difference := self.difference(stream, passport):
+                raise WsvadError(
+                    f"{features}: its {stream} features were made differently from those of {run} ({difference}); "
+                    "extract them in the same way"
+                )
 
 
 def save_weights(folder: Path, trained: TrainedMethod) -> str:

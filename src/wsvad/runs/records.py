@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from wsvad.features.store import Passport
-from wsvad.ranges import Count, NotNegative, Range, Whole
+from wsvad.ranges import Count, NotNegative, Range, Seed, Whole
 
 Width = Annotated[int, Range(1, 2**17)]
 Part = Annotated[float, Range(0, 1)]
@@ -38,14 +38,33 @@ class Fingerprint(TypedDict):
     features: dict[str, Decoded]
 
 
-class Settings(TypedDict):
-    """`config.yaml`."""
+class ProtocolRecord(TypedDict):
+    """What is read of a protocol by name."""
 
-    source: NotRequired[dict[str, str]]
+    first_seed: NotRequired[Seed]
+
+
+def _source(record: dict[str, str]) -> str:
+    """Where a dataset was, as `open_dataset` takes it; of one that was made in memory nothing is known."""
+    known = not record or ("folder" in record and record.keys() <= {"folder", "labels", "intervals"})
+    return "" if known else "a folder, and the files of its labels and intervals"
+
+
+def _whole_source(settings: dict[str, Any]) -> str:
+    return "settings with 'features' beside 'source'" if settings.get("source") and "features" not in settings else ""
+
+
+class SettingsRecord(TypedDict):
+    source: NotRequired[Annotated[dict[str, str], _source]]
     features: NotRequired[str]
     config: NotRequired[dict[str, Any]]
-    protocol: NotRequired[dict[str, Any]]
+    protocol: NotRequired[ProtocolRecord]
     grown: NotRequired[list[dict[str, Any]]]
+    from_labels: NotRequired[list[str]]
+
+
+Settings = Annotated[SettingsRecord, _whole_source]
+"""`config.yaml`."""
 
 
 class Model(TypedDict):
@@ -77,6 +96,7 @@ class NormalRecord(TypedDict):
     """`calibration.json`."""
 
     fits: Whole
+    filmed: NotRequired[dict[str, list[NotNegative]]]
     whole: NotRequired[list[ScoredVideo]]
     online: NotRequired[list[ScoredVideo]]
 

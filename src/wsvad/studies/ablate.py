@@ -9,16 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from wsvad.datasets.bags import keep_bags, load_bags
-from wsvad.datasets.dataset import Bag, Dataset
+from wsvad.datasets.bags import PassportCheck, keep_bags, load_bags
+from wsvad.datasets.dataset import Dataset
 from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.cost import executed_weights, multiply_adds, snippets_per_second
 from wsvad.evaluation.measure import measure_scorer
 from wsvad.evaluation.vocabulary import with_spread
-from wsvad.features.source import open_features
 from wsvad.files import atomic, slug, write_text
 from wsvad.methods.abilities import Compacts
-from wsvad.runs.model import TrainedMethod
 from wsvad.runs.scorer import Scorer
 from wsvad.studies.ablations import ABLATIONS, Ablation, Row, Score
 from wsvad.tables import markdown, table_text
@@ -153,30 +151,20 @@ class Otherwise:
 def measured(experiment: Experiment, row: Row, elsewhere: Elsewhere | None) -> dict[str, dict[str, Any]]:
     """Test metrics of an experiment's runs when they are scored in the row's way, or on another dataset."""
     dataset = elsewhere.dataset if elsewhere else experiment.dataset
-    source = open_features(elsewhere.features if elsewhere else experiment.features)
+    check = PassportCheck(elsewhere.features if elsewhere else experiment.features)
     streams = experiment.streams if row.score else experiment.fitting.scored
-    bags = keep_bags(load_bags(dataset.test, source, streams))
+    bags = keep_bags(load_bags(dataset.test, check.source, streams, check))
     if elsewhere:
-        experiment.folder.refuse_trained_on(dataset, source)
+        experiment.folder.refuse_trained_on(dataset, check.source)
     each = []
     for seed in experiment.seeds:
         trained = experiment.folder.of_seed(seed)
-        check_widths(trained, bags, source.folder)
+        trained.check_making(check.passports, check.source.folder, experiment.folder.path)
         scorer = Scorer.of(trained)
         if row.score:
             scorer = Scorer(Otherwise(trained.method, row.score, streams), trained.normalisation)
         each.append(measure_scorer(scorer, dataset.test, bags).metrics)
     return over_seeds(each)
-
-
-def check_widths(trained: TrainedMethod, bags: Sequence[Bag], features: Path) -> None:
-    """Raises: WsvadError, the features are of another width than those that the method knows."""
-    for name, stream in bags[0].streams.items():
-        if stream.shape[-1] != trained.widths[name]:
-            raise WsvadError(
-                f"{features}: its {name} features are {stream.shape[-1]} wide, the method was trained on "
-                f"{trained.widths[name]}; extract them with the encoder of the training features"
-            )
 
 
 def costs_of(experiment: Experiment) -> dict[str, float]:

@@ -9,7 +9,6 @@ from typing import Any
 from wsvad.datasets.bags import PassportCheck, keep_bags, load_bags
 from wsvad.datasets.categories import names_of
 from wsvad.datasets.dataset import Bag, Dataset, LabelledVideo
-from wsvad.errors import WsvadError
 from wsvad.evaluation.measure import measure_scorer
 from wsvad.files import write_text
 from wsvad.methods.abilities import KeepsCore
@@ -98,22 +97,9 @@ def zero_shot(run: RunFolder, to: Place) -> dict[str, dict[str, Any]]:
     each = []
     for trained in run.each_seed():
         bags = bags or keep_bags(load_bags(to.dataset.test, check.source, trained.method.runs_on, check))
-        same_making(run.path, trained, check)
+        trained.check_making(check.passports, check.source.folder, run.path)
         each.append(measure_scorer(Scorer.of(trained), to.dataset.test, bags).metrics)
     return over_seeds(each)
-
-
-def same_making(run: Path, trained: TrainedMethod, check: PassportCheck) -> None:
-    """Raises: WsvadError, the features were made differently from those that the run learned from."""
-    for stream, passport in check.passports.items():
-        here = passport.identity()
-        for name, value in trained.passports[stream].items():
-            if name != "decoder" and value != here[name]:  # another decoder changes pixels by a rounding at most
-                raise WsvadError(
-                    f"{check.source.folder}: its {stream} features were made differently from those of {run} "
-                    f"({name}: {here[name]}, "
-                    f"not {value}); extract them in the same way"
-                )
 
 
 def without_unknown(config: Any, dataset: Dataset) -> tuple[Any, Dataset]:

@@ -36,13 +36,14 @@ def normal_scores(experiment: Experiment, max_false_alarms_per_hour: float) -> N
     protocol, folder = experiment.protocol, experiment.folder.seed(experiment.seeds[0])
     if not protocol.hold_out:
         return NormalScores(fits=0, curves={})
-    times = borders(experiment)
-    hours = sum(float(filmed(each).sum()) for each in times.values()) / 3600
+    times, counted = borders(experiment)
+    hours = sum(float(filmed(each, counted.get(name)).sum()) for name, each in times.items()) / 3600
     if hours < hours_needed(max_false_alarms_per_hour):
         selection = folder.read("selection")
-        return _beside_times([selection["normal"]] if selection else [], times)
+        return _beside_times([selection["normal"]] if selection else [], times, counted)
     left_out = folds(experiment.dataset.train, FOLDS, experiment.seeds[0])
-    return _beside_times([one_fold(experiment, folder, number, names) for number, names in enumerate(left_out)], times)
+    fits = [one_fold(experiment, folder, number, names) for number, names in enumerate(left_out)]
+    return _beside_times(fits, times, counted)
 
 
 def one_fold(experiment: Experiment, folder: SeedFolder, number: int, left_out: Sequence[str]) -> dict[str, Any]:
@@ -71,17 +72,24 @@ def by_mode(experiment: Experiment, scorer: Scorer, videos: Sequence[LabelledVid
     }
 
 
-def borders(experiment: Experiment) -> dict[str, np.ndarray]:
-    """The snippets' borders in seconds, `(T + 1,)`, of each normal training video of which they are known."""
+def borders(experiment: Experiment) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Of each normal training video the snippets' borders in seconds, `(T + 1,)`, where they are known; and the seconds
+    that were filmed of each snippet, `(T,)`, where they were counted."""
     source, stream = experiment.fitting.source, experiment.fitting.scored[0]
-    found = {}
+    times, counted = {}, {}
     for video in experiment.dataset.train:
-        if video.label == 0 and (times := clock_of(source.load(video.name, stream)).seconds()) is not None:
-            found[video.name] = times
-    return found
+        if video.label == 0:
+            clock = clock_of(source.load(video.name, stream))
+            if (seconds := clock.seconds()) is not None:
+                times[video.name] = seconds
+            if clock.filmed is not None:
+                counted[video.name] = clock.filmed
+    return times, counted
 
 
-def _beside_times(fits: Sequence[dict[str, Any]], times: dict[str, np.ndarray]) -> NormalScores:
+def _beside_times(
+    fits: Sequence[dict[str, Any]], times: dict[str, np.ndarray], counted: dict[str, np.ndarray]
+) -> NormalScores:
     curves = {
         mode: [
             (name, np.asarray(scores), times[name])
@@ -91,4 +99,6 @@ def _beside_times(fits: Sequence[dict[str, Any]], times: dict[str, np.ndarray]) 
         ]
         for mode in MODES
     }
-    return NormalScores(fits=len(fits), curves=curves)
+    scored = {name for each in curves.values() for name, *_ in each}
+    known = {name: seconds for name, seconds in counted.items() if name in scored}
+    return NormalScores(fits=len(fits), curves=curves, filmed=known)

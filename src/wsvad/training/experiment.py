@@ -279,17 +279,13 @@ class Experiment:
     def result(self, seed: int, folder: SeedFolder, selection: dict[str, Any], fit: dict[str, Any]) -> dict[str, Any]:
         """Measure the fit at each of its points, and write what the seed came to."""
         scorer = Scorer.of(folder.load())
-        history, last = [], None
+        history, points = [], folder.points()
         for row in fit["history"]:
             point = {name: value for name, value in row.items() if name != "scored"}
-            if "scored" in row:
+            if row["iteration"] in points:
                 last = self.measured(scorer, self.scored_at(folder, row["iteration"]))
                 point["test"] = last.metrics
             history.append(point)
-        if last is None:
-            raise WsvadError(
-                f"{folder.path / 'fit.json'}: damaged (no point was scored); delete {folder.path} and run again"
-            )
         self.keep_class_scores(folder, scorer, last)
         lines = [{"seed": seed, "fit": "selection", **row} for row in selection["history"]]
         folder.write_log([*lines, *({"seed": seed, "fit": "all", **row} for row in history)])

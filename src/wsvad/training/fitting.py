@@ -133,16 +133,12 @@ class Fitting:
         wanted = teacher_method(self.kind, self.config)
         if trained.name != wanted:
             raise UsageError(f"{run}: a run of {trained.name}, but {self.name} learns from {wanted or 'no teacher'}")
-        for stream, passport in trained.passports.items():
-            if stream not in self.streams:
-                continue
-            here = self.check.passports[stream].identity()
-            for name, value in passport.items():
-                if value != here[name]:
-                    raise WsvadError(
-                        f"{run}: the teacher learned from other {stream} features ({name}: {value} against "
-                        f"{here[name]}); train it on these, or name its --features"
-                    )
+        for stream in self.streams:
+            if difference := trained.difference(stream, self.check.passports[stream]):
+                raise WsvadError(
+                    f"{run}: the teacher learned from other {stream} features ({difference}); train it on these, or "
+                    "name its --features"
+                )
         if not given_teacher(self.config) and not trained.normalisation.same(self.normalisation):
             raise WsvadError(
                 f"{run}: the teacher was trained on features that were normalised differently "

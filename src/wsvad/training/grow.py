@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from wsvad.datasets.bags import keep_bags, load_bags
+from wsvad.datasets.bags import PassportCheck, keep_bags, load_bags
 from wsvad.datasets.categories import names_of
 from wsvad.datasets.folder import videos_in
 from wsvad.datasets.open import open_dataset
@@ -76,7 +76,7 @@ def grow(run: Path, name: str, what: Sequence[Path], out: Path | None = None) ->
         method = trained.method.add_category(name, [scorer.embeddings(each) for each in streams])
         scorers = scorer, Scorer(method, trained.normalisation, device=scorer.device, window=trained.window)
         before, after = ([_shares(one, each) for each in streams] for one in scorers)
-        tested = _tested(RunFolder(run), scorers)
+        tested = _tested(RunFolder(run), trained, scorers)
         with whole_folder(out) as temporary:
             _write(RunFolder(run), RunFolder(temporary), name, paths, replace(trained, method=method))
     return Grown(
@@ -112,14 +112,16 @@ def _shares(scorer: Scorer, streams: Mapping[str, torch.Tensor]) -> dict[str, fl
     return dict(zip(scorer.categories, shares(class_scores).tolist(), strict=True))
 
 
-def _tested(run: RunFolder, scorers: Sequence[Scorer]) -> tuple[dict[str, float], ...]:
+def _tested(run: RunFolder, trained: TrainedMethod, scorers: Sequence[Scorer]) -> tuple[dict[str, float], ...]:
     """What a category more does to the others: each scorer's class metrics of the run's own test videos."""
     settings = run.read_settings()
     if not settings.get("source"):
         return ()
     try:
         dataset = open_dataset(**settings["source"], **run.division(), need_training=False)
-        bags = keep_bags(load_bags(dataset.test, Path(settings["features"]), scorers[0].method.runs_on))
+        check = PassportCheck(Path(settings["features"]))
+        bags = keep_bags(load_bags(dataset.test, check.source, trained.method.runs_on, check))
+        trained.check_making(check.passports, check.source.folder, run.path)
     except WsvadError as error:
         logger.warning("its test videos are not measured again: %s", error)
         return ()

@@ -20,6 +20,12 @@ SNIPPET = 16
 """Frames in a snippet."""
 
 
+FARTHEST = 1e10
+"""Seconds, more than three centuries: also clocks that count from 1970 stay below."""
+
+ROUNDING = 1e-5
+"""Seconds by which what was filmed may be longer than the borders in double precision say, three centuries from 0."""
+
 TAILS: dict[str, Callable[[int], int]] = {
     "⌊F/16⌋": lambda frames: frames // SNIPPET,
     "⌈F/16⌉": lambda frames: -(-frames // SNIPPET),
@@ -49,6 +55,8 @@ class SnippetClock:
     """`(T + 1,)` seconds at which each snippet starts and the last one ends; None where only frames were counted."""
     rate: Fraction | None = None
     """Frames per second on average; None where it is not known."""
+    filmed: np.ndarray | None = None
+    """`(T,)` seconds of video in each snippet, as they were counted; None where they were not, see `filmed`."""
 
     @property
     def lengths(self) -> np.ndarray:
@@ -69,14 +77,31 @@ class SnippetClock:
         return None if not rate else self.edges / float(rate)
 
 
-def filmed(times: np.ndarray) -> np.ndarray:
-    """Seconds of video that each snippet holds, `(T,)`, by the snippets' borders `(T + 1,)` in seconds.
+def are_borders(times: np.ndarray, snippets: int) -> bool:
+    """Whether times can be the borders of so many snippets: seconds in order. Two may be equal, as where a camera has
+    stalled and its frames all have one timestamp."""
+    return times.shape == (snippets + 1,) and bool((np.abs(times) <= FARTHEST).all() and (np.diff(times) >= 0).all())
 
-    A recorder that films when something moves leaves gaps, which are no video. They lie inside a snippet, which then
-    lasts much longer than the others, by `times.GAP` at least: it counts as long as is usual.
+
+def are_filmed(filmed: np.ndarray, times: np.ndarray) -> bool:
+    """Whether snippets with these borders can hold so many seconds of video."""
+    lasting = np.diff(times)
+    return filmed.shape == lasting.shape and bool(((filmed >= 0) & (filmed <= lasting + ROUNDING)).all())
+
+
+def filmed(times: np.ndarray, counted: np.ndarray | None = None) -> np.ndarray:
+    """Seconds of video that each snippet holds, `(T,)`.
+
+    A recorder that films when something moves leaves gaps, which are no video. Where frames were counted, it is known
+    how long they are. Of features without that (earlier versions', releases'), the borders `(T + 1,)` of the snippets
+    tell: one with a gap in it lasts much longer than the others, by `times.GAP` at least, and counts as long as is
+    usual. That is an estimate: gaps in most of the snippets, or shorter ones, go unnoticed.
     """
+    if counted is not None:
+        return counted
     lasting = np.diff(np.asarray(times, np.float64))
-    usual = np.sort(lasting)[(len(lasting) - 1) // 2] if len(lasting) else 0.0
+    some = np.sort(lasting[lasting > 0])
+    usual = some[(len(some) - 1) // 2] if len(some) else 0.0
     return np.where(lasting > 10 * usual + GAP, usual, lasting)
 
 

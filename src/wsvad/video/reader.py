@@ -151,6 +151,8 @@ class Frame:
     """Seconds for which it is shown, as far as the file says; one over the frame rate otherwise."""
     picture: av.VideoFrame
     pictures: Pictures
+    unfilmed: Fraction = Fraction(0)
+    """Seconds before it in which nothing was filmed, as a recorder leaves that films when something moves."""
 
     def array(self, size: tuple[int, int] | None = None, colour: Colour = "rgb") -> np.ndarray:
         """The upright picture as `(h, w, 3)` RGB or `(h, w)` luma, uint8.
@@ -274,7 +276,7 @@ class VideoReader:
                 start = self._start(moment.time, kept=moment.kept, stamped=moment.stamp is not None)
             picture = moment.item
             duration = picture.duration * self._time_base if picture.duration and not self._by_decoding else period
-            yield Frame(index, moment.time - start, duration, picture, self._pictures)
+            yield Frame(index, moment.time - start, duration, picture, self._pictures, moment.unfilmed)
 
     def _start(self, first: Fraction, *, kept: bool, stamped: bool) -> Fraction:
         """Seconds at which the file starts, as it says unless that was taken from a timestamp which is not believed.

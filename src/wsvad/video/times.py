@@ -44,6 +44,13 @@ class Moment(Generic[T]):
     """Seconds, never decreasing."""
     kept: bool
     """Whether its timestamp is believed, and the clock has not started again."""
+    unfilmed: Fraction
+    """Seconds before it in which nothing was filmed: all leaps so far, less a usual step each."""
+
+
+def filmed_of(step: Fraction, usual: Fraction) -> Fraction:
+    """Seconds that were filmed of a step from one frame to the next: all of it, but of a leap only what is usual."""
+    return usual if step > GAP and step > 10 * usual else step
 
 
 class Clock(Generic[T]):
@@ -70,6 +77,7 @@ class Clock(Generic[T]):
         """Times in seconds from tick 0 of the clock that the file begins with."""
         base: Fraction | int = 0
         before: Fraction | None = None
+        unfilmed = Fraction(0)
         while self._window or self._look(1):
             self._since += 1
             usual = median(self._steps) if self._steps else None
@@ -86,7 +94,10 @@ class Clock(Generic[T]):
                 time = (believed.stamp - base) * self._time_base
                 time = time if before is None else max(time, before)
                 self._remember(believed)
-            yield Moment(item, stamp, time, kept)
+            step = Fraction(0) if before is None else time - before
+            if step > GAP:
+                unfilmed += step - filmed_of(step, self._period(believed.usual if believed else usual))
+            yield Moment(item, stamp, time, kept, unfilmed)
             before = time
 
     def _remember(self, believed: "_Believed") -> None:
@@ -120,7 +131,7 @@ class Clock(Generic[T]):
         """The first frame of the window whose timestamp is believed; None if there is none."""
         first, last, gap = self._window[0][1], self._last, float(GAP / self._time_base)
         if first is not None and last is not None and usual and last < first <= last + 2 * usual:
-            return _Believed(0, first, gap)  # as it should be: no frame is held
+            return _Believed(0, first, gap, usual)  # as it should be: no frame is held
         self._look(AHEAD + 1)
         stamped = [(index, stamp) for index, (_, stamp) in enumerate(self._window) if stamp is not None]
         stamps = [stamp for _, stamp in stamped]
@@ -133,7 +144,7 @@ class Clock(Generic[T]):
         # Where something is wrong, a step ahead that is not usual is suspicious, however small it is.
         leap, each = (3 * usual, True) if usual and not in_order else (gap, False)
         chosen = _longest(last, self._since, stamped, leap, each)
-        return None if chosen is None else _Believed(*stamped[chosen], gap)
+        return None if chosen is None else _Believed(*stamped[chosen], gap, usual)
 
 
 class _Believed(NamedTuple):
@@ -144,6 +155,8 @@ class _Believed(NamedTuple):
     stamp: int
     leap: float
     """Ticks above which a step is a leap."""
+    usual: float | None
+    """Ticks of a usual step; None where nothing says so."""
 
 
 def _longest(last: int | None, since: int, stamped: Sequence[tuple[int, int]], leap: float, each: bool) -> int | None:

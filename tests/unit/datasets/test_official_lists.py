@@ -199,6 +199,20 @@ def test_train_csv_and_test_csv_may_be_lists_of_a_named_dataset(tmp_path):
     ]  # fmt: skip
 
 
+def test_an_annotated_video_of_msad_that_is_in_no_list_is_named(tmp_path):
+    """Otherwise it would be missed by nobody, and the figures would be of another test set."""
+    head = "name,scenario,total frames,starting frame of anomaly,ending frame of anomaly"
+    (tmp_path / "anomaly_annotation.csv").write_text(f"{head}\nFire_1,shop,300,1,9\nFire_2,shop,300,1,9\n")
+    (tmp_path / "test.list").write_text("Fire_1_i3d.npy\n")
+    # Without a list of training videos, it may be one of them.
+    assert [v.name for v in open_dataset(f"msad:{tmp_path}", need_training=False).test] == ["Fire_1"]
+    (tmp_path / "train.list").write_text("Fire_3_i3d.npy\nMSAD_normal_1_i3d.npy\n")
+    with pytest.raises(WsvadError, match=r"anomaly_annotation\.csv: Fire_2 is in neither list of videos; copy the"):
+        open_dataset(f"msad:{tmp_path}")
+    (tmp_path / "train.list").write_text("Fire_2_i3d.npy\nMSAD_normal_1_i3d.npy\n")
+    assert len(open_dataset(f"msad:{tmp_path}").videos) == 3
+
+
 def test_test_videos_of_ucf_crime_are_in_the_order_of_a_list_of_them(tmp_path):
     (tmp_path / UCF).write_text(ARSON_ROWS)
     (tmp_path / "ucf-c3d-test.list").write_text(f"/x/{NORMAL}_c3d.npy\n/x/{ARSON}_c3d.npy\n")

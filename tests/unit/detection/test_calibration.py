@@ -31,3 +31,14 @@ def test_a_budget_is_calibrated_on_the_scores_that_were_kept(tmp_path):
     run = write(tmp_path, NormalScores(fits=1, curves={"whole": [curve]}))
     (found,) = recalibrated(run, EventRules(), 1.0).each.values()
     assert found.promised and found.mode == "whole" and found.hours == pytest.approx(10)
+
+
+def test_a_camera_that_stalled_is_calibrated_on(tmp_path):
+    """Frames that all have one timestamp make snippets of no length."""
+    times = np.array([0.0, 9_000, 9_000, 9_000, 36_000])
+    normal = NormalScores(fits=1, curves={"whole": [("v.mp4", np.array([0.25, 0.75, 0.75, 0.25]), times)]})
+    (found,) = recalibrated(write(tmp_path, normal), EventRules(), 1.0).each.values()
+    assert found.promised and found.hours == pytest.approx(10)
+    for wrong in (times[::-1], times[1:], times + np.inf):
+        with pytest.raises(WsvadError, match=r"v\.mp4: 4 scores for calibration do not go with \d times"):
+            NormalScores(fits=1, curves={"whole": [("v.mp4", np.zeros(4), wrong)]})

@@ -7,11 +7,14 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from clips import Means, index_of, write_clip
 
+from wsvad.detection.detector import clock_of
 from wsvad.detection.events import Event
 from wsvad.detection.timeline import Timeline
 from wsvad.errors import WsvadError
-from wsvad.pages.overlay import Strip, score_at, write_overlay
+from wsvad.extraction.encode import encode_video
+from wsvad.pages.overlay import Strip, rate_of, score_at, write_overlay
 from wsvad.video.reader import VideoReader
 from wsvad.video.writer import write_video
 
@@ -83,6 +86,50 @@ def test_varying_frame_rate_keeps_times(tmp_path: Path):
     assert max(greys) == pytest.approx(2.9, abs=0.15)
     assert all(grey == pytest.approx(60, abs=6) for time, grey in greys.items() if time < 1.94)
     assert all(grey == pytest.approx(200, abs=6) for time, grey in greys.items() if time > 2.06)
+
+
+def test_gaps_are_left_out_and_the_time_leaps(tmp_path: Path, monkeypatch):
+    """39 s of video whose times jump by ten hours: the overlay has the frames of 39 s."""
+    times = [40 * i + (36_000_000 if i >= 500 else 0) for i in range(975)]
+    video = write_clip(tmp_path / "in.mp4", 975, times=times)
+    stored = encode_video(video, {"rgb": (Means(count=1),)})["rgb"]
+    clock = clock_of(stored)
+    assert clock.rate < 1  # with the gap in it
+    line = dataclasses.replace(
+        timeline(video, rate=clock.rate), frames=975, times=clock.times, seconds_filmed=clock.filmed,
+        frame_edges=clock.edges, scores=np.zeros(61), events=(),
+    )  # fmt: skip
+    shown, draw = list[float](), Strip.at
+    monkeypatch.setattr(Strip, "at", lambda strip, seconds, *rest: shown.append(seconds) or draw(strip, seconds, *rest))
+    write_overlay(line, tmp_path / "out.mp4")
+    with VideoReader(tmp_path / "out.mp4") as overlay:
+        assert overlay.info.rate == 25
+        assert [index_of(frame.array()[4:16, 4:28] + 4.0) for frame in overlay] == [i % 30 for i in range(975)]
+    assert shown == pytest.approx([time / 1000 for time in times], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "step, declared, rate",
+    [
+        (33, 1000, 30),  # "1k fps", as browsers record
+        (40, 25, 25),
+        (4, 250, 250),  # slow motion: so fast indeed
+        (4, 1000, 60),
+        (2000, Fraction(1, 2), Fraction(1, 2)),  # a film of stills
+        (2000, 25, 10),
+    ],
+)
+def test_a_rate_that_does_not_hold_is_not_believed(step, declared, rate):
+    times = np.arange(11) * 16 * step / 1000
+    line = dataclasses.replace(
+        timeline(None, rate=Fraction(declared)),
+        frames=160,
+        times=times,
+        frame_edges=16 * np.arange(11),
+        scores=np.zeros(10),
+        events=(),
+    )
+    assert float(rate_of(line, Fraction(declared))) == pytest.approx(float(rate), rel=0.02)
 
 
 def test_sound_is_dropped(tmp_path: Path):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors.numpy import load_file, save_file
 
 from wsvad.detection.calibration import Calibrations, NormalScores
@@ -254,6 +255,37 @@ def test_a_result_has_the_metrics_that_every_measurement_has(metrics, says, run)
         seed.read("result")
 
 
+@pytest.mark.parametrize(
+    "text, says",
+    [
+        ("source: {folder: /v, extra: x}\nfeatures: f", "source is .* instead of a folder, and the files of its la"),
+        ("source: {labels: l.csv}\nfeatures: f", "source is .* instead of a folder, and the files of its la"),
+        ("source: {folder: /v}", "instead of settings with 'features' beside 'source'"),
+        ("protocol: {first_seed: [1]}", "protocol.first_seed is .* instead of a whole number"),
+        ("protocol: {first_seed: -1}", "protocol.first_seed is -1 instead of from 0 to 4294967295"),
+        ("from_labels: 5", "from_labels is 5 instead of a list"),
+    ],
+)
+def test_settings_that_nothing_can_be_done_with_are_named(text, says, tmp_path):
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(WsvadError, match=rf"config\.yaml: .*{says}"):
+        RunFolder(tmp_path).read_settings()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "source: {}\nfeatures: ''",  # imported
+        "source: {}",
+        "source: {folder: 'msad:/v'}\nfeatures: f",
+        "source: {folder: /v, labels: l.csv, intervals: i.csv}\nfeatures: f\nprotocol: {first_seed: 3, lr: x}",
+    ],
+)
+def test_settings_that_runs_have_are_read(text, tmp_path):
+    (tmp_path / "config.yaml").write_text(text)
+    assert RunFolder(tmp_path).read_settings() == yaml.safe_load(text)
+
+
 def test_a_result_is_that_of_the_seeds_weights(run):
     seed = SeedFolder(run)
     assert seed.write("result", RESULT)["metrics"] == RESULT["metrics"]
@@ -303,8 +335,6 @@ def test_damaged_points_are_named(videos, scores, tmp_path):
     (tmp_path / "points").mkdir()
     metadata = None if videos is None else {"videos": videos}
     save_file({"scores.0": scores}, tmp_path / "points" / "000010.safetensors", metadata=metadata)
-    (tmp_path / "points" / "9x.safetensors").write_text("")
-    assert SeedFolder(tmp_path).points() == [10]
     with pytest.raises(WsvadError, match=r"000010\.safetensors: damaged"):
         SeedFolder(tmp_path).read_point(10)
 

@@ -17,13 +17,13 @@ from torch import nn
 
 from wsvad.cli.main import main
 from wsvad.errors import UsageError, WsvadError
-from wsvad.features.store import Passport, StoredFeatures, feature_path, save
+from wsvad.features.store import Passport, StoredFeatures, feature_path, load, save
 from wsvad.methods.dakd import DakdConfig
 from wsvad.methods.mil import MilConfig
 from wsvad.methods.rtfm import Rtfm, RtfmConfig
 from wsvad.methods.ur_dmu import UrDmu, UrDmuConfig
 from wsvad.runs.importing import import_checkpoint, read_weights
-from wsvad.runs.model import load_method
+from wsvad.runs.model import load_method, save_method
 from wsvad.training.distill import lesson_of
 
 WIDTH = 16
@@ -152,6 +152,54 @@ def test_features_of_another_width_are_told(dataset, tmp_path, capsys):
     assert "v2: rgb features of width 16, but this run of rtfm reads 24" in capsys.readouterr().err
     assert main(["evaluate", str(tmp_path / "run")]) == 2
     assert "so it stores no metrics; name --data and --features" in capsys.readouterr().err
+
+
+def test_an_imported_run_is_carried_elsewhere(dataset, checkpoint, tmp_path, capsys):
+    """Nobody knows how the features were made that it learned from."""
+    data, features = dataset
+    run = tmp_path / "run"
+    import_checkpoint(checkpoint, "ur-dmu", SMALL["ur-dmu"][1], run)
+    assert main(["evaluate", str(run), "--data", str(data), "--features", str(features), "--json"]) == 0
+    auc = json.loads(capsys.readouterr().out)["auc"]
+    command = ["transfer", str(run), "--to", str(data), "--to-features", str(features), "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    assert f"| zero-shot | {100 * auc:.2f} |" in capsys.readouterr().out
+
+
+MADE = Passport(encoder="i3d", width=WIDTH, frames=16)
+RELEASED = Passport(encoder="release", width=WIDTH, frames=16, settings={"crops": 10}, tail="unknown")
+
+
+@pytest.mark.parametrize(
+    "learned, there, difference",
+    [
+        (MADE, MADE, None),
+        (MADE, replace(MADE, decoder="PyAV 99", frames=7, source="b" * 64), None),
+        (MADE, replace(MADE, weights="a" * 64), r"weights: None against a{64}"),
+        (MADE, replace(MADE, settings={"crops": 5}), r"settings.crops: None against 5"),
+        (RELEASED, replace(RELEASED, settings={"crops": 5}), None),
+        (RELEASED, MADE, "encoder: release against i3d"),
+    ],
+)
+def test_a_run_is_measured_with_features_that_are_made_as_its_own(
+    learned, there, difference, dataset, checkpoint, tmp_path, capsys
+):
+    data, features = dataset
+    run = tmp_path / "run"
+    import_checkpoint(checkpoint, "ur-dmu", SMALL["ur-dmu"][1], run)
+    save_method(run, replace(load_method(run), passports={"rgb": learned.identity()}))
+    for i in range(8):
+        path = feature_path(features, "rgb", f"v{i}")
+        stored = load(path)
+        save(path, replace(stored, passport=replace(there, frames=stored.passport.frames)))
+    for command in (
+        ["evaluate", str(run), "--data", str(data), "--features", str(features)],
+        ["transfer", str(run), "--to", str(data), "--to-features", str(features), "--out", str(tmp_path / "out")],
+    ):
+        assert main(command) == (1 if difference else 0)
+        told = " ".join(capsys.readouterr().err.split())
+        made = rf"features: its rgb features were made differently from those of \S*run \({difference}\); extract them"
+        assert bool(re.search(made, told)) is bool(difference)
 
 
 def test_an_imported_run_can_teach_a_student(dataset, checkpoint, tmp_path):

@@ -173,6 +173,29 @@ def test_a_run_says_what_it_learned_from_and_what_it_needs(features):
     assert load_method(features / "run").method.config == PI
 
 
+@pytest.mark.parametrize("lost", ["the last", "all"])
+def test_a_lost_point_is_named(lost, features):
+    """And no earlier one is taken for it, in a run that was finished."""
+    run = experiment(features, "run", "ur-dmu", BASE)
+    run.run()
+    seed = run.folder.seed(0)
+    points = seed.points()
+    assert len(points) > 1
+    for iteration in points[-1:] if lost == "the last" else points:
+        (seed.path / "points" / f"{iteration:06d}.safetensors").unlink()
+    with pytest.raises(WsvadError, match=rf"{points[-1]:06d}\.safetensors: damaged or missing .*run again"):
+        experiment(features, "run", "ur-dmu", BASE).run()
+
+
+def test_a_log_that_is_no_text_is_named(features):
+    run = experiment(features, "run", "ur-dmu", BASE)
+    run.run()
+    path = run.folder.seed(0).path / "log.jsonl"
+    path.write_bytes(path.read_bytes() + b"\xff")
+    with pytest.raises(WsvadError, match=r"log\.jsonl: not text in UTF-8 .*delete .*seed-0 and run again"):
+        experiment(features, "run", "ur-dmu", BASE).run()
+
+
 @pytest.mark.parametrize("what", ["points", "history"])
 def test_a_seed_whose_files_are_of_another_fit_is_named(what, features):
     run = experiment(features, "run", "ur-dmu", BASE)

@@ -192,3 +192,44 @@ def test_one_damaged_packet_of_it_moves_no_picture(tmp_path, position):
     assert video.damaged <= 1
     assert found[24:] == list(range(24, 29))
     assert found[0] == 0
+
+
+# ------------------------------------------------------------------------------------------------ what was filmed
+
+
+def film(stamps, period=Fraction(1, 25)):
+    """Seconds of video before each frame."""
+    return [moment.time - moment.unfilmed for moment in Clock(enumerate(stamps), Fraction(1, TICKS), period)]
+
+
+@pytest.mark.parametrize("declared", [Fraction(1, 10), Fraction(60), Fraction(1, 25)])
+@pytest.mark.parametrize(
+    "rate, frames, gap",
+    [(10, 10, 600), (10, 10, 36_000), (25, 125, 12), (25, 125, 16), (25, 125, 11), (10, 15, 60), (25, 7, 30)],
+)
+def test_a_gap_is_not_filmed_however_short_the_bursts_are(rate, frames, gap, declared):
+    """Bursts of frames with nothing between them; the file may declare their average as its rate."""
+    step, stamps = TICKS // rate, []
+    for burst in range(12):
+        start = burst * (frames * step + gap * TICKS)
+        stamps += [start + index * step for index in range(frames)]
+    assert times(stamps, declared) == [Fraction(stamp, TICKS) for stamp in stamps]
+    assert film(stamps, declared) == [Fraction(index, rate) for index in range(12 * frames)]
+
+
+def test_pauses_up_to_ten_seconds_and_films_of_stills_are_filmed():
+    for stamps in (
+        np.cumsum(np.random.default_rng(0).integers(1, 9 * TICKS, 500)).tolist(),
+        [60 * TICKS * index for index in range(50)],
+        [TICKS * second for second in range(50)] + [TICKS * (50 + 30 * index) for index in range(30)],
+    ):
+        assert film(stamps) == times(stamps)
+
+
+@pytest.mark.parametrize("back", [TICKS // 2, FAR])
+def test_lost_stamps_and_new_beginnings_are_filmed(back):
+    stamps = ordinary()
+    stamps[60:] = [stamp - back for stamp in stamps[60:]]
+    stamps[100:104] = [None] * 4
+    stamps[150:] = [stamp + FAR for stamp in stamps[150:]]
+    assert film(stamps) == [Fraction(index, 25) for index in range(COUNT)]
