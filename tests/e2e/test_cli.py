@@ -104,6 +104,47 @@ def test_train_again_changes_nothing(run, videos, capsys):
     assert "the run there has another 'protocol'" in capsys.readouterr().err
 
 
+def test_train_ends_with_how_sure_what_was_found_and_the_thresholds(run, videos, capsys):
+    words = ["train", str(videos), "--rgb", "motion", "--out", str(run), "--seeds", "2", "--workers", "0", *SMALL]
+    assert main(words) == 0
+    printed = capsys.readouterr()
+    assert "Held-out" in printed.out and "Best on test" not in printed.out
+    ending = printed.err[printed.err.index("4 test videos: too few of a kind to say how far this frame AUC is") :]
+    assert "Compared with the labels of 4 videos: 2 found, 2 correctly without events." in ending
+    threshold = json.loads((run / "model.json").read_text())["calibration"]["modes"]["whole"]["threshold"]
+    assert f"threshold {threshold:.2f} for files: Not calibrated: 15 s of normal training video, about 3.4 h" in ending
+    assert f"'wsvad threshold {run}' shows what other thresholds do" in ending
+    assert "Known events found" in (run / "threshold.html").read_text()
+    assert main([*words, "--all"]) == 0
+    assert "Best on test" in capsys.readouterr().out
+
+
+def test_a_threshold_that_a_person_set_outlives_the_same_command_and_needs_no_new_scores(
+    run, videos, tmp_path, monkeypatch, capsys
+):
+    shutil.copytree(run, tmp_path / "run")
+    score = ["score", str(videos / "cam-11.mp4"), "--model", str(tmp_path / "run"), "--out", str(tmp_path / "scores")]
+    assert main(score) == 0
+    capsys.readouterr()
+    monkeypatch.setattr("wsvad.detection.detector.encode_video", None)  # nothing may be looked at again
+    assert main([*score, "--threshold", "0.97", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["videos"][0]["threshold"] == 0.97
+    assert "Threshold 0.97 for whole-video mode, for this call only (--threshold 0.97): " in printed.err
+    assert main(["threshold", str(tmp_path / "run"), "--set", "0.97"]) == 0
+    words = ["train", str(videos), "--rgb", "motion", "--out", str(tmp_path / "run"), "--seeds", "2", "--workers", "0"]
+    assert main([*words, *SMALL]) == 0
+    assert "threshold 0.97 for files: Threshold 0.97 for whole-video mode, set by hand" in capsys.readouterr().err
+    assert "set by hand (--set 0.97)" in (tmp_path / "run" / "report.html").read_text()
+    capsys.readouterr()
+    assert main([*score, "--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["videos"][0]["threshold"] == 0.97
+    assert "set by hand (--set 0.97)" in printed.err
+    assert main([*score, "--threshold", "0.5", "--max-false-alarms-per-hour", "1"]) == 2
+    assert "give one of them" in capsys.readouterr().err
+
+
 def test_score_finds_the_event(run, videos, tmp_path, capsys):
     arguments = ["score", str(videos / "cam-11.mp4"), str(videos / "cam-10.mp4"), "--model", str(run), "--json"]
     assert main([*arguments, "--out", str(tmp_path), "--overlay"]) == 0
