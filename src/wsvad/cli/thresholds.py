@@ -69,8 +69,8 @@ def threshold(
     say(calibrations.sentence(mode))
     say(resolution(curve))
     draw(folder, curves, calibrations)
-    if given:
-        say(f"{folder.report} shows the events of training's threshold until the same 'train' command is run again")
+    if given and folder.report.is_file():
+        say(f"{folder.report} shows the events of the earlier threshold until the same 'train' command is run again")
     return DONE
 
 

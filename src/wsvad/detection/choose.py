@@ -1,16 +1,19 @@
 """Turn the threshold of a finished run: what each threshold does, and the one that a person wants."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from wsvad.detection.calibration import Calibrations, Choice, NormalScores, read_known, recalibrated
 from wsvad.detection.events import EventRules
-from wsvad.detection.operating import HOURS_A_DAY, Known, OperatingCurve, OperatingPoint
+from wsvad.detection.operating import HOURS_A_DAY, Known, OperatingCurve, OperatingPoint, in_figures
 from wsvad.detection.threshold import WORDS, hours_needed, time_in_words
-from wsvad.errors import UsageError
+from wsvad.errors import UsageError, WsvadError
 from wsvad.locks import writing
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.scorer import MODES, Mode
+
+logger = logging.getLogger(__name__)
 
 A_DAY = 1 / HOURS_A_DAY
 """One false alarm a day, an hour."""
@@ -80,7 +83,7 @@ def at_budget(run: RunFolder, curve: OperatingCurve, per_hour: float, by: str) -
     return Choice(
         threshold=found.threshold,
         by=by,
-        sentence=f"Threshold {found.threshold:.4g}, set by {by}. {found.sentence}{known}",
+        sentence=f"{_named(curve, found.threshold)}, set by {by}. {found.sentence}{known}",
     )
 
 
@@ -112,9 +115,22 @@ def calibrations_of(run: RunFolder) -> Calibrations:
 
 
 def chosen_before(run: RunFolder, seed: int) -> Mapping[Mode, Choice]:
-    """The thresholds that a person set in a finished run which is made again, as far as they still mean something: with
-    other weights, scores are others."""
-    return calibrations_of(run).chosen if run.keeps_weights_of(seed) else {}
+    """The thresholds that a person set in a run which is made again, as far as they still mean something: with other
+    weights, scores are others.
+
+    While the pages of a run are drawn, there is no `model.json`; `calibration.json` has the choice as well, so that it
+    is not lost where that is interrupted.
+    """
+    if not run.keeps_weights_of(seed):
+        return {}
+    try:
+        if run.finished:
+            return calibrations_of(run).chosen
+        record = run.read_calibration()
+        return Calibrations.read(record if isinstance(record, dict) else {}, run.path / "calibration.json").chosen
+    except WsvadError as error:
+        logger.warning("a threshold that was set by hand is not kept: %s", error)
+        return {}
 
 
 # ------------------------------------------------------------------------------------------------- for a reader
@@ -165,8 +181,12 @@ def few(number: float) -> str:
 
 def _said(curve: OperatingCurve, threshold: float, how: str) -> str:
     """The sentence of a threshold that a person set."""
-    text = f"Threshold {threshold:.4g} for {WORDS[curve.mode]}, {how}: {point_in_words(curve, curve.at(threshold))}."
+    text = f"{_named(curve, threshold)}, {how}: {point_in_words(curve, curve.at(threshold))}."
     return text if threshold <= 1 else f"{text} No score is as high, so no event will ever be reported."
+
+
+def _named(curve: OperatingCurve, threshold: float) -> str:
+    return f"Threshold {in_figures(threshold)} for {WORDS[curve.mode]}"
 
 
 def _found(curve: OperatingCurve, point: OperatingPoint) -> str:

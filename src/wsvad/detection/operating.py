@@ -178,9 +178,19 @@ class OperatingCurve:
         return sorted(same.values(), key=lambda point: -point.threshold)
 
 
-def _rounded(level: float, *, up: bool) -> float:
-    """To three digits of the distance to 0 or to 1, whichever is nearer: scores gather at both ends."""
+def digits_of(level: float) -> int:
+    """How many decimals a threshold is written with: three digits of its distance to 0 or to 1, whichever is nearer,
+    for scores gather at both ends."""
     near = min(level, abs(1 - level)) or 1.0
-    digits = min(6, max(3, 2 - math.floor(math.log10(near))))
+    return min(6, max(3, 2 - math.floor(math.log10(near))))
+
+
+def in_figures(level: float) -> str:
+    """ "0.8", "0.834", "0.99998"."""
+    return f"{round(level, digits_of(level)):.6g}"
+
+
+def _rounded(level: float, *, up: bool) -> float:
+    digits = digits_of(level)
     scaled = (level + MARGIN if up else level - MARGIN) * 10**digits
     return round((math.ceil(scaled) if up else math.floor(scaled)) / 10**digits, digits)

@@ -340,9 +340,9 @@ class RunFolder:
         save_method(self.path, trained)
 
     def keeps_weights_of(self, seed: int) -> bool:
-        """Whether the finished run that is here has the weights that this seed has."""
+        """Whether the run that is here, or was until its pages were drawn again, has the weights that this seed has."""
         files = [path / "model.safetensors" for path in (self.path, self.seed(seed).path)]
-        return self.finished and all(map(is_file, files)) and len({sha256(path) for path in files}) == 1
+        return all(map(is_file, files)) and len({sha256(path) for path in files}) == 1
 
     def read_thresholds(self) -> dict[str, Any]:
         """The calibration that `model.json` holds."""

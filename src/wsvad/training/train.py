@@ -13,6 +13,7 @@ from wsvad.detection.calibration import Calibrations, calibrated, known_record
 from wsvad.detection.choose import chosen_before, curves_of
 from wsvad.detection.detector import NOMINAL, Detector, timeline_of
 from wsvad.detection.events import EventRules
+from wsvad.detection.operating import in_figures
 from wsvad.detection.timeline import Timeline
 from wsvad.encoders.build import resolved
 from wsvad.errors import UsageError, WsvadError
@@ -25,7 +26,6 @@ from wsvad.methods.method import default_config
 from wsvad.pages.report import ReportSummary, write_report
 from wsvad.pages.summary import against_truth, sentence
 from wsvad.pages.threshold import write_threshold_page
-from wsvad.pages.words import figure
 from wsvad.ranges import Positive, problem
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.scorer import MODES, Scorer
@@ -160,7 +160,8 @@ def train_detector(
             write_report(path, timelines, title=f"{dataset.name}: test videos", summary=summary)
             write_threshold_page(experiment.folder, curves_of(normal, known, rules), calibrations)
 
-        calibration = normal.as_dict() | known_record(known)
+        chosen = {"chosen": fitted.trained.calibration.get("chosen", {})}
+        calibration = normal.as_dict() | known_record(known) | chosen
         experiment.finish(fitted, calibration=calibration, report=write_pages)
     return replace(fitted, ending=ending(fitted, calibrations, timelines, out)), failed
 
@@ -168,7 +169,8 @@ def train_detector(
 def ending(fitted: Fitted, calibrations: Calibrations, timelines: Sequence[Timeline], out: Path) -> list[str]:
     """What is said at the end: how sure the numbers are, what was found and missed, and the thresholds."""
     thresholds = [
-        f"threshold {figure(calibrations.threshold(mode))} for {where}: {calibrations.sentence(mode)}"
+        ("" if mode in calibrations.chosen else f"Threshold {in_figures(calibrations.threshold(mode))} for {where}: ")
+        + calibrations.sentence(mode)
         for mode, where in zip(MODES, ("files", "live cameras"), strict=True)
     ]
     compared = against_truth(timelines)

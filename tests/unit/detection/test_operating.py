@@ -10,7 +10,7 @@ from scipy import stats
 from turned import PLAIN, bursts, known
 
 from wsvad.detection.events import EventRules, find_events
-from wsvad.detection.operating import Known, OperatingCurve
+from wsvad.detection.operating import Known, OperatingCurve, in_figures
 from wsvad.detection.threshold import rates
 
 
@@ -94,6 +94,21 @@ def test_points_of_the_curve_are_what_the_detector_would_say(scores, rules):
         events = find_events(np.array(scores), times, np.arange(len(times)), threshold=point.threshold, rules=rules)
         assert point.false_alarms == len(events)
         assert point.per_hour == rates(len(events), 1.6 * len(scores) / 3600)
+
+
+@pytest.mark.parametrize(
+    ("level", "words"),
+    [
+        (0.8, "0.8"),
+        (0.60001, "0.6"),
+        (0.8344, "0.834"),
+        (0.999976, "0.999976"),
+        (0.01312, "0.0131"),
+        (1.00001, "1.00001"),
+    ],
+)
+def test_a_threshold_is_written_as_finely_as_scores_lie(level, words):
+    assert in_figures(level) == words
 
 
 def test_the_curve_of_many_snippets_has_few_points_most_of_them_where_alarms_are_few():
