@@ -1,6 +1,7 @@
 """Turn the threshold of a finished run: what each threshold does, and the one that a person wants."""
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -67,7 +68,7 @@ def at_share(curve: OperatingCurve, share: float, by: str) -> Choice:
     if threshold is None:
         most = int((curve.found_up_to > 0).sum())
         raise UsageError(f"{by}: no threshold finds more than {most} of the {curve.events} known events; ask for less")
-    return Choice(threshold=threshold, by=by, sentence=_said(curve, threshold, f"set by {by}"))
+    return at_threshold(curve, threshold, by)
 
 
 def at_budget(run: RunFolder, curve: OperatingCurve, per_hour: float, by: str) -> Choice:
@@ -83,7 +84,7 @@ def at_budget(run: RunFolder, curve: OperatingCurve, per_hour: float, by: str) -
     return Choice(
         threshold=found.threshold,
         by=by,
-        sentence=f"{_named(curve, found.threshold)}, set by {by}. {found.sentence}{known}",
+        sentence=f"{_named(curve, found.threshold)}, set by hand ({by}). {found.sentence}{known}",
     )
 
 
@@ -114,13 +115,21 @@ def calibrations_of(run: RunFolder) -> Calibrations:
     return Calibrations.read(run.read_thresholds(), run.path / "model.json")
 
 
-def chosen_before(run: RunFolder, seed: int) -> Mapping[Mode, Choice]:
+def chosen_before(run: RunFolder, seed: int, curves: Mapping[Mode, OperatingCurve]) -> dict[Mode, Choice]:
     """The thresholds that a person set in a run which is made again, as far as they still mean something: with other
     weights, scores are others.
 
     While the pages of a run are drawn, there is no `model.json`; `calibration.json` has the choice as well, so that it
-    is not lost where that is interrupted.
+    is not lost where that is interrupted. What is said of a threshold is what the curves know now; the promise of a
+    budget stays as it was given.
     """
+    return {
+        mode: choice if "--max" in choice.by else at_threshold(curves[mode], choice.threshold, choice.by)
+        for mode, choice in _chosen_before(run, seed).items()
+    }
+
+
+def _chosen_before(run: RunFolder, seed: int) -> Mapping[Mode, Choice]:
     if not run.keeps_weights_of(seed):
         return {}
     try:
@@ -165,6 +174,11 @@ def resolution(curve: OperatingCurve) -> str:
         f"{time_in_words(curve.hours)} of normal video cannot tell budgets below {few(least)} false alarms/h "
         f"({few(HOURS_A_DAY * least)}/day) apart: they all give the same threshold"
     )
+    if there > 1.5 * curve.hours:
+        text += (
+            f". Only these of {time_in_words(there)} were scored by a fit that had not seen them; the same 'train' "
+            f"command with --max-false-alarms-per-hour {math.ceil(hours_needed(1.0) / there)} scores all"
+        )
     needed = hours_needed(A_DAY)
     if needed > there:
         text += (
@@ -190,6 +204,9 @@ def _named(curve: OperatingCurve, threshold: float) -> str:
 
 
 def _found(curve: OperatingCurve, point: OperatingPoint) -> str:
-    tested = any(video.split == "test" for video in curve.known)
-    on = "on the test videos themselves, so on new video it may be less" if tested else "in training videos"
-    return f"{point.found} of {curve.events} known events found, measured {on}"
+    splits = {video.split for video in curve.known}
+    on = "measured in training videos by fits that had not seen them"
+    if "test" in splits:
+        partly = "partly " if "train" in splits else ""
+        on = f"measured {partly}on the test videos themselves, so on new video it may be less"
+    return f"{point.found} of {curve.events} known events found, {on}"

@@ -146,9 +146,10 @@ def train_detector(
         fitted = experiment.fit()
         normal = normal_scores(experiment, max_false_alarms_per_hour)
         known = known_events(experiment, fitted)
+        curves = curves_of(normal, known, rules)
         calibrations = replace(
             calibrated(normal, rules, max_false_alarms_per_hour),
-            chosen=chosen_before(experiment.folder, experiment.seeds[0]),
+            chosen=chosen_before(experiment.folder, experiment.seeds[0], curves),
         )
         fitted.trained.calibration = calibrations.as_dict()
         timelines, notes = test_timelines(experiment, fitted, calibrations)
@@ -158,7 +159,7 @@ def train_detector(
 
         def write_pages(path: Path) -> None:
             write_report(path, timelines, title=f"{dataset.name}: test videos", summary=summary)
-            write_threshold_page(experiment.folder, curves_of(normal, known, rules), calibrations)
+            write_threshold_page(experiment.folder, curves, calibrations)
 
         chosen = {"chosen": fitted.trained.calibration.get("chosen", {})}
         calibration = normal.as_dict() | known_record(known) | chosen

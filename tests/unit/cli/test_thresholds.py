@@ -8,10 +8,14 @@ import pytest
 from turned import bursts, finished_run, known
 
 from wsvad.cli.main import main
+from wsvad.detection.choose import operating_curves
 from wsvad.detection.detector import Detector
+from wsvad.detection.events import EventRules
 from wsvad.detection.threshold import hours_needed
+from wsvad.errors import WsvadError
 from wsvad.files import sha256
 from wsvad.runs.folder import RunFolder
+from wsvad.runs.sealed import sealed
 
 PEAKS = np.linspace(0.2, 0.9, 8)
 NORMAL = bursts(PEAKS, seconds=450.0)
@@ -71,9 +75,9 @@ def test_json_has_the_whole_curve_and_what_is_in_use(run, capsys):
     [
         (["--set", "0.65"], 0.65, 0.65, "Threshold 0.65 for whole-video mode, set by hand (--set 0.65): 3 false alarms "
             "in 11 h of normal video, "),
-        (["--find", "0.5"], 0.84998, 0.85, "Threshold 0.85 for whole-video mode, set by --find 0.5: 1 false alarm"),
-        (["--max-false-alarms-per-day", "24"], 0.6, 0.60002, "set by --max-false-alarms-per-day 24. ≤ 0.86 false "),
-        (["--max-false-alarms-per-hour", "1"], 0.6, 0.60002, "set by --max-false-alarms-per-hour 1. ≤ 0.86 false "),
+        (["--find", "0.5"], 0.84998, 0.85, "Threshold 0.85 for whole-video mode, set by hand (--find 0.5): 1 false "),
+        (["--max-false-alarms-per-day", "24"], 0.6, 0.60002, "by hand (--max-false-alarms-per-day 24). ≤ 0.86 false "),
+        (["--max-false-alarms-per-hour", "1"], 0.6, 0.60002, "by hand (--max-false-alarms-per-hour 1). ≤ 0.86 false "),
     ],
 )  # fmt: skip
 def test_sets_the_threshold_remembers_how_and_goes_back(run, words, low, high, says, capsys):
@@ -86,7 +90,7 @@ def test_sets_the_threshold_remembers_how_and_goes_back(run, words, low, high, s
     assert "2 of 4 known events found, measured on the test videos themselves" in err
     assert detector.score(VIDEO).threshold == detector.calibrations.threshold("whole")
     # The other mode, the weights and what videos score are as they were; only model.json was written.
-    assert "set by" not in detector.calibrations.sentence("online")
+    assert "set by hand" not in detector.calibrations.sentence("online")
     assert {name for name, content in contents(run).items() if before[name] != content} == {"model.json"}
     assert (sha256(run.path / "model.safetensors"), run.scoring_hash()) == (weights, scored)
     assert f"{words[0]} {words[1]}" in run.threshold_page.read_text()
@@ -121,7 +125,9 @@ def test_footage_that_cannot_tell_budgets_apart_is_said(tmp_path, capsys):
     for budget in ("1", "24", "1440"):
         _, err = said(capsys, str(run.path), "--max-false-alarms-per-day", budget)
         assert "2 min of normal video cannot tell budgets below 103 false alarms/h (2,476/day) apart" in err
-        assert "83 h of normal training video are needed in all, 82 h more" in err
+        assert "Only these of 12 min were scored by a fit that had not seen them; the same 'train' command with" in err
+        assert "--max-false-alarms-per-hour 18 scores all. For 1 false alarm/day, 83 h of normal" in err
+        assert "training video are needed in all, 82 h more" in err
         found[budget] = Detector.load(run.path).calibrations.threshold("whole")
     assert len(set(found.values())) == 1
 
@@ -174,6 +180,52 @@ def test_a_damaged_run_is_not_sealed_again(run, name, capsys):
     assert str(path) in err
     with pytest.raises(Exception, match=name):
         Detector.load(run.path)
+
+
+def test_a_run_of_the_first_format_takes_a_threshold_and_becomes_one_of_this(run, capsys):
+    path = run.path / "model.json"
+    record = {key: value for key, value in json.loads(path.read_text()).items() if key not in ("sha256", "weights")}
+    whole = record.pop("calibration")["modes"]["whole"]
+    old = {name: whole[name] for name in whole if name not in ("mode", "fits", "spread")}
+    path.write_text(json.dumps(record | {"format": 2, "threshold": old}))
+    scored = run.scoring_hash()
+    said(capsys, str(run.path), "--set", "0.3")
+    assert json.loads(path.read_text())["format"] == 4
+    found = Detector.load(run.path).calibrations
+    assert (found.threshold("whole"), found.each["whole"].threshold) == (0.3, whole["threshold"])
+    assert run.scoring_hash() == scored
+    said(capsys, str(run.path), "--reset")
+    assert Detector.load(run.path).calibrations.threshold("whole") == whole["threshold"]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"times": [0.0, 1.0]}, "k.mp4: 50 scores for calibration do not go with 2 times"),
+        ({"events": [[1.0]]}, r"known.whole.0.events.0 is \[1.0\] instead of a list of 2"),
+        ({"split": "later"}, "known.whole.0.split is 'later' instead of train or test"),
+        ({"scores": [2.0]}, "known.whole.0.scores.0 is 2.0"),
+    ],
+)
+def test_known_events_that_were_damaged_are_refused(run, change, says):
+    path = run.path / "calibration.json"
+    record = json.loads(path.read_text())
+    record["known"]["whole"][0] |= change
+    path.write_text(json.dumps(sealed(record)))
+    with pytest.raises(WsvadError, match=says):
+        operating_curves(run, EventRules())
+
+
+def test_the_page_of_a_run_that_knows_events_alone_or_nothing(tmp_path, capsys):
+    events = finished_run(tmp_path / "events", events=known([0.9, 0.4]))
+    table, _ = said(capsys, str(events.path))
+    assert "events found" in table and "per day" not in table
+    page = events.threshold_page.read_text()
+    assert "Known events found, percent" in page and "False alarms per day" not in page
+    nothing = finished_run(tmp_path / "nothing")
+    said(capsys, str(nothing.path))
+    page = nothing.threshold_page.read_text()
+    assert "No scores of normal training video were kept" in page and "<svg" not in page and "<table" not in page
 
 
 def test_a_folder_that_cannot_be_written_to_is_still_shown(run, monkeypatch, capsys):
