@@ -36,6 +36,8 @@ Whole = Annotated[int, Range(0)]
 Seed = Annotated[int, Range(0, 2**32 - 1)]
 Positive = Annotated[float, Range(0, above=True)]
 NotNegative = Annotated[float, Range(0)]
+Score = Annotated[float, Range(0, 1, above=True)]
+"""A threshold for scores. At 0 all of a video would be one event."""
 Share = Annotated[float, Range(0, 1, below=True)]
 """A part that leaves something of the whole."""
 

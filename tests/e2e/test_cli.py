@@ -15,6 +15,7 @@ from clips import scene, write_clip
 from places import SHARED
 
 from wsvad.cli.main import main
+from wsvad.detection.operating import in_figures
 from wsvad.features.store import Passport, StoredFeatures, feature_path, load, save
 from wsvad.runs.sealed import sealed
 
@@ -102,6 +103,95 @@ def test_train_again_changes_nothing(run, videos, capsys):
         == 1
     )
     assert "the run there has another 'protocol'" in capsys.readouterr().err
+
+
+def test_train_ends_with_how_sure_what_was_found_and_the_thresholds(run, videos, capsys):
+    words = ["train", str(videos), "--rgb", "motion", "--out", str(run), "--seeds", "2", "--workers", "0", *SMALL]
+    assert main(words) == 0
+    printed = capsys.readouterr()
+    assert "Held-out" in printed.out and "Best on test" not in printed.out
+    ending = printed.err[printed.err.index("4 test videos: too few of a kind to say how far this frame AUC is") :]
+    assert "Compared with the labels of 4 videos: 2 found, 2 correctly without events." in ending
+    threshold = json.loads((run / "model.json").read_text())["calibration"]["modes"]["whole"]["threshold"]
+    assert (
+        f"Threshold {in_figures(threshold)} for files: Not calibrated: 15 s of normal training video, about 3.4 h"
+        in ending
+    )
+    assert f"'wsvad threshold {run}' shows what other thresholds do" in ending
+    assert "Known events found" in (run / "threshold.html").read_text()
+    assert main([*words, "--all"]) == 0
+    assert "Best on test" in capsys.readouterr().out
+
+
+def test_a_threshold_that_a_person_set_outlives_the_same_command_and_needs_no_new_scores(
+    run, videos, tmp_path, monkeypatch, capsys
+):
+    shutil.copytree(run, tmp_path / "run")
+    score = ["score", str(videos / "cam-11.mp4"), "--model", str(tmp_path / "run"), "--out", str(tmp_path / "scores")]
+    assert main(score) == 0
+    capsys.readouterr()
+    monkeypatch.setattr("wsvad.detection.detector.encode_video", None)  # nothing may be looked at again
+    assert main([*score, "--threshold", "0.97", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["videos"][0]["threshold"] == 0.97
+    assert "Threshold 0.97 for whole-video mode, for this call only (--threshold 0.97): " in printed.err
+    assert main(["threshold", str(tmp_path / "run"), "--set", "0.97"]) == 0
+    words = ["train", str(videos), "--rgb", "motion", "--out", str(tmp_path / "run"), "--seeds", "2", "--workers", "0"]
+    assert main([*words, *SMALL]) == 0
+    assert "\nThreshold 0.97 for whole-video mode, set by hand (--set 0.97): " in capsys.readouterr().err
+    assert "set by hand (--set 0.97)" in (tmp_path / "run" / "report.html").read_text()
+    capsys.readouterr()
+    assert main([*score, "--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["videos"][0]["threshold"] == 0.97
+    assert "set by hand (--set 0.97)" in printed.err
+    assert main([*score, "--threshold", "0.5", "--max-false-alarms-per-hour", "1"]) == 2
+    assert "give one of them" in capsys.readouterr().err
+
+
+def test_a_threshold_that_a_person_set_outlives_an_interruption_but_not_other_weights(
+    run, videos, tmp_path, monkeypatch, capsys
+):
+    out = tmp_path / "run"
+    shutil.copytree(run, out)
+    train = ["train", str(videos), "--rgb", "motion", "--out", str(out), "--seeds", "2", "--workers", "0", *SMALL]
+    assert main(["threshold", str(out), "--find", "1"]) == 0
+    with monkeypatch.context() as patched:
+        patched.setattr("wsvad.training.train.write_threshold_page", stop)
+        assert main(train) == 1
+    assert not (out / "model.json").exists()
+    assert main(train) == 0
+    assert "set by hand (--find 1): " in capsys.readouterr().err
+    monkeypatch.setattr("wsvad.runs.folder.RunFolder.keeps_weights_of", lambda *_: False)
+    assert main(train) == 0
+    assert "--find" not in capsys.readouterr().err
+    assert "chosen" not in json.loads((out / "model.json").read_text())["calibration"]
+
+
+def stop(*_):
+    raise KeyboardInterrupt
+
+
+def test_events_are_known_in_training_videos_too_where_fits_have_not_seen_them(run, videos, tmp_path, capsys):
+    quick = ["--iterations", "4", "--points", "2", "--max-false-alarms-per-hour", "2000", "--features"]
+    few = tmp_path / "few.csv"
+    rows = (videos / "intervals.csv").read_text().splitlines()
+    few.write_text("\n".join([rows[0], *rows[-2:]]))
+    found = []
+    for name, more in (("all", []), ("few", ["--intervals", str(few)])):
+        words = [str(videos), "--rgb", "motion", "--workers", "0", "--method", "mil", *quick, str(run / "features")]
+        assert main(["train", *words, "--out", str(tmp_path / name), *more]) == 0
+        capsys.readouterr()
+        assert main(["threshold", str(tmp_path / name), "--mode", "online", "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert told["fits"] == 4
+        found.append((told["known_events"], [(one["threshold"], one["false_alarms"]) for one in told["curve"]]))
+    assert [events for events, _ in found] == [6, 2]
+    record = json.loads((tmp_path / "all" / "calibration.json").read_text())
+    other = json.loads((tmp_path / "few" / "calibration.json").read_text())
+    assert [one["video"] for one in record["online"]] == [one["video"] for one in other["online"]]
+    assert [one["split"] for one in record["known"]["whole"]] == ["test"] * 2 + ["train"] * 4
+    assert record["known"]["whole"][0]["events"] == [[32 / 25, 64 / 25]]
 
 
 def test_score_finds_the_event(run, videos, tmp_path, capsys):

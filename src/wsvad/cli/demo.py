@@ -40,7 +40,9 @@ def run(out: Path, videos: int, seed: int) -> int:
         out / "run",
     )
     tell("3 Test", f"Measured frame by frame on {len(dataset.test)} videos that were not used in training:")
-    show(selections_table(fitted.metrics["selection"]))
+    show(selections_table(fitted.metrics, everything=False))
+    for sentence in fitted.ending:
+        say(sentence)
     tell(
         "4 Look",
         f"Open {out / 'run' / 'report.html'}: curves, events, pictures; click to jump to a moment of the video.",

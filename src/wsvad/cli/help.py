@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 WIDTH = 100
 COMMON = ("seeds", "hold_out", "device")
 """Fields of the protocol on a verb's short page."""
+SELDOM = ("all",)
 ALIASES = ("pose", "depth", "mask", "flow", "text")
-"""Options that stand in the line of `--stream` on a short page."""
+"""Options that are on no short page, and those that stand there in the line of `--stream`."""
 STATUSES = """\
 exit status:
     0  all done
@@ -126,4 +127,4 @@ def _rare(verb: "Verb", action: Action) -> bool:
 
         if action.dest in Protocol.__dataclass_fields__ and action.dest not in COMMON:
             return True
-    return verb.encodes and action.dest in ALIASES
+    return action.dest in SELDOM or (verb.encodes and action.dest in ALIASES)

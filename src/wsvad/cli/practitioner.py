@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from wsvad.cli.common import DONE, FOUND_WRONG, left_out
+from wsvad.cli.common import DONE, FOUND_WRONG, left_out, tell
 from wsvad.cli.options import (
     DEFAULT_BUDGET,
     DEFAULT_METHOD,
@@ -25,7 +25,7 @@ from wsvad.cli.options import (
 )
 from wsvad.cli.output import say, show, show_json
 from wsvad.errors import UsageError
-from wsvad.ranges import Positive, Range, Seed, Whole
+from wsvad.ranges import Positive, Range, Score, Seed, Whole
 
 Videos = Annotated[int, Range(4)]
 
@@ -55,6 +55,7 @@ def train(
     features: Folder | None = None,
     max_false_alarms_per_hour: Positive | None = None,
     workers: Whole | None = None,
+    all: bool = False,
 ) -> int:
     """Learn a detector from a folder of videos that are labelled normal or abnormal as a whole.
 
@@ -71,6 +72,7 @@ def train(
         features: Folder for the features; runs that share it extract only once (default: in the run folder).
         max_false_alarms_per_hour: Budget for choosing the threshold on held-out normal videos (default: 1).
         workers: Processes that extract; 0 uses this process (default: one per core).
+        all: Also print the best result on the test videos, which is no honest estimate.
     """
     from wsvad.cli.tables import selections_table
     from wsvad.datasets.folder import open_folder
@@ -94,7 +96,8 @@ def train(
         max_false_alarms_per_hour=budget,
         workers=workers,
     )
-    show(selections_table(fitted.metrics["selection"]))
+    show(selections_table(fitted.metrics, everything=all))
+    tell(fitted.ending)
     say(f"detector in {out}, report in {out / 'report.html'}")
     return left_out(failed)
 
@@ -104,6 +107,7 @@ def score(
     model: Run,
     mode: Literal["whole", "online"] = "whole",
     out: Folder = Path("scores"),
+    threshold: Score | None = None,
     max_false_alarms_per_hour: Positive | None = None,
     overlay: bool = False,
     json: bool = False,
@@ -118,7 +122,8 @@ def score(
         model: Run folder of a trained detector.
         mode: whole: look at all of a video at once. online: score each moment by what came before, as on a live camera.
         out: Folder for scores.json, events.csv, scores.csv and report.html.
-        max_false_alarms_per_hour: Budget for choosing another threshold (default: the threshold chosen in training).
+        threshold: Score at which an event starts, for this call (default: the run's, see 'wsvad threshold').
+        max_false_alarms_per_hour: Budget for choosing another threshold, for this call.
         overlay: Also write each video with its score curve drawn in, as MP4.
         json: Print scores.json on stdout instead of a table.
     """
@@ -127,7 +132,13 @@ def score(
     from wsvad.files import read_json
 
     timelines, failed, sentence = score_files(
-        videos, model, mode=mode, out=out, max_false_alarms_per_hour=max_false_alarms_per_hour, overlay=overlay
+        videos,
+        model,
+        mode=mode,
+        out=out,
+        threshold=threshold,
+        max_false_alarms_per_hour=max_false_alarms_per_hour,
+        overlay=overlay,
     )
     if timelines:
         if json:
@@ -153,6 +164,7 @@ def distill(
     out: Run = Path("runs/student"),
     max_false_alarms_per_hour: Positive | None = None,
     workers: Whole | None = None,
+    all: bool = False,
 ) -> int:
     """Make a finished run cheaper: a student that reads one stream learns from the run's scores.
 
@@ -168,6 +180,7 @@ def distill(
         out: Run folder to write.
         max_false_alarms_per_hour: Budget for choosing the threshold on held-out normal videos (default: 1).
         workers: Processes that extract; 0 uses this process (default: one per core).
+        all: Also print the best result on the test videos, which is no honest estimate.
     """
     from wsvad.cli.tables import selections_table
     from wsvad.methods.dakd import DakdConfig
@@ -192,7 +205,8 @@ def distill(
         asked = {"--max-false-alarms-per-hour": max_false_alarms_per_hour, "--workers": workers}
         refuse(f"a student whose encoder of {to} is not known: it can score features only", asked)
     fitted, failed = teaching.distill(lesson, protocol, out, max_false_alarms_per_hour=budget, workers=workers)
-    show(selections_table(fitted.metrics["selection"]))
+    show(selections_table(fitted.metrics, everything=all))
+    tell(fitted.ending)
     say(f"student in {out}")
     return left_out(failed)
 

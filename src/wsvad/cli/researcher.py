@@ -96,7 +96,8 @@ def fit(
     )
     tell(check_bags(dataset, experiment.test_bags) if dataset.benchmark else ())
     fitted = experiment.run()
-    show(selections_table(fitted.metrics["selection"]))
+    show(selections_table(fitted.metrics))
+    tell(fitted.metrics["certainty"])
     return DONE
 
 

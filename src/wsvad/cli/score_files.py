@@ -28,6 +28,7 @@ def score_files(
     *,
     mode: Mode = "whole",
     out: Path,
+    threshold: float | None = None,
     max_false_alarms_per_hour: float | None = None,
     overlay: bool = False,
 ) -> tuple[list[Timeline], dict[str, str], str]:
@@ -40,7 +41,7 @@ def score_files(
         WsvadError: not a run; or `out` cannot be written to, or something else would be written over there.
         Interrupted: by Ctrl-C; what is finished is written, and kept for the next call.
     """
-    detector = Detector.load(model, max_false_alarms_per_hour=max_false_alarms_per_hour)
+    detector = Detector.load(model, threshold=threshold, max_false_alarms_per_hour=max_false_alarms_per_hour)
     videos = dict(videos_in(what))
     overlays = overlay_names(list(videos)) if overlay else {}
     spare(out, [out / one for one in overlays.values()], list(videos.values()))

@@ -7,7 +7,7 @@ import numpy as np
 
 from wsvad.cli.output import Table, table
 from wsvad.detection.timeline import Timeline, clock
-from wsvad.evaluation.vocabulary import METRICS, SELECTIONS, percent, with_spread, words_for
+from wsvad.evaluation.vocabulary import METRICS, SELECTIONS, percent, span_of, with_spread, words_for
 from wsvad.studies.leaderboard import Leaderboard, lines
 from wsvad.training.grow import Grown
 
@@ -62,15 +62,25 @@ def categories_table(per_category: Mapping[str, float], per_category_ap: Mapping
     return table(("category, %", *heads), rows, numbers=len(heads))
 
 
-def selections_table(selections: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Table:
-    """What a run reports: a column a selection, mean ± standard deviation over seeds in percent."""
-    shown = [name for name in SELECTIONS if name in selections]
-    rows = [
-        (METRICS[key].name, *(with_spread(selections[name][key]) for name in shown))
-        for key in METRICS
-        if any(key in selections[name] for name in shown)
-    ]
-    return table(("metric, %", *(SELECTIONS[name].name for name in shown)), rows, numbers=len(shown))
+def selections_table(metrics: Mapping[str, Any], *, everything: bool = True) -> Table:
+    """What a run reports: a column a selection, mean ± standard deviation over seeds in percent; beside the first the
+    95 % interval over test videos, where there is one.
+
+    Args:
+        metrics: as in `metrics.json`.
+        everything: with the best on test, which is no estimate of what the model does on other videos.
+    """
+    selections, intervals = metrics["selection"], metrics.get("intervals", {})
+    shown = [name for name in SELECTIONS if name in selections and (everything or name != "best_on_test")]
+    heads = [SELECTIONS[name].name for name in shown]
+    rows = []
+    for key in METRICS:
+        if any(key in selections[name] for name in shown):
+            cells = [with_spread(selections[name][key]) for name in shown]
+            sure = [span_of(intervals.get(key))] if intervals else []
+            rows.append((METRICS[key].name, cells[0], *sure, *cells[1:]))
+    head = ("metric, %", heads[0], *(["95 % interval"] if intervals else []), *heads[1:])
+    return table(head, rows, numbers=len(head) - 1)
 
 
 def leaderboard_table(board: Leaderboard) -> Table:

@@ -6,19 +6,24 @@ from wsvad.cli.lists import datasets, encoders, methods, toy
 from wsvad.cli.parser import Verb
 from wsvad.cli.practitioner import add_category, demo, distill, score, train
 from wsvad.cli.researcher import compare_features, doctor, evaluate, extract, fit
+from wsvad.cli.thresholds import threshold
 
 PRACTITIONER = {
     "demo": Verb(function=demo, example="wsvad demo"),
     "train": Verb(
-        function=train, positional="folder", learns="data", encodes=True, configures="method",
+        function=train, positional="folder", flags=("all",), learns="data", encodes=True, configures="method",
         example="wsvad train videos --rgb motion --seeds 3 --out runs/gate",
     ),
     "score": Verb(
         function=score, positional="videos", many=True, flags=("overlay", "json"),
         example="wsvad score gate-monday.mp4 --model runs/gate --overlay",
     ),
+    "threshold": Verb(
+        function=threshold, positional="run", flags=("reset", "json"),
+        example="wsvad threshold runs/gate --max-false-alarms-per-day 1",
+    ),
     "distill": Verb(
-        function=distill, positional="run", learns="data", encodes=True, configures="=dakd",
+        function=distill, positional="run", flags=("all",), learns="data", encodes=True, configures="=dakd",
         example="wsvad distill runs/gate --to motion --out runs/gate-light",
     ),
     "add-category": Verb(

@@ -4,13 +4,15 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
 import numpy as np
 
 from wsvad.detection.events import EventRules
+from wsvad.detection.operating import Known
 from wsvad.detection.threshold import Calibration, Normal, calibrate, usable
 from wsvad.errors import WsvadError
+from wsvad.ranges import Range
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.scorer import MODES, Mode
 from wsvad.shapes import checked
@@ -31,17 +33,13 @@ class NormalScores:
     """Of each video its name, its scores `(T,)` in that mode, and its snippets' borders `(T + 1,)` in seconds."""
     filmed: Mapping[str, np.ndarray] = field(default_factory=dict)
     """Of each video the seconds filmed in each snippet, `(T,)`; without those whose features do not say."""
+    hours: float | None = None
+    """Length of all normal training video, scored or not; None where that was not recorded."""
 
     def __post_init__(self) -> None:
         for each in self.curves.values():
             for name, scores, times in each:
-                counted = self.filmed.get(name)
-                fits = are_borders(times, len(scores)) and (counted is None or are_filmed(counted, times))
-                if not fits:
-                    raise WsvadError(
-                        f"{name}: {len(scores)} scores for calibration do not go with {len(times)} times; delete the "
-                        "run folder and train again"
-                    )
+                _check_times(name, scores, times, self.filmed.get(name))
 
     def of(self, mode: Mode) -> list[Normal]:
         """The videos in a mode, as `calibrate` takes them."""
@@ -51,7 +49,8 @@ class NormalScores:
     def as_dict(self) -> dict[str, Any]:
         """For `calibration.json`."""
         filmed = {"filmed": {name: counted.tolist() for name, counted in self.filmed.items()}} if self.filmed else {}
-        return {"fits": self.fits, **filmed} | {
+        hours = {} if self.hours is None else {"hours": self.hours}
+        return {"fits": self.fits, **hours, **filmed} | {
             mode: [{"video": name, "scores": scores.tolist(), "times": times.tolist()} for name, scores, times in each]
             for mode, each in self.curves.items()
         }
@@ -69,7 +68,58 @@ class NormalScores:
                 for mode in MODES
                 if mode in record
             },
+            hours=record.get("hours"),
         )
+
+
+def _check_times(name: str, scores: np.ndarray, times: np.ndarray, counted: np.ndarray | None = None) -> None:
+    if not are_borders(times, len(scores)) or not (counted is None or are_filmed(counted, times)):
+        raise WsvadError(
+            f"{name}: {len(scores)} scores for calibration do not go with {len(times)} times; delete the run folder "
+            "and train again"
+        )
+
+
+def known_record(known: Mapping[Mode, Sequence[Known]]) -> dict[str, Any]:
+    """For `calibration.json`, beside the normal scores: known events; empty where there are none."""
+    each = {
+        mode: [
+            {
+                "video": one.video,
+                "scores": np.asarray(one.scores).tolist(),
+                "times": np.asarray(one.times).tolist(),
+                "events": [list(event) for event in one.events],
+                "split": one.split,
+            }
+            for one in videos
+        ]
+        for mode, videos in known.items()
+    }
+    return {"known": each} if any(each.values()) else {}
+
+
+def read_known(record: Any) -> dict[Mode, list[Known]]:
+    """From `calibration.json`; empty where none are recorded."""
+    found: dict[Mode, list[Known]] = {}
+    for mode in MODES:
+        for one in (record.get("known", {}) if isinstance(record, dict) else {}).get(mode, ()):
+            arrays = {name: np.asarray(one[name], np.float64) for name in ("scores", "times")}
+            _check_times(one["video"], arrays["scores"], arrays["times"])
+            events = [(start, end) for start, end in one["events"]]
+            found.setdefault(mode, []).append(Known(video=one["video"], events=events, split=one["split"], **arrays))
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """A threshold that a person set, in place of the one that training chose."""
+
+    threshold: Annotated[float, Range(0, 1.001, above=True)]
+    """Score at or above which an event opens."""
+    by: str
+    """How it was set: the option, as in `--find 0.9`."""
+    sentence: str
+    """What a reader should know of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,24 +129,29 @@ class Calibrations:
     rules: EventRules = field(default_factory=EventRules)
     each: Mapping[Mode, Calibration] = field(default_factory=dict)
     """A mode without one was not calibrated."""
+    chosen: Mapping[Mode, Choice] = field(default_factory=dict)
+    """Thresholds that a person set, which go before those of training."""
 
     def threshold(self, mode: Mode) -> float:
         """The score at which an event starts: that of the mode, else that of the other one."""
-        found = self.each.get(mode) or next(iter(self.each.values()), None)
+        known: dict[Mode, Calibration | Choice] = {**self.each, **self.chosen}
+        found = known.get(mode) or next(iter(known.values()), None)
         return found.threshold if found else UNCALIBRATED
 
     def sentence(self, mode: Mode) -> str:
         """What a reader should know of it."""
+        if mode in self.chosen:
+            return self.chosen[mode].sentence
         if mode in self.each:
             return self.each[mode].sentence
-        if not self.each:
+        if not self.each and not self.chosen:
             return NOT_CALIBRATED
         return f"Not calibrated for mode {mode}. Using threshold {self.threshold(mode):.2f} of another mode."
 
     def as_dict(self) -> dict[str, Any]:
         """For `model.json`."""
-        modes = {mode: dataclasses.asdict(found) for mode, found in self.each.items()}
-        return {"rules": dataclasses.asdict(self.rules), "modes": modes}
+        modes, chosen = ({mode: dataclasses.asdict(one) for mode, one in of.items()} for of in (self.each, self.chosen))
+        return {"rules": dataclasses.asdict(self.rules), "modes": modes} | ({"chosen": chosen} if chosen else {})
 
     @classmethod
     def read(cls, record: Mapping[str, Any], path: Path) -> "Calibrations":
@@ -111,7 +166,12 @@ class Calibrations:
             old = {name: value for name, value in record.items() if name != "rules"}
             modes = {"whole": old | {"mode": "whole", "fits": 1, "spread": 0.0}}
         modes = checked(path, modes, Modes, "train again", "modes")
-        return cls(rules=EventRules(**rules), each={mode: Calibration(**found) for mode, found in modes.items()})
+        chosen = checked(path, record.get("chosen", {}), Choices, "train again", "chosen")
+        return cls(
+            rules=EventRules(**rules),
+            each={mode: Calibration(**modes[mode]) for mode in MODES if mode in modes},
+            chosen={mode: Choice(**chosen[mode]) for mode in MODES if mode in chosen},
+        )
 
 
 class Modes(TypedDict):
@@ -121,13 +181,20 @@ class Modes(TypedDict):
     online: NotRequired[Calibration]
 
 
+class Choices(TypedDict):
+    """Of `model.json`."""
+
+    whole: NotRequired[Choice]
+    online: NotRequired[Choice]
+
+
 def calibrated(normal: NormalScores, rules: EventRules, max_false_alarms_per_hour: float) -> Calibrations:
     """Choose a threshold for each mode that has scores."""
     each: dict[Mode, Calibration] = {}
     for mode in normal.curves:
         if plain := normal.of(mode):
-            found = calibrate(plain, rules, max_false_alarms_per_hour, mode=mode, fits=normal.fits)
-            each[mode] = usable(found, plain, rules)
+            found = calibrate(plain, rules, max_false_alarms_per_hour, mode=mode, fits=normal.fits, in_all=normal.hours)
+            each[mode] = usable(found, plain, rules, normal.hours)
     return Calibrations(rules=rules, each=each)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from wsvad.datasets.dataset import LabelledVideo
 from wsvad.detection.calibration import Calibrations, recalibrated
+from wsvad.detection.choose import for_one_call
 from wsvad.detection.events import find_events
 from wsvad.detection.explanation import explain
 from wsvad.detection.live import LiveScorer
@@ -23,7 +24,7 @@ from wsvad.extraction.encode import encode_frames, encode_video
 from wsvad.features.store import StoredFeatures, rate_of
 from wsvad.files import path_of
 from wsvad.methods.abilities import Compacts
-from wsvad.ranges import Positive, problem
+from wsvad.ranges import Positive, Score, problem
 from wsvad.runs.device import device_of
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.model import TrainedMethod
@@ -64,14 +65,17 @@ class Detector:
         run: Path | str,
         *,
         device: torch.device | str = "cpu",
+        threshold: float | None = None,
         max_false_alarms_per_hour: float | None = None,
     ) -> "Detector":
         """Open a run folder.
 
         Args:
             device: where the method's network runs: `cpu`, `cuda`, … or `auto`, the fastest.
-            max_false_alarms_per_hour: calibrate again for this budget, on the normal video that was held out in
-                training; by default the thresholds that training chose.
+            threshold: the score at which an event starts; by default the run's own thresholds, which training chose,
+                or a person ('wsvad threshold').
+            max_false_alarms_per_hour: instead of that, calibrate again for this budget, on the normal video that was
+                held out in training.
 
         Raises:
             WsvadError: not a run, an encoder's file is missing, or this machine has no such device.
@@ -79,12 +83,18 @@ class Detector:
         folder, device = RunFolder(path_of("run", run)), device_of(device)
         if said := problem(max_false_alarms_per_hour, Positive):
             raise UsageError(f"max_false_alarms_per_hour {max_false_alarms_per_hour}: {said}")
+        if said := problem(threshold, Score):
+            raise UsageError(f"threshold {threshold}: {said}")
+        if threshold is not None and max_false_alarms_per_hour is not None:
+            raise UsageError("threshold and max_false_alarms_per_hour are both given; give one of them")
         trained = folder.load()
         if isinstance(trained.method, Compacts):
             trained.method = trained.method.compact()
         calibrations = Calibrations.read(trained.calibration, folder.path / "model.json")
         if max_false_alarms_per_hour is not None:
             calibrations = recalibrated(folder, calibrations.rules, max_false_alarms_per_hour)
+        if threshold is not None:
+            calibrations = for_one_call(folder, calibrations, threshold)
         needed = {stream: trained.encoders.get(stream, "") for stream in trained.method.runs_on}
         known = all(spec and from_video(spec) for spec in needed.values())
         return cls(

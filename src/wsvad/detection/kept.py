@@ -43,7 +43,7 @@ class Kept:
 
     def __init__(self, out: Path, run: Path, mode: Mode):
         self.out = out
-        self.made = {"wsvad": __version__, "model": RunFolder(run).model_hash(), "mode": mode}
+        self.made = {"wsvad": __version__, "model": RunFolder(run).scoring_hash(), "mode": mode}
 
     def path(self, video: str) -> Path:
         """Where a video's scores are kept: by its name, or by the hash of one that is too long for that."""

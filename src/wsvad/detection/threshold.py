@@ -28,6 +28,7 @@ video, where one alarm that never ends would count as one.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Annotated
 
 import numpy as np
@@ -94,6 +95,7 @@ def calibrate(
     mode: Mode = "whole",
     fits: int = 1,
     spread: float = SPREAD,
+    in_all: float | None = None,
 ) -> Calibration:
     """Choose a threshold on held-out normal video.
 
@@ -112,6 +114,7 @@ def calibrate(
             then has to be one that never saw the video.
         spread: by how much the false alarms an hour differ beyond chance between what scored the video and the detector
             at work; 0 is the exact bound for a Poisson number.
+        in_all: hours of normal training video, of which `normal` may be a part; by default it is all.
 
     Raises:
         UsageError: the budget or the confidence is out of range.
@@ -119,7 +122,7 @@ def calibrate(
     """
     if not (0 < max_false_alarms_per_hour < math.inf and 0.5 <= confidence < 1):
         raise UsageError("the false alarms an hour have to be above 0, and the confidence from 0.5 to below 1")
-    scores, times, seconds = _one_timeline(normal, rules)
+    scores, times, seconds = one_timeline(normal, rules)
     hours = float(seconds.sum()) / 3600
     if not hours:
         raise WsvadError("there is no held-out normal video to find a threshold on; add some, or choose the threshold")
@@ -139,7 +142,8 @@ def calibrate(
             fits=fits,
             spread=spread,
             sentence="",
-        )
+        ),
+        in_all,
     )
 
 
@@ -154,19 +158,21 @@ UNPROMISED = (0.5, 0.95)
 score above theirs, nor to report nothing because one of theirs is high."""
 
 
-def usable(calibration: Calibration, normal: Sequence[Normal], rules: EventRules) -> Calibration:
+def usable(
+    calibration: Calibration, normal: Sequence[Normal], rules: EventRules, in_all: float | None = None
+) -> Calibration:
     """The calibration itself if it holds a promise; else with its threshold brought into `UNPROMISED`, and what that
-    threshold does on the same normal video."""
+    threshold does on the same normal video. Arguments as in `calibrate`."""
     if calibration.promised:
         return calibration
-    scores, times, _ = _one_timeline(normal, rules)
+    scores, times, _ = one_timeline(normal, rules)
     threshold = float(np.clip(calibration.threshold, *UNPROMISED))
     found = len(spans(scores, times, threshold, rules)[0])
     bound = upper_bound(found, calibration.confidence, calibration.spread) / calibration.hours
-    return _told(replace(calibration, threshold=threshold, false_alarms=found, upper_bound_per_hour=bound))
+    return _told(replace(calibration, threshold=threshold, false_alarms=found, upper_bound_per_hour=bound), in_all)
 
 
-def _one_timeline(normal: Sequence[Normal], rules: EventRules) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def one_timeline(normal: Sequence[Normal], rules: EventRules) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """All videos one after the other, kept apart by a pause that belongs to no event and is too long to merge over.
 
     Returns scores, times, and each snippet's seconds of video (0 for a pause, and without what was not filmed).
@@ -186,14 +192,7 @@ def _lowest(
     scores: np.ndarray, times: np.ndarray, seconds: np.ndarray, rules: EventRules, allowed: int
 ) -> tuple[float, int]:
     """The lowest threshold such that it and all higher ones find at most `allowed` events, and how many it finds."""
-    filmed = seconds > 0
-    distinct, snippet = np.unique(scores[filmed], return_inverse=True)
-    at_or_above = np.cumsum(np.bincount(snippet, weights=seconds[filmed])[::-1])[::-1]
-    floor = distinct[np.flatnonzero(at_or_above > at_or_above[0] / 2)[-1]]
-
-    # Between two neighbouring steps the threshold passes no score, nor does its lower companion: the same events.
-    steps = np.unique(np.concatenate([distinct, distinct / rules.low]))
-    steps = steps[(steps >= floor) & (steps <= distinct[-1])]
+    steps = steps_of(scores, seconds, rules)
     thresholds = np.minimum(steps + MARGIN, np.append((steps[1:] + steps[:-1]) / 2, np.inf))[::-1]
 
     lowest, found, rank = thresholds[0], 0, 1
@@ -204,6 +203,25 @@ def _lowest(
         lowest, found = thresholds[rank], count
         rank += 1 + rank // EVERY
     return float(lowest), found
+
+
+def steps_of(scores: np.ndarray, seconds: np.ndarray, rules: EventRules) -> np.ndarray:
+    """The thresholds above which other events are found, rising, from the median score of normal video on: between two
+    neighbours the threshold passes no score, nor does its lower companion."""
+    filmed = seconds > 0
+    distinct, snippet = np.unique(scores[filmed], return_inverse=True)
+    at_or_above = np.cumsum(np.bincount(snippet, weights=seconds[filmed])[::-1])[::-1]
+    floor = distinct[np.flatnonzero(at_or_above > at_or_above[0] / 2)[-1]]
+    steps = np.unique(np.concatenate([distinct, distinct / rules.low]))
+    return steps[(steps >= floor) & (steps <= distinct[-1])]
+
+
+def rates(events: int, hours: float, confidence: float = 0.95, spread: float = SPREAD) -> tuple[float, float, float]:
+    """False alarms an hour after so many in `hours`: as found, and between which two the detector's lie with that
+    confidence, the same share being above and below (as in `upper_bound`)."""
+    outside = (1 - confidence) / 2
+    low = upper_bound(events - 1, outside, spread) if events else 0.0
+    return events / hours, low / hours, upper_bound(events, 1 - outside, spread) / hours
 
 
 def upper_bound(events: int, confidence: float, spread: float = 0.0) -> float:
@@ -229,8 +247,21 @@ def allowed_events(mean: float, confidence: float, spread: float = 0.0) -> int:
 
 
 def _at_most(events: int, mean: float, spread: float) -> float:
-    """P(N ≤ events)."""
-    return math.fsum(_chance(k, mean, spread) for k in range(events + 1))
+    """P(N ≤ events); see `_chance`, of which this is the sum."""
+    over = mean * spread**2
+    each, all_of_them = (over / (1 + over), math.log1p(over) / spread**2) if spread else (mean, mean)
+    ways = _ways(1 << events.bit_length(), spread)[: events + 1]
+    return float(np.exp(ways + np.arange(events + 1) * math.log(each) - all_of_them).sum())
+
+
+@lru_cache(maxsize=16)
+def _ways(events: int, spread: float) -> np.ndarray:
+    """The part of log P(N = k) that does not depend on the mean, for k from 0 to `events`."""
+    ways = np.array([-math.lgamma(k + 1) for k in range(events + 1)])
+    if not spread:
+        return ways
+    shape = 1 / spread**2
+    return ways + np.array([math.lgamma(k + shape) - math.lgamma(shape) for k in range(events + 1)])
 
 
 def _chance(events: int, mean: float, spread: float) -> float:
@@ -245,7 +276,7 @@ def _chance(events: int, mean: float, spread: float) -> float:
 # ------------------------------------------------------------------------------------------------- for a reader
 
 
-def _told(calibration: Calibration) -> Calibration:
+def _told(calibration: Calibration, in_all: float | None = None) -> Calibration:
     """The calibration with its sentence."""
     mode, hours = WORDS[calibration.mode], calibration.hours
     if calibration.promised:
@@ -254,22 +285,37 @@ def _told(calibration: Calibration) -> Calibration:
         bound = min(_rounded_up(calibration.upper_bound_per_hour), calibration.budget_per_hour)
         text = (
             f"≤ {_alarms(bound)} ({100 * calibration.confidence:g} % "
-            f"confidence, {mode}, this scene and {of}), from {_time(hours)} of normal video "
+            f"confidence, {mode}, this scene and {of}), from {time_in_words(hours)} of normal video "
             f"{by.get(calibration.fits, f'scored by {calibration.fits} fits that had not seen it')}."
         )
     else:
-        needed = hours_needed(calibration.budget_per_hour, calibration.confidence, calibration.spread)
-        text = (
-            f"Not calibrated: {_time(hours)} of held-out normal video, about {_time(needed)} are needed for "
-            f"≤ {_alarms(calibration.budget_per_hour)} in {mode}. Using threshold {calibration.threshold:.2f}."
-        )
+        text = f"Not calibrated: {_short_of(calibration, in_all)}. Using threshold {calibration.threshold:.2f}."
     if calibration.threshold > 1:
         text += " Normal video already scores 1, so no event will ever be reported."
     return replace(calibration, sentence=text)
 
 
+def _short_of(calibration: Calibration, in_all: float | None) -> str:
+    """How much normal video is missing for the budget: of all that there is to learn from, not of what was held out."""
+    needed = hours_needed(calibration.budget_per_hour, calibration.confidence, calibration.spread)
+    there, budget = calibration.hours if in_all is None else in_all, _alarms(calibration.budget_per_hour)
+    if there >= needed:
+        return (
+            f"only {time_in_words(calibration.hours)} of {time_in_words(there)} of normal training video were scored "
+            f"by a fit that had not seen them; train again with ≤ {budget} as the budget to use all"
+        )
+    return (
+        f"{time_in_words(there)} of normal training video, about {time_in_words(needed)} in all are needed for "
+        f"≤ {budget} in {WORDS[calibration.mode]}, {time_in_words(needed - there)} more"
+    )
+
+
 def _alarms(per_hour: float) -> str:
-    return f"{per_hour:g} false alarm{'' if per_hour == 1 else 's'}/h"
+    """ "1 false alarm/h"; by the day where that is the rounder number."""
+    number, unit = per_hour, "h"
+    if per_hour < 1 and len(f"{per_hour:g}") > len(f"{24 * per_hour:g}"):
+        number, unit = 24 * per_hour, "day"
+    return f"{number:g} false alarm{'' if number == 1 else 's'}/{unit}"
 
 
 def _rounded_up(number: float) -> float:
@@ -278,7 +324,8 @@ def _rounded_up(number: float) -> float:
     return math.ceil(round(number * 10**digits, 6)) / 10**digits
 
 
-def _time(hours: float) -> str:
+def time_in_words(hours: float) -> str:
+    """ "3.4 h", "12 min", "4 s"."""
     for unit, size in (("h", 1.0), ("min", 60.0)):
         if hours * size >= 1:
             return f"{hours * size:.2g} {unit}" if hours * size < 99.5 else f"{hours * size:.0f} {unit}"

@@ -1,7 +1,7 @@
 """What metrics and selections are called, and how their values are written: one vocabulary for the terminal, the
 report and the leaderboard."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,6 +121,11 @@ def words_for(key: str) -> Metric:
 def percent(fraction: float | None, digits: int = 2) -> str:
     """`90.33`; a dash for None and NaN."""
     return UNDEFINED if fraction is None or fraction != fraction else f"{100 * fraction:.{digits}f}"
+
+
+def span_of(interval: Sequence[float] | None, digits: int = 1) -> str:
+    """`71.2 to 76.8`, in percent; nothing where there is no interval."""
+    return "" if interval is None else f"{percent(interval[0], digits)} to {percent(interval[1], digits)}"
 
 
 def spread_of(value: Mapping[str, Any], digits: int = 2) -> str:

@@ -9,6 +9,7 @@ Shapes: R resamples, V videos, N snippets, L scores that a positive frame has.
 """
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 
@@ -79,6 +80,21 @@ def interval(values_R: np.ndarray, level: float = 0.95) -> tuple[float, float]:
         return math.nan, math.nan
     low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def lowest_of_perfect(positives: int, negatives: int, level: float = 0.95) -> float:
+    """How low an AUC may be that so many positive and negative videos gave as exactly 1, where resampling has nothing
+    to vary (Newcombe 2006, method 5): the θ at which 1 − θ is `level`'s normal quantile of standard errors.
+
+    By symmetry 1 minus it is how high one may be that came out as 0.
+    """
+    z, pairs = NormalDist().inv_cdf((1 + level) / 2), positives * negatives
+    more = (positives + negatives) / 2 - 1
+    low, high = 0.0, 1.0
+    while low < (middle := (low + high) / 2) < high:
+        variance = middle / pairs * (1 + more * ((1 - middle) / (2 - middle) + middle / (1 + middle)))
+        low, high = (middle, high) if 1 - middle > z**2 * variance else (low, middle)
+    return low
 
 
 def p_value(differences_R: np.ndarray) -> float:

@@ -4,18 +4,21 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from wsvad.evaluation.vocabulary import ALWAYS, METRICS, SELECTIONS, UNDEFINED, percent, spread_of, words_for
+from wsvad.evaluation.vocabulary import ALWAYS, METRICS, SELECTIONS, UNDEFINED, percent, span_of, spread_of, words_for
 
 DIGITS = 1
 """Decimals of percents on the page."""
 
 
-def quality(selections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
+def quality(
+    selections: Mapping[str, Mapping[str, Any]], intervals: Mapping[str, Sequence[float]] | None = None
+) -> dict[str, Any] | None:
     """All that `quality.html` shows; None where nothing was measured.
 
     Args:
-        selections: as in `ReportSummary.metrics`.
+        selections, intervals: as `ReportSummary.metrics` and `ReportSummary.intervals`.
     """
+    intervals = intervals or {}
     chosen = [key for key in SELECTIONS if key in selections]
     if not chosen:
         return None
@@ -29,9 +32,11 @@ def quality(selections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | Non
             {
                 "metric": words_for(key),
                 "cells": [{"class": one, "value": in_percent(selections[one].get(key))} for one in chosen],
+                "interval": span_of(intervals.get(key), DIGITS),
             }
             for key in measured(selections[one] for one in chosen)
         ],
+        "intervals": bool(intervals),
         "constant_does": mean_of(first.get("auc_constant")) >= mean_of(first.get("auc")),
     }
 

@@ -22,6 +22,8 @@ class ReportSummary:
     metrics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """The `selection` of `metrics.json`: `last`, `held_out`, `best_on_test`; each metric (a fraction) is a number or
     `{"mean", "std", "values"}` over seeds."""
+    intervals: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """The `intervals` of `metrics.json`: of each metric of `last` the 95 % interval over test videos, `[low, high]`."""
     notes: Sequence[str] = ()
     """Anything else that the reader must know, a paragraph each."""
 
@@ -34,7 +36,7 @@ def head(timelines: Sequence[Timeline], summary: ReportSummary) -> dict[str, Any
         "against_truth": against_truth(timelines),
         "thresholds": f"{thresholds(timelines)} {sentence(summary.threshold)}",
         "notes": summary.notes,
-        "quality": quality(summary.metrics),
+        "quality": quality(summary.metrics, summary.intervals),
         "legend": legend(timelines),
         "categories": categories(timelines),
     }

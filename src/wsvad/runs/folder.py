@@ -6,8 +6,10 @@
     seed-N/              the fits of each seed, see `SeedFolder`
     log.jsonl            loss and metrics of all seeds, a line each point
     metrics.json         mean and spread over seeds
-    calibration.json     scores of normal videos by fits that have not seen them, for another budget
+    calibration.json     scores of normal videos by fits that have not seen them, and of known events, for another
+                         threshold
     report.html
+    threshold.html       what each threshold does
     model.safetensors    weights and normalisation
     model.json           everything else that scoring needs; written last of all, so that a folder with it is whole
 
@@ -38,7 +40,15 @@ from wsvad.files import (
     write_text,
 )
 from wsvad.runs.fingerprint import Changes, changes
-from wsvad.runs.model import TrainedMethod, load_method, save_method, save_weights
+from wsvad.runs.model import (
+    TrainedMethod,
+    load_method,
+    read_calibration,
+    save_calibration,
+    save_method,
+    save_weights,
+    scoring_hash,
+)
 from wsvad.runs.points import read_point, write_point
 from wsvad.runs.records import (
     OF_SEED,
@@ -94,6 +104,10 @@ class RunFolder:
         return self.path / "report.html"
 
     @property
+    def threshold_page(self) -> Path:
+        return self.path / "threshold.html"
+
+    @property
     def features(self) -> Path:
         """Where features are kept by default."""
         return self.path / "features"
@@ -137,7 +151,7 @@ class RunFolder:
         return self._read("metrics.json", Metrics)
 
     def read_calibration(self) -> list[dict[str, Any]] | dict[str, Any] | None:
-        """Scores of normal videos for calibration; None where none were held out."""
+        """Scores of normal videos for calibration, and of known events; None where none were held out."""
         # Runs of format 2 have one list, under another name.
         return self._read("calibration.json", NormalRecord) or self._read("held_out.json", list[ScoredVideo])
 
@@ -176,11 +190,9 @@ class RunFolder:
             digest.update(sha256(path).encode())
         return digest.hexdigest()
 
-    def model_hash(self) -> str:
-        """A hash of all that decides what the run's detector says of a video."""
-        return hashlib.sha256(
-            "".join(sha256(self.path / f"model.{kind}") for kind in ("json", "safetensors")).encode()
-        ).hexdigest()
+    def scoring_hash(self) -> str:
+        """A hash of all that decides how the run's detector scores a video; another threshold leaves it as it is."""
+        return scoring_hash(self.path)
 
     def costs(self) -> dict[str, Any]:
         """`seconds` that the fits of all seeds took (since they were last taken up), and `peak_memory`, the most bytes
@@ -325,6 +337,19 @@ class RunFolder:
         if report is not None:
             report(self.report)
         save_method(self.path, trained)
+
+    def keeps_weights_of(self, seed: int) -> bool:
+        """Whether the run that is here, or was until its pages were drawn again, has the weights that this seed has."""
+        files = [path / "model.safetensors" for path in (self.path, self.seed(seed).path)]
+        return all(map(is_file, files)) and len({sha256(path) for path in files}) == 1
+
+    def read_thresholds(self) -> dict[str, Any]:
+        """The calibration that `model.json` holds."""
+        return read_calibration(self.path)
+
+    def write_thresholds(self, calibration: Mapping[str, Any]) -> None:
+        """Give a finished run other thresholds; see `save_calibration`."""
+        save_calibration(self.path, calibration)
 
     def write_made(self, settings: Mapping[str, Any]) -> None:
         """`config.yaml` of a run that was not trained here (imported, extended)."""

@@ -1,10 +1,12 @@
 """A trained method on disk: `model.safetensors` (weights, normalisation) and `model.json` (everything else).
 
 Both are as they were written or refused, see `wsvad.runs.sealed`. To change a finished run, load it, replace what is to
-be changed and save it: `save_method(run, replace(load_method(run), calibration=…))`.
+be changed and save it; for thresholds alone there is `save_calibration`.
 """
 
 import dataclasses
+import hashlib
+import json
 import platform
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -139,6 +141,44 @@ def save_method(folder: Path, trained: TrainedMethod) -> None:
     write_json(folder / "model.json", sealed(record))
 
 
+def read_calibration(folder: Path) -> dict[str, Any]:
+    """The thresholds of a finished run, without its network.
+
+    Raises:
+        WsvadError: it is not a run, or its `model.json` was edited or damaged.
+    """
+    return _calibration(_record(folder))
+
+
+def _calibration(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Format 2 has one threshold."""
+    found: dict[str, Any] = record.get("calibration" if record["format"] > 2 else "threshold", {})
+    return found
+
+
+def save_calibration(folder: Path, calibration: Mapping[str, Any]) -> None:
+    """Replace the thresholds of a finished run in `model.json`; all else stays as it was written.
+
+    Raises:
+        WsvadError: it is not a run, was edited or damaged, or cannot be written to.
+    """
+    path, weights = folder / "model.json", folder / "model.safetensors"
+    record = _record(folder)
+    check_weights(path, record, weights)
+    # A run of an older format becomes one of this: with the hash of its weights, and its threshold in the new place.
+    rest = {key: value for key, value in record.items() if key != "threshold"}
+    changed = {"format": FORMAT, "calibration": calibration, "weights": sha256(weights)}
+    write_json(path, sealed({**rest, **changed}))
+
+
+def scoring_hash(folder: Path) -> str:
+    """A hash of all that decides how a finished run scores a video. Thresholds do not: they decide what is an event."""
+    later = ("format", "calibration", "threshold", "versions", "weights")
+    record = {key: value for key, value in _record(folder).items() if key not in later}
+    text = json.dumps(record, sort_keys=True) + sha256(folder / "model.safetensors")
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def plugins(method: str, specs: Iterable[str]) -> dict[str, str]:
     """What other packages brought to a method: `method top-mean` → `wsvad-example 0.1.0`."""
     schemes = sorted({part.partition(":")[0] for spec in specs for part in split(spec)})
@@ -186,8 +226,7 @@ def load_method(folder: Path | str) -> TrainedMethod:
         normalisation=Normalisation(kinds=record["normalisation"], **statistics),
         encoders=record["encoders"],
         passports=record["passports"],
-        # Format 2 has one threshold.
-        calibration=record.get("calibration" if record["format"] > 2 else "threshold", {}),
+        calibration=_calibration(record),
         window=record["window"],
     )
 

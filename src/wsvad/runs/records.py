@@ -92,6 +92,18 @@ class ScoredVideo(TypedDict):
     times: list[Seconds]
 
 
+class KnownVideo(ScoredVideo):
+    """A video in which it is known when something abnormal happens."""
+
+    events: list[tuple[Seconds, Seconds]]
+    split: Literal["train", "test"]
+
+
+class KnownRecord(TypedDict):
+    whole: NotRequired[list[KnownVideo]]
+    online: NotRequired[list[KnownVideo]]
+
+
 class NormalRecord(TypedDict):
     """`calibration.json`."""
 
@@ -99,6 +111,8 @@ class NormalRecord(TypedDict):
     filmed: NotRequired[dict[str, list[NotNegative]]]
     whole: NotRequired[list[ScoredVideo]]
     online: NotRequired[list[ScoredVideo]]
+    hours: NotRequired[NotNegative]
+    known: NotRequired[KnownRecord]
 
 
 class Mean(TypedDict):
@@ -131,6 +145,9 @@ class Metrics(TypedDict):
     selection: Selections
     per_category: dict[str, Mean]
     per_category_ap: NotRequired[dict[str, dict[str, Mean]]]
+    intervals: NotRequired[dict[str, tuple[Part, Part]]]
+    certainty: NotRequired[list[str]]
+    undefined: NotRequired[list[str]]
 
 
 class Row(TypedDict):

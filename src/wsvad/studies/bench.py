@@ -15,6 +15,7 @@ from wsvad.datasets.dataset import Dataset
 from wsvad.datasets.open import open_dataset
 from wsvad.datasets.toy import make_toy
 from wsvad.errors import UsageError, WsvadError
+from wsvad.evaluation.certainty import Resampled, against, intervals, resample
 from wsvad.evaluation.totals import check_bags, introduce
 from wsvad.evaluation.totals import headline as headline_of
 from wsvad.evaluation.vocabulary import METRICS, words_for
@@ -22,7 +23,6 @@ from wsvad.extraction.prepare import prepare, without
 from wsvad.features.source import released
 from wsvad.files import check_writable, write_json, write_text
 from wsvad.runs.folder import RunFolder
-from wsvad.studies.certainty import Resampled, against, intervals, resample
 from wsvad.studies.leaderboard import Leaderboard, as_csv, as_markdown
 from wsvad.studies.leaderboard_page import as_page
 from wsvad.studies.published import published

@@ -1,8 +1,9 @@
 """Scores of normal training videos by fits that have not seen them: what a threshold is calibrated on.
 
 The deployed weights have learned from every training video, so their own scores of these promise nothing. The training
-videos are divided into K folds; for each fold a fit under the same protocol leaves it out and scores its normal videos,
-in both modes. `detection.threshold` says what can be promised of the deployed weights from that.
+videos are divided into K folds; for each fold a fit under the same protocol leaves it out and scores its normal videos
+in both modes, and those of which it is known when something happens. `detection.threshold` says what can be promised of
+the deployed weights from that.
 """
 
 from collections.abc import Sequence
@@ -38,16 +39,24 @@ def normal_scores(experiment: Experiment, max_false_alarms_per_hour: float) -> N
         return NormalScores(fits=0, curves={})
     times, counted = borders(experiment)
     hours = sum(float(filmed(each, counted.get(name)).sum()) for name, each in times.items()) / 3600
-    if hours < hours_needed(max_false_alarms_per_hour):
-        selection = folder.read("selection")
-        return _beside_times([selection["normal"]] if selection else [], times, counted)
     left_out = folds(experiment.dataset.train, FOLDS, experiment.seeds[0])
+    fitted = bool(left_out) and len(folds_so_far(experiment)) == len(left_out)
+    if hours < hours_needed(max_false_alarms_per_hour) and not fitted:
+        selection = folder.read("selection")
+        return _beside_times([selection["normal"]] if selection else [], times, counted, hours)
     fits = [one_fold(experiment, folder, number, names) for number, names in enumerate(left_out)]
-    return _beside_times(fits, times, counted)
+    return _beside_times(fits, times, counted, hours)
+
+
+def folds_so_far(experiment: Experiment) -> list[dict[str, Any]]:
+    """What each fold's fit gave to the videos that it left out, as far as that is there; see `one_fold`."""
+    folder = experiment.folder.seed(experiment.seeds[0])
+    return [found for number in range(FOLDS) if (found := folder.read(f"fold-{number}"))]
 
 
 def one_fold(experiment: Experiment, folder: SeedFolder, number: int, left_out: Sequence[str]) -> dict[str, Any]:
-    """Mode → normal video → its scores by the fit that left the fold out; kept in the seed's folder."""
+    """Mode → video, normal or with intervals → its scores by the fit that left the fold out; kept in the seed's
+    folder."""
     name = f"fold-{number}"
     if found := folder.read(name):
         return found
@@ -56,20 +65,24 @@ def one_fold(experiment: Experiment, folder: SeedFolder, number: int, left_out: 
     task = f"seed {seed}, calibration {number + 1} of {FOLDS}"
     fitting.fit(method, seed, folder.checkpoint(name), lambda *_: {}, task, left_out, points=POINTS)
     scorer = Scorer(method, fitting.normalisation, device=experiment.protocol.device)
-    videos = [video for video in experiment.dataset.train if video.label == 0 and video.name in set(left_out)]
+    out = set(left_out)
+    videos = [v for v in experiment.dataset.train if v.name in out and (v.label == 0 or v.intervals)]
     found = folder.write(name, by_mode(experiment, scorer, videos))
     folder.end_fits()
     return found
 
 
 def by_mode(experiment: Experiment, scorer: Scorer, videos: Sequence[LabelledVideo]) -> dict[str, Any]:
-    """Mode → video → its scores; online, as on a camera that has run for a while."""
+    """Mode → video → its scores; online, normal ones as on a camera that has run for a while."""
     fitting = experiment.fitting
     bags = keep_bags(load_bags(videos, fitting.source, fitting.scored, fitting.check))
-    each = {"whole": scorer.scores(bags), "online": scorer.running(bags)}
-    return {
-        mode: {video.name: scores.tolist() for video, scores in zip(videos, each[mode], strict=True)} for mode in MODES
+    normal, others = ([bag for bag in bags if (bag.label == 0) is quiet] for quiet in (True, False))
+    each = {
+        "whole": scorer.scores([*normal, *others]),
+        "online": [*scorer.running(normal), *scorer.scores(others, "online")],
     }
+    names = [bag.video for bag in (*normal, *others)]
+    return {mode: {name: one.tolist() for name, one in zip(names, each[mode], strict=True)} for mode in MODES}
 
 
 def borders(experiment: Experiment) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -88,7 +101,7 @@ def borders(experiment: Experiment) -> tuple[dict[str, np.ndarray], dict[str, np
 
 
 def _beside_times(
-    fits: Sequence[dict[str, Any]], times: dict[str, np.ndarray], counted: dict[str, np.ndarray]
+    fits: Sequence[dict[str, Any]], times: dict[str, np.ndarray], counted: dict[str, np.ndarray], hours: float
 ) -> NormalScores:
     curves = {
         mode: [
@@ -101,4 +114,4 @@ def _beside_times(
     }
     scored = {name for each in curves.values() for name, *_ in each}
     known = {name: seconds for name, seconds in counted.items() if name in scored}
-    return NormalScores(fits=len(fits), curves=curves, filmed=known)
+    return NormalScores(fits=len(fits), curves=curves, filmed=known, hours=hours)

@@ -26,6 +26,7 @@ from wsvad.datasets.categories import with_categories
 from wsvad.datasets.dataset import Bag, Dataset
 from wsvad.datasets.folder import hold_out
 from wsvad.errors import WsvadError
+from wsvad.evaluation.certainty import in_a_sentence, intervals_of_run
 from wsvad.evaluation.cost import forget_peak_memory, peak_memory
 from wsvad.evaluation.curves import Curve, evaluate
 from wsvad.evaluation.explained import beyond_bags, undefined
@@ -61,6 +62,8 @@ class Fitted:
     """The first seed's method after the last iteration: the one that is used."""
     test_scores: dict[str, np.ndarray]
     """Test video → `(T,)`, by that method."""
+    ending: Sequence[str] = ()
+    """What a reader should know of it beside the metrics, in sentences."""
 
 
 @dataclass(kw_only=True)
@@ -122,6 +125,8 @@ class Experiment:
         """
         with writing(self.out):
             fitted = self.fit()
+            for sentence in fitted.metrics["undefined"]:
+                logger.info("note: %s", sentence)
             self.finish(fitted)
         return fitted
 
@@ -137,7 +142,6 @@ class Experiment:
         for sentence in beyond_bags(self.dataset.test, self.test_bags):
             logger.info("note: %s", sentence)
         results = [self.one_seed(seed) for seed in self.seeds]
-        self.explain(results)
         first = self.folder.seed(self.seeds[0])
         return Fitted(
             metrics=self.summary(results),
@@ -145,12 +149,16 @@ class Experiment:
             test_scores={name: one.scores for name, one in self.scored_at(first, first.points()[-1]).items()},
         )
 
-    def explain(self, results: Sequence[dict[str, Any]]) -> None:
-        """Log why a metric cannot be had."""
+    def certainty(self, results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """How well the metrics after the last iteration are known, and why one cannot be had."""
         last = {k: nan if v is None else v for result in results for k, v in result["metrics"]["last"].items()}
-        if any(map(isnan, last.values())):
-            for sentence in undefined(last, self.test_curves()[0]):
-                logger.info("note: %s", sentence)
+        seeds = self.test_curves()
+        found = intervals_of_run(seeds)
+        return {
+            "intervals": found,
+            "certainty": in_a_sentence(len(seeds[0]), last, found),
+            "undefined": undefined(last, seeds[0]),
+        }
 
     def finish(self, fitted: Fitted, calibration: Any = None, report: Callable[[Path], None] | None = None) -> None:
         """Write the run folder; arguments as in `RunFolder.finish`."""
@@ -366,6 +374,7 @@ class Experiment:
                 name: over_seeds([result["per_category_ap"][name] for result in results])
                 for name in results[0].get("per_category_ap", {})
             },
+            **self.certainty(results),
             "remarks": self.remarks,
             "reconstruction": over_seeds([result["reconstruction"] for result in results]),
         }

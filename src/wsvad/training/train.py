@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from wsvad.datasets.dataset import Dataset, LabelledVideo
+from wsvad.datasets.dataset import Dataset
 from wsvad.datasets.folder import open_folder
-from wsvad.detection.calibration import Calibrations, calibrated
+from wsvad.detection.calibration import Calibrations, calibrated, known_record
+from wsvad.detection.choose import chosen_before, curves_of
 from wsvad.detection.detector import NOMINAL, Detector, timeline_of
 from wsvad.detection.events import EventRules
+from wsvad.detection.operating import in_figures
 from wsvad.detection.timeline import Timeline
 from wsvad.encoders.build import resolved
 from wsvad.errors import UsageError, WsvadError
@@ -22,14 +24,15 @@ from wsvad.locks import writing
 from wsvad.methods import METHODS
 from wsvad.methods.method import default_config
 from wsvad.pages.report import ReportSummary, write_report
+from wsvad.pages.summary import against_truth, sentence
+from wsvad.pages.threshold import write_threshold_page
 from wsvad.ranges import Positive, problem
 from wsvad.runs.folder import RunFolder
-from wsvad.runs.scorer import Scorer
+from wsvad.runs.scorer import MODES, Scorer
 from wsvad.training.cross_fit import normal_scores
 from wsvad.training.experiment import Experiment, Fitted
+from wsvad.training.known import known_events, with_rate
 from wsvad.training.protocol import Protocol
-from wsvad.video.clock import SnippetClock
-from wsvad.video.reader import VideoReader
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +84,7 @@ def train(
             raise UsageError(f"{name} {reprlib.repr(given)}: {method} takes a {wanted.__name__}")
     if not isinstance(data, Dataset):
         data = open_folder(data, labels, intervals, seed=protocol.first_seed, split=RunFolder(out).split())
-    _, failed = train_detector(
+    fitted, failed = train_detector(
         data,
         specs,
         method,
@@ -93,6 +96,8 @@ def train(
         max_false_alarms_per_hour=max_false_alarms_per_hour,
         workers=workers,
     )
+    for said in fitted.ending:
+        logger.info("%s", said)
     for reason in failed.values():
         logger.warning("left out: %s", reason)
     return Detector.load(out)
@@ -140,18 +145,39 @@ def train_detector(
                 raise WsvadError(f"{features}: no {word} training video could be read; fix the files listed above")
         fitted = experiment.fit()
         normal = normal_scores(experiment, max_false_alarms_per_hour)
-        calibrations = calibrated(normal, rules, max_false_alarms_per_hour)
+        known = known_events(experiment, fitted)
+        curves = curves_of(normal, known, rules)
+        calibrations = replace(
+            calibrated(normal, rules, max_false_alarms_per_hour),
+            chosen=chosen_before(experiment.folder, experiment.seeds[0], curves),
+        )
         fitted.trained.calibration = calibrations.as_dict()
         timelines, notes = test_timelines(experiment, fitted, calibrations)
         summary = summarise(
             experiment, fitted, calibrations, [*notes, *(f"Left out: {why}" for why in failed.values())]
         )
-        experiment.finish(
-            fitted,
-            calibration=normal.as_dict(),
-            report=lambda path: write_report(path, timelines, title=f"{dataset.name}: test videos", summary=summary),
-        )
-    return fitted, failed
+
+        def write_pages(path: Path) -> None:
+            write_report(path, timelines, title=f"{dataset.name}: test videos", summary=summary)
+            write_threshold_page(experiment.folder, curves, calibrations)
+
+        chosen = {"chosen": fitted.trained.calibration.get("chosen", {})}
+        calibration = normal.as_dict() | known_record(known) | chosen
+        experiment.finish(fitted, calibration=calibration, report=write_pages)
+    return replace(fitted, ending=ending(fitted, calibrations, timelines, out)), failed
+
+
+def ending(fitted: Fitted, calibrations: Calibrations, timelines: Sequence[Timeline], out: Path) -> list[str]:
+    """What is said at the end: how sure the numbers are, what was found and missed, and the thresholds."""
+    thresholds = [
+        ("" if mode in calibrations.chosen else f"Threshold {in_figures(calibrations.threshold(mode))} for {where}: ")
+        + calibrations.sentence(mode)
+        for mode, where in zip(MODES, ("files", "live cameras"), strict=True)
+    ]
+    compared = against_truth(timelines)
+    turn = f"'wsvad threshold {out}' shows what other thresholds do, and sets one"
+    known = [*fitted.metrics["undefined"], *fitted.metrics["certainty"]]
+    return [*known, *([compared] if compared else []), *thresholds, turn]
 
 
 def summarise(
@@ -165,7 +191,12 @@ def summarise(
         model=f"{experiment.name} on {read}, trained on {count} videos, {seeds}",
         threshold=f"{calibrations.sentence('whole')} Live: {calibrations.sentence('online')}",
         metrics=fitted.metrics["selection"],
-        notes=[*fitted.metrics["remarks"], *trust(fitted.metrics["reconstruction"]), *notes],
+        intervals=fitted.metrics["intervals"],
+        notes=[
+            *(sentence(said) for kind in ("certainty", "undefined", "remarks") for said in fitted.metrics[kind]),
+            *trust(fitted.metrics["reconstruction"]),
+            *notes,
+        ],
     )
 
 
@@ -182,18 +213,6 @@ def test_timelines(
     few = f"{assumed} of {len(timelines)} videos" if assumed < len(timelines) else "the videos"
     note = f"The frame rate of {few} is not known; their times assume {NOMINAL} frames per second."
     return timelines, [note] if assumed else []
-
-
-def with_rate(clock: SnippetClock, video: LabelledVideo) -> SnippetClock:
-    """The clock of features that do not know their video's frame rate (captions, a public release), with the rate of
-    the video file where that is there."""
-    if clock.seconds() is not None or video.path is None:
-        return clock
-    try:
-        with VideoReader(video.path) as reader:
-            return replace(clock, rate=reader.info.rate)
-    except WsvadError:
-        return clock
 
 
 def trust(reconstruction: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -167,11 +167,40 @@ def test_too_little_normal_video_is_said_with_what_is_missing():
     # The single snippet of .8 is too short to be an event: the highest event peaks at .4.
     assert result.threshold == pytest.approx(0.4, abs=2e-5) and result.threshold > 0.4
     assert result.sentence == (
-        "Not calibrated: 12 min of held-out normal video, about 3.4 h are needed for ≤ 1 false alarm/h in whole-video "
-        "mode. Using threshold 0.40."
+        "Not calibrated: 12 min of normal training video, about 3.4 h in all are needed for ≤ 1 false alarm/h in "
+        "whole-video mode, 3.2 h more. Using threshold 0.40."
     )
     assert result.upper_bound_per_hour == pytest.approx(upper_bound(0, 0.95, SPREAD) / 0.2)
     assert json.loads(json.dumps(asdict(result)))["promised"] is False
+
+
+@pytest.mark.parametrize(
+    ("budget", "in_all", "says"),
+    [
+        (
+            1,
+            1.0,
+            "1 h of normal training video, about 3.4 h in all are needed for ≤ 1 false alarm/h in whole-video mode, "
+            "2.4 h more",
+        ),
+        (
+            1 / 24,
+            50.0,
+            "50 h of normal training video, about 83 h in all are needed for ≤ 1 false alarm/day in whole-video mode, "
+            "33 h more",
+        ),
+        (
+            2 / 24,
+            50.0,
+            "only 10 min of 50 h of normal training video were scored by a fit that had not seen them; train again "
+            "with ≤ 2 false alarms/day as the budget to use all",
+        ),
+    ],
+)
+def test_what_is_missing_is_of_all_normal_video_not_of_what_was_held_out(budget, in_all, says):
+    normal = [video(np.full(600, 0.1))]
+    result = usable(calibrate(normal, PLAIN, budget, in_all=in_all), normal, PLAIN, in_all)
+    assert result.sentence == f"Not calibrated: {says}. Using threshold 0.50."
 
 
 def test_ten_hours_in_which_nothing_was_filmed_promise_nothing():
@@ -241,8 +270,8 @@ def test_while_nothing_is_promised_the_threshold_stays_usable(peak, threshold, a
     assert result.false_alarms == alarms
     assert result.upper_bound_per_hour == pytest.approx(upper_bound(alarms, 0.95, SPREAD) / result.hours)
     assert result.sentence == (
-        "Not calibrated: 4 s of held-out normal video, about 3.4 h are needed for ≤ 1 false alarm/h in whole-video "
-        f"mode. Using threshold {threshold:.2f}."
+        "Not calibrated: 4 s of normal training video, about 3.4 h in all are needed for ≤ 1 false alarm/h in "
+        f"whole-video mode, 3.4 h more. Using threshold {threshold:.2f}."
     )
 
 

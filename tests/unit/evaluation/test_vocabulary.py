@@ -48,7 +48,7 @@ def test_terminal_report_and_leaderboard_call_a_metric_alike(tmp_path: Path, key
     metric = METRICS[key]
     rows = [line.split("│") for line in printed(metrics_table({key: 0.5})).splitlines() if "│" in line]
     assert [cell.strip() for cell in rows[-1][1:-1]] == [metric.name, key, "50.00"]
-    assert f"│ {metric.name} " in printed(selections_table(SELECTED))
+    assert f"│ {metric.name} " in printed(selections_table({"selection": SELECTED}))
     report = write(tmp_path / "r.html", [timeline()], metrics=SELECTED)
     row = (metric.name, *["50.0 ± 1.0"] * len(SELECTIONS), metric.meaning)
     assert squeezed("".join(row)) in squeezed(report.words)
@@ -73,7 +73,7 @@ def test_false_alarms_alone_are_better_few():
 
 def test_terminal_report_and_leaderboard_call_a_selection_alike(tmp_path: Path):
     texts = (
-        printed(selections_table(SELECTED)),
+        printed(selections_table({"selection": SELECTED})),
         write(tmp_path / "r.html", [timeline()], metrics=SELECTED).words,
         page(tmp_path / "l.html", as_page(board(headline="auc"))).words,
         as_markdown(board(headline="auc")),
@@ -81,6 +81,20 @@ def test_terminal_report_and_leaderboard_call_a_selection_alike(tmp_path: Path):
     for text in texts:
         places = [text.index(selection.name) for selection in SELECTIONS.values()]
         assert places == sorted(places)
+
+
+def test_a_table_has_the_interval_beside_the_last_iteration_and_best_on_test_where_it_is_asked_for():
+    metrics = {"selection": SELECTED, "intervals": {"auc": [0.42, 0.615]}}
+    heads, *rows = [
+        [cell.strip() for cell in line.strip("│┃").replace("┃", "│").split("│")]
+        for line in printed(selections_table(metrics, everything=False)).splitlines()
+        if "│" in line or "┃" in line
+    ]
+    assert heads == ["metric, %", "Last", "95 % interval", "Held-out"]
+    assert rows[0] == ["Frame AUC", "50.00 ± 1.00", "42.0 to 61.5", "50.00 ± 1.00"]
+    assert rows[1] == ["AUC on abnormal videos", "50.00 ± 1.00", "", "50.00 ± 1.00"]
+    assert "Best on test" in printed(selections_table(metrics))
+    assert "95 %" not in printed(selections_table({"selection": SELECTED}))
 
 
 def test_names_are_different_and_an_unknown_key_stands_for_itself():

@@ -260,6 +260,17 @@ def test_metrics_table_shows_mean_and_spread_of_each_selection(tmp_path: Path):
     assert "no evidence" not in page.words
 
 
+def test_an_interval_stands_beside_the_last_iteration_alone(tmp_path: Path):
+    metrics = {"last": {"auc": 0.8, "ap": 0.5}, "held_out": {"auc": 0.7, "ap": 0.4}}
+    page = write(tmp_path / "r.html", [timeline()], metrics=metrics, intervals={"auc": [0.712, 0.9]})
+    heads = page.words[page.words.index("Last") : page.words.index("Held-out")]
+    assert "95 % interval" in heads
+    assert "80.0\n71.2 to 90.0\n70.0\n" in page.words.replace("\n\n", "\n").replace("\n\n", "\n")
+    assert page.words.count("71.2 to 90.0") == 1
+    plain = write(tmp_path / "p.html", [timeline()], metrics=metrics)
+    assert "95 % interval" not in plain.words
+
+
 def test_says_when_a_constant_does_as_well(tmp_path: Path):
     metrics = {"last": {"auc": 0.73, "auc_constant": 0.734}}
     assert "no evidence that it detects when" in write(tmp_path / "r.html", [timeline()], metrics=metrics).words

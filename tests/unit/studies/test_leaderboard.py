@@ -15,12 +15,12 @@ from places import ROOT, SHARED
 from wsvad.cli.main import main
 from wsvad.datasets.benchmark import DATASETS
 from wsvad.errors import UsageError, WsvadError
+from wsvad.evaluation.certainty import against, intervals, resample
 from wsvad.evaluation.curves import Curve, evaluate
 from wsvad.evaluation.vocabulary import METRICS
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
 from wsvad.metrics.bootstrap import draw
 from wsvad.studies.bench import check_names, ranked, toy_folder
-from wsvad.studies.certainty import against, intervals, resample
 from wsvad.studies.leaderboard import Leaderboard, as_markdown
 from wsvad.studies.published import published
 from wsvad.studies.run_card import command

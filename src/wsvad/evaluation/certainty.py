@@ -1,0 +1,128 @@
+"""How sure measured numbers are: intervals over test videos, and whether two methods differ beyond them.
+
+The resampled number is the mean over seeds, so an interval is about the test videos alone; how far the seeds lie apart
+stands beside it as their standard deviation.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from wsvad.evaluation.curves import Curve
+from wsvad.evaluation.vocabulary import percent, words_for
+from wsvad.metrics.bootstrap import (
+    draw,
+    interval,
+    lowest_of_perfect,
+    p_value,
+    resampled_auc,
+    resampled_average_precision,
+)
+
+ENOUGH = 5
+"""Videos with abnormal frames, and videos with normal ones, below which no interval is given: resampling two videos
+says nothing of others."""
+Resampled = Mapping[str, np.ndarray]
+"""Metric → its mean over seeds in each of R resamples, `(R,)`."""
+
+
+def resample(seeds: Sequence[Sequence[Curve]]) -> dict[str, np.ndarray]:
+    """`auc`, `auc_abnormal` and `ap` in resamples of the test videos: the same ones for every method.
+
+    Args:
+        seeds: for each seed the curves of the same videos in the same order. Those whose truth is unknown are left
+            out; empty where it is known of none.
+    """
+    each = [_resample_seed([curve for curve in curves if curve.positives is not None]) for curves in seeds]
+    return {metric: np.mean([one[metric] for one in each], axis=0) for metric in each[0]}
+
+
+def _resample_seed(curves: Sequence[Curve]) -> dict[str, np.ndarray]:
+    if not curves:
+        return {}
+    video = np.repeat(np.arange(len(curves)), [len(curve.scores) for curve in curves])
+    score = np.concatenate([curve.scores for curve in curves])
+    positives = np.concatenate([curve.positives for curve in curves if curve.positives is not None])
+    negatives = np.concatenate([curve.lengths for curve in curves]) - positives
+    in_abnormal = np.array([curve.abnormal_frames > 0 for curve in curves])[video]
+    times = draw(len(curves))
+    return {
+        "auc": resampled_auc(score, positives, negatives, video, times),
+        "auc_abnormal": resampled_auc(score, positives, np.where(in_abnormal, negatives, 0), video, times),
+        "ap": resampled_average_precision(score, positives, negatives, video, times),
+    }
+
+
+def intervals(resampled: Resampled) -> dict[str, list[float]]:
+    """The 95 % interval of each metric, `[low, high]`."""
+    return {metric: list(interval(values)) for metric, values in resampled.items()}
+
+
+def intervals_of_run(seeds: Sequence[Sequence[Curve]]) -> dict[str, list[float]]:
+    """The 95 % interval over test videos of `auc`, `auc_abnormal`, `ap` and `video_auc`, `[low, high]`; without those
+    of which so few videos say nothing. Arguments as in `resample`."""
+    known = [curve for curve in seeds[0] if curve.positives is not None]
+    abnormal = sum(curve.abnormal_frames > 0 for curve in known)
+    normal = sum(int(curve.lengths.sum()) > curve.abnormal_frames for curve in known)
+    found = _wide_enough(resample(seeds), abnormal, normal)
+    labels = [curve.label for curve in seeds[0]]
+    return found | _wide_enough(resample_videos(seeds), labels.count(1), labels.count(0))
+
+
+def resample_videos(seeds: Sequence[Sequence[Curve]]) -> dict[str, np.ndarray]:
+    """`video_auc` in resamples of the labelled test videos; arguments as in `resample`."""
+    each = []
+    for curves in seeds:
+        labelled = [curve for curve in curves if curve.label is not None]
+        labels = np.array([curve.label for curve in labelled], dtype=np.int64)
+        peaks, times = np.array([curve.peak for curve in labelled]), draw(max(len(labelled), 1))
+        each.append(resampled_auc(peaks, labels, 1 - labels, np.arange(len(labelled)), times))
+    return {"video_auc": np.mean(each, axis=0)}
+
+
+def _wide_enough(resampled: Resampled, abnormal: int, normal: int) -> dict[str, list[float]]:
+    """Intervals of so many videos; where all resamples agree, an AUC's is as wide as so few of them leave it."""
+    found = {}
+    for metric, (low, high) in intervals(resampled).items() if min(abnormal, normal) >= ENOUGH else ():
+        if low < high:
+            found[metric] = [low, high]
+        elif metric != "ap" and low == 1:
+            found[metric] = [lowest_of_perfect(abnormal, normal), 1.0]
+        elif metric != "ap" and low == 0:
+            found[metric] = [0.0, 1 - lowest_of_perfect(abnormal, normal)]
+    return found
+
+
+def in_a_sentence(videos: int, metrics: Mapping[str, float], found: Mapping[str, Sequence[float]]) -> list[str]:
+    """How well the number that matters most is known; nothing where there is none.
+
+    Args:
+        videos: of the test set.
+        metrics: fractions, NaN where one is not defined.
+        found: their intervals.
+    """
+    metric = next((one for one in ("auc", "video_auc") if metrics[one] == metrics[one]), None)
+    if metric is None:
+        return []
+    count = f"{videos} test video{'' if videos == 1 else 's'}"
+    # In the middle of a sentence: "frame AUC", "video AUC".
+    name = words_for(metric).name[0].lower() + words_for(metric).name[1:]
+    if metric not in found:
+        return [f"{count}: too few of a kind to say how far this {name} is from that of other videos; test on more"]
+    low, high = found[metric]
+    half = 50 * (high - low)
+    return [
+        f"{count}: this {name} is known to ± {half:.{0 if half >= 1 else 1}f} "
+        f"(95 % interval {percent(low, 1)} to {percent(high, 1)})"
+    ]
+
+
+def against(ours: Resampled, theirs: Resampled) -> dict[str, dict[str, Any]]:
+    """How much higher ours is in each metric over the same resamples: the 95 % interval of the difference, and the
+    two-sided p-value of there being none (paired bootstrap)."""
+    found = {}
+    for metric, values in ours.items():
+        low, high = interval(values - theirs[metric])
+        found[metric] = {"low": low, "high": high, "p": p_value(values - theirs[metric])}
+    return found
