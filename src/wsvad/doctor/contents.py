@@ -24,8 +24,10 @@ DOWNLOADS = {
 OURS = {".safetensors", ".npy", ".npz", ".onnx", ".tflite", ".pkl", ".pt", ".pth", ".yaml", ".jsonl", ".log", ".lock"}
 """Endings of features, networks and runs, which nobody takes for a video."""
 DOWNLOADING = "still downloading, or left by a download that was interrupted; wait, or download it again"
+SIGNATURES = (b"PK\3\4", b"%PDF", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"\x1f\x8b", b"7z\xbc\xaf\x27\x1c", b"Rar!")
+"""How documents and archives begin: Office's, old and new, PDF, ZIP, gzip, 7-Zip, RAR."""
 BEGINNING = 4096
-"""Bytes by which a text is known."""
+"""Bytes by which a text is known: it has no control characters, or begins with the mark of UTF-16."""
 _TYPES = mimetypes.MimeTypes(filenames=())
 """Endings as Python knows them, the same on every machine."""
 
@@ -102,20 +104,22 @@ def _of_content(path: Path, suffix: str, size: int) -> tuple[Kind, str]:
     ending = f"unknown ending '{path.suffix}'" if path.suffix else "no ending"
     if size == 0 and kind != "video":
         return "other", "empty (0 bytes)"
-    if suffix in OURS or kind in ("text", "image", "audio", "application", "font") or _is_text(path):
+    if suffix in OURS or kind in ("text", "image", "font") or _is_document(path):
         return "other", "no video by its ending"
     try:
         with open_container(path) as container:
             video_stream(container, path)
     except WsvadError:
+        if kind in ("audio", "application"):  # .3gp and .bin are, and may hold a video
+            return "other", "no video by its ending and content"
         return "unread", f"{ending}, and no video that can be read by its content; convert it, or move it away"
     new = f"ffmpeg -i '{path.name}' -c copy '{path.stem}.mkv'"
     return "unread", f"{ending}, though it holds a video; rename it if that is only its name, or convert it: {new}"
 
 
-def _is_text(path: Path) -> bool:
+def _is_document(path: Path) -> bool:
     with path.open("rb") as file:
         begin = file.read(BEGINNING)
-    if begin.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if begin.startswith((b"\xff\xfe", b"\xfe\xff", *SIGNATURES)):
         return True
     return b"\0" not in begin and sum(byte < 32 and byte not in b"\t\n\r\f\x1b" for byte in begin) == 0

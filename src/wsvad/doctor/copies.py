@@ -177,7 +177,8 @@ def _compared(a: str, b: str, one: Windows, other: Windows, *, whole: bool) -> C
     alike = _correlation(_diagonals(one.changes @ other.changes.T), one.energy, other.energy)
     match = (alike > ALIKE) & one.telling[:, None] & other.telling
     lags = range(-match.shape[0] + 1, match.shape[1])
-    lag = max(lags, key=lambda each: int(match.diagonal(each).sum()))
+    weight = np.where(match, alike, 0)
+    lag = max(lags, key=lambda each: float(weight.diagonal(each).sum()))
     line = match.diagonal(lag)
     both = (one.telling[:, None] & other.telling).diagonal(lag)
     if not line.any():

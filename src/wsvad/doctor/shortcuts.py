@@ -50,7 +50,7 @@ class Shortcut:
 
 @dataclass(frozen=True, kw_only=True)
 class Caution:
-    """What readers are told of one fact, or of several that tell the same."""
+    """For readers: one fact, or several that are of one kind."""
 
     facts: tuple[str, ...]
     auc: float

@@ -40,6 +40,7 @@ def lacks_index(path: Path) -> bool:
         return False
     with path.open("rb") as file:
         end = file.seek(0, 2)
-        if content_of(file, 0, min(end, 8))[4:] not in (b"ftyp", b"mdat", b"free", b"wide", b"skip", bytes(4)):
+        begin = content_of(file, 0, min(end, 8))
+        if begin[4:] not in (b"ftyp", b"mdat", b"free", b"wide", b"skip") and begin != bytes(8):
             return False
         return all(kind != b"moov" for kind, _, _ in boxes(file, 0, end))
