@@ -48,9 +48,10 @@ def first_lines(found: Survey) -> Iterator[str]:
 
 def amount(hours: float) -> str:
     """`3.2 h`, `12 min`, `40 s`."""
-    if hours >= 1:
-        return f"{hours:,.1f} h"
-    return f"{hours * 60:.0f} min" if hours * 60 >= 1 else f"{hours * 3600:.0f} s"
+    seconds = round(hours * 3600)
+    if seconds < 60:
+        return f"{seconds} s"
+    return f"{seconds / 60:.0f} min" if seconds < 3570 else f"{hours:,.1f} h"
 
 
 def _total(found: Survey) -> str:

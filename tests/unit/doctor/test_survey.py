@@ -64,7 +64,9 @@ def judged(folder: Path) -> dict[str, tuple[str, str]]:
 def test_every_file_that_is_not_read_has_its_reason(folder) -> None:
     whole = (folder / "normal" / "v0.mp4").read_bytes()
     files = {
-        "recorder.dav": b"\xfe\x00\x01" * 1000, "camera.xyz": whole, "noending": whole, "phone.3gp": whole, "x.bin": whole, "empty.mp4": b"",
+        "recorder.dav": b"\xfe\x00\x01" * 1000,
+        "camera.xyz": whole, "noending": whole, "phone.3gp": whole, "x.bin": whole,
+        "empty.mp4": b"",
         "cut.mp4": whole[: len(whole) // 2], "reserved.mp4": bytes(100_000), "a.mp4.part": whole,
         "b.mkv.crdownload": whole, "c.tmp": b"", ".d.mp4.icloud": b"bplist00", "page.mp4": b"<!DOCTYPE html><html>",
         ".hidden.mp4": whole,
@@ -120,7 +122,8 @@ def test_what_is_no_video_is_left_alone(folder) -> None:
     others = {
         "labels.csv": b"video,label\n", "notes": b"To do: label them.", "plan.docx": b"PK\3\4" + bytes(90),
         "still.jpg": b"\xff\xd8\xff" + bytes(90), "x.safetensors": bytes(90), ".DS_Store": bytes(90),
-        "normal/._v0.mp4": clip_of_macos, "utf16.dat": "video;label".encode("utf-16"), "none.bin": b"", "tool.exe": b"MZ" + bytes(90),
+        "normal/._v0.mp4": clip_of_macos, "utf16.dat": "video;label".encode("utf-16"), "none.bin": b"",
+        "tool.exe": b"MZ" + bytes(90),
         "music.mp3": b"ID3" + bytes(90),
     }  # fmt: skip
     for name, content in others.items():
