@@ -43,7 +43,7 @@ def first_lines(found: Survey) -> Iterator[str]:
         more = f"; {len(unread) - 1:,} more, see 'wsvad check'" if len(unread) > 1 else ""
         yield f"not read: {one}{more}"
     for finding in found.findings:
-        yield f"{finding.kind}: {finding.message}; {finding.remedy}"
+        yield "; ".join(filter(None, (f"{finding.kind}: {finding.message}", finding.remedy)))
 
 
 def amount(hours: float) -> str:

@@ -6,7 +6,7 @@ without what all pixels have in common. These are the same, up to a factor, at a
 seconds of two videos match if their differences correlate; two seconds in which nothing moves, or the same again and
 again, match nothing.
 
-Shapes: K samples of a video, D pixels, N videos.
+Shapes: B videos, K samples of a video (their differences), W windows, D pixels.
 """
 
 from collections import defaultdict
@@ -38,7 +38,7 @@ SHARE = 0.5
 LENGTHS = 0.6
 """Seconds by which the lengths of the same video in two files may differ."""
 BLOCK = 64
-"""Videos that are compared with one at a time."""
+"""Videos that are compared with one at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,17 +84,16 @@ def same_pictures(
         lengths: video → seconds, None where they are not known.
         apart: the videos for testing, which must share nothing with those for training.
     """
-    names, apart = [name for name, x in samples.items() if len(x) >= WINDOW + APART], set(apart)
-    found = []
+    each = {name: _windows(x) for name, x in samples.items() if len(x) >= WINDOW + APART}
+    each = {name: one for name, one in each.items() if one.telling.any()}
+    names, apart, found = list(each), set(apart), []
     for number, name in enumerate(track(names, "compare")):
         later = names[number + 1 :]
-        whole = [other for other in later if _as_long(lengths[name], lengths[other])]
-        across = [other for other in later if (name in apart) != (other in apart)]
-        own = _windows(samples[name])
-        if not own.telling.any():
-            continue
-        for other in _likely(own, whole, across, samples):
-            copy = _compared(name, other, own, _windows(samples[other]), whole=other in whole)
+        across = {other for other in later if (name in apart) != (other in apart)}
+        whole = {other for other in later if _as_long(lengths[name], lengths[other])}
+        likely = {*_likely(each, name, [*across], anywhere=True), *_likely(each, name, [*(whole - across)])}
+        for other in (other for other in later if other in likely):
+            copy = _compared(name, other, each[name], each[other], whole=other in whole)
             if copy and (copy.how == "pictures" or other in across):
                 found.append(copy)
     return found
@@ -105,7 +104,7 @@ class Windows:
     """A video's changes, and which two seconds of them say something."""
 
     changes: np.ndarray
-    """`(K, D)` float32: how each sample differs from the one half a second later, of length 1, or less where little
+    """`(K, D)` float16: how each sample differs from the one half a second later, of length 1, or less where little
     moves: a cut between two scenes counts no more than what happens in them."""
     energy: np.ndarray
     """`(W,)`: sum of squares over each window, up to `WINDOW`."""
@@ -120,7 +119,7 @@ def _windows(samples: np.ndarray) -> Windows:
     alike = _correlation(_diagonals(changes @ changes.T), energy, energy)
     w = np.arange(len(energy))
     again = ((alike > OWN) & (np.abs(w[:, None] - w) >= WINDOW // 2) & moving).any(1)
-    return Windows(changes=changes, energy=energy, telling=moving & ~again)
+    return Windows(changes=changes.astype(np.float16), energy=energy, telling=moving & ~again)
 
 
 def _changes(samples: np.ndarray) -> np.ndarray:
@@ -148,33 +147,33 @@ def _correlation(products: np.ndarray, one: np.ndarray, other: np.ndarray) -> np
     return products / np.sqrt(np.maximum(one[..., :, None] * other[..., None, :], 1e-9))
 
 
-def _likely(
-    own: Windows, whole: Sequence[str], across: Sequence[str], samples: Mapping[str, np.ndarray]
-) -> Iterator[str]:
-    """Those with a window that matches: at the same time of the same length, or at any time."""
-    wanted = set(across)
-    others = [*across, *(name for name in whole if name not in wanted)]
-    for start in range(0, len(others), BLOCK):
-        for name in others[start : start + BLOCK]:
-            changes = _changes(samples[name])
-            energy = _energy(changes)
-            if name in wanted:
-                alike = _correlation(_diagonals(own.changes @ changes.T), own.energy, energy)[own.telling]
-                if (alike > ALIKE).any():
-                    yield name
-                continue
-            k = min(len(own.changes), len(changes))
-            product = (own.changes[:k] * changes[:k]).sum(1)
-            both = np.convolve(product, np.ones(WINDOW, np.float32), "valid")
-            w = len(both)
-            alike = both / np.sqrt(np.maximum(own.energy[:w] * energy[:w], 1e-9))
-            if (alike[own.telling[:w]] > ALIKE).any():
-                yield name
+def _likely(each: Mapping[str, Windows], name: str, others: Sequence[str], *, anywhere: bool = False) -> Iterator[str]:
+    """Videos with a window like one of this video's, at the same time of both or anywhere in both."""
+    own, changes = each[name], each[name].changes.astype(np.float32)
+    for block in (others[start : start + BLOCK] for start in range(0, len(others), BLOCK)):
+        longest = max(len(each[other].changes) for other in block)
+        changes_BKD = np.zeros((len(block), longest, changes.shape[1]), np.float32)
+        energy_BW = np.full((len(block), longest - WINDOW + 1), WINDOW, np.float32)
+        for place, other in enumerate(block):
+            changes_BKD[place, : len(each[other].changes)] = each[other].changes
+            energy_BW[place, : len(each[other].energy)] = each[other].energy
+        if anywhere:
+            alike = _correlation(_diagonals(changes_BKD @ changes.T), energy_BW, own.energy)
+            found = (alike[..., own.telling] > ALIKE).any((1, 2))
+        else:
+            both = min(longest, len(changes))
+            products_BK = np.einsum("kd,bkd->bk", changes[:both], changes_BKD[:, :both])
+            sums_BW = np.lib.stride_tricks.sliding_window_view(products_BK, WINDOW, axis=1).sum(-1)
+            w = sums_BW.shape[1]
+            alike = sums_BW / np.sqrt(np.maximum(energy_BW[:, :w] * own.energy[:w], 1e-9))
+            found = (alike[:, own.telling[:w]] > ALIKE).any(1)
+        yield from (other for other, one in zip(block, found, strict=True) if one)
 
 
 def _compared(a: str, b: str, one: Windows, other: Windows, *, whole: bool) -> Copy | None:
     """What two videos share; None where it is too little to be sure."""
-    alike = _correlation(_diagonals(one.changes @ other.changes.T), one.energy, other.energy)
+    products = one.changes.astype(np.float32) @ other.changes.T.astype(np.float32)
+    alike = _correlation(_diagonals(products), one.energy, other.energy)
     match = (alike > ALIKE) & one.telling[:, None] & other.telling
     lags = range(-match.shape[0] + 1, match.shape[1])
     weight = np.where(match, alike, 0)

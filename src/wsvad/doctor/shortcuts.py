@@ -156,11 +156,18 @@ def _told(x_VD: np.ndarray, fold_V: np.ndarray, y_VP: np.ndarray) -> np.ndarray:
 
 def _ranks(values_VP: np.ndarray) -> np.ndarray:
     """Ranks from 1 in each column, equal values with their mean rank."""
-    ranks = np.empty(values_VP.shape)
-    for column, values in enumerate(values_VP.T):
-        _, kind, times = np.unique(values, return_inverse=True, return_counts=True)
-        ranks[:, column] = (np.cumsum(times) - (times - 1) / 2)[kind]
-    return ranks
+    order_VP = np.argsort(values_VP, axis=0)
+    sorted_VP = np.take_along_axis(values_VP, order_VP, axis=0)
+    place_V1 = np.arange(len(values_VP))[:, None]
+    begins_VP = np.ones(values_VP.shape, bool)
+    begins_VP[1:] = sorted_VP[1:] != sorted_VP[:-1]
+    ends_VP = np.ones(values_VP.shape, bool)
+    ends_VP[:-1] = begins_VP[1:]
+    first_VP = np.maximum.accumulate(np.where(begins_VP, place_V1, 0), axis=0)
+    last_VP = np.minimum.accumulate(np.where(ends_VP, place_V1, len(values_VP))[::-1], axis=0)[::-1]
+    ranks_VP = np.empty(values_VP.shape)
+    np.put_along_axis(ranks_VP, order_VP, (first_VP + last_VP) / 2 + 1, axis=0)
+    return ranks_VP
 
 
 def _adjusted(auc_NP: np.ndarray) -> np.ndarray:

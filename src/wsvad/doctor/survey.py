@@ -18,7 +18,7 @@ from wsvad.doctor.examine import as_json
 from wsvad.doctor.facts import Facts, Look, look_at
 from wsvad.doctor.finding import Finding
 from wsvad.doctor.shortcuts import Shortcuts, shortcuts
-from wsvad.errors import WsvadError
+from wsvad.errors import WsvadError, refuse_shortage, shortage
 from wsvad.extraction.extract import processors
 from wsvad.files import is_file, path_of
 from wsvad.progress import track
@@ -201,8 +201,11 @@ def _looked(videos: Mapping[str, Path], seconds: float) -> tuple[dict[str, Look]
                 try:
                     looks[name] = waiting.pop(name).result()
                 except WsvadError as error:
+                    if shortage(error):  # that is no fault of the video
+                        raise
                     failed[name] = str(error).removeprefix(f"{videos[name]}: ")
                 except OSError as error:
+                    refuse_shortage(error, videos[name])
                     failed[name] = f"{error.strerror or error}; check the disk or the network drive"
         finally:
             pool.shutdown(cancel_futures=True)

@@ -218,6 +218,15 @@ def test_a_drive_that_goes_away_ends_it_in_one_line(folder, monkeypatch) -> None
         survey(folder)
 
 
+def test_a_machine_that_is_short_of_something_is_no_fault_of_a_video(folder, monkeypatch) -> None:
+    def short(path: Path, name: str, **options: object):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(module, "look_at", short)
+    with pytest.raises(WsvadError, match=r"too many open files; allow more"):
+        survey(folder)
+
+
 def test_a_socket_is_no_file(tmp_path) -> None:
     with socket.socket(socket.AF_UNIX) as made:
         made.bind(str(tmp_path / "s"))
