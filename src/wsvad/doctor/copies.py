@@ -159,14 +159,14 @@ def _likely(each: Mapping[str, Windows], name: str, others: Sequence[str], *, an
             energy_BW[place, : len(each[other].energy)] = each[other].energy
         if anywhere:
             alike = _correlation(_diagonals(changes_BKD @ changes.T), energy_BW, own.energy)
-            found = (alike[..., own.telling] > ALIKE).any((1, 2))
+            found = np.any(alike[..., own.telling] > ALIKE, axis=(1, 2))
         else:
             both = min(longest, len(changes))
             products_BK = np.einsum("kd,bkd->bk", changes[:both], changes_BKD[:, :both])
             sums_BW = np.lib.stride_tricks.sliding_window_view(products_BK, WINDOW, axis=1).sum(-1)
             w = sums_BW.shape[1]
             alike = sums_BW / np.sqrt(np.maximum(energy_BW[:, :w] * own.energy[:w], 1e-9))
-            found = (alike[:, own.telling[:w]] > ALIKE).any(1)
+            found = np.any(alike[:, own.telling[:w]] > ALIKE, axis=1)
         yield from (other for other, one in zip(block, found, strict=True) if one)
 
 

@@ -27,13 +27,13 @@ FEWEST = 4
 
 REMEDIES = {
     ("the camera", "add {0} footage of the same camera"): ("camera", "size", "rate", "sound", "codec"),
-    ("how the files were written", "convert all videos in the same way"): ("container", "writer"),
+    ("how the files were written", "convert all videos in the same way"): ("codec", "container", "writer"),
     ("the bit rate", "encode all videos in the same way"): ("bits_per_second",),
     ("the length", "cut the videos to similar lengths"): ("seconds",),
     ("the time of day", "add {0} footage of the same hours"): ("hour",),
     ("the scene", "add {0} footage of the same scenes, cameras and light"): ("picture",),
 }
-"""What a detector may learn, and what to do → the facts that it would learn it from."""
+"""What a detector may learn, and what to do → the facts that it would learn it from. A codec alone is no camera."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,10 +114,12 @@ def _cautions(
     facts: Sequence[Facts], y_V: np.ndarray, found: Sequence[Shortcut], words: tuple[str, str]
 ) -> Iterator[Caution]:
     """A sentence a remedy: facts that call for the same one are described together."""
+    rest = {one.fact for one in found}
     for (learns, remedy), names in REMEDIES.items():
-        mine = [one for one in found if one.fact in names]
-        if not mine:
+        mine = [one for one in found if one.fact in names and one.fact in rest]
+        if not mine or (learns == "the camera" and [one.fact for one in mine] == ["codec"]):
             continue
+        rest -= set(names)
         most = max(one.auc for one in mine)
         auc = f"AUC {100 * most:.0f}"
         if learns == "the scene":

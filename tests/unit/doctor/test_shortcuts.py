@@ -49,6 +49,7 @@ FILES = "a detector may learn how the files were written instead of the event"
             "all 20 fight videos are 640x360 at 29.97 fps, hevc and all 20 normal ones 320x240 at 25 fps, h264 "
             f"(AUC 100): {CAMERA}",
         ),
+        ({"codec": "hevc"}, f"all 20 fight videos are hevc and all 20 normal ones h264 (AUC 100): {FILES}"),
         (
             {"container": "avi", "writer": "VidCoder"},
             "all 20 fight videos are in a container of type avi, written by VidCoder and all 20 normal ones in a "
