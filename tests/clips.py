@@ -33,6 +33,25 @@ def scene(index: int, moving: bool, rng: np.random.Generator) -> np.ndarray:
     return image
 
 
+def yard() -> np.ndarray:
+    """What a fixed camera sees when nothing happens."""
+    return np.random.default_rng(99).integers(60, 180, (72, 96, 3)).astype(np.uint8)
+
+
+def walkers(seed: int, count: int, rate: int = 20, start: float = 0.0) -> list[np.ndarray]:
+    """Two people walk through the yard, never twice in the same way; `start` is seconds into it."""
+    rng = np.random.default_rng(seed)
+    phase, speed = rng.uniform(0, 6.28, (2, 2)), rng.uniform(0.4, 1.1, (2, 2))
+    images = []
+    for i in range(count):
+        image = yard()
+        for at, each in zip(phase, speed, strict=True):
+            x, y = (0.5 + 0.45 * np.sin(at + each * (start + i / rate))) * (82, 50)
+            image[int(y) : int(y) + 22, int(x) : int(x) + 14] = (230, 20, 90)
+        images.append(image)
+    return images
+
+
 def write_clip(
     path: Path,
     frames: int | Sequence[np.ndarray],

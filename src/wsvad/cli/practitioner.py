@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from wsvad.cli.common import DONE, FOUND_WRONG, left_out, tell
+from wsvad.cli.common import DONE, FOUND_WRONG, LEFT_OUT, left_out, tell
 from wsvad.cli.options import (
     DEFAULT_BUDGET,
     DEFAULT_METHOD,
@@ -41,6 +41,31 @@ def demo(out: Folder = Path("wsvad-demo"), videos: Videos = 48, seed: Seed = 0) 
     return int(import_module("wsvad.cli.demo").run(out, videos, seed))
 
 
+def check(folder: Folder, labels: File | None = None, intervals: File | None = None, json: bool = False) -> int:
+    """Look through a folder of videos before training: what will be read, what not, and whether it can teach.
+
+    Names every file that is not read, with its reason; videos that are the same or share a part, encoded another time
+    or not (by the first 30 seconds); test videos that overlap training ones; too few videos of a class; and shortcuts:
+    whether the label follows from size, rate, codec, bit rate, length, hour or first picture. Nothing is written. Exit
+    status 1 if something has to be fixed, 3 if only some files are not read.
+
+    Args:
+        folder: Folder of videos, with labels or without.
+        labels: labels.csv (video,label[,category][,split]), if it is not in the folder.
+        intervals: intervals.csv (video,category,start_frame,end_frame) of the test videos, if it is not beside labels.
+        json: Print all of it as JSON.
+    """
+    from wsvad.cli.surveys import show_survey
+    from wsvad.doctor.survey import survey
+
+    found = survey(folder, labels, intervals)
+    if json:
+        show_json(found.as_dict())
+    else:
+        show_survey(found)
+    return FOUND_WRONG if found.wrong else LEFT_OUT if found.unread else DONE
+
+
 def train(
     folder: Folder,
     config: Any,
@@ -74,8 +99,10 @@ def train(
         workers: Processes that extract; 0 uses this process (default: one per core).
         all: Also print the best result on the test videos, which is no honest estimate.
     """
+    from wsvad.cli.surveys import first_lines
     from wsvad.cli.tables import selections_table
     from wsvad.datasets.folder import open_folder
+    from wsvad.doctor.survey import survey_of
     from wsvad.runs.folder import RunFolder
     from wsvad.training.train import train_detector
 
@@ -84,6 +111,7 @@ def train(
     budget = budget_of(max_false_alarms_per_hour, protocol)
     asked = encoders_for(streams, [(method, config)])
     dataset = open_folder(folder, labels, intervals, seed=protocol.first_seed, split=RunFolder(out).split())
+    tell(first_lines(survey_of(folder, dataset, thorough=False)))
     fitted, failed = train_detector(
         dataset,
         resolved(asked),

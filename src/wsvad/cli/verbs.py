@@ -4,12 +4,13 @@ from wsvad.cli.comparisons import ablate, bench, transfer
 from wsvad.cli.exchange import convert, import_checkpoint
 from wsvad.cli.lists import datasets, encoders, methods, toy
 from wsvad.cli.parser import Verb
-from wsvad.cli.practitioner import add_category, demo, distill, score, train
+from wsvad.cli.practitioner import add_category, check, demo, distill, score, train
 from wsvad.cli.researcher import compare_features, doctor, evaluate, extract, fit
 from wsvad.cli.thresholds import threshold
 
 PRACTITIONER = {
     "demo": Verb(function=demo, example="wsvad demo"),
+    "check": Verb(function=check, positional="folder", flags=("json",), example="wsvad check videos"),
     "train": Verb(
         function=train, positional="folder", flags=("all",), learns="data", encodes=True, configures="method",
         example="wsvad train videos --rgb motion --seeds 3 --out runs/gate",

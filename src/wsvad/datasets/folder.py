@@ -17,6 +17,7 @@ from pathlib import Path
 
 from wsvad.datasets.categories import UNNAMED, categories_of, names_of
 from wsvad.datasets.dataset import Dataset, LabelledVideo
+from wsvad.datasets.walk import walk
 from wsvad.errors import WsvadError
 from wsvad.files import is_file, path_of
 from wsvad.metrics.interval import Interval
@@ -59,7 +60,7 @@ def open_folder(
     if not folder.is_dir():
         raise WsvadError(f"{folder}: there is no such folder")
     tables = [Path(labels)] if labels else _find_labels(folder)
-    root = folder / "videos" if (folder / "videos").is_dir() else folder
+    root = place_of_videos(folder, labelled=True)
     if tables:
         videos = [video for table in tables for video in _read_labels(table)]
         _check_names(videos, tables[0])
@@ -117,12 +118,11 @@ def videos_below(folder: Path) -> dict[str, Path]:
     (`wsvad.video.results`) are none.
 
     Raises:
-        WsvadError: two files have the same name, as names are compared.
+        WsvadError: the folder cannot be read; two files have the same name, as names are compared.
     """
     found: dict[str, Path] = {}
-    for path in folder.rglob("*"):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if hidden or path.suffix.lower() not in VIDEO_SUFFIXES or not path.is_file() or is_result(path):
+    for path in (file.path for file in walk(folder) if not (file.hidden or file.problem)):
+        if path.suffix.lower() not in VIDEO_SUFFIXES or is_result(path):
             continue
         name = video_name(path, folder)
         if name in found:
@@ -196,6 +196,21 @@ def _root(folder: Path) -> Path:
     the same name with labels beside that folder and without."""
     inner = folder / "videos"
     return inner if inner.is_dir() and all(name.startswith("videos/") for name in videos_below(folder)) else folder
+
+
+def place_of_videos(folder: Path, *, labelled: bool) -> Path:
+    """The folder in which videos are looked for, and below which names begin: a folder itself or `videos/` in it."""
+    inner = folder / "videos"
+    return (inner if inner.is_dir() else folder) if labelled else _root(folder)
+
+
+def carries_labels(folder: Path) -> bool:
+    """Whether something in a folder or beside it is meant for labels: a table, or a subfolder called normal."""
+    if _find_labels(folder):
+        return True
+    return any(
+        child.is_dir() and child.name.lower() == "normal" for child in place_of_videos(folder, labelled=True).iterdir()
+    )
 
 
 def has_labels(folder: Path, *, whole: bool = False) -> bool:

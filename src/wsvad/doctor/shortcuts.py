@@ -8,13 +8,13 @@ p-value of each permutation (Westfall and Young, 1993).
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from wsvad.doctor.facts import WORDS, Facts
+from wsvad.doctor.facts import FACTS, UNSAID, Facts
 
 PERMUTATIONS = 1999
 FOLDS = 5
@@ -24,6 +24,16 @@ LEVEL, NOTABLE = 0.01, 0.7
 """The adjusted p-value and the AUC that a warning takes: a fact that tells little is no shortcut, however certain."""
 FEWEST = 4
 """Videos of a class with which something can be said."""
+
+REMEDIES = {
+    ("the camera", "add {0} footage of the same camera"): ("camera", "size", "rate", "sound", "codec"),
+    ("how the files were written", "convert all videos in the same way"): ("codec", "container", "writer"),
+    ("the bit rate", "encode all videos in the same way"): ("bits_per_second",),
+    ("the length", "cut the videos to similar lengths"): ("seconds",),
+    ("the time of day", "add {0} footage of the same hours"): ("hour",),
+    ("the scene", "add {0} footage of the same scenes, cameras and light"): ("picture",),
+}
+"""What a detector may learn, and what to do → the facts that it would learn it from. A codec alone is no camera."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +46,18 @@ class Shortcut:
     """Of labels that were predicted for videos not seen."""
     p: float
     """Adjusted for the number of facts that were tried."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caution:
+    """For readers: one fact, or several that are of one kind."""
+
+    facts: tuple[str, ...]
+    auc: float
+    """Of the one that tells most."""
     sentence: str
-    """What it is, for a reader."""
+    """Where the classes differ, in numbers, and what a detector may learn from it."""
+    remedy: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,18 +71,23 @@ class Shortcuts:
     could be tried."""
     tried: tuple[str, ...]
     """Facts that differ between videos."""
+    cautions: tuple[Caution, ...] = ()
+    """The same for readers."""
 
 
-def shortcuts(facts: Sequence[Facts], labels: ArrayLike, *, seed: int = 0) -> Shortcuts:
+def shortcuts(
+    facts: Sequence[Facts], labels: ArrayLike, *, words: tuple[str, str] = ("normal", "abnormal"), seed: int = 0
+) -> Shortcuts:
     """Look for facts that tell the label.
 
     Args:
         facts: of each of V videos.
         labels: `(V,)`, 1 for abnormal.
+        words: what readers call the videos of either label, as `("normal", "fight")`.
         seed: of folds and permutations.
     """
     y_V = np.asarray(labels, np.float64)
-    columns = {name: x for name in WORDS if (x := _columns(facts, name)) is not None}
+    columns = {name: x for name in FACTS if (x := _columns(facts, name)) is not None}
     if min(y_V.sum(), len(y_V) - y_V.sum()) < FEWEST or not columns:
         return Shortcuts(found=(), p=1.0, tried=tuple(columns))
     rng = np.random.default_rng(seed)
@@ -71,15 +96,43 @@ def shortcuts(facts: Sequence[Facts], labels: ArrayLike, *, seed: int = 0) -> Sh
     auc_NP = np.stack([aucs(_told(x, fold_V, y_VP), y_VP) for x in columns.values()])
     adjusted_N = _adjusted(auc_NP)
     each = [
-        Shortcut(fact=name, auc=float(auc), p=float(p), sentence=_sentence(facts, y_V, name, float(auc)))
+        Shortcut(fact=name, auc=float(auc), p=float(p))
         for name, auc, p in zip(columns, auc_NP[:, 0], adjusted_N, strict=True)
     ]
-    notable = [one for one in each if one.p <= LEVEL and one.auc >= NOTABLE]
+    notable = sorted(
+        (one for one in each if one.p <= LEVEL and one.auc >= NOTABLE), key=lambda one: (one.p, -round(one.auc, 3))
+    )
     return Shortcuts(
-        found=tuple(sorted(notable, key=lambda one: (one.p, -one.auc))),
+        found=tuple(notable),
         p=float(adjusted_N.min()),
         tried=tuple(columns),
+        cautions=tuple(_cautions(facts, y_V, notable, words)),
     )
+
+
+def _cautions(
+    facts: Sequence[Facts], y_V: np.ndarray, found: Sequence[Shortcut], words: tuple[str, str]
+) -> Iterator[Caution]:
+    """A sentence a remedy: facts that call for the same one are described together."""
+    rest = {one.fact for one in found}
+    for (learns, remedy), names in REMEDIES.items():
+        mine = [one for one in found if one.fact in names and one.fact in rest]
+        if not mine or (learns == "the camera" and [one.fact for one in mine] == ["codec"]):
+            continue
+        rest -= set(names)
+        most = max(one.auc for one in mine)
+        auc = f"AUC {100 * most:.0f}"
+        if learns == "the scene":
+            sentence = f"the first picture alone separates {words[1]} from {words[0]} videos ({auc})"
+        else:
+            ordered = [name for name in names if name in {one.fact for one in mine}]
+            sentence = f"{_sentence(facts, y_V, ordered, words)} ({auc})"
+        yield Caution(
+            facts=tuple(one.fact for one in mine),
+            auc=most,
+            sentence=f"{sentence}: a detector may learn {learns} instead of the event",
+            remedy=remedy.format(*words),
+        )
 
 
 def aucs(told_VP: np.ndarray, y_VP: np.ndarray) -> np.ndarray:
@@ -105,11 +158,18 @@ def _told(x_VD: np.ndarray, fold_V: np.ndarray, y_VP: np.ndarray) -> np.ndarray:
 
 def _ranks(values_VP: np.ndarray) -> np.ndarray:
     """Ranks from 1 in each column, equal values with their mean rank."""
-    ranks = np.empty(values_VP.shape)
-    for column, values in enumerate(values_VP.T):
-        _, kind, times = np.unique(values, return_inverse=True, return_counts=True)
-        ranks[:, column] = (np.cumsum(times) - (times - 1) / 2)[kind]
-    return ranks
+    order_VP = np.argsort(values_VP, axis=0)
+    sorted_VP = np.take_along_axis(values_VP, order_VP, axis=0)
+    place_V1 = np.arange(len(values_VP))[:, None]
+    begins_VP = np.ones(values_VP.shape, bool)
+    begins_VP[1:] = sorted_VP[1:] != sorted_VP[:-1]
+    ends_VP = np.ones(values_VP.shape, bool)
+    ends_VP[:-1] = begins_VP[1:]
+    first_VP = np.maximum.accumulate(np.where(begins_VP, place_V1, 0), axis=0)
+    last_VP = np.minimum.accumulate(np.where(ends_VP, place_V1, len(values_VP))[::-1], axis=0)[::-1]
+    ranks_VP = np.empty(values_VP.shape)
+    np.put_along_axis(ranks_VP, order_VP, (first_VP + last_VP) / 2 + 1, axis=0)
+    return ranks_VP
 
 
 def _adjusted(auc_NP: np.ndarray) -> np.ndarray:
@@ -129,7 +189,13 @@ def _columns(facts: Sequence[Facts], name: str) -> np.ndarray | None:
         x = np.stack(values)
     elif isinstance(values[0], str):
         kinds = [kind for kind, times in Counter(values).items() if times > 1]
-        x = np.array([[value == kind for kind in kinds] for value in values], np.float64)
+        x = np.array([[value == kind for kind in kinds] for value in values], np.float64).reshape(len(values), -1)
+        if name == "rate":  # telephones have another one in each video: 29.86, 29.91 …
+            x = np.concatenate([x, _ranks(np.array(values, np.float64)[:, None]) / len(values) - 0.5], axis=1)
+    elif name == "hour":
+        # A circle: after 23 comes 0.
+        turn = np.array(values, np.float64)[:, None] * (np.pi / 12)
+        x = np.concatenate([np.cos(turn), np.sin(turn), np.cos(2 * turn), np.sin(2 * turn)], axis=1)
     else:
         # The order, and how far from the middle: very short and very long ones may be of one class.
         rank = _ranks(np.array(values, np.float64)[:, None]) / len(values) - 0.5
@@ -137,32 +203,61 @@ def _columns(facts: Sequence[Facts], name: str) -> np.ndarray | None:
     return x if x.size and (x != x[0]).any() else None
 
 
-def _sentence(facts: Sequence[Facts], y_V: np.ndarray, name: str, auc: float) -> str:
-    """Where the classes differ, in numbers."""
-    values = [getattr(one, name) for one in facts]
-    word = WORDS[name]
-    if name == "picture":
-        return f"the {word} alone tells the label (AUC {100 * auc:.0f}): other scenes, cameras or light"
-    classes = {kind: [v for v, y in zip(values, y_V, strict=True) if y == label] for kind, label in _CLASSES}
-    if isinstance(values[0], str):
-        parts = [f"{kind} videos {_shares(Counter(found))}" for kind, found in classes.items()]
-    else:
-        parts = [f"{kind} videos {_range(np.array(found, np.float64), name)}" for kind, found in classes.items()]
-    return f"{word}: {'; '.join(parts)} (AUC {100 * auc:.0f})"
+# -------------------------------------------------------------------------------------------------------- sentences
 
 
-_CLASSES = (("abnormal", 1), ("normal", 0))
+def _sentence(facts: Sequence[Facts], y_V: np.ndarray, names: Sequence[str], words: tuple[str, str]) -> str:
+    """Where the classes differ: abnormal videos first."""
+    sides = []
+    for label, word in ((1, words[1]), (0, words[0])):
+        own = [one for one, y in zip(facts, y_V, strict=True) if y == label]
+        sides.append((word, own))
+    (word, first), (other, second) = sides
+    if names[0] in ("seconds", "bits_per_second", "hour"):
+        what = _WHAT[names[0]]
+        return f"{what} of {word} videos is {_range(first, names[0])}, of {other} ones {_range(second, names[0])}"
+    ones, (values, times) = "videos", _usual(first, names)
+    all_of = f"all {times}" if times == len(first) else f"{times} of {len(first)}"
+    rest = _usual(second, names)
+    if rest[0] == values:  # the same is usual in both, in one more than in the other
+        return f"{all_of} {word} {ones} are {_described(values)}, but {rest[1]} of {len(second)} {other} ones"
+    ours = f"all {rest[1]}" if rest[1] == len(second) else f"{rest[1]} of {len(second)}"
+    return f"{all_of} {word} {ones} are {_described(values)} and {ours} {other} ones {_described(rest[0])}"
 
 
-def _shares(found: Counter[str]) -> str:
-    total = found.total()
-    if len(found) == 1:
-        return f"all {total} {next(iter(found))}"
-    told = [f"{times} of {total} {value}" for value, times in found.most_common(2)]
-    return ", ".join([*told, "…"] if len(found) > 2 else told)
+_WHAT = {"seconds": "the length", "bits_per_second": "the bit rate", "hour": "the hour"}
 
 
-def _range(found: np.ndarray, name: str) -> str:
+def _usual(facts: Sequence[Facts], names: Sequence[str]) -> tuple[dict[str, str], int]:
+    """The commonest values of some facts together, and how many videos have them."""
+    found = Counter(tuple(str(getattr(one, name)) for name in names) for one in facts)
+    values, times = found.most_common(1)[0]
+    return dict(zip(names, values, strict=True)), times
+
+
+def _described(values: Mapping[str, str]) -> str:
+    """`640x360 at 30 fps, hevc`."""
+    parts = []
+    for name, value in values.items():
+        match name:
+            case "rate":
+                parts.append(f"at {float(value):g} fps")
+            case "container":
+                parts.append(f"in a container of type {value}")
+            case "sound":
+                parts.append("without sound" if value == "none" else f"with {value} sound")
+            case "writer":
+                parts.append("without the name of a writing program" if value == UNSAID else f"written by {value}")
+            case "camera":
+                parts.append(f"of camera {value}")
+            case _:
+                parts.append(value)
+    return ", ".join(parts).replace(", at ", " at ")
+
+
+def _range(facts: Sequence[Facts], name: str) -> str:
+    found = np.array([getattr(one, name) for one in facts], np.float64)
     low, middle, high = np.quantile(found, [0.1, 0.5, 0.9])
     unit, scale = {"seconds": (" s", 1), "bits_per_second": (" kbit/s", 1000), "hour": (" h", 1)}[name]
-    return f"{low / scale:,.0f} to {high / scale:,.0f}{unit}, median {middle / scale:,.0f}"
+    digits = 0 if middle >= 10 * scale or name == "hour" else 1
+    return f"{low / scale:,.{digits}f} to {high / scale:,.{digits}f}{unit} (median {middle / scale:,.{digits}f}{unit})"

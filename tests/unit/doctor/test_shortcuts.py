@@ -35,24 +35,60 @@ def by_label(seed: int = 0, **of_abnormal: object) -> list[Facts]:
     return [facts(i, rng, **(of_abnormal if label else {})) for i, label in enumerate(LABELS)]
 
 
+CAMERA = "a detector may learn the camera instead of the event"
+FILES = "a detector may learn how the files were written instead of the event"
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"size": "640x360"}, "picture size: abnormal videos all 20 640x360; normal videos all 20 320x240"),
-        ({"rate": "30.00"}, "frame rate: abnormal videos all 20 30.00; normal videos all 20 25.00"),
-        ({"codec": "hevc"}, "codec: abnormal videos all 20 hevc; normal videos all 20 h264"),
-        ({"container": "avi"}, "container: abnormal videos all 20 avi; normal videos all 20 mov"),
-        ({"writer": "VidCoder"}, "writing program: abnormal videos all 20 VidCoder; normal videos all 20 Lavf60"),
-        ({"seconds": 3.0}, "length: abnormal videos 3 to 3 s, median 3; normal videos"),
-        ({"bits_per_second": 4e5}, "bit rate: abnormal videos 400 to 400 kbit/s, median 400; normal videos"),
+        ({"size": "640x360"}, f"all 20 fight videos are 640x360 and all 20 normal ones 320x240 (AUC 100): {CAMERA}"),
+        ({"rate": "30.00"}, f"all 20 fight videos are at 30 fps and all 20 normal ones at 25 fps (AUC 100): {CAMERA}"),
+        (
+            {"size": "640x360", "rate": "29.97", "codec": "hevc"},
+            "all 20 fight videos are 640x360 at 29.97 fps, hevc and all 20 normal ones 320x240 at 25 fps, h264 "
+            f"(AUC 100): {CAMERA}",
+        ),
+        ({"codec": "hevc"}, f"all 20 fight videos are hevc and all 20 normal ones h264 (AUC 100): {FILES}"),
+        (
+            {"container": "avi", "writer": "VidCoder"},
+            "all 20 fight videos are in a container of type avi, written by VidCoder and all 20 normal ones in a "
+            f"container of type mov, written by Lavf60 (AUC 100): {FILES}",
+        ),
+        ({"seconds": 3.0}, "the length of fight videos is 3.0 to 3.0 s (median 3.0 s), of normal ones "),
+        ({"bits_per_second": 4e5}, "the bit rate of fight videos is 400 to 400 kbit/s (median 400 kbit/s), of normal"),
     ],
 )
-def test_the_fact_is_named(changes: dict[str, object], words: str) -> None:
-    found = shortcuts(by_label(**changes), LABELS).found
-    assert [one.fact for one in found] == list(changes)
-    assert found[0].sentence.startswith(words)
-    assert found[0].auc == pytest.approx(1.0, abs=0.01)
-    assert found[0].p <= 0.003
+def test_the_facts_are_named_in_a_sentence(changes: dict[str, object], words: str) -> None:
+    result = shortcuts(by_label(**changes), LABELS, words=("normal", "fight"))
+    assert {one.fact for one in result.found} == set(changes)
+    (caution,) = result.cautions
+    assert caution.sentence.startswith(words)
+    assert caution.facts == tuple(one.fact for one in result.found)
+    assert all(one.auc == pytest.approx(1.0, abs=0.01) and one.p <= 0.003 for one in result.found)
+
+
+def test_a_fact_that_a_part_of_a_class_has_is_counted() -> None:
+    each = by_label(size="640x360")
+    each[1] = replace(each[1], size="320x240")
+    (caution,) = shortcuts(each, LABELS).cautions
+    assert caution.sentence.startswith("19 of 20 abnormal videos are 640x360 and all 20 normal ones 320x240")
+    assert caution.remedy == "add normal footage of the same camera"
+    mostly = [replace(one, size="320x240") if i % 4 == 1 else one for i, one in enumerate(by_label())]
+    mostly = [replace(one, sound="aac") if i % 2 == 0 and i > 8 else one for i, one in enumerate(mostly)]
+    assert (
+        shortcuts(mostly, LABELS)
+        .cautions[0]
+        .sentence.startswith("all 20 abnormal videos are without sound and 15 of 20 normal ones with aac sound")
+    )
+
+
+def test_a_rate_that_each_video_has_of_its_own_is_a_number() -> None:
+    each = [
+        replace(one, rate=f"{(29 if label else 24) + i / 100:.2f}")
+        for i, (one, label) in enumerate(zip(by_label(), LABELS, strict=True))
+    ]
+    assert [one.fact for one in shortcuts(each, LABELS).found] == ["rate"]
 
 
 def test_another_scene_is_named() -> None:
@@ -62,8 +98,10 @@ def test_another_scene_is_named() -> None:
         replace(one, picture=np.clip((yard if label else street) + rng.normal(0, 0.1, 67), 0, 1))
         for one, label in zip(by_label(), LABELS, strict=True)
     ]
-    (found,) = shortcuts(each, LABELS).found
-    assert found.fact == "picture" and "other scenes, cameras or light" in found.sentence
+    (caution,) = shortcuts(each, LABELS).cautions
+    assert caution.facts == ("picture",)
+    assert caution.sentence.startswith("the first picture alone separates abnormal from normal videos (AUC")
+    assert caution.remedy == "add normal footage of the same scenes, cameras and light"
 
 
 def test_very_short_and_very_long_videos_of_one_class_are_seen() -> None:
@@ -78,6 +116,16 @@ def test_hours_and_cameras_count_where_all_are_known() -> None:
     night = [replace(one, hour=2 if label else 14) for one, label in zip(by_label(), LABELS, strict=True)]
     assert [one.fact for one in shortcuts(night, LABELS).found] == ["hour"]
     assert "hour" not in shortcuts([replace(night[0], hour=None), *night[1:]], LABELS).tried
+
+
+def test_hours_are_a_circle() -> None:
+    """23 and 1 are near each other, and far from 12."""
+    each = [
+        replace(one, hour=(23 if i % 3 else 1) if label else (11 if i % 3 else 13))
+        for i, (one, label) in enumerate(zip(by_label(), LABELS, strict=True))
+    ]
+    (found,) = shortcuts(each, LABELS).found
+    assert (found.fact, found.auc) == ("hour", pytest.approx(1.0))
 
 
 def test_labels_that_have_nothing_to_do_with_it_give_uniform_p_values(monkeypatch) -> None:
