@@ -236,7 +236,7 @@ def test_only_what_is_the_same_is_kept(videos, run, tmp_path, monkeypatch):
     assert again("--mode", "online", model=other) == ["v0.mp4", "v1.mp4"]
     drawn: list[str] = []
     monkeypatch.setattr(
-        "wsvad.cli.score_files.write_overlay", lambda timeline, path: (drawn.append(timeline.video), path.touch())
+        "wsvad.cli.score_outputs.write_overlay", lambda timeline, path: (drawn.append(timeline.video), path.touch())
     )
     for _ in range(2):
         again("--mode", "online", "--overlay", model=other)

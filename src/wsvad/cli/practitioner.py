@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from wsvad.cli.common import DONE, FOUND_WRONG, left_out
+from wsvad.cli.common import DONE, FOUND_WRONG, left_out, tell
 from wsvad.cli.options import (
     DEFAULT_BUDGET,
     DEFAULT_METHOD,
@@ -16,6 +16,7 @@ from wsvad.cli.options import (
     Run,
     Video,
     encoders_for,
+    names,
     narrowed,
     option_of,
     refuse,
@@ -28,6 +29,7 @@ from wsvad.errors import UsageError
 from wsvad.ranges import Positive, Range, Seed, Whole
 
 Videos = Annotated[int, Range(4)]
+Seconds = Annotated[float, "SECONDS", Range(0, 3600)]
 
 
 def demo(out: Folder = Path("wsvad-demo"), videos: Videos = 48, seed: Seed = 0) -> int:
@@ -105,7 +107,15 @@ def score(
     mode: Literal["whole", "online"] = "whole",
     out: Folder = Path("scores"),
     max_false_alarms_per_hour: Positive | None = None,
+    format: Names = "csv,json",
     overlay: bool = False,
+    clips: bool = False,
+    clip_margin: Seconds | None = None,
+    start: Annotated[str, "TIME"] | None = None,
+    name_pattern: Annotated[str, "PATTERN"] | None = None,
+    time_zone: Annotated[str, "ZONE"] | None = None,
+    between: Annotated[str, "HH:MM-HH:MM"] | None = None,
+    days: Annotated[str, "DAY-DAY"] | None = None,
     json: bool = False,
 ) -> int:
     """Find when something abnormal happens in videos: scores, events, a report page.
@@ -117,27 +127,47 @@ def score(
         videos: Video files, or folders of them.
         model: Run folder of a trained detector.
         mode: whole: look at all of a video at once. online: score each moment by what came before, as on a live camera.
-        out: Folder for scores.json, events.csv, scores.csv and report.html.
+        out: Folder for report.html, contact-sheet.jpg and the other results.
         max_false_alarms_per_hour: Budget for choosing another threshold (default: the threshold chosen in training).
+        format: Results besides the report: csv, json, srt and vtt (subtitles), edl (editors), ics (calendars).
         overlay: Also write each video with its score curve drawn in, as MP4.
+        clips: Also write each event as a video of its own, into the folder clips.
+        clip_margin: Seconds of a clip before and after its event (default: 5).
+        start: When the recording of the one video began, 2024-01-15T09:30:00 (default: by its name or metadata).
+        name_pattern: Where names tell the start, such as {camera}_{date}_{time} (default: usual names of recorders).
+        time_zone: Of these times, such as Europe/Berlin (default: this computer's).
+        between: Report only events in these hours, such as 22:00-06:00.
+        days: Report only events on these days, such as mon-fri; a night belongs to the day on which it begins.
         json: Print scores.json on stdout instead of a table.
     """
     from wsvad.cli.score_files import score_files
+    from wsvad.cli.score_outputs import Outputs, clock_of
     from wsvad.cli.tables import events_table
-    from wsvad.files import read_json
+    from wsvad.detection.alert_hours import AlertHours
+    from wsvad.detection.timeline import as_json
+    from wsvad.pages.event_clips import MARGIN
 
-    timelines, failed, sentence = score_files(
-        videos, model, mode=mode, out=out, max_false_alarms_per_hour=max_false_alarms_per_hour, overlay=overlay
+    if not clips:
+        refuse("results without --clips", {"--clip-margin": clip_margin})
+    outputs = Outputs(
+        overlay=overlay,
+        clips=(MARGIN if clip_margin is None else clip_margin) if clips else None,
+        formats=names("--format", format),
+        clock=clock_of(start, name_pattern, time_zone),
+        hours=AlertHours.of(between, days),
     )
-    if timelines:
+    found = score_files(
+        videos, model, mode=mode, out=out, max_false_alarms_per_hour=max_false_alarms_per_hour, outputs=outputs
+    )
+    if found.timelines:
         if json:
-            show_json(read_json(out / "scores.json"))
+            show_json(as_json(found.timelines))
         else:
-            show(events_table(timelines))
-        say(sentence)
-        say(f"scores, events and report.html are in {out}")
-    status = left_out(failed)
-    return status if timelines else FOUND_WRONG
+            show(events_table(found.timelines))
+        tell(found.sentences)
+        say(f"report.html and the other results are in {out}")
+    status = left_out(found.failed)
+    return status if found.timelines else FOUND_WRONG
 
 
 def distill(

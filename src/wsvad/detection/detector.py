@@ -31,6 +31,7 @@ from wsvad.runs.scorer import EVERYTHING, MODES, Mode, Scored, Scorer, Wanted
 from wsvad.video.clock import SNIPPET, SnippetClock, exact_rate
 from wsvad.video.names import video_name
 from wsvad.video.reader import Frame
+from wsvad.video.wall_clock import WallClock, tags_of
 
 NOMINAL = Fraction(30)
 """Frames per second that are assumed where nobody says how fast frames were taken."""
@@ -103,6 +104,7 @@ class Detector:
         name: str = "",
         rate: Fraction | float | None = None,
         on_frames: Callable[[int], None] | None = None,
+        wall_clock: WallClock | None = None,
     ) -> Timeline:
         """Score a video.
 
@@ -114,6 +116,7 @@ class Detector:
             name: what the video is called; by default as its file.
             rate: frames per second of features or arrays, 30 by default; a file says so itself.
             on_frames: called with the number of frames that were read since the last call, for a progress bar.
+            wall_clock: where the recording's start is looked for; by default in the file's name, then in its metadata.
 
         Raises:
             WsvadError: the video cannot be read, or would be encoded differently from the training videos; the
@@ -121,7 +124,9 @@ class Detector:
         """
         clock, scored = self.look_at(source, mode=mode, rate=rate, on_frames=on_frames)
         path = Path(source) if isinstance(source, str | Path) else None
-        return self.timeline(name or (video_name(path) if path else ""), clock, scored, mode=mode, path=path)
+        timeline = self.timeline(name or (video_name(path) if path else ""), clock, scored, mode=mode, path=path)
+        called, tags = (path.as_posix(), tags_of(path)) if path else (name, {})
+        return replace(timeline, recorded=(wall_clock or WallClock()).start(called, tags))
 
     def timeline(self, name: str, clock: SnippetClock, scored: Scored, *, mode: Mode, path: Path | None) -> Timeline:
         """The events in what was scored, by the detector's thresholds."""

@@ -3,8 +3,8 @@
 T snippets have T + 1 borders; snippet i lasts from border i to border i + 1.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
@@ -113,14 +113,27 @@ class Timeline:
         near = zip(self.explanation.categories, cosines(own, self.explanation.prototypes)[0], strict=True)
         return dict(list(_falling({name: float(cosine) for name, cosine in near}).items())[:count])
 
+    def only(self, shown: Callable[[Event], bool]) -> "Timeline":
+        """The same with some of its events alone; scores stay whole."""
+        places = [place for place, event in enumerate(self.events) if shown(event)]
+        why = self.explanation
+        if why is not None and why.event_embeddings is not None:
+            why = replace(why, event_embeddings=why.event_embeddings[places])
+        return replace(self, events=tuple(self.events[place] for place in places), explanation=why)
+
     def seconds(self, frame: int) -> float:
         """The time of a frame, interpolated between snippet borders; frames outside the video are clipped."""
         return float(np.interp(frame, self.frame_edges, self.times))
 
 
 def write_scores_json(path: Path | str, timelines: Sequence[Timeline]) -> None:
-    """Write `{"videos": [...]}`, each video with its events and its snippets."""
-    write_json(path, {"videos": [as_dict(timeline) for timeline in timelines]})
+    """Write `as_json`."""
+    write_json(path, as_json(timelines))
+
+
+def as_json(timelines: Sequence[Timeline]) -> dict[str, Any]:
+    """`{"videos": [...]}`, each video with its events and its snippets; `scores.schema.json` describes it."""
+    return {"videos": [as_dict(timeline) for timeline in timelines]}
 
 
 def as_dict(timeline: Timeline) -> dict[str, Any]:

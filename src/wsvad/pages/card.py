@@ -16,6 +16,8 @@ from wsvad.pages.words import figure, length, signed, span
 
 ALSO = 0.05
 """The next two categories of an event are named beside its likeliest, if they have such a share."""
+ORIGINS = {"given": "as was given", "name": "by its name", "container": "by its metadata"}
+"""How a recording's start is known."""
 
 
 def card(rank: int, timeline: Timeline, preview: Preview, link: str | None) -> dict[str, Any]:
@@ -51,6 +53,8 @@ def facts(timeline: Timeline) -> list[str]:
         clock(timeline.duration),
         f"{timeline.frames:,} frames",
         f"{float(timeline.rate):.5g} fps" if timeline.rate else "",
+        f"began {timeline.recorded.words(0)}, {ORIGINS[timeline.recorded.origin]}" if timeline.recorded else "",
+        f"camera {timeline.recorded.camera}" if timeline.recorded and timeline.recorded.camera else "",
         "scored online, without looking ahead" if timeline.mode == "online" else "",
         f"labelled {timeline.category}" if timeline.category else "",
         shift_range(timeline),
@@ -88,6 +92,7 @@ def event_values(timeline: Timeline, event: Event, picture: str) -> dict[str, An
         "end": f"{event.end:.3f}",
         "picture": picture,
         "when": span(event.start, event.end),
+        "wall": timeline.recorded.words(event.start) if timeline.recorded else "",
         "strength": f"{length(event.end - event.start)}, peak {figure(event.peak)}",
         "outside": bool(timeline.truth) and not touches(event, timeline.truth or ()),
         "attributions": ", ".join(f"{name}\u00a0{share:.0%}" for name, share in shares),

@@ -12,6 +12,7 @@ from wsvad.detection.timeline import Timeline, clock
 from wsvad.files import atomic
 from wsvad.pages.overlay import ALARM, FONT, GROUND, INK
 from wsvad.pages.preview import STILL_WIDTH, make_preview
+from wsvad.pages.words import count
 
 COLUMNS = 4
 MOST = 400
@@ -35,7 +36,7 @@ def write_contact_sheet(path: Path | str, timelines: Sequence[Timeline]) -> None
     stills = {timeline.video: _stills(timeline, [e for t, e in shown if t is timeline]) for timeline, _ in shown}
     cells = [_cell(timeline, event, stills[timeline.video].get(event.peak_time)) for timeline, event in shown]
     left = f", the {MOST} strongest" if len(events) > MOST else ""
-    sheet = _sheet(cells, f"{len(events)} event{'s' * (len(events) != 1)} in {len(timelines)} videos{left}")
+    sheet = _sheet(cells, f"{count(len(events), 'event')} in {count(len(timelines), 'video')}{left}")
     with atomic(path) as temporary:
         coded = cv2.imencode(".jpg", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
         temporary.write_bytes(coded.tobytes())
@@ -66,10 +67,10 @@ def _cell(timeline: Timeline, event: Event, still: np.ndarray | None) -> np.ndar
         top, left = (STILL_HEIGHT - size[1]) // 2, (STILL_WIDTH - size[0]) // 2
         cell[top : top + size[1], left : left + size[0]] = image
     kind = next(iter(timeline.categories(event)), "abnormal")
-    when = clock(event.start) if timeline.recorded is None else f"{timeline.recorded.at(event.start):%Y-%m-%d %H:%M:%S}"
+    when = clock(event.start) if timeline.recorded is None else timeline.recorded.words(event.start)
     _write(cell, timeline.video, STILL_HEIGHT, INK)
-    _write(cell, f"{when}, {event.end - event.start:.1f} s", STILL_HEIGHT + LINE, INK)
-    _write(cell, f"{event.peak:.2f}  {kind}", STILL_HEIGHT + 2 * LINE, ALARM)
+    _write(cell, when, STILL_HEIGHT + LINE, INK)
+    _write(cell, f"{event.peak:.2f}  {event.end - event.start:.1f} s  {kind}", STILL_HEIGHT + 2 * LINE, ALARM)
     return cell
 
 
