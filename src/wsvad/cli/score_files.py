@@ -15,6 +15,7 @@ from wsvad.errors import Interrupted, UsageError, WsvadError, shortage
 from wsvad.interrupts import interrupted_by
 from wsvad.locks import writing
 from wsvad.pages.report import ReportSummary
+from wsvad.pages.words import count
 from wsvad.progress import report_progress
 from wsvad.video.names import file_stems
 from wsvad.video.wall_clock import WallClock, tags_of
@@ -140,12 +141,13 @@ class Scoring:
         origins = Counter(one.recorded.origin for one in self.found.values() if one.recorded is not None)
         unknown = len(self.found) - origins.total()
         words = {"given": "given", "name": "by its name", "container": "by the file's metadata"}
-        known = ", ".join(f"{count} {words[origin]}" for origin, count in sorted(origins.items()))
+        known = ", ".join(f"{number} {words[origin]}" for origin, number in sorted(origins.items()))
         times = [f"Start of recording: {known}{f', {unknown} unknown' if unknown else ''}."] if known else []
         if self.outputs.hours is None:
             return times
-        without = f" Where the start is unknown, all events are reported ({unknown} videos)." if unknown else ""
-        left = f"{self.outside} event{'s are' if self.outside != 1 else ' is'} left out"
+        known_not = count(unknown, "video")
+        without = f" Where the start is unknown, all events are reported ({known_not})." if unknown else ""
+        left = f"{count(self.outside, 'event')} {'is' if self.outside == 1 else 'are'} left out"
         return [*times, f"Alerts are limited to {self.outputs.hours}: {left}.{without}"]
 
     def run(self) -> None:

@@ -139,5 +139,5 @@ def _noted(note: Path) -> dict[str, Any]:
 def write_all(out: Path, timelines: Sequence[Timeline], outputs: Outputs, summary: ReportSummary) -> None:
     """The results of all videos, as far as they are scored."""
     write_exports(out, timelines, outputs.formats)
-    write_contact_sheet(out / "contact-sheet.jpg", timelines)
-    write_report(out / "report.html", timelines, title="Scored videos", summary=summary)
+    stills = write_report(out / "report.html", timelines, title="Scored videos", summary=summary)
+    write_contact_sheet(out / "contact-sheet.jpg", timelines, stills)

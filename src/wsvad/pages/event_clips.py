@@ -60,7 +60,7 @@ def _when(timeline: Timeline, event: Event) -> str:
 
 
 def cut_clips(timeline: Timeline, clips: list[Span]) -> None:
-    """Write clips of a video. A file that is in the place of one, and is none of ours, is left as it is.
+    """Write clips of a video. A file that has the name of one, but is no clip, is left as it is.
 
     Raises:
         WsvadError: as `write_clips`.
@@ -68,7 +68,7 @@ def cut_clips(timeline: Timeline, clips: list[Span]) -> None:
     if timeline.path is None:
         raise WsvadError(f"{timeline.video}: only its features are there; clips need the video file")
     if other := [clip.path for clip in clips if is_file(clip.path) and not is_result(clip.path)]:
-        raise WsvadError(f"{other[0]}: is no clip of wsvad's, and would be written over; move it away")
+        raise WsvadError(f"{other[0]}: is no clip that wsvad wrote, and would be written over; move it away")
     if clips:
         cut(timeline.path, clips, float(timeline.times[0]), float(timeline.times[-1]))
 
