@@ -140,9 +140,9 @@ class Scoring:
         """What has to be known of hours and times."""
         origins = Counter(one.recorded.origin for one in self.found.values() if one.recorded is not None)
         unknown = len(self.found) - origins.total()
-        words = {"given": "given", "name": "by its name", "container": "by the file's metadata"}
+        words = {"given": "given", "name": "from its name", "container": "from its metadata"}
         known = ", ".join(f"{number} {words[origin]}" for origin, number in sorted(origins.items()))
-        times = [f"Start of recording: {known}{f', {unknown} unknown' if unknown else ''}."] if known else []
+        times = [f"Starts of recordings: {known}{f', {unknown} unknown' if unknown else ''}."] if known else []
         if self.outputs.hours is None:
             return times
         known_not = count(unknown, "video")

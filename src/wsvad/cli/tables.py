@@ -22,7 +22,9 @@ def events_table(timelines: Sequence[Timeline]) -> Table:
     rows: list[tuple[str, ...]] = []
     for timeline in timelines:
         if not timeline.events:
-            at = ["–", "nothing abnormal"] if named else ["nothing abnormal"]
+            # A peak above the threshold may be too short for an event, or at an hour that is not reported.
+            words = "nothing abnormal" if timeline.peak < timeline.threshold else "no event"
+            at = ["–", words] if named else [words]
             rows.append((timeline.video, *(["–"] if dated else []), "–", "–", f"{timeline.peak:.2f}", *at))
         for event in timeline.events:
             likeliest = [f"{name} {p:.0%}" for name, p in timeline.categories(event).items()][:1]

@@ -16,7 +16,7 @@ from wsvad.pages.words import figure, length, signed, span
 
 ALSO = 0.05
 """The next two categories of an event are named beside its likeliest, if they have such a share."""
-ORIGINS = {"given": "as was given", "name": "by its name", "container": "by its metadata"}
+ORIGINS = {"given": "as was given", "name": "from its name", "container": "from its metadata"}
 """How a recording's start is known."""
 
 
