@@ -69,13 +69,14 @@ def score_files(
         except KeyboardInterrupt:
             stopped = True
         timelines = [scoring.found[name] for name in videos if name in scoring.found]
-        if timelines:
+        if timelines or scoring.failed:
             summary = ReportSummary(
                 model=f"{detector.trained.name}, {mode}",
                 threshold=detector.calibrations.sentence(mode),
                 notes=[*([f"{scoring.so_far.capitalize()}."] if stopped else []), *scoring.sentences],
+                left_out=list(scoring.failed.values()),
             )
-            write_all(out, timelines, outputs, summary)
+            write_all(out, timelines, scoring.failed, outputs, summary)
     if stopped:
         raise Interrupted(f"{out}: {scoring.so_far}; run the same command again to resume")
     sentences = [detector.calibrations.sentence(mode), *scoring.sentences]

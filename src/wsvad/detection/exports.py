@@ -1,14 +1,21 @@
 """Events in the formats of other programs: subtitles for players, an edit list for editors, entries for calendars."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 
 from wsvad.detection.detector import NOMINAL
 from wsvad.detection.events import Event
-from wsvad.detection.timeline import Timeline, printable, write_events_csv, write_scores_csv, write_scores_json
+from wsvad.detection.timeline import (
+    Timeline,
+    printable,
+    write_events_csv,
+    write_left_out_csv,
+    write_scores_csv,
+    write_scores_json,
+)
 from wsvad.errors import UsageError
 from wsvad.files import write_text
 from wsvad.video.names import file_stems
@@ -99,11 +106,16 @@ OF_VIDEO: dict[str, Callable[[Timeline], str]] = {"srt": srt, "vtt": vtt, "edl":
 FORMATS = ("csv", "json", *OF_VIDEO, "ics")
 
 
-def write_exports(out: Path | str, timelines: Sequence[Timeline], formats: Sequence[str]) -> None:
+def write_exports(
+    out: Path | str, timelines: Sequence[Timeline], formats: Sequence[str], left_out: Mapping[str, str] | None = None
+) -> None:
     """Write the scores and events of videos in some of the `FORMATS`.
 
-    csv: `events.csv` and `scores.csv`; json: `scores.json`; ics: `events.ics`; others: a file beside the video's name,
-    `gate/cam0.events.srt` for `gate/cam0.avi`.
+    csv: `events.csv`, `scores.csv` and `left-out.csv`; json: `scores.json`; ics: `events.ics`; others: a file named
+    after each video, `gate/cam0.events.srt` for `gate/cam0.avi`.
+
+    Args:
+        left_out: files that could not be scored, with the reason.
 
     Raises:
         UsageError: there is no such format.
@@ -113,10 +125,11 @@ def write_exports(out: Path | str, timelines: Sequence[Timeline], formats: Seque
     if unknown := [form for form in formats if form not in FORMATS]:
         raise UsageError(f"format {unknown[0]}: there are {', '.join(FORMATS)}")
     if "json" in formats:
-        write_scores_json(out / "scores.json", timelines)
+        write_scores_json(out / "scores.json", timelines, left_out)
     if "csv" in formats:
         write_events_csv(out / "events.csv", timelines)
         write_scores_csv(out / "scores.csv", timelines)
+        write_left_out_csv(out / "left-out.csv", left_out or {})
     if "ics" in formats:
         write_text(out / "events.ics", ics(timelines))
     stems = file_stems([timeline.video for timeline in timelines])

@@ -3,7 +3,7 @@
 T snippets have T + 1 borders; snippet i lasts from border i to border i + 1.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -126,14 +126,23 @@ class Timeline:
         return float(np.interp(frame, self.frame_edges, self.times))
 
 
-def write_scores_json(path: Path | str, timelines: Sequence[Timeline]) -> None:
+def write_scores_json(
+    path: Path | str, timelines: Sequence[Timeline], left_out: Mapping[str, str] | None = None
+) -> None:
     """Write `as_json`."""
-    write_json(path, as_json(timelines))
+    write_json(path, as_json(timelines, left_out))
 
 
-def as_json(timelines: Sequence[Timeline]) -> dict[str, Any]:
-    """`{"videos": [...]}`, each video with its events and its snippets; `scores.schema.json` describes it."""
-    return {"videos": [as_dict(timeline) for timeline in timelines]}
+def as_json(timelines: Sequence[Timeline], left_out: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """`{"videos": [...], "left_out": [...]}`, each video with its events and its snippets, each file that could not be
+    scored with the reason; `scores.schema.json` describes it."""
+    files = [{"file": printable(file), "reason": printable(reason)} for file, reason in (left_out or {}).items()]
+    return {"videos": [as_dict(timeline) for timeline in timelines], "left_out": files}
+
+
+def write_left_out_csv(path: Path | str, left_out: Mapping[str, str]) -> None:
+    """Write one row a file that could not be scored: `file,reason`."""
+    write_table(path, ("file", "reason"), ((printable(file), printable(why)) for file, why in left_out.items()))
 
 
 def as_dict(timeline: Timeline) -> dict[str, Any]:

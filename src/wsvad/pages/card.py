@@ -10,6 +10,7 @@ from wsvad.datasets.categories import UNNAMED, names_of
 from wsvad.detection.events import Event
 from wsvad.detection.timeline import Timeline, clock
 from wsvad.pages.chart import chart, envelope, event_paint, shift_range
+from wsvad.pages.days import camera_of, days_of
 from wsvad.pages.preview import Preview
 from wsvad.pages.verdict import WRONG, touches, verdict, verdict_in_words
 from wsvad.pages.words import figure, length, signed, span
@@ -31,6 +32,9 @@ def card(rank: int, timeline: Timeline, preview: Preview, link: str | None) -> d
     return {
         "rank": rank,
         "name": timeline.video,
+        "camera": camera_of(timeline),
+        "days": " ".join(map(str, days_of(timeline))),
+        "began": f"{timeline.recorded.moment.timestamp():.0f}" if timeline.recorded else "",
         "verdict": kind,
         "verdict_words": verdict_in_words(timeline),
         "wrong": kind in WRONG,

@@ -14,6 +14,7 @@ from wsvad.detection.timeline import Timeline
 from wsvad.files import write_text
 from wsvad.pages.card import card, peak_time
 from wsvad.pages.category_map import category_map
+from wsvad.pages.days import days
 from wsvad.pages.preview import Preview, make_preview
 from wsvad.pages.render import render_page
 from wsvad.pages.summary import ReportSummary, head, toolbar
@@ -57,6 +58,7 @@ def write_report(
         title=title,
         head=head(ranked, summary or ReportSummary()),
         map=category_map(ranked, [f"v{rank}" for rank in range(len(ranked))]),
+        days=days(ranked),
         toolbar=toolbar(ranked),
         cards=cards,
     )

@@ -144,7 +144,7 @@ def test_each_video_has_its_files(tmp_path: Path) -> None:
     write_exports(tmp_path, lines, FORMATS)
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()) == [
         "b.events.edl", "b.events.srt", "b.events.vtt", "day/a.events.edl", "day/a.events.srt", "day/a.events.vtt",
-        "events.csv", "events.ics", "scores.csv", "scores.json",
+        "events.csv", "events.ics", "left-out.csv", "scores.csv", "scores.json",
     ]  # fmt: skip
     write_exports(tmp_path / "few", [*lines, timeline("b.mp4")], ["vtt"])
     assert sorted(path.name for path in (tmp_path / "few").rglob("*.*")) == [
