@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ from clips import scene, write_clip
 
 import wsvad
 from wsvad.cli.main import main
+from wsvad.detection.detector import Detector
 from wsvad.video.reader import VideoReader
 from wsvad.video.results import is_result
 from wsvad.video.wall_clock import parse_zone
@@ -195,11 +197,67 @@ def test_patterns_of_names_say_camera_and_time(run, footage, tmp_path, capsys):
     assert "Starts of recordings: 1 from its name, 1 unknown." in said
     gate, other = results(tmp_path / "out")
     assert (gate["camera"], gate["recorded"]) == ("gate", "2024-01-15T09:30:00.000+01:00") and "recorded" not in other
-    jsonschema.validate({"videos": [gate, other]}, json.loads(SCHEMA.read_text()))
+    jsonschema.validate({"videos": [gate, other], "left_out": []}, json.loads(SCHEMA.read_text()))
     said = score(capsys, tmp_path / "in", run, tmp_path / "new", "--name-pattern", "{epoch}", status=2)
     assert "fits none of 2 names, such as 'gate 15.1.2024 9h30.mp4'" in said and not (tmp_path / "new").exists()
     said = score(capsys, tmp_path / "in", run, tmp_path / "new", "--start", "2024-01-15 09:30", status=2)
     assert "--start: is for one video, not for 2" in said
+
+
+def test_what_could_not_be_read_stands_in_all_results_and_is_said_once(run, footage, tmp_path, capsys):
+    folder = tmp_path / "rec"
+    shutil.copytree(footage, folder)
+    (folder / "<b>broken.mp4").write_bytes(b"not a video")
+    said = score(capsys, folder, run, tmp_path / "out", status=3)
+    assert said.count("broken.mp4") == 1 and said.splitlines()[-1].startswith("skipped: ")
+    found = json.loads((tmp_path / "out" / "scores.json").read_text())
+    jsonschema.validate(found, json.loads(SCHEMA.read_text()))
+    (left,) = found["left_out"]
+    assert left["file"] == str(folder / "<b>broken.mp4") and "not a video" in left["reason"]
+    with (tmp_path / "out" / "left-out.csv").open(newline="") as file:
+        assert list(csv.DictReader(file)) == [left]
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "1 file left out" in page and "&lt;b&gt;broken.mp4: not a video" in page
+    # Where nothing could be read, the results of an earlier night are not left there.
+    for path in folder.iterdir():
+        path.write_bytes(b"not a video")
+    said = score(capsys, folder, run, tmp_path / "out", "--json", status=1)
+    found = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert not found["videos"] and len(found["left_out"]) == 3
+    assert "3 files left out" in (tmp_path / "out" / "report.html").read_text()
+    # And it is mended by the same command.
+    shutil.rmtree(folder)
+    shutil.copytree(footage, folder)
+    score(capsys, folder, run, tmp_path / "out")
+    assert not json.loads((tmp_path / "out" / "scores.json").read_text())["left_out"]
+
+
+def test_a_folder_that_grows_is_scored_where_it_is_new(run, footage, tmp_path, capsys, monkeypatch):
+    """A file of the same size and time is not even read; one that was touched or copied is known by its bytes."""
+    folder, out, looked = tmp_path / "rec", tmp_path / "out", []
+    (folder / "yard").mkdir(parents=True)
+    shutil.copy(footage / "yard_20240115_093000.avi", folder / "yard")
+    look_at = Detector.look_at
+    monkeypatch.setattr(
+        Detector, "look_at", lambda self, path, **how: (looked.append(path.name), look_at(self, path, **how))[1]
+    )
+    score(capsys, folder, run, out)
+    (folder / "gate").mkdir()
+    shutil.copy(footage / "gate_20241027_025950.mp4", folder / "gate")
+    score(capsys, folder, run, out)
+    assert looked == ["yard_20240115_093000.avi", "gate_20241027_025950.mp4"]
+    page = (out / "report.html").read_text()
+    assert all(words in page for words in ("Events by day and camera", "<option>gate</option>", "Sun 2024-10-27</th>"))
+    hashed: list[Path] = []
+    monkeypatch.setattr("wsvad.detection.kept.sampled_sha256", lambda paths: (hashed.extend(paths), "")[1])
+    score(capsys, folder, run, out)
+    assert not hashed
+    monkeypatch.undo()
+    os.utime(folder / "gate" / "gate_20241027_025950.mp4", (1, 1))
+    assert "2 of 2 videos were scored before" in score(capsys, folder, run, out)
+    with (folder / "gate" / "gate_20241027_025950.mp4").open("ab") as file:
+        file.write(bytes(9))
+    assert "1 of 2 videos were scored before" in score(capsys, folder, run, out)
 
 
 def test_formats_are_those_that_are_asked_for(run, footage, tmp_path, capsys):

@@ -1,6 +1,7 @@
 """Score video files and write everything that people look at."""
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,12 +18,15 @@ from wsvad.locks import writing
 from wsvad.pages.report import ReportSummary
 from wsvad.pages.words import count
 from wsvad.progress import report_progress
+from wsvad.video.clock import SNIPPET
 from wsvad.video.names import file_stems
 from wsvad.video.wall_clock import WallClock, tags_of
 
 logger = logging.getLogger(__name__)
 NAMED = 3
 """Names that a message lists."""
+KEEP_EVERY = 60.0
+"""Seconds after which it is kept how far a long video is encoded; longer where writing it takes long."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,11 +134,13 @@ class Scoring:
     """File → why it could not be scored."""
     outside: int = 0
     """Events that are not in the hours of alerts."""
+    partly: str = ""
+    """The video in which it was interrupted, and how far that is kept."""
 
     @property
     def so_far(self) -> str:
         """How far it had come when it was interrupted."""
-        return f"interrupted; {len(self.found)} of {len(self.videos)} videos are finished and kept"
+        return f"interrupted; {len(self.found)} of {len(self.videos)} videos are finished and kept{self.partly}"
 
     @property
     def sentences(self) -> list[str]:
@@ -181,16 +187,28 @@ class Scoring:
                 self.failed[str(path)] = f"{path}: {short}" if short else str(error)
 
     def score(self, name: str, path: Path) -> None:
-        """Score a video."""
-        frames = 0
+        """Score a video, from where an earlier call came in it."""
+        frames, stamp = 0, Stamp.of(path)
+        part = self.kept.read_part(name, stamp, self.detector.widths)
+        if part.snippets:
+            logger.info("%s: %s frames were encoded before, and are kept", name, f"{part.snippets * SNIPPET:,}")
+        due = time.monotonic() + KEEP_EVERY
 
         def on_frames(count: int) -> None:
-            nonlocal frames
+            nonlocal frames, due
             frames += count
             report_progress(name, frames, None, f"{frames:,} frames")
+            if (begun := time.monotonic()) > due:
+                self.kept.write_part(name, stamp, part)
+                due = time.monotonic() + max(KEEP_EVERY, 50 * (time.monotonic() - begun))
 
-        stamp = Stamp.of(path)
-        clock, scored = self.detector.look_at(path, mode=self.mode, on_frames=on_frames)
+        try:
+            clock, scored = self.detector.look_at(path, mode=self.mode, on_frames=on_frames, part=part)
+        except BaseException as error:
+            if interrupted_by(error) and part.snippets:
+                self.kept.write_part(name, stamp, part)
+                self.partly = f", and {part.snippets * SNIPPET:,} frames of {name}"
+            raise
         found = Found(clock=clock, scored=scored, tags=tags_of(path))
         self.kept.write(name, stamp, found)
         self.take(name, found)

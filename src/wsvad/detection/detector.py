@@ -19,7 +19,7 @@ from wsvad.encoders import build
 from wsvad.encoders.build import from_video
 from wsvad.encoders.encoder import Encoder
 from wsvad.errors import UsageError, WsvadError
-from wsvad.extraction.encode import encode_frames, encode_video
+from wsvad.extraction.encode import Part, encode_frames, encode_video
 from wsvad.features.store import Passport, StoredFeatures, rate_of
 from wsvad.files import path_of
 from wsvad.methods.abilities import Compacts
@@ -139,8 +139,13 @@ class Detector:
         mode: Mode,
         rate: Fraction | float | None = None,
         on_frames: Callable[[int], None] | None = None,
+        part: Part | None = None,
     ) -> tuple[SnippetClock, Scored]:
-        """What the method says of a video, on its clock; arguments and errors as in `score`."""
+        """What the method says of a video, on its clock; arguments and errors as in `score`.
+
+        Args:
+            part: what was encoded of a file before (`encode_video`).
+        """
         if mode not in MODES:
             raise UsageError(f"mode {mode}: {' or '.join(MODES)}")
         rate = exact_rate(rate) if rate is not None else None
@@ -151,7 +156,8 @@ class Detector:
         else:
             if isinstance(source, str | Path):
                 path = path_of("source", source)
-                stored = self._same_making(path, encode_video(path, self._encoders(), on_frames, hashed=False))
+                encoded = encode_video(path, self._encoders(), on_frames, hashed=False, part=part)
+                stored = self._same_making(path, encoded)
             elif not isinstance(source, Iterable):
                 raise UsageError(f"source {source!r}: give a video file, features by stream, or frames")
             else:
@@ -173,6 +179,11 @@ class Detector:
         """
         stored = self._same_making(path, encode_video(path, self._encoders(), hashed=False))
         return {stream: torch.from_numpy(item.features) for stream, item in stored.items()}
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """Stream → D of those that it makes from video."""
+        return {stream: sum(each.width for each in encoders) for stream, encoders in self.encoders.items()}
 
     def _encoders(self) -> dict[str, tuple[Encoder, ...]]:
         if not self.encoders:

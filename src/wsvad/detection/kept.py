@@ -2,6 +2,7 @@
 threshold needs no second look at the videos.
 
     OUT/scored/VIDEO.safetensors
+    OUT/scored/VIDEO.part               of a video that is not finished: the rows of its streams
 
 Tensors: `scores`, and `times`, `class_scores`, `shift`, `embeddings`, `attributions.NAME` where there are any.
 Metadata: `record`, in JSON: what they were made from, the clock, and what the container says of the recording's start.
@@ -12,6 +13,7 @@ import hashlib
 import json
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -22,13 +24,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as serialise
 
 from wsvad.errors import WsvadError, refuse_shortage, shortage
+from wsvad.extraction.encode import Part
 from wsvad.features.store import feature_path
-from wsvad.files import atomic, check_file, is_file, overlong, sampled_sha256
+from wsvad.files import atomic, check_file, is_file, overlong, remove, sampled_sha256
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.scorer import Mode, Scored
 from wsvad.shapes import problems
 from wsvad.version import __version__
 from wsvad.video.clock import SnippetClock
+from wsvad.video.reader import DECODER
 
 logger = logging.getLogger(__name__)
 
@@ -145,6 +149,52 @@ class Kept:
         tensors = {name: np.ascontiguousarray(array) for name, array in rows.items() if array is not None}
         with atomic(self.path(video)) as temporary:
             temporary.write_bytes(serialise(tensors, metadata={"record": json.dumps(record)}))
+        remove(self.part(video))
+
+    def part(self, video: str) -> Path:
+        """Where it is kept how far a video was encoded."""
+        return self.path(video).with_suffix(".part")
+
+    def read_part(self, video: str, stamp: Stamp, widths: Mapping[str, int]) -> Part:
+        """How far a video was encoded; nothing where the file, the model or the decoder are others.
+
+        Args:
+            widths: stream → D.
+        """
+        path, part = self.part(video), Part({})
+        if not is_file(path):
+            return part
+        try:
+            with safe_open(path, framework="numpy") as stored:
+                if json.loads((stored.metadata() or {})["made"]) != self._making(stamp):
+                    return part
+                rows = {name: stored.get_tensor(name) for name in widths}
+        except (OSError, SafetensorError, LookupError, TypeError, ValueError, RecursionError) as error:
+            refuse_shortage(error, path)
+            logger.info("%s: damaged (%s); scoring the video from its start", path, error)
+            return part
+        shapes = {name: array.shape for name, array in rows.items()}
+        snippets = {shape[0] for shape in shapes.values()}
+        if len(snippets) == 1 and shapes == {name: (*snippets, width) for name, width in widths.items()}:
+            part.rows = {name: list(array) for name, array in rows.items() if np.isfinite(array).all()}
+        return part if part.rows.keys() == widths.keys() else Part({})
+
+    def write_part(self, video: str, stamp: Stamp, part: Part) -> None:
+        """Keep how far a video was encoded.
+
+        Raises:
+            WsvadError: the disk is full.
+        """
+        tensors = {name: np.stack(rows[: part.snippets]) for name, rows in part.rows.items()}
+        with atomic(self.part(video)) as temporary:
+            temporary.write_bytes(serialise(tensors, metadata={"made": json.dumps(self._making(stamp))}))
+
+    def _making(self, stamp: Stamp) -> dict[str, str]:
+        """What rows are made from: those of another mode are the same."""
+        return {name: made for name, made in self.made.items() if name != "mode"} | {
+            "source": stamp.source,
+            "decoder": DECODER,
+        }
 
     def _made_from(self, record: dict[str, Any], file: Path) -> bool:
         """Whether a record is of this file, by this detector in this mode. A file of another time is read for its
