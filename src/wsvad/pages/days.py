@@ -35,9 +35,11 @@ def days(timelines: Sequence[Timeline]) -> dict[str, Any] | None:
     found: dict[date, dict[str, int]] = {}
     for timeline in timelines:
         camera = camera_of(timeline)
+        if timeline.recorded is None:
+            continue
         for day in days_of(timeline):
             found.setdefault(day, {}).setdefault(camera, 0)
-        for event in timeline.events if timeline.recorded is not None else ():
+        for event in timeline.events:
             row = found.setdefault(timeline.recorded.at(event.start).date(), {})
             row[camera] = row.get(camera, 0) + 1
     cameras = sorted({camera for row in found.values() for camera in row})
