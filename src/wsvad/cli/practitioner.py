@@ -120,24 +120,24 @@ def score(
 ) -> int:
     """Find when something abnormal happens in videos: scores, events, a report page.
 
-    Interrupt at any time; run the command again to resume. A video that was scored before into the same folder, by the
-    same model, is not scored again.
+    Interrupt at any time; run the command again to resume. Only videos that are new, or have changed, are scored: of
+    a folder that grows, run the same command every night.
 
     Args:
         videos: Video files, or folders of them.
         model: Run folder of a trained detector.
         mode: whole: look at all of a video at once. online: score each moment by what came before, as on a live camera.
-        out: Folder for report.html, contact-sheet.jpg and the other results.
+        out: Folder for the report and the other results.
         max_false_alarms_per_hour: Budget for choosing another threshold (default: the threshold chosen in training).
         format: Results besides the report: csv, json, srt and vtt (subtitles), edl (editors), ics (calendars).
         overlay: Also write each video with its score curve drawn in, as MP4.
         clips: Also write each event as a video of its own, into the folder clips.
         clip_margin: Seconds of a clip before and after its event (default: 5).
-        start: When the recording of the one video began, 2024-01-15T09:30:00 (default: by its name or metadata).
-        name_pattern: Where names tell the start, such as {camera}_{date}_{time} (default: usual names of recorders).
+        start: Start of the recording, 2024-01-15T09:30 (default: name or metadata).
+        name_pattern: Where names have it: {camera}_{date}_{time} (default: known forms).
         time_zone: Of these times, such as Europe/Berlin (default: this computer's).
         between: Report only events in these hours, such as 22:00-06:00.
-        days: Report only events on these days, such as mon-fri; a night belongs to the day on which it begins.
+        days: And on these days, such as mon-fri; a night is of its first day.
         json: Print scores.json on stdout instead of a table.
     """
     from wsvad.cli.score_files import score_files
