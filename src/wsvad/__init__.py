@@ -6,6 +6,9 @@ The names here are the stable interface; `examples/` shows three uses.
     LiveScorer      scores a live source frame by frame; equal to the replay of its recording
     Timeline        what a detector finds in one video: scores, events, times
     Event           one event of a timeline
+    WallClock       where the start of a recording is looked for: given, in names, in metadata
+    write_clips     a video file of each event of a timeline
+    write_exports   scores and events of timelines as CSV, JSON, SRT, VTT, EDL, ICS
     open_dataset    videos with their weak labels, from a folder or the official files of a published dataset
     extract         feature files of a dataset
     train           a detector from a folder of labelled videos
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from wsvad.datasets.open import open_dataset
     from wsvad.detection.detector import Detector
     from wsvad.detection.events import Event
+    from wsvad.detection.exports import write_exports
     from wsvad.detection.live import LiveScorer
     from wsvad.detection.timeline import Timeline
     from wsvad.encoders import ENCODERS
@@ -31,11 +35,13 @@ if TYPE_CHECKING:
     from wsvad.evaluation.measure import evaluate
     from wsvad.extraction.prepare import extract_dataset as extract
     from wsvad.methods import METHODS
+    from wsvad.pages.event_clips import write_clips
     from wsvad.training.train import train
+    from wsvad.video.wall_clock import WallClock
 
 __all__ = [
-    "DATASETS", "ENCODERS", "METHODS", "Detector", "Event", "LiveScorer", "Timeline", "WsvadError", "__version__",
-    "evaluate", "extract", "open_dataset", "train",
+    "DATASETS", "ENCODERS", "METHODS", "Detector", "Event", "LiveScorer", "Timeline", "WallClock", "WsvadError",
+    "__version__", "evaluate", "extract", "open_dataset", "train", "write_clips", "write_exports",
 ]  # fmt: skip
 
 _PLACES = {
@@ -46,11 +52,14 @@ _PLACES = {
     "Event": "wsvad.detection.events:Event",
     "LiveScorer": "wsvad.detection.live:LiveScorer",
     "Timeline": "wsvad.detection.timeline:Timeline",
+    "WallClock": "wsvad.video.wall_clock:WallClock",
     "WsvadError": "wsvad.errors:WsvadError",
     "evaluate": "wsvad.evaluation.measure:evaluate",
     "extract": "wsvad.extraction.prepare:extract_dataset",
     "open_dataset": "wsvad.datasets.open:open_dataset",
     "train": "wsvad.training.train:train",
+    "write_clips": "wsvad.pages.event_clips:write_clips",
+    "write_exports": "wsvad.detection.exports:write_exports",
 }
 
 

@@ -62,8 +62,8 @@ def run(videos, tmp_path_factory) -> Path:
 
 def test_the_interface_has_the_names_that_it_says():
     assert sorted(name for name in wsvad.__all__ if name != "__version__") == sorted(
-        ["DATASETS", "ENCODERS", "METHODS", "Detector", "Event", "LiveScorer", "Timeline", "WsvadError", "evaluate",
-         "extract", "open_dataset", "train"]
+        ["DATASETS", "ENCODERS", "METHODS", "Detector", "Event", "LiveScorer", "Timeline", "WallClock", "WsvadError",
+         "evaluate", "extract", "open_dataset", "train", "write_clips", "write_exports"]
     )  # fmt: skip
     for name in wsvad.__all__:
         assert getattr(wsvad, name) is not None and name in dir(wsvad)

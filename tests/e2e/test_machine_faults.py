@@ -20,6 +20,7 @@ from clips import write_clip
 from wsvad import WsvadError, train
 from wsvad.cli.main import main
 from wsvad.detection.detector import encode_video
+from wsvad.extraction.encode import SnippetEncoder
 from wsvad.files import whole_folder
 from wsvad.methods.mil import MilConfig
 from wsvad.runs.model import load_method, save_method
@@ -204,6 +205,56 @@ def test_score_goes_on_where_it_was_interrupted(videos, run, tmp_path, capsys, m
         assert both[0][name] == both[1][name], name
 
 
+@pytest.mark.parametrize("change", ["", "another video", "another model", "a damaged file"])
+def test_score_goes_on_inside_a_long_video(change, videos, run, tmp_path, capsys, monkeypatch):
+    """Ctrl-C after five of its eight snippets: the same command encodes three; all of them where anything differs."""
+    long, model, out = tmp_path / "long.mp4", tmp_path / "run", tmp_path / "out"
+    images = list(np.random.default_rng(9).integers(40, 50, (120, 48, 64, 3)).astype(np.uint8))
+    write_clip(long, images)
+    shutil.copytree(run, model)
+    encoded, flush = [], SnippetEncoder.flush
+
+    def flushed(self: SnippetEncoder) -> object:
+        if len(encoded) == 5 and not (out / "scored" / "long.mp4.part").exists():
+            raise KeyboardInterrupt
+        encoded.append(1)
+        return flush(self)
+
+    command = ["score", str(long), "--model", str(model), "--out"]
+    monkeypatch.setattr(SnippetEncoder, "flush", flushed)
+    assert main([*command, str(out)]) == 1
+    assert last_line(capsys) == (
+        f"wsvad: {out}: interrupted; 0 of 1 videos are finished and kept, and 80 frames of long.mp4; "
+        "run the same command again to resume"
+    )
+    part = out / "scored" / "long.mp4.part"
+    if change == "another video":
+        write_clip(long, images[::-1])
+    elif change == "another model":
+        save_method(model, replace(load_method(model), window=2))
+    elif change:
+        part.write_bytes(part.read_bytes()[:-9])
+    encoded.clear()
+    assert main([*command, str(out)]) == 0
+    assert ("long.mp4: 80 frames were encoded before, and are kept" in capsys.readouterr().err) == (not change)
+    assert len(encoded) == (8 if change else 3)
+    assert not part.exists()
+    monkeypatch.undo()
+    assert main([*command, str(tmp_path / "whole")]) == 0
+    assert (out / "scores.json").read_bytes() == (tmp_path / "whole" / "scores.json").read_bytes()
+
+
+def test_how_far_a_video_was_encoded_is_kept_while_it_is(videos, run, tmp_path, monkeypatch):
+    """A machine that loses its power tells nobody."""
+    monkeypatch.setattr("wsvad.cli.score_files.KEEP_EVERY", 0)
+    seen = []
+    part = tmp_path / "scored" / "v0.mp4.part"
+    flush = SnippetEncoder.flush
+    monkeypatch.setattr(SnippetEncoder, "flush", lambda self: (seen.append(part.exists()), flush(self))[1])
+    assert main(["score", str(videos / "v0.mp4"), "--model", str(run), "--out", str(tmp_path)]) == 0
+    assert seen[0] is False and seen[-1] is True and not part.exists()
+
+
 def test_only_what_is_the_same_is_kept(videos, run, tmp_path, monkeypatch):
     """A video that changed, another mode and another model are scored again; another threshold is not."""
     folder, out, encoded = tmp_path / "videos", tmp_path / "out", []
@@ -236,7 +287,7 @@ def test_only_what_is_the_same_is_kept(videos, run, tmp_path, monkeypatch):
     assert again("--mode", "online", model=other) == ["v0.mp4", "v1.mp4"]
     drawn: list[str] = []
     monkeypatch.setattr(
-        "wsvad.cli.score_files.write_overlay", lambda timeline, path: (drawn.append(timeline.video), path.touch())
+        "wsvad.cli.score_outputs.write_overlay", lambda timeline, path: (drawn.append(timeline.video), path.touch())
     )
     for _ in range(2):
         again("--mode", "online", "--overlay", model=other)

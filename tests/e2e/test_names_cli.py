@@ -12,7 +12,6 @@ import pytest
 from clips import scene, write_clip
 
 from wsvad.cli.main import main
-from wsvad.cli.score_files import overlay_names
 from wsvad.features.store import feature_path
 from wsvad.runs.folder import RunFolder
 
@@ -102,9 +101,6 @@ def test_overlays_lie_where_the_names_say(data, run, tmp_path):
     scored(videos, run, tmp_path, "--overlay")
     found = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.mp4")}
     assert found == {"gate/cam1.overlay.mp4", "yard/cam1.overlay.mp4"}
-    assert overlay_names(["a/b.avi", "a/b.mp4", "b.mp4"]) == {
-        "a/b.avi": "a/b.avi.overlay.mp4", "a/b.mp4": "a/b.mp4.overlay.mp4", "b.mp4": "b.overlay.mp4",
-    }  # fmt: skip
 
 
 def test_overlays_are_never_scored_or_learned_from(data, run, tmp_path):

@@ -2,6 +2,8 @@
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from wsvad.detection.events import Event
 from wsvad.detection.timeline import Timeline
 from wsvad.metrics.interval import Interval
 from wsvad.pages.report import ReportSummary, write_report
+from wsvad.video.wall_clock import Start
 from wsvad.video.writer import write_video
 
 pytestmark = [
@@ -133,15 +136,49 @@ def test_keys_step_through_the_events(page: Chromium, report: str):
     assert page.evaluate("document.querySelectorAll('[aria-current]').length") == 1
 
 
+def chosen(page: Chromium, control: str, value: str) -> list[str]:
+    """The videos that are shown when something is chosen in the bar."""
+    page.evaluate(
+        f"(() => {{ const e = document.getElementById('{control}'); e.value = '{value}'; "
+        "e.dispatchEvent(new Event('input')); })()"
+    )
+    return names(page)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_days_and_cameras_are_chosen(page: Chromium, tmp_path: Path, width: int):
+    midnight = [Start(moment=datetime(2024, 1, day, 23, 59, 55, tzinfo=UTC), origin="name") for day in (15, 17)]
+    lines = [
+        replace(timeline("gate/a.mp4", None, [event(1.6, 3.2, 0.6)], abnormal=False), recorded=midnight[0]),
+        replace(timeline("yard/b.mp4", None, [event(6.4, 9.6, 0.9)], abnormal=False), recorded=midnight[1]),
+        timeline("gate/c.mp4", None, [], abnormal=False),
+    ]
+    write_report(tmp_path / "report.html", lines, title="A week", summary=ReportSummary(left_out=["x" * 200]))
+    page.visit((tmp_path / "report.html").as_uri(), width=width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("[...document.getElementById('day').options].map((o) => o.textContent)") == [
+        "All days", "Thu 2024-01-18", "Wed 2024-01-17", "Tue 2024-01-16", "Mon 2024-01-15",
+    ]  # fmt: skip
+    assert chosen(page, "sort", "newest") == ["yard/", "gate/", "gate/"]
+    assert chosen(page, "day", "2024-01-16") == ["gate/"]
+    assert chosen(page, "camera", "yard") == []
+    assert chosen(page, "day", "2024-01-18") == ["yard/"]
+    assert chosen(page, "day", "") == ["yard/"]
+    assert chosen(page, "day", "2024-01-15") == []
+    page.click("#reset")
+    assert len(names(page)) == 3
+    cells = page.evaluate("[...document.querySelectorAll('.days tr')].map((r) => r.innerText.split('\t').join('|'))")
+    assert cells == [
+        "day|gate|yard", "Thu 2024-01-18|–|1", "Wed 2024-01-17|–|0", "Tue 2024-01-16|0|–", "Mon 2024-01-15|1|–",
+    ]  # fmt: skip
+    assert page.problems == []
+
+
 def test_sorts_and_filters(page: Chromium, report: str):
     page.visit(report, width=1280)
 
     def choose(control: str, value: str) -> list[str]:
-        page.evaluate(
-            f"(() => {{ const e = document.getElementById('{control}'); e.value = '{value}'; "
-            "e.dispatchEvent(new Event('input')); })()"
-        )
-        return names(page)
+        return chosen(page, control, value)
 
     assert names(page) == ["b.mp4", "<scri", "a10.m", "a9a9a"]
     assert choose("sort", "name")[-1] == "b.mp4"

@@ -16,6 +16,7 @@ from wsvad.cli.options import (
     Run,
     Video,
     encoders_for,
+    names,
     narrowed,
     option_of,
     refuse,
@@ -28,6 +29,7 @@ from wsvad.errors import UsageError
 from wsvad.ranges import Positive, Range, Score, Seed, Whole
 
 Videos = Annotated[int, Range(4)]
+Seconds = Annotated[float, "SECONDS", Range(0, 3600)]
 
 
 def demo(out: Folder = Path("wsvad-demo"), videos: Videos = 48, seed: Seed = 0) -> int:
@@ -137,46 +139,73 @@ def score(
     out: Folder = Path("scores"),
     threshold: Score | None = None,
     max_false_alarms_per_hour: Positive | None = None,
+    format: Names = "csv,json",
     overlay: bool = False,
+    clips: bool = False,
+    clip_margin: Seconds | None = None,
+    start: Annotated[str, "TIME"] | None = None,
+    name_pattern: Annotated[str, "PATTERN"] | None = None,
+    time_zone: Annotated[str, "ZONE"] | None = None,
+    between: Annotated[str, "HH:MM-HH:MM"] | None = None,
+    days: Annotated[str, "DAY-DAY"] | None = None,
     json: bool = False,
 ) -> int:
     """Find when something abnormal happens in videos: scores, events, a report page.
 
-    Interrupt at any time; run the command again to resume. A video that was scored before into the same folder, by the
-    same model, is not scored again.
+    Interrupt at any time; run the command again to resume. Only videos that are new, or have changed, are scored: of
+    a folder that grows, run the same command every night.
 
     Args:
         videos: Video files, or folders of them.
         model: Run folder of a trained detector.
         mode: whole: look at all of a video at once. online: score each moment by what came before, as on a live camera.
-        out: Folder for scores.json, events.csv, scores.csv and report.html.
+        out: Folder for the report and the other results.
         threshold: Score at which an event starts, for this call (default: the run's, see 'wsvad threshold').
         max_false_alarms_per_hour: Budget for choosing another threshold, for this call.
+        format: Results besides the report: csv, json, srt and vtt (subtitles), edl (editors), ics (calendars).
         overlay: Also write each video with its score curve drawn in, as MP4.
+        clips: Also write each event as a video of its own, into the folder clips.
+        clip_margin: Seconds of a clip before and after its event (default: 5).
+        start: Start of the recording, 2024-01-15T09:30 (default: name or metadata).
+        name_pattern: Where names have it: {camera}_{date}_{time} (default: known forms).
+        time_zone: Of these times, such as Europe/Berlin (default: this computer's).
+        between: Report only events in these hours, such as 22:00-06:00.
+        days: And on these days, such as mon-fri; a night is of its first day.
         json: Print scores.json on stdout instead of a table.
     """
     from wsvad.cli.score_files import score_files
+    from wsvad.cli.score_outputs import Outputs, clock_of
     from wsvad.cli.tables import events_table
-    from wsvad.files import read_json
+    from wsvad.detection.alert_hours import AlertHours
+    from wsvad.detection.timeline import as_json
+    from wsvad.pages.event_clips import MARGIN
 
-    timelines, failed, sentence = score_files(
+    if not clips:
+        refuse("results without --clips", {"--clip-margin": clip_margin})
+    outputs = Outputs(
+        overlay=overlay,
+        clips=(MARGIN if clip_margin is None else clip_margin) if clips else None,
+        formats=names("--format", format),
+        clock=clock_of(start, name_pattern, time_zone),
+        hours=AlertHours.of(between, days),
+    )
+    found = score_files(
         videos,
         model,
         mode=mode,
         out=out,
         threshold=threshold,
         max_false_alarms_per_hour=max_false_alarms_per_hour,
-        overlay=overlay,
+        outputs=outputs,
     )
-    if timelines:
-        if json:
-            show_json(read_json(out / "scores.json"))
-        else:
-            show(events_table(timelines))
-        say(sentence)
-        say(f"scores, events and report.html are in {out}")
-    status = left_out(failed)
-    return status if timelines else FOUND_WRONG
+    if json:
+        show_json(as_json(found.timelines, found.failed))
+    elif found.timelines:
+        show(events_table(found.timelines))
+    tell(found.sentences if found.timelines else ())
+    say(f"report.html and the other results are in {out}")
+    status = left_out(found.failed)
+    return status if found.timelines else FOUND_WRONG
 
 
 def distill(

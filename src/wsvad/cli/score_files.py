@@ -1,25 +1,43 @@
 """Score video files and write everything that people look at."""
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
+from wsvad.cli.score_outputs import Outputs, cut_events, draw_overlay, overlay_name, spare, too_long, write_all
 from wsvad.datasets.folder import videos_in
 from wsvad.detection.detector import Detector, Mode
-from wsvad.detection.kept import Kept
-from wsvad.detection.timeline import Timeline, write_events_csv, write_scores_csv, write_scores_json
+from wsvad.detection.kept import Found, Kept, Stamp
+from wsvad.detection.timeline import Timeline
 from wsvad.errors import Interrupted, UsageError, WsvadError, shortage
-from wsvad.files import overlong, read_json, sha256, write_json
 from wsvad.interrupts import interrupted_by
 from wsvad.locks import writing
-from wsvad.pages.overlay import write_overlay
-from wsvad.pages.report import ReportSummary, write_report
+from wsvad.pages.report import ReportSummary
+from wsvad.pages.words import count
 from wsvad.progress import report_progress
-from wsvad.runs.folder import RunFolder
+from wsvad.video.clock import SNIPPET
+from wsvad.video.names import file_stems
+from wsvad.video.wall_clock import WallClock, tags_of
 
 logger = logging.getLogger(__name__)
+NAMED = 3
+"""Names that a message lists."""
+KEEP_EVERY = 60.0
+"""Seconds after which it is kept how far a long video is encoded; longer where writing it takes long."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """What `wsvad score` found."""
+
+    timelines: Sequence[Timeline]
+    failed: Mapping[str, str]
+    """File → why it could not be scored."""
+    sentences: Sequence[str]
+    """What has to be known of threshold, hours and times."""
 
 
 def score_files(
@@ -30,12 +48,9 @@ def score_files(
     out: Path,
     threshold: float | None = None,
     max_false_alarms_per_hour: float | None = None,
-    overlay: bool = False,
-) -> tuple[list[Timeline], dict[str, str], str]:
+    outputs: Outputs,
+) -> Scores:
     """Everything that `wsvad score` does.
-
-    Returns:
-        The timelines; the videos that could not be scored, with the reason; and what can be said of the threshold.
 
     Raises:
         WsvadError: not a run; or `out` cannot be written to, or something else would be written over there.
@@ -43,26 +58,64 @@ def score_files(
     """
     detector = Detector.load(model, threshold=threshold, max_false_alarms_per_hour=max_false_alarms_per_hour)
     videos = dict(videos_in(what))
-    overlays = overlay_names(list(videos)) if overlay else {}
-    spare(out, [out / one for one in overlays.values()], list(videos.values()))
-    kept, failed = Kept(out, detector.run, mode), {}
-    for name, path in videos.items():
-        if overlay and (long := overlong(out / overlays[name])):
-            failed[str(path)] = f"{path}: its overlay would need {long}; shorten the video's name"
+    stems = file_stems(list(videos))
+    spare(out, [out / overlay_name(stem) for stem in stems.values() if outputs.overlay], list(videos.values()))
+    check_names(videos, outputs.clock)
+    failed = too_long(out, videos, outputs)
     videos = {name: path for name, path in videos.items() if str(path) not in failed}
-    scoring = Scoring(detector=detector, kept=kept, mode=mode, videos=videos, failed=failed)
+    kept = Kept(out, detector.run, mode)
+    scoring = Scoring(
+        detector=detector, kept=kept, mode=mode, videos=videos, stems=stems, outputs=outputs, failed=failed
+    )
     stopped = False
     with writing(out):
         try:
-            scoring.run(overlays)
+            scoring.run()
         except KeyboardInterrupt:
             stopped = True
         timelines = [scoring.found[name] for name in videos if name in scoring.found]
-        if timelines:
-            write_all(out, timelines, scoring, stopped)
+        if timelines or scoring.failed:
+            summary = ReportSummary(
+                model=f"{detector.trained.name}, {mode}",
+                threshold=detector.calibrations.sentence(mode),
+                notes=[*([f"{scoring.so_far.capitalize()}."] if stopped else []), *scoring.sentences],
+                left_out=list(scoring.failed.values()),
+            )
+            write_all(out, timelines, scoring.failed, outputs, summary)
     if stopped:
         raise Interrupted(f"{out}: {scoring.so_far}; run the same command again to resume")
-    return timelines, scoring.failed, detector.calibrations.sentence(mode)
+    sentences = [detector.calibrations.sentence(mode), *scoring.sentences]
+    return Scores(timelines=timelines, failed=scoring.failed, sentences=sentences)
+
+
+def check_names(videos: Mapping[str, Path], clock: WallClock) -> None:
+    """Say which names do not fit a pattern, before any work.
+
+    Raises:
+        UsageError: none does; or one start was given for several videos.
+    """
+    if clock.given is not None and len(videos) > 1:
+        raise UsageError(
+            f"--start: is for one video, not for {len(videos)}; use --name-pattern, or score one at a time"
+        )
+    if clock.pattern is None:
+        return
+    fits = [name for name, path in videos.items() if clock.pattern.read(path.as_posix())]
+    others = [name for name in videos if name not in fits]
+    pattern = f"--name-pattern {clock.pattern.text}"
+    if not fits:
+        raise UsageError(f"{pattern}: fits none of {len(videos)} names, such as '{others[0]}'")
+    if others:
+        logger.warning("%s: fits %d of %d names, not %s", pattern, len(fits), len(videos), listed(others))
+    never = [n for n in fits if (start := clock.start(videos[n].as_posix())) is None or start.origin != "name"]
+    if never:
+        logger.warning("%s: gives a start in the future, or before 1980, for %s", pattern, listed(never))
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first of some names, and how many more there are."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
 
 
 @dataclass(kw_only=True)
@@ -73,33 +126,57 @@ class Scoring:
     kept: Kept
     mode: Mode
     videos: Mapping[str, Path]
+    stems: Mapping[str, str]
+    """Name → what files about it are named after."""
+    outputs: Outputs
     found: dict[str, Timeline] = field(default_factory=dict)
     """Name → what was found in it."""
     failed: dict[str, str] = field(default_factory=dict)
     """File → why it could not be scored."""
+    outside: int = 0
+    """Events that are not in the hours of alerts."""
+    partly: str = ""
+    """The video in which it was interrupted, and how far that is kept."""
 
     @property
     def so_far(self) -> str:
         """How far it had come when it was interrupted."""
-        return f"interrupted; {len(self.found)} of {len(self.videos)} videos are finished and kept"
+        return f"interrupted; {len(self.found)} of {len(self.videos)} videos are finished and kept{self.partly}"
 
-    def run(self, overlays: Mapping[str, str]) -> None:
-        """Score what was not scored before, and draw what is to be drawn.
+    @property
+    def sentences(self) -> list[str]:
+        """What has to be known of hours and times."""
+        origins = Counter(one.recorded.origin for one in self.found.values() if one.recorded is not None)
+        unknown = len(self.found) - origins.total()
+        words = {"given": "given", "name": "from its name", "container": "from its metadata"}
+        known = ", ".join(f"{number} {words[origin]}" for origin, number in sorted(origins.items()))
+        times = [f"Starts of recordings: {known}{f', {unknown} unknown' if unknown else ''}."] if known else []
+        if self.outputs.hours is None:
+            return times
+        known_not = count(unknown, "video")
+        without = f" Where the start is unknown, all events are reported ({known_not})." if unknown else ""
+        left = f"{count(self.outside, 'event')} {'is' if self.outside == 1 else 'are'} left out"
+        return [*times, f"Alerts are limited to {self.outputs.hours}: {left}.{without}"]
+
+    def run(self) -> None:
+        """Score what was not scored before, draw what is to be drawn, and cut what is to be cut.
 
         Raises:
             WsvadError: what was found in a video cannot be written.
         """
         for name, path in self.videos.items():
             if said := self.kept.read(name, path):
-                self.found[name] = self.detector.timeline(name, *said, mode=self.mode, path=path)
+                self.take(name, said)
         if self.found:
             logger.info("%d of %d videos were scored before, and are kept", len(self.found), len(self.videos))
         for name, path in self.videos.items():
             try:
                 if name not in self.found:
                     self.score(name, path)
-                if name in overlays:
-                    self.draw(name, overlays[name])
+                if self.outputs.overlay:
+                    draw_overlay(self.found[name], self.kept, self.stems[name])
+                if self.outputs.clips is not None:
+                    cut_events(self.found[name], self.kept, self.stems[name], self.outputs.clips)
             except Exception as error:
                 if interrupted_by(error):
                     raise KeyboardInterrupt from error
@@ -111,58 +188,37 @@ class Scoring:
                 self.failed[str(path)] = f"{path}: {short}" if short else str(error)
 
     def score(self, name: str, path: Path) -> None:
-        """Score a video."""
-        frames = 0
+        """Score a video, from where an earlier call came in it."""
+        frames, stamp = 0, Stamp.of(path)
+        part = self.kept.read_part(name, stamp, self.detector.widths)
+        if part.snippets:
+            logger.info("%s: %s frames were encoded before, and are kept", name, f"{part.snippets * SNIPPET:,}")
+        due = time.monotonic() + KEEP_EVERY
 
         def on_frames(count: int) -> None:
-            nonlocal frames
+            nonlocal frames, due
             frames += count
             report_progress(name, frames, None, f"{frames:,} frames")
+            if (begun := time.monotonic()) > due:
+                self.kept.write_part(name, stamp, part)
+                due = time.monotonic() + max(KEEP_EVERY, 50 * (time.monotonic() - begun))
 
-        clock, scored = self.detector.look_at(path, mode=self.mode, on_frames=on_frames)
-        self.kept.write(name, path, clock, scored)
-        self.found[name] = self.detector.timeline(name, clock, scored, mode=self.mode, path=path)
+        try:
+            clock, scored = self.detector.look_at(path, mode=self.mode, on_frames=on_frames, part=part)
+        except BaseException as error:
+            if interrupted_by(error) and part.snippets:
+                self.kept.write_part(name, stamp, part)
+                self.partly = f", and {part.snippets * SNIPPET:,} frames of {name}"
+            raise
+        found = Found(clock=clock, scored=scored, tags=tags_of(path))
+        self.kept.write(name, stamp, found)
+        self.take(name, found)
         report_progress(name, clock.frames, clock.frames, f"{clock.frames:,} frames")
 
-    def draw(self, name: str, overlay: str) -> None:
-        """Draw a video with its scores, if that was not done."""
-        timeline, scores = self.found[name], self.kept.path(name)
-        drawn = {"scores": sha256(scores), "threshold": timeline.threshold, "low": timeline.low}
-        note, place = self.kept.drawing(name), self.kept.out / overlay
-        if not place.is_file() or not note.is_file() or read_json(note) != drawn:
-            write_overlay(timeline, place)
-            write_json(note, drawn)
-
-
-def write_all(out: Path, timelines: Sequence[Timeline], scoring: Scoring, stopped: bool) -> None:
-    """The results of all videos, as far as they are scored."""
-    write_scores_json(out / "scores.json", timelines)
-    write_events_csv(out / "events.csv", timelines)
-    write_scores_csv(out / "scores.csv", timelines)
-    summary = ReportSummary(
-        model=f"{scoring.detector.trained.name}, {scoring.mode}",
-        threshold=scoring.detector.calibrations.sentence(scoring.mode),
-        notes=[f"{scoring.so_far.capitalize()}."] if stopped else [],
-    )
-    write_report(out / "report.html", timelines, title="Scored videos", summary=summary)
-
-
-def spare(out: Path, overlays: Sequence[Path], videos: Sequence[Path]) -> None:
-    """Make sure that nothing is written over a run's report or over a video that is to be scored.
-
-    Raises:
-        UsageError: something would be.
-    """
-    if RunFolder(out).exists:
-        raise UsageError(f"{out}: a run is there, whose report would be written over; give another --out")
-    inputs = {path.resolve() for path in videos}
-    if over := [path for path in overlays if path.resolve() in inputs]:
-        raise UsageError(f"{over[0]}: is to be scored, and the overlay would be written over it; give another --out")
-
-
-def overlay_names(videos: Sequence[str]) -> dict[str, str]:
-    """Video → its overlay, `gate/cam0.overlay.mp4` for `gate/cam0.avi`; videos that differ in the ending alone keep
-    it, `gate/cam0.avi.overlay.mp4`."""
-    stems = {video: str(PurePosixPath(video).with_suffix("")) for video in videos}
-    times = Counter(stems.values())
-    return {video: f"{stem if times[stem] == 1 else video}.overlay.mp4" for video, stem in stems.items()}
+    def take(self, name: str, found: Found) -> None:
+        """The events in what was found, those that are reported; and when they were."""
+        path, hours = self.videos[name], self.outputs.hours
+        timeline = self.detector.timeline(name, found.clock, found.scored, mode=self.mode, path=path)
+        whole = replace(timeline, recorded=self.outputs.clock.start(path.as_posix(), found.tags))
+        self.found[name] = whole if hours is None else whole.only(lambda event: hours.alert(whole, event))
+        self.outside += len(whole.events) - len(self.found[name].events)

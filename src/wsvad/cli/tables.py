@@ -18,16 +18,21 @@ MEASURED = ("category_accuracy", "map@0.1")
 def events_table(timelines: Sequence[Timeline]) -> Table:
     """When something abnormal happens, a row an event."""
     named = any(timeline.categories(event) for timeline in timelines for event in timeline.events)
+    dated = any(timeline.recorded and timeline.events for timeline in timelines)
     rows: list[tuple[str, ...]] = []
     for timeline in timelines:
         if not timeline.events:
-            at = ["–", "nothing abnormal"] if named else ["nothing abnormal"]
-            rows.append((timeline.video, "–", "–", f"{timeline.peak:.2f}", *at))
+            # A peak above the threshold may be too short for an event, or at an hour that is not reported.
+            words = "nothing abnormal" if timeline.peak < timeline.threshold else "no event"
+            at = ["–", words] if named else [words]
+            rows.append((timeline.video, *(["–"] if dated else []), "–", "–", f"{timeline.peak:.2f}", *at))
         for event in timeline.events:
             likeliest = [f"{name} {p:.0%}" for name, p in timeline.categories(event).items()][:1]
+            wall = [timeline.recorded.words(event.start) if timeline.recorded else "–"] if dated else []
             times = clock(event.start), clock(event.end), f"{event.peak:.2f}", clock(event.peak_time)
-            rows.append((timeline.video, *times, *likeliest))
-    return table(("video", "from", "to", "peak score", "at", *(["what"] if named else [])), rows)
+            rows.append((timeline.video, *wall, *times, *likeliest))
+    head = ("video", *(["when"] if dated else []), "from", "to", "peak score", "at", *(["what"] if named else []))
+    return table(head, rows)
 
 
 def metrics_table(

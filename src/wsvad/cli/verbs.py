@@ -16,7 +16,7 @@ PRACTITIONER = {
         example="wsvad train videos --rgb motion --seeds 3 --out runs/gate",
     ),
     "score": Verb(
-        function=score, positional="videos", many=True, flags=("overlay", "json"),
+        function=score, positional="videos", many=True, flags=("overlay", "clips", "json"),
         example="wsvad score gate-monday.mp4 --model runs/gate --overlay",
     ),
     "threshold": Verb(

@@ -20,7 +20,7 @@ from wsvad.encoders import build
 from wsvad.encoders.build import from_video
 from wsvad.encoders.encoder import Encoder
 from wsvad.errors import UsageError, WsvadError
-from wsvad.extraction.encode import encode_frames, encode_video
+from wsvad.extraction.encode import Part, encode_frames, encode_video
 from wsvad.features.store import StoredFeatures, rate_of
 from wsvad.files import path_of
 from wsvad.methods.abilities import Compacts
@@ -32,6 +32,7 @@ from wsvad.runs.scorer import EVERYTHING, MODES, Mode, Scored, Scorer, Wanted
 from wsvad.video.clock import SNIPPET, SnippetClock, exact_rate
 from wsvad.video.names import video_name
 from wsvad.video.reader import Frame
+from wsvad.video.wall_clock import WallClock, tags_of
 
 NOMINAL = Fraction(30)
 """Frames per second that are assumed where nobody says how fast frames were taken."""
@@ -113,6 +114,7 @@ class Detector:
         name: str = "",
         rate: Fraction | float | None = None,
         on_frames: Callable[[int], None] | None = None,
+        wall_clock: WallClock | None = None,
     ) -> Timeline:
         """Score a video.
 
@@ -124,6 +126,7 @@ class Detector:
             name: what the video is called; by default as its file.
             rate: frames per second of features or arrays, 30 by default; a file says so itself.
             on_frames: called with the number of frames that were read since the last call, for a progress bar.
+            wall_clock: where the recording's start is looked for; by default in the file's name, then in its metadata.
 
         Raises:
             WsvadError: the video cannot be read, or would be encoded differently from the training videos; the
@@ -131,7 +134,9 @@ class Detector:
         """
         clock, scored = self.look_at(source, mode=mode, rate=rate, on_frames=on_frames)
         path = Path(source) if isinstance(source, str | Path) else None
-        return self.timeline(name or (video_name(path) if path else ""), clock, scored, mode=mode, path=path)
+        timeline = self.timeline(name or (video_name(path) if path else ""), clock, scored, mode=mode, path=path)
+        called, tags = (path.as_posix(), tags_of(path)) if path else (name, {})
+        return replace(timeline, recorded=(wall_clock or WallClock()).start(called, tags))
 
     def timeline(self, name: str, clock: SnippetClock, scored: Scored, *, mode: Mode, path: Path | None) -> Timeline:
         """The events in what was scored, by the detector's thresholds."""
@@ -144,8 +149,13 @@ class Detector:
         mode: Mode,
         rate: Fraction | float | None = None,
         on_frames: Callable[[int], None] | None = None,
+        part: Part | None = None,
     ) -> tuple[SnippetClock, Scored]:
-        """What the method says of a video, on its clock; arguments and errors as in `score`."""
+        """What the method says of a video, on its clock; arguments and errors as in `score`.
+
+        Args:
+            part: what was encoded of a file before (`encode_video`).
+        """
         if mode not in MODES:
             raise UsageError(f"mode {mode}: {' or '.join(MODES)}")
         rate = exact_rate(rate) if rate is not None else None
@@ -156,7 +166,8 @@ class Detector:
         else:
             if isinstance(source, str | Path):
                 path = path_of("source", source)
-                stored = self._same_making(path, encode_video(path, self._encoders(), on_frames, hashed=False))
+                encoded = encode_video(path, self._encoders(), on_frames, hashed=False, part=part)
+                stored = self._same_making(path, encoded)
             elif not isinstance(source, Iterable):
                 raise UsageError(f"source {source!r}: give a video file, features by stream, or frames")
             else:
@@ -178,6 +189,11 @@ class Detector:
         """
         stored = self._same_making(path, encode_video(path, self._encoders(), hashed=False))
         return {stream: torch.from_numpy(item.features) for stream, item in stored.items()}
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """Stream → D of those that it makes from video."""
+        return {stream: sum(each.width for each in encoders) for stream, encoders in self.encoders.items()}
 
     def _encoders(self) -> dict[str, tuple[Encoder, ...]]:
         if not self.encoders:

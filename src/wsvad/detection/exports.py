@@ -1,15 +1,24 @@
 """Events in the formats of other programs: subtitles for players, an edit list for editors, entries for calendars."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 
 from wsvad.detection.detector import NOMINAL
 from wsvad.detection.events import Event
-from wsvad.detection.timeline import Timeline, printable
+from wsvad.detection.timeline import (
+    Timeline,
+    printable,
+    write_events_csv,
+    write_left_out_csv,
+    write_scores_csv,
+    write_scores_json,
+)
+from wsvad.errors import UsageError
 from wsvad.files import write_text
+from wsvad.video.names import file_stems
 
 FIRST_HOUR = 3600
 """Seconds at which the record side of an edit list begins, as editors have it."""
@@ -97,18 +106,41 @@ OF_VIDEO: dict[str, Callable[[Timeline], str]] = {"srt": srt, "vtt": vtt, "edl":
 FORMATS = ("csv", "json", *OF_VIDEO, "ics")
 
 
-def write_exports(out: Path, timelines: Sequence[Timeline], formats: Sequence[str]) -> None:
-    """Write the events in some formats: `out/<video>.srt` and the like, and `out/events.ics`.
+def write_exports(
+    out: Path | str, timelines: Sequence[Timeline], formats: Sequence[str], left_out: Mapping[str, str] | None = None
+) -> None:
+    """Write the scores and events of videos in some of the `FORMATS`.
+
+    csv: `events.csv`, `scores.csv` and `left-out.csv`; json: `scores.json`; ics: `events.ics`; others: a file named
+    after each video, `gate/cam0.events.srt` for `gate/cam0.avi`.
+
+    Args:
+        left_out: files that could not be scored, with the reason.
 
     Raises:
+        UsageError: there is no such format.
         WsvadError: a file cannot be written.
     """
-    for form, text in OF_VIDEO.items():
-        if form in formats:
-            for timeline in timelines:
-                write_text(out / f"{timeline.video}.{form}", text(timeline))
+    out = Path(out)
+    if unknown := [form for form in formats if form not in FORMATS]:
+        raise UsageError(f"format {unknown[0]}: there are {', '.join(FORMATS)}")
+    if "json" in formats:
+        write_scores_json(out / "scores.json", timelines, left_out)
+    if "csv" in formats:
+        write_events_csv(out / "events.csv", timelines)
+        write_scores_csv(out / "scores.csv", timelines)
+        write_left_out_csv(out / "left-out.csv", left_out or {})
     if "ics" in formats:
         write_text(out / "events.ics", ics(timelines))
+    stems = file_stems([timeline.video for timeline in timelines])
+    for form in (form for form in OF_VIDEO if form in formats):
+        for timeline in timelines:
+            write_text(out / export_name(stems[timeline.video], form), OF_VIDEO[form](timeline))
+
+
+def export_name(stem: str, form: str) -> str:
+    """The file of a video, by its stem (`file_stems`), in a format."""
+    return f"{stem}.events.{form}"
 
 
 def _stamp(seconds: float, point: str) -> str:

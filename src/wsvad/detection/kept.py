@@ -2,15 +2,19 @@
 threshold needs no second look at the videos.
 
     OUT/scored/VIDEO.safetensors
+    OUT/scored/VIDEO.part               of a video that is not finished: the rows of its streams
 
 Tensors: `scores`, and `times`, `filmed`, `class_scores`, `shift`, `embeddings`, `attributions.NAME` where there are
-any. Metadata: `record`, in JSON: what they were made from and the clock. Whatever does not fit is scored again.
+any. Metadata: `record`, in JSON: what they were made from, the clock, and what the container says of the recording's
+start. Whatever does not fit is scored again.
 """
 
 import hashlib
 import json
 import logging
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypedDict
@@ -19,23 +23,64 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as serialise
 
-from wsvad.errors import shortage
+from wsvad.errors import WsvadError, refuse_shortage, shortage
+from wsvad.extraction.encode import Part
 from wsvad.features.store import feature_path
-from wsvad.files import atomic, is_file, overlong, sampled_sha256
+from wsvad.files import atomic, check_file, is_file, overlong, remove, sampled_sha256
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.scorer import Mode, Scored
 from wsvad.shapes import problems
 from wsvad.version import __version__
 from wsvad.video.clock import SnippetClock, are_borders, are_filmed
+from wsvad.video.reader import DECODER
 
 logger = logging.getLogger(__name__)
 
 
 class Record(TypedDict):
     made: dict[str, str]
+    size: int
+    modified: int
+    tags: dict[str, str]
     frames: int
     stride: int
     rate: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What was said of a video."""
+
+    clock: SnippetClock
+    scored: Scored
+    tags: dict[str, str]
+    """What its container says of when it was recorded (`wsvad.video.wall_clock.TAGS`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stamp:
+    """How a file is known again."""
+
+    size: int
+    modified: int
+    """Nanoseconds."""
+    source: str
+    """Hash of its size and of samples of its bytes."""
+
+    @classmethod
+    def of(cls, file: Path) -> "Stamp":
+        """Of a file as it is now.
+
+        Raises:
+            WsvadError: it cannot be read.
+        """
+        check_file(file)
+        try:
+            found = file.stat()
+            return cls(size=found.st_size, modified=found.st_mtime_ns, source=sampled_sha256([file]))
+        except OSError as error:
+            refuse_shortage(error, file)
+            raise WsvadError(f"{file}: cannot be read ({error.strerror or error}); leave it out") from None
 
 
 class Kept:
@@ -51,11 +96,11 @@ class Kept:
         short = hashlib.sha256(os.fsencode(video)).hexdigest()
         return self.out / "scored" / f"{short}.safetensors" if overlong(f"{path}.overlay.json") else path
 
-    def drawing(self, video: str) -> Path:
-        """Where it is noted what a video's overlay was drawn from."""
-        return self.path(video).with_suffix(".overlay.json")
+    def note(self, video: str, what: str) -> Path:
+        """Where it is noted what a video's overlay, or its clips, were made from."""
+        return self.path(video).with_suffix(f".{what}.json")
 
-    def read(self, video: str, file: Path) -> tuple[SnippetClock, Scored] | None:
+    def read(self, video: str, file: Path) -> Found | None:
         """What was said of a video; None where it has to be scored: for the first time, or because the file, the model
         or the mode are others."""
         path = self.path(video)
@@ -66,7 +111,7 @@ class Kept:
                 record = json.loads((stored.metadata() or {})["record"])
                 for problem in problems(record, Record, "record"):
                     raise ValueError(problem)
-                if record["made"] != self._made_from(file):
+                if not self._made_from(record, file):
                     return None
                 return _understood(record, {name: stored.get_tensor(name) for name in stored.keys()})  # noqa: SIM118
         except (OSError, SafetensorError, LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
@@ -75,12 +120,16 @@ class Kept:
             logger.info("%s: damaged (%s); scoring the video again", path, error)
             return None
 
-    def write(self, video: str, file: Path, clock: SnippetClock, scored: Scored) -> None:
+    def write(self, video: str, stamp: Stamp, found: Found) -> None:
         """Keep what was said of a video.
+
+        Args:
+            stamp: of the file, from before it was read: one that grows meanwhile is another one.
 
         Raises:
             WsvadError: the disk is full.
         """
+        clock, scored = found.clock, found.scored
         rows = {
             "scores": scored.scores,
             "times": clock.times,
@@ -90,7 +139,10 @@ class Kept:
             "embeddings": scored.embeddings,
         } | {f"attributions.{name}": share for name, share in scored.attributions.items()}
         record = {
-            "made": self._made_from(file),
+            "made": self.made | {"source": stamp.source},
+            "size": stamp.size,
+            "modified": stamp.modified,
+            "tags": found.tags,
             "frames": clock.frames,
             "stride": clock.stride,
             "rate": None if clock.rate is None else str(clock.rate),
@@ -98,12 +150,66 @@ class Kept:
         tensors = {name: np.ascontiguousarray(array) for name, array in rows.items() if array is not None}
         with atomic(self.path(video)) as temporary:
             temporary.write_bytes(serialise(tensors, metadata={"record": json.dumps(record)}))
+        remove(self.part(video))
 
-    def _made_from(self, file: Path) -> dict[str, str]:
-        return self.made | {"source": sampled_sha256([file])}
+    def part(self, video: str) -> Path:
+        """Where it is kept how far a video was encoded."""
+        return self.path(video).with_suffix(".part")
+
+    def read_part(self, video: str, stamp: Stamp, widths: Mapping[str, int]) -> Part:
+        """How far a video was encoded; nothing where the file, the model or the decoder are others.
+
+        Args:
+            widths: stream → D.
+        """
+        path, part = self.part(video), Part({})
+        if not is_file(path):
+            return part
+        try:
+            with safe_open(path, framework="numpy") as stored:
+                if json.loads((stored.metadata() or {})["made"]) != self._making(stamp):
+                    return part
+                rows = {name: stored.get_tensor(name) for name in widths}
+        except (OSError, SafetensorError, LookupError, TypeError, ValueError, RecursionError) as error:
+            refuse_shortage(error, path)
+            logger.info("%s: damaged (%s); scoring the video from its start", path, error)
+            return part
+        shapes = {name: array.shape for name, array in rows.items()}
+        snippets = {shape[0] for shape in shapes.values()}
+        if len(snippets) == 1 and shapes == {name: (*snippets, width) for name, width in widths.items()}:
+            part.rows = {name: list(array) for name, array in rows.items() if np.isfinite(array).all()}
+        return part if part.rows.keys() == widths.keys() else Part({})
+
+    def write_part(self, video: str, stamp: Stamp, part: Part) -> None:
+        """Keep how far a video was encoded.
+
+        Raises:
+            WsvadError: the disk is full.
+        """
+        tensors = {name: np.stack(rows[: part.snippets]) for name, rows in part.rows.items()}
+        with atomic(self.part(video)) as temporary:
+            temporary.write_bytes(serialise(tensors, metadata={"made": json.dumps(self._making(stamp))}))
+
+    def _making(self, stamp: Stamp) -> dict[str, str]:
+        """What rows are made from: those of another mode are the same."""
+        return {name: made for name, made in self.made.items() if name != "mode"} | {
+            "source": stamp.source,
+            "decoder": DECODER,
+        }
+
+    def _made_from(self, record: dict[str, Any], file: Path) -> bool:
+        """Whether a record is of this file, by this detector in this mode. A file of another time is read for its
+        hash: a copy of the same bytes is the same."""
+        source = record["made"].get("source")
+        if record["made"] != self.made | {"source": source}:
+            return False
+        there = file.stat()
+        if there.st_size != record["size"]:
+            return False
+        return there.st_mtime_ns == record["modified"] or sampled_sha256([file]) == source
 
 
-def _understood(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[SnippetClock, Scored]:
+def _understood(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> Found:
     """What a file holds.
 
     Raises:
@@ -124,10 +230,11 @@ def _understood(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[
         snippets=len(scores), frames=record["frames"], stride=record["stride"], times=times, rate=rate, filmed=filmed
     )
     named = (name.partition(".") for name in arrays)
-    return clock, Scored(
+    scored = Scored(
         scores=scores,
         class_scores=arrays.get("class_scores"),
         shift=arrays.get("shift"),
         embeddings=arrays.get("embeddings"),
         attributions={name: arrays[f"attributions.{name}"] for kind, _, name in named if kind == "attributions"},
     )
+    return Found(clock=clock, scored=scored, tags=record["tags"])

@@ -3,8 +3,8 @@
 T snippets have T + 1 borders; snippet i lasts from border i to border i + 1.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
@@ -115,14 +115,36 @@ class Timeline:
         near = zip(self.explanation.categories, cosines(own, self.explanation.prototypes)[0], strict=True)
         return dict(list(_falling({name: float(cosine) for name, cosine in near}).items())[:count])
 
+    def only(self, shown: Callable[[Event], bool]) -> "Timeline":
+        """The same with some of its events alone; scores stay whole."""
+        places = [place for place, event in enumerate(self.events) if shown(event)]
+        why = self.explanation
+        if why is not None and why.event_embeddings is not None:
+            why = replace(why, event_embeddings=why.event_embeddings[places])
+        return replace(self, events=tuple(self.events[place] for place in places), explanation=why)
+
     def seconds(self, frame: int) -> float:
         """The time of a frame, interpolated between snippet borders; frames outside the video are clipped."""
         return float(np.interp(frame, self.frame_edges, self.times))
 
 
-def write_scores_json(path: Path | str, timelines: Sequence[Timeline]) -> None:
-    """Write `{"videos": [...]}`, each video with its events and its snippets."""
-    write_json(path, {"videos": [as_dict(timeline) for timeline in timelines]})
+def write_scores_json(
+    path: Path | str, timelines: Sequence[Timeline], left_out: Mapping[str, str] | None = None
+) -> None:
+    """Write `as_json`."""
+    write_json(path, as_json(timelines, left_out))
+
+
+def as_json(timelines: Sequence[Timeline], left_out: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """`{"videos": [...], "left_out": [...]}`, each video with its events and its snippets, each file that could not be
+    scored with the reason; `scores.schema.json` describes it."""
+    files = [{"file": printable(file), "reason": printable(reason)} for file, reason in (left_out or {}).items()]
+    return {"videos": [as_dict(timeline) for timeline in timelines], "left_out": files}
+
+
+def write_left_out_csv(path: Path | str, left_out: Mapping[str, str]) -> None:
+    """Write one row a file that could not be scored: `file,reason`."""
+    write_table(path, ("file", "reason"), ((printable(file), printable(why)) for file, why in left_out.items()))
 
 
 def as_dict(timeline: Timeline) -> dict[str, Any]:

@@ -70,6 +70,19 @@ def _encode(encoder: Encoder, frames: list[Frame], converted: dict[tuple[object,
     return row[0]
 
 
+@dataclass
+class Part:
+    """What was encoded of a video so far: it is gone on from there, and grows while the video is encoded."""
+
+    rows: dict[str, list[np.ndarray]]
+    """Stream → a row `(D,)` of each snippet from the first on."""
+
+    @property
+    def snippets(self) -> int:
+        """How many snippets all streams have."""
+        return min(map(len, self.rows.values()), default=0)
+
+
 def encode_video(
     path: Path | str,
     encoders: Encoders,
@@ -77,6 +90,7 @@ def encode_video(
     *,
     threads: int = 0,
     hashed: bool = True,
+    part: Part | None = None,
 ) -> dict[str, StoredFeatures]:
     """Encode a video file into all its streams in one pass.
 
@@ -87,6 +101,7 @@ def encode_video(
         threads: decoding threads, see `VideoReader`.
         hashed: whether passports say of which file they are, for which it is read once more; what is not kept needs
             none.
+        part: what was encoded of this very file by these encoders before; its frames are decoded and not encoded.
 
     Returns:
         Stream name → features `(T, D)` float32 with T = ⌈F / 16⌉, the T+1 edges of the snippets in seconds, how much
@@ -97,7 +112,7 @@ def encode_video(
     """
     source = sha256(path) if hashed and Path(path).is_file() else None
     with VideoReader(path, threads=threads) as video:
-        encoded = _encode_frames(video, encoders, on_frames)
+        encoded = _encode_frames(video, encoders, on_frames, part)
     facts = {"frame_rate": str(video.info.rate), "source": source, "damaged": video.damaged}
     return _stored(encoders, encoded, **facts)
 
@@ -130,33 +145,37 @@ class _Encoded:
     """T, the seconds of video in each snippet."""
 
 
-def _encode_frames(frames: Iterable[Frame], encoders: Encoders, on_frames: Callable[[int], None] | None) -> _Encoded:
-    snippets = SnippetEncoder(encoders)
-    rows: dict[str, list[np.ndarray]] = {stream: [] for stream in encoders}
+def _encode_frames(
+    frames: Iterable[Frame], encoders: Encoders, on_frames: Callable[[int], None] | None, part: Part | None = None
+) -> _Encoded:
+    snippets, part = SnippetEncoder(encoders), part or Part({})
+    done, rows = part.snippets, part.rows
+    for stream in encoders:
+        rows[stream] = rows.get(stream, [])[:done]
     edges, film = list[float](), list[Fraction]()
     count, last = 0, None
 
-    def keep(finished: dict[str, np.ndarray] | None, read: int) -> None:
-        if finished is not None:
-            for stream, row in finished.items():
-                rows[stream].append(row)
-            if on_frames is not None:
-                on_frames(read)
+    def keep(finished: dict[str, np.ndarray] | None, read: int, *, known: bool) -> None:
+        for stream, row in (finished or {}).items():
+            rows[stream].append(row)
+        if on_frames is not None and read and (finished is not None or known):
+            on_frames(read)
 
     for frame in frames:
         if count % SNIPPET == 0:
             edges.append(float(frame.time))
             film.append(frame.time - frame.unfilmed)
+        known = count // SNIPPET < done
         count, last = count + 1, frame
-        keep(snippets.push(frame), SNIPPET)
+        keep(None if known else snippets.push(frame), SNIPPET, known=known and count % SNIPPET == 0)
     if last is None:
         raise WsvadError("there are no frames to encode")
-    keep(snippets.flush(), count % SNIPPET)
+    keep(snippets.flush(), count % SNIPPET, known=count // SNIPPET < done)
     shown = last.time - last.unfilmed
     usual = (shown - film[0]) / (count - 1) if count > 1 else last.duration
     film.append(shown + filmed_of(last.duration, usual))  # a recorder may have stopped behind it
     return _Encoded(
-        rows=rows,
+        rows={stream: each[: len(edges)] for stream, each in rows.items()},
         frames=count,
         edges=[*edges, float(last.time + last.duration)],
         filmed=[float(end - start) for start, end in pairwise(film)],

@@ -10,12 +10,15 @@ from wsvad.datasets.categories import UNNAMED, names_of
 from wsvad.detection.events import Event
 from wsvad.detection.timeline import Timeline, clock
 from wsvad.pages.chart import chart, envelope, event_paint, shift_range
+from wsvad.pages.days import camera_of, days_of
 from wsvad.pages.preview import Preview
 from wsvad.pages.verdict import WRONG, touches, verdict, verdict_in_words
 from wsvad.pages.words import figure, length, signed, span
 
 ALSO = 0.05
 """The next two categories of an event are named beside its likeliest, if they have such a share."""
+ORIGINS = {"given": "as was given", "name": "from its name", "container": "from its metadata"}
+"""How a recording's start is known."""
 
 
 def card(rank: int, timeline: Timeline, preview: Preview, link: str | None) -> dict[str, Any]:
@@ -29,6 +32,9 @@ def card(rank: int, timeline: Timeline, preview: Preview, link: str | None) -> d
     return {
         "rank": rank,
         "name": timeline.video,
+        "camera": camera_of(timeline),
+        "days": " ".join(map(str, days_of(timeline))),
+        "began": f"{timeline.recorded.moment.timestamp():.0f}" if timeline.recorded else "",
         "verdict": kind,
         "verdict_words": verdict_in_words(timeline),
         "wrong": kind in WRONG,
@@ -51,6 +57,8 @@ def facts(timeline: Timeline) -> list[str]:
         clock(timeline.duration),
         f"{timeline.frames:,} frames",
         f"{float(timeline.rate):.5g} fps" if timeline.rate else "",
+        f"began {timeline.recorded.words(0)}, {ORIGINS[timeline.recorded.origin]}" if timeline.recorded else "",
+        f"camera {timeline.recorded.camera}" if timeline.recorded and timeline.recorded.camera else "",
         "scored online, without looking ahead" if timeline.mode == "online" else "",
         f"labelled {timeline.category}" if timeline.category else "",
         shift_range(timeline),
@@ -88,6 +96,7 @@ def event_values(timeline: Timeline, event: Event, picture: str) -> dict[str, An
         "end": f"{event.end:.3f}",
         "picture": picture,
         "when": span(event.start, event.end),
+        "wall": timeline.recorded.words(event.start) if timeline.recorded else "",
         "strength": f"{length(event.end - event.start)}, peak {figure(event.peak)}",
         "outside": bool(timeline.truth) and not touches(event, timeline.truth or ()),
         "attributions": ", ".join(f"{name}\u00a0{share:.0%}" for name, share in shares),

@@ -1,7 +1,7 @@
 """All events on one picture: a still of each with its video, its time and its score, for a mail or a printed report."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -12,6 +12,7 @@ from wsvad.detection.timeline import Timeline, clock
 from wsvad.files import atomic
 from wsvad.pages.overlay import ALARM, FONT, GROUND, INK
 from wsvad.pages.preview import STILL_WIDTH, make_preview
+from wsvad.pages.words import count
 
 COLUMNS = 4
 MOST = 400
@@ -21,10 +22,15 @@ EDGE, STILL_HEIGHT, LINE = 8, 180, 18
 QUALITY = 85
 
 
-def write_contact_sheet(path: Path | str, timelines: Sequence[Timeline]) -> None:
+def write_contact_sheet(
+    path: Path | str, timelines: Sequence[Timeline], known: Mapping[str, Mapping[float, bytes]] | None = None
+) -> None:
     """Write a JPEG of the events of all videos, in the order of the videos and of time.
 
     An event whose picture cannot be had has an empty frame. Without events the sheet says so.
+
+    Args:
+        known: pictures that are there already, as `write_report` returns them.
 
     Raises:
         WsvadError: it cannot be written.
@@ -32,22 +38,27 @@ def write_contact_sheet(path: Path | str, timelines: Sequence[Timeline]) -> None
     events = [(timeline, event) for timeline in timelines for event in timeline.events]
     strongest = sorted(range(len(events)), key=lambda i: -events[i][1].peak)[:MOST]
     shown = [events[i] for i in sorted(strongest)]
-    stills = {timeline.video: _stills(timeline, [e for t, e in shown if t is timeline]) for timeline, _ in shown}
+    stills = {}
+    for timeline in {id(timeline): timeline for timeline, _ in shown}.values():
+        own = [event for one, event in shown if one is timeline]
+        stills[timeline.video] = _stills(timeline, own, (known or {}).get(timeline.video, {}))
     cells = [_cell(timeline, event, stills[timeline.video].get(event.peak_time)) for timeline, event in shown]
     left = f", the {MOST} strongest" if len(events) > MOST else ""
-    sheet = _sheet(cells, f"{len(events)} event{'s' * (len(events) != 1)} in {len(timelines)} videos{left}")
+    sheet = _sheet(cells, f"{count(len(events), 'event')} in {count(len(timelines), 'video')}{left}")
     with atomic(path) as temporary:
         coded = cv2.imencode(".jpg", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
         temporary.write_bytes(coded.tobytes())
 
 
-def _stills(timeline: Timeline, events: Sequence[Event]) -> dict[float, np.ndarray]:
+def _stills(timeline: Timeline, events: Sequence[Event], known: Mapping[float, bytes]) -> dict[float, np.ndarray]:
     """A picture at the peak of each event, as far as the video can be read."""
-    if timeline.path is None:
-        return {}
-    span = float(timeline.times[0]), float(timeline.times[-1])
-    preview = make_preview(timeline.path, [event.peak_time for event in events], copy_bytes=0, span=span)
-    return {time: _decoded(jpeg) for time, jpeg in preview.stills.items()}
+    times = [event.peak_time for event in events]
+    missing = [time for time in times if time not in known]
+    found = {time: known[time] for time in times if time in known}
+    if missing and timeline.path is not None:
+        span = float(timeline.times[0]), float(timeline.times[-1])
+        found |= make_preview(timeline.path, missing, copy_bytes=0, span=span).stills
+    return {time: _decoded(jpeg) for time, jpeg in found.items()}
 
 
 def _decoded(jpeg: bytes) -> np.ndarray:
@@ -66,10 +77,10 @@ def _cell(timeline: Timeline, event: Event, still: np.ndarray | None) -> np.ndar
         top, left = (STILL_HEIGHT - size[1]) // 2, (STILL_WIDTH - size[0]) // 2
         cell[top : top + size[1], left : left + size[0]] = image
     kind = next(iter(timeline.categories(event)), "abnormal")
-    when = clock(event.start) if timeline.recorded is None else f"{timeline.recorded.at(event.start):%Y-%m-%d %H:%M:%S}"
+    when = clock(event.start) if timeline.recorded is None else timeline.recorded.words(event.start)
     _write(cell, timeline.video, STILL_HEIGHT, INK)
-    _write(cell, f"{when}, {event.end - event.start:.1f} s", STILL_HEIGHT + LINE, INK)
-    _write(cell, f"{event.peak:.2f}  {kind}", STILL_HEIGHT + 2 * LINE, ALARM)
+    _write(cell, when, STILL_HEIGHT + LINE, INK)
+    _write(cell, f"{event.peak:.2f}  {event.end - event.start:.1f} s  {kind}", STILL_HEIGHT + 2 * LINE, ALARM)
     return cell
 
 

@@ -169,10 +169,13 @@ document.getElementById("previous")?.addEventListener("click", () => step(-1));
 const search = document.getElementById("search");
 const sort = document.getElementById("sort");
 const show = document.getElementById("show");
+const day = document.getElementById("day");
+const camera = document.getElementById("camera");
 
 const orders = {
   suspicious: (a, b) => a.dataset.rank - b.dataset.rank,
   name: (a, b) => a.dataset.name.localeCompare(b.dataset.name, undefined, { numeric: true }),
+  newest: (a, b) => (b.dataset.began ?? -1) - (a.dataset.began ?? -1) || orders.name(a, b),
   wrong: (a, b) => b.dataset.wrong - a.dataset.wrong || a.dataset.rank - b.dataset.rank,
 };
 
@@ -181,7 +184,9 @@ function arrange() {
   let shown = 0;
   for (const card of [...cards].sort(orders[sort.value])) {
     const kept = { all: true, events: card.dataset.events > 0, wrong: card.dataset.wrong > 0 }[show.value];
-    card.hidden = !(kept && card.dataset.name.toLowerCase().includes(words));
+    const then = !day?.value || (card.dataset.days ?? "").split(" ").includes(day.value);
+    const there = !camera?.value || card.dataset.camera === camera.value;
+    card.hidden = !(kept && then && there && card.dataset.name.toLowerCase().includes(words));
     if (card.hidden) card.querySelector("video")?.pause();
     shown += !card.hidden;
     list.append(card);
@@ -191,10 +196,11 @@ function arrange() {
 }
 
 if (search) {
-  for (const control of [search, sort, show]) control.addEventListener("input", arrange);
+  for (const control of [search, sort, show, day, camera]) control?.addEventListener("input", arrange);
   document.getElementById("reset").addEventListener("click", () => {
     search.value = "";
     show.value = "all";
+    for (const control of [day, camera]) if (control) control.value = "";
     arrange();
   });
 }

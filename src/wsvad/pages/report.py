@@ -14,6 +14,7 @@ from wsvad.detection.timeline import Timeline
 from wsvad.files import write_text
 from wsvad.pages.card import card, peak_time
 from wsvad.pages.category_map import category_map
+from wsvad.pages.days import days
 from wsvad.pages.preview import Preview, make_preview
 from wsvad.pages.render import render_page
 from wsvad.pages.summary import ReportSummary, head, toolbar
@@ -32,7 +33,7 @@ STILLS = 600
 
 def write_report(
     path: Path | str, timelines: Sequence[Timeline], *, title: str, summary: ReportSummary | None = None
-) -> None:
+) -> dict[str, dict[float, bytes]]:
     """Write the page, whole or not at all.
 
     Videos that cannot be read (any more) are shown without pictures; a report is never lost for a picture.
@@ -42,20 +43,27 @@ def write_report(
         timelines: one a video; the names are untrusted text.
         title: the page's title.
         summary: the detector, its threshold and its measured quality.
+
+    Returns:
+        The pictures in it: video → second → JPEG.
     """
     path = Path(path)
     ranked = sorted(timelines, key=lambda timeline: (not timeline.events, -timeline.peak, timeline.video))
-    previews = enumerate(zip(ranked, _previews(ranked), strict=True))
-    cards = [card(rank, timeline, preview, _link(timeline.path, path)) for rank, (timeline, preview) in previews]
+    cards, stills = [], {}
+    for rank, (timeline, preview) in enumerate(zip(ranked, _previews(ranked), strict=True)):
+        cards.append(card(rank, timeline, preview, _link(timeline.path, path)))
+        stills[timeline.video] = preview.stills
     page = render_page(
         "report",
         title=title,
         head=head(ranked, summary or ReportSummary()),
         map=category_map(ranked, [f"v{rank}" for rank in range(len(ranked))]),
+        days=days(ranked),
         toolbar=toolbar(ranked),
         cards=cards,
     )
     write_text(path, page)
+    return stills
 
 
 def _previews(timelines: Sequence[Timeline]) -> Iterator[Preview]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wsvad.detection.timeline import Timeline
+from wsvad.pages.days import camera_of, days_of
 from wsvad.pages.palette import paint
 from wsvad.pages.quality import quality
 from wsvad.pages.verdict import WRONG, verdict
@@ -26,6 +27,8 @@ class ReportSummary:
     """The `intervals` of `metrics.json`: of each metric of `last` the 95 % interval over test videos, `[low, high]`."""
     notes: Sequence[str] = ()
     """Anything else that the reader must know, a paragraph each."""
+    left_out: Sequence[str] = ()
+    """Files that were to be on the page and could not be read, each with the reason."""
 
 
 def head(timelines: Sequence[Timeline], summary: ReportSummary) -> dict[str, Any]:
@@ -36,6 +39,8 @@ def head(timelines: Sequence[Timeline], summary: ReportSummary) -> dict[str, Any
         "against_truth": against_truth(timelines),
         "thresholds": f"{thresholds(timelines)} {sentence(summary.threshold)}",
         "notes": summary.notes,
+        "left_out": summary.left_out,
+        "left_out_words": f"{count(len(summary.left_out), 'file')} left out",
         "quality": quality(summary.metrics, summary.intervals),
         "legend": legend(timelines),
         "categories": categories(timelines),
@@ -73,6 +78,8 @@ def against_truth(timelines: Sequence[Timeline]) -> str:
 def thresholds(timelines: Sequence[Timeline]) -> str:
     """When an event starts and ends."""
     pairs = {(round(timeline.threshold, 6), round(timeline.low, 6)) for timeline in timelines}
+    if not pairs:
+        return "No video was scored."
     if len(pairs) != 1:
         return "Each video has its own threshold, the dashed line."
     threshold, low = pairs.pop()
@@ -112,9 +119,12 @@ def categories(timelines: Sequence[Timeline]) -> list[dict[str, Any]]:
 def toolbar(timelines: Sequence[Timeline]) -> dict[str, Any]:
     """All that `toolbar.html` shows."""
     verdicts = [verdict(timeline) for timeline in timelines]
+    days = {day for timeline in timelines for day in days_of(timeline)}
     return {
         "videos": len(timelines),
         "videos_words": count(len(timelines), "video"),
+        "days": [{"day": str(day), "words": f"{day:%a %Y-%m-%d}"} for day in sorted(days, reverse=True)],
+        "cameras": sorted({camera_of(timeline) for timeline in timelines} - {""}),
         "with_events": sum(bool(timeline.events) for timeline in timelines),
         "known": any(one not in ("alarm", "silent") for one in verdicts),
         "wrong": sum(one in WRONG for one in verdicts),

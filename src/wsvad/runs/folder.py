@@ -313,7 +313,7 @@ class RunFolder:
         metrics: Mapping[str, Any] | None = None,
         log: Iterable[str] = (),
         calibration: Any = None,
-        report: Callable[[Path], None] | None = None,
+        report: Callable[[Path], object] | None = None,
     ) -> None:
         """Write what the run came to; the model last.
 

@@ -160,7 +160,7 @@ class Experiment:
             "undefined": undefined(last, seeds[0]),
         }
 
-    def finish(self, fitted: Fitted, calibration: Any = None, report: Callable[[Path], None] | None = None) -> None:
+    def finish(self, fitted: Fitted, calibration: Any = None, report: Callable[[Path], object] | None = None) -> None:
         """Write the run folder; arguments as in `RunFolder.finish`."""
         log = [self.folder.seed(seed).log() for seed in self.seeds]
         self.folder.finish(fitted.trained, metrics=fitted.metrics, log=log, calibration=calibration, report=report)

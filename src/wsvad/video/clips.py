@@ -1,8 +1,9 @@
 """Cut clips out of a video: copied from a key frame on where a browser plays what is copied, else encoded anew.
 
-A clip is an MP4 of H.264, VP9 or AV1, with the sound. What is copied begins at the last key frame before the moment
-that was asked for, so it may begin some seconds early; what is encoded anew begins at its frame. Where a file's own
-timestamps are not those of the reader (damage, a clock that begins anew, none at all), it is decoded from its start.
+A clip is an MP4 of H.264, VP9 or AV1, with the sound; its comment says that it is no recording. What is copied begins
+at the last key frame before the moment that was asked for, so it may begin some seconds early; what is encoded anew
+begins at its frame. Where a file's own timestamps are not those of the reader (damage, a clock that begins anew, none
+at all), it is decoded from its start.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,6 +22,7 @@ from wsvad.errors import WsvadError
 from wsvad.files import atomic
 from wsvad.video.moments import BEFORE_START, Moments, NotSeekable
 from wsvad.video.reader import VideoReader, open_container, start_of, timed_by_decoding, video_stream
+from wsvad.video.results import COMMENT
 from wsvad.video.writer import h264_stream, picture
 
 PLAYED = {"h264", "vp9", "av1"}
@@ -219,6 +221,7 @@ class _Output:
         temporary = self._stack.enter_context(atomic(self.span.path))
         options = {"movflags": "+faststart"}
         self.container = self._stack.enter_context(av.open(str(temporary), "w", format="mp4", options=options))
+        self.container.metadata["comment"] = COMMENT
         return self
 
     def __exit__(

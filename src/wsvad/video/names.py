@@ -9,9 +9,10 @@ apart (NFD). It never leads out of the folder, and it can be written as UTF-8.
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from wsvad.errors import WsvadError
 
@@ -123,6 +124,14 @@ def matched(names: Iterable[str], videos: Iterable[str]) -> Mapping[str, str]:
     }
     times = list(guessed.values())
     return found | {name: video for name, video in guessed.items() if times.count(video) == 1}
+
+
+def file_stems(videos: Sequence[str]) -> dict[str, str]:
+    """Video → what files about it are named after, its name without the ending: `gate/cam0` for `gate/cam0.avi`. Where
+    two would share one, they keep the ending."""
+    stems = {video: str(PurePosixPath(video).with_suffix("")) for video in videos}
+    times = Counter([*stems.values(), *videos])
+    return {video: stem if times[stem] == 1 + (stem == video) else video for video, stem in stems.items()}
 
 
 def taken_apart(name: str) -> str:

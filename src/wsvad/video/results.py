@@ -1,18 +1,19 @@
-"""Videos that wsvad drew, which must never be taken for recordings: they say so in their own metadata, where it stays
-when they are moved or renamed."""
+"""Videos that wsvad wrote, drawn ones and clips, which must never be taken for recordings: they say so in their own
+metadata, where it stays when they are moved or renamed."""
 
 from pathlib import Path
 
 from wsvad.video.boxes import SUFFIXES, boxes, content_of
 
 COMMENT = "wsvad result: not a recording"
-"""The comment in the metadata of a video that was drawn."""
-WHAT = "a video with scores drawn in, which 'wsvad score --overlay' wrote"
+"""The comment in the metadata of a video that was written here."""
+WHAT = "a video that 'wsvad score' wrote, with scores drawn in or as a clip"
 """What a result is, for messages."""
 
 
 def is_result(path: Path) -> bool:
-    """Whether a file is a video that was drawn. Only some headers of it are read, wherever they are in the file."""
+    """Whether a file is a video that was written here. Only some headers of it are read, wherever they are in the file.
+    """
     if path.suffix.lower() not in SUFFIXES:
         return False
     try:

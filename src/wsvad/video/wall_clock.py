@@ -11,10 +11,12 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from wsvad.errors import UsageError
+from wsvad.video.reader import open_container, video_stream
 
 EARLIEST = 1980
 """No video file was recorded before; a recorder whose clock was never set says 1970."""
@@ -52,6 +54,10 @@ _FIELDS = {
 }
 """What may stand in braces in a pattern of names, and what it stands for."""
 
+Origin = Literal["given", "name", "container"]
+TAGS = ("com.apple.quicktime.creationdate", "creation_time", "date_utc", "date")
+"""Tags of a container that say when it was recorded: Apple's date, which has a time zone, before the universal one."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
@@ -59,14 +65,20 @@ class Start:
 
     moment: datetime
     """With its time zone, which is also that of the events."""
-    origin: Literal["given", "name", "container"]
+    origin: Origin
     camera: str = ""
     """What a pattern of names calls the camera; empty where there is none."""
+    here: bool = False
+    """The time zone is this computer's, whose distance from universal time may change during the recording."""
 
     def at(self, seconds: float) -> datetime:
         """The moment that comes so many seconds into the recording."""
         later = self.moment.astimezone(UTC) + timedelta(seconds=seconds)
-        return later.astimezone(self.moment.tzinfo)
+        return later.astimezone(None if self.here else self.moment.tzinfo)
+
+    def words(self, seconds: float) -> str:
+        """That moment, to the second: "Mon 2024-01-15 09:30:00 CET"."""
+        return f"{self.at(seconds):%a %Y-%m-%d %H:%M:%S %Z}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,16 +103,19 @@ class WallClock:
             None where nobody says, or what they say cannot be: before 1980, or in the future.
         """
         if self.given is not None:
-            return Start(moment=self._local(self.given), origin="given")
+            return self._start(self._local(self.given), "given")
         if self.pattern is not None:
             found = self.pattern.read(name)
             if found is not None and (moment := self._believed(found[0])):
-                return Start(moment=moment, origin="name", camera=found[1])
+                return self._start(moment, "name", found[1])
         elif moment := next(filter(None, map(self._believed, _moments(name))), None):
-            return Start(moment=moment, origin="name")
+            return self._start(moment, "name")
         stamp = _container_time(metadata or {})
         moment = self._believed(stamp) if stamp is not None else None
-        return None if moment is None else Start(moment=moment, origin="container")
+        return None if moment is None else self._start(moment, "container")
+
+    def _start(self, moment: datetime, origin: Origin, camera: str = "") -> Start:
+        return Start(moment=moment, origin=origin, camera=camera, here=self.zone is None)
 
     def _local(self, moment: datetime) -> datetime:
         """A moment in the time zone that is shown; one without a zone is in it."""
@@ -187,6 +202,17 @@ def parse_zone(text: str) -> ZoneInfo:
         raise UsageError(f"--time-zone {text}: not known here; use a name such as Europe/Berlin or UTC") from None
 
 
+def tags_of(path: Path) -> dict[str, str]:
+    """What a video's container says of when it was recorded; nothing is decoded.
+
+    Raises:
+        WsvadError: it cannot be read.
+    """
+    with open_container(path) as container:
+        tags = dict(container.metadata) | dict(video_stream(container, path).metadata)
+    return {key.lower(): value for key, value in tags.items() if key.lower() in TAGS}
+
+
 def _moments(name: str) -> Iterator[datetime]:
     """What in a name can be read as a moment, the likeliest first: the file's own name before its folders'."""
     bare = re.sub(r"\.[A-Za-z0-9]{1,5}$", "", name)
@@ -221,9 +247,9 @@ def _moment(parts: Mapping[str, str | None]) -> datetime | None:
 
 
 def _container_time(metadata: Mapping[str, str]) -> datetime | None:
-    """When a container says that it was recorded: Apple's date, which has a time zone, before the universal one."""
+    """When a container says that it was recorded."""
     tags = {key.lower(): value for key, value in metadata.items()}
-    for key in ("com.apple.quicktime.creationdate", "creation_time", "date_utc", "date"):
+    for key in TAGS:
         text = tags.get(key, "").strip()
         try:
             if len(text) > len("2024-01-15"):  # a day alone is no start

@@ -19,6 +19,7 @@ from wsvad.detection.events import Event
 from wsvad.detection.explanation import Explanation
 from wsvad.detection.exports import FORMATS, caption, edl, ics, srt, vtt, write_exports
 from wsvad.detection.timeline import Timeline, write_events_csv, write_scores_json
+from wsvad.errors import UsageError
 from wsvad.video.wall_clock import Start
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -142,10 +143,15 @@ def test_each_video_has_its_files(tmp_path: Path) -> None:
     lines = [timeline("day/a.mp4", recorded=START), timeline("b.avi")]
     write_exports(tmp_path, lines, FORMATS)
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()) == [
-        "b.avi.edl", "b.avi.srt", "b.avi.vtt", "day/a.mp4.edl", "day/a.mp4.srt", "day/a.mp4.vtt", "events.ics",
+        "b.events.edl", "b.events.srt", "b.events.vtt", "day/a.events.edl", "day/a.events.srt", "day/a.events.vtt",
+        "events.csv", "events.ics", "left-out.csv", "scores.csv", "scores.json",
     ]  # fmt: skip
-    write_exports(tmp_path / "few", lines, ["vtt"])
-    assert sorted(path.name for path in (tmp_path / "few").rglob("*.*")) == ["a.mp4.vtt", "b.avi.vtt"]
+    write_exports(tmp_path / "few", [*lines, timeline("b.mp4")], ["vtt"])
+    assert sorted(path.name for path in (tmp_path / "few").rglob("*.*")) == [
+        "a.events.vtt", "b.avi.events.vtt", "b.mp4.events.vtt",
+    ]  # fmt: skip
+    with pytest.raises(UsageError, match="format xls: there are csv, json"):
+        write_exports(tmp_path, lines, ["xls"])
 
 
 def test_a_caption_tells_kind_and_score() -> None:

