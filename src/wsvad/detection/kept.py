@@ -25,10 +25,11 @@ from safetensors.numpy import save as serialise
 
 from wsvad.errors import WsvadError, refuse_shortage, shortage
 from wsvad.extraction.encode import Part
-from wsvad.features.store import feature_path
+from wsvad.features.store import Frames, Rate, feature_path
 from wsvad.files import atomic, check_file, is_file, overlong, remove, sampled_sha256
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.scorer import Mode, Scored
+from wsvad.runs.sealed import digest_of, sealed, unsealed
 from wsvad.shapes import problems
 from wsvad.version import __version__
 from wsvad.video.clock import SnippetClock, are_borders, are_filmed
@@ -36,15 +37,22 @@ from wsvad.video.reader import DECODER
 
 logger = logging.getLogger(__name__)
 
+DAMAGED = (
+    WsvadError, OSError, SafetensorError, LookupError, TypeError, ValueError, ArithmeticError, RecursionError,
+)  # fmt: skip
+"""What reading a file ends with that is not as it was written."""
+
 
 class Record(TypedDict):
     made: dict[str, str]
     size: int
     modified: int
     tags: dict[str, str]
-    frames: int
-    stride: int
-    rate: str | None
+    frames: Frames
+    stride: Frames
+    rate: Rate | None
+    tensors: str
+    """Hash of the numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,13 +116,16 @@ class Kept:
             return None
         try:
             with safe_open(path, framework="numpy") as stored:
-                record = json.loads((stored.metadata() or {})["record"])
+                record = unsealed(path, json.loads((stored.metadata() or {})["record"]))
                 for problem in problems(record, Record, "record"):
                     raise ValueError(problem)
                 if not self._made_from(record, file):
                     return None
-                return _understood(record, {name: stored.get_tensor(name) for name in stored.keys()})  # noqa: SIM118
-        except (OSError, SafetensorError, LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+                arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (no dictionary)
+            if digest_of(arrays) != record["tensors"]:
+                raise ValueError("other numbers than were written")
+            return _understood(record, arrays)
+        except DAMAGED as error:
             if shortage(error):
                 raise
             logger.info("%s: damaged (%s); scoring the video again", path, error)
@@ -148,6 +159,7 @@ class Kept:
             "rate": None if clock.rate is None else str(clock.rate),
         }
         tensors = {name: np.ascontiguousarray(array) for name, array in rows.items() if array is not None}
+        record = sealed(record | {"tensors": digest_of(tensors)})
         with atomic(self.path(video)) as temporary:
             temporary.write_bytes(serialise(tensors, metadata={"record": json.dumps(record)}))
         remove(self.part(video))
@@ -170,7 +182,7 @@ class Kept:
                 if json.loads((stored.metadata() or {})["made"]) != self._making(stamp):
                     return part
                 rows = {name: stored.get_tensor(name) for name in widths}
-        except (OSError, SafetensorError, LookupError, TypeError, ValueError, RecursionError) as error:
+        except DAMAGED as error:
             refuse_shortage(error, path)
             logger.info("%s: damaged (%s); scoring the video from its start", path, error)
             return part

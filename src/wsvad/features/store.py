@@ -56,6 +56,8 @@ def _shallow(settings: object, level: int = 1) -> str:
 
 Frames = Annotated[int, Range(1, 2**27)]
 """Up to seven weeks of video."""
+Rate = Annotated[str, _rate]
+"""Frames per second as an exact fraction, `30000/1001`."""
 
 STREAMS = ("rgb", "pose", "depth", "mask", "flow", "text", "audio")
 """The streams that have a name of their own; a second backbone may have any other."""
@@ -84,7 +86,7 @@ class Passport:
     """Frames from one feature to the next."""
     frames: Frames
     """F, the number of decoded frames."""
-    frame_rate: Annotated[str, _rate] | None = None
+    frame_rate: Rate | None = None
     """Average frame rate as an exact fraction, `30000/1001`."""
     source: str | None = None
     """SHA-256 of the video file; of its captions, where they were encoded."""

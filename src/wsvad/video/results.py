@@ -12,8 +12,7 @@ WHAT = "a video that 'wsvad score' wrote, with scores drawn in or as a clip"
 
 
 def is_result(path: Path) -> bool:
-    """Whether a file is a video that was written here. Only some headers of it are read, wherever they are in the file.
-    """
+    """Whether a file is a video that was written here. Only headers are read, wherever they are in the file."""
     if path.suffix.lower() not in SUFFIXES:
         return False
     try:

@@ -17,7 +17,7 @@ from wsvad.datasets.dataset import LabelledVideo
 from wsvad.detection.calibration import calibrated, recalibrated
 from wsvad.detection.detector import clock_of
 from wsvad.detection.events import EventRules
-from wsvad.detection.kept import Kept
+from wsvad.detection.kept import Found, Kept, Stamp
 from wsvad.errors import WsvadError
 from wsvad.extraction.encode import encode_frames, encode_video
 from wsvad.features.source import Store
@@ -119,16 +119,15 @@ def test_features_of_earlier_versions_are_estimated(features, tmp_path):
     assert one.hours == pytest.approx(clock_of(load(features)).seconds()[-1] / 3600)
 
 
-def test_it_comes_back_from_disk(features, tmp_path):
+def test_it_comes_back_from_disk(features, tmp_path, monkeypatch):
     video = LabelledVideo(name="n.mp4", label=0, category="normal", split="train")
     bag, stored = load_bag(video, tmp_path / "features", ("rgb",))
     assert stored["rgb"].filmed.tolist() == bag.clock.filmed.tolist() == load_file(features)["filmed"].tolist()
-    for name in ("model.json", "model.safetensors"):
-        (tmp_path / name).write_text("")
+    monkeypatch.setattr(RunFolder, "scoring_hash", lambda self: "0" * 64)
     kept = Kept(tmp_path / "out", tmp_path, "whole")
-    kept.write("n.mp4", tmp_path / "n.mp4", bag.clock, Scored(scores=np.full(19, 0.5, np.float32)))
-    clock, _ = kept.read("n.mp4", tmp_path / "n.mp4")
-    assert clock.filmed.tolist() == bag.clock.filmed.tolist()
+    found = Found(clock=bag.clock, scored=Scored(scores=np.full(19, 0.5, np.float32)), tags={})
+    kept.write("n.mp4", Stamp.of(tmp_path / "n.mp4"), found)
+    assert kept.read("n.mp4", tmp_path / "n.mp4").clock.filmed.tolist() == bag.clock.filmed.tolist()
     tamper(kept.path("n.mp4"), np.full(19, 1e6))
     assert kept.read("n.mp4", tmp_path / "n.mp4") is None  # it is scored again
 

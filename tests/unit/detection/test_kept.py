@@ -1,0 +1,69 @@
+"""What is kept of scored videos is believed only as it was written."""
+
+import json
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from wsvad.detection.kept import Found, Kept, Stamp
+from wsvad.runs.folder import RunFolder
+from wsvad.runs.scorer import Scored
+from wsvad.runs.sealed import digest_of, sealed
+from wsvad.video.clock import SnippetClock
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(RunFolder, "scoring_hash", lambda self: "0" * 64)
+    (tmp_path / "v.mp4").write_text("")
+    there = Kept(tmp_path / "out", tmp_path, "whole")
+    scores = np.array([0.1, 0.9, 0.2], np.float32)
+    clock = SnippetClock(snippets=3, frames=40, stride=16, times=np.arange(4.0), rate=Fraction(25))
+    there.write("v.mp4", Stamp.of(tmp_path / "v.mp4"), Found(clock=clock, scored=Scored(scores=scores), tags={}))
+    return there
+
+
+def read(kept):
+    return kept.read("v.mp4", kept.out.parent / "v.mp4")
+
+
+def rewrite(kept, arrays=None, seal=True, **fields):
+    """Write the file again with other content; with `seal`, as one who knows how."""
+    path = kept.path("v.mp4")
+    with safe_open(path, framework="numpy") as stored:
+        record = json.loads(stored.metadata()["record"])
+        tensors = {name: stored.get_tensor(name) for name in stored.keys()} | (arrays or {})  # noqa: SIM118
+    record |= fields
+    if seal:
+        record = sealed(record | {"tensors": digest_of(tensors)})
+    save_file(tensors, path, metadata={"record": json.dumps(record)})
+
+
+def test_it_is_read_as_it_was_written(kept):
+    found = read(kept)
+    assert found.scored.scores.tolist() == np.array([0.1, 0.9, 0.2], np.float32).tolist()
+    assert (found.clock.frames, found.clock.rate, found.clock.times.tolist()) == (40, 25, [0, 1, 2, 3])
+    rewrite(kept)
+    assert read(kept) is not None
+
+
+def test_other_scores_are_not_believed(kept):
+    rewrite(kept, {"scores": np.zeros(3, np.float32)}, seal=False)
+    assert read(kept) is None
+
+
+@pytest.mark.parametrize("seal", [False, True])
+@pytest.mark.parametrize(
+    "fields", [{"rate": "1e999999999"}, {"frames": 10**30}, {"frames": -16}, {"stride": 0}, {"rate": 25}, {"tags": 1}]
+)
+def test_a_clock_that_cannot_be_is_not_believed(fields, seal, kept):
+    rewrite(kept, seal=seal, **fields)
+    assert read(kept) is None
+
+
+def test_times_without_end_are_not_believed(kept):
+    rewrite(kept, {"times": np.array([0, 1, 2, np.inf])})
+    assert read(kept) is None
