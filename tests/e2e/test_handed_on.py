@@ -70,7 +70,7 @@ def results(out: Path) -> list[dict]:
 
 def test_every_event_is_in_every_format_at_its_time(run, footage, tmp_path, capsys):
     said = score(capsys, footage, run, tmp_path, "--format", "csv,json,srt,vtt,edl,ics", "--clips")
-    assert "Starts of recordings: 2 from its name." in said
+    assert "Starts of recordings: 2 from names." in said
     gate, yard = results(tmp_path)
     jsonschema.validate(json.loads((tmp_path / "scores.json").read_text()), json.loads(SCHEMA.read_text()))
     assert [len(video["events"]) for video in (gate, yard)] == [2, 1]
@@ -194,7 +194,7 @@ def test_patterns_of_names_say_camera_and_time(run, footage, tmp_path, capsys):
     pattern = "{camera} {day}.{month}.{year} {hour}h{minute}"
     said = score(capsys, tmp_path / "in", run, tmp_path / "out", "--name-pattern", pattern)
     assert f"--name-pattern {pattern}: fits 1 of 2 names, not other.mp4" in said
-    assert "Starts of recordings: 1 from its name, 1 unknown." in said
+    assert "Starts of recordings: 1 from names, 1 unknown." in said
     gate, other = results(tmp_path / "out")
     assert (gate["camera"], gate["recorded"]) == ("gate", "2024-01-15T09:30:00.000+01:00") and "recorded" not in other
     jsonschema.validate({"videos": [gate, other], "left_out": []}, json.loads(SCHEMA.read_text()))

@@ -148,7 +148,7 @@ class Scoring:
         """What has to be known of hours and times."""
         origins = Counter(one.recorded.origin for one in self.found.values() if one.recorded is not None)
         unknown = len(self.found) - origins.total()
-        words = {"given": "given", "name": "from its name", "container": "from its metadata"}
+        words = {"given": "given", "name": "from names", "container": "from metadata"}
         known = ", ".join(f"{number} {words[origin]}" for origin, number in sorted(origins.items()))
         times = [f"Starts of recordings: {known}{f', {unknown} unknown' if unknown else ''}."] if known else []
         if self.outputs.hours is None:
