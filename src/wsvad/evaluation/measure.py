@@ -218,7 +218,7 @@ def _stored(run: RunFolder) -> Measured:
     metrics = {name: nan if v["mean"] is None else v["mean"] for name, v in record["selection"]["last"].items()}
     return Measured(
         metrics=metrics,
-        notes=undefined(metrics),
+        notes=[*record.get("certainty", ()), *undefined(metrics)],
         per_category={name: value["mean"] for name, value in record["per_category"].items()},
         per_category_ap={
             category: {name: value["mean"] for name, value in each.items()}
