@@ -98,7 +98,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     Raises:
         WsvadError: the disk is full, or it cannot be written here.
     """
-    temporary = path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
+    temporary = path.with_name(_temporary(path.name))
     try:
         temporary.mkdir(parents=True)
         yield temporary
@@ -235,6 +235,8 @@ def read_json(path: Path | str, text: str | None = None, most: int | None = None
 
 MANY_NODES = 100_000
 """Values in a YAML file, counted as often as they are referred to; no setting has more."""
+MANY_DIGITS = 1000
+"""Characters of a number in one: with more, those in base 60 (1:30) take minutes."""
 
 
 def read_yaml(path: Path | str, remedy: str) -> Any:
@@ -263,12 +265,18 @@ def parse_yaml(text: str, loader: type[yaml.SafeLoader] | type[yaml.BaseLoader])
         if _size(node, {}) > MANY_NODES:
             raise yaml.YAMLError("more values than a setting has, or a value that contains itself")
         return reader.construct_document(node)
-    except (ValueError, LookupError, AttributeError, RecursionError) as error:  # of tags on what they are not for
+    except (ValueError, LookupError, AttributeError, RecursionError, ArithmeticError) as error:
+        # Of tags on what they are not for, and of numbers in base 60 that are too large.
         raise yaml.YAMLError(str(error)) from None
+
+
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
 def _size(node: yaml.Node, known: dict[int, int]) -> int:
     """How many values a node stands for."""
+    if node.tag in _NUMBERS and len(node.value) > MANY_DIGITS:
+        raise yaml.YAMLError(f"a number of {len(node.value):,} characters")
     if id(node) not in known:
         known[id(node)] = MANY_NODES + 1  # of one that contains itself
         inner = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value

@@ -4,7 +4,7 @@ import pytest
 from safetensors import SafetensorError
 
 from wsvad.errors import WsvadError
-from wsvad.files import atomic, check_writable, overlong, read_json, read_yaml, write_json
+from wsvad.files import atomic, check_writable, overlong, read_json, read_yaml, whole_folder, write_json
 
 
 @pytest.mark.parametrize("make", [check_writable, lambda path: atomic(path / "scores.json").__enter__()])
@@ -27,12 +27,12 @@ BOMB = "a: &a [1, 2, 3, 4, 5, 6, 7, 8, 9]\n" + "".join(
 )
 
 
-MISUSED = ("!!bool x", "!!int ''", "!!float _", "!!timestamp x")
-"""Tags on what they are not for, of which the reader makes errors of its own."""
+MISUSED = ("!!bool x", "!!int ''", "!!float _", "!!timestamp x", "lr: " + "1:" * 180 + "1.0")
+"""Tags on what they are not for, and a number in base 60, of which the reader makes errors of its own."""
 
 
 @pytest.mark.parametrize(
-    "text", [*MISUSED, BOMB, "a: &a [*a]", "a: " + "[" * 5000, "a: !!python/object/apply:os.getcwd []"]
+    "text", [*MISUSED, "a: 1" + ":1" * 500, BOMB, "a: &a [*a]", "a: " + "[" * 5000, "a: !!python/object/apply:os.getcwd []"]
 )
 def test_hostile_yaml_is_refused(text, tmp_path):
     (tmp_path / "config.yaml").write_text(text)
@@ -58,6 +58,15 @@ def test_every_name_that_a_file_may_have_can_be_written(name, tmp_path):
         assert temporary.suffix == (tmp_path / name).suffix and len(temporary.name.encode()) <= 255
         temporary.write_text("whole")
     assert (tmp_path / name).read_text() == "whole"
+
+
+@pytest.mark.parametrize("name", ["n" * 255, "n" * 246, "ä" * 127])
+def test_every_name_that_a_folder_may_have_can_be_made(name, tmp_path):
+    with whole_folder(tmp_path / name) as temporary:
+        assert len(temporary.name.encode()) <= 255
+        (temporary / "file").write_text("whole")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name / "file").read_text() == "whole"
 
 
 def test_a_name_that_no_file_may_have_is_told(tmp_path):
