@@ -32,7 +32,8 @@ MISUSED = ("!!bool x", "!!int ''", "!!float _", "!!timestamp x", "lr: " + "1:" *
 
 
 @pytest.mark.parametrize(
-    "text", [*MISUSED, "a: 1" + ":1" * 500, BOMB, "a: &a [*a]", "a: " + "[" * 5000, "a: !!python/object/apply:os.getcwd []"]
+    "text",
+    [*MISUSED, "a: 1" + ":1" * 500, BOMB, "a: &a [*a]", "a: " + "[" * 5000, "a: !!python/object/apply:os.getcwd []"],
 )
 def test_hostile_yaml_is_refused(text, tmp_path):
     (tmp_path / "config.yaml").write_text(text)

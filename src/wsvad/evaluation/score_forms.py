@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from wsvad.errors import UsageError, WsvadError
+from wsvad.features.official import read_array
 from wsvad.files import atomic, check_file, instead, read_json
 from wsvad.tables import columns, read_table, whole, write_table
 
@@ -233,15 +234,9 @@ def _stretched(score: np.ndarray, frames: int, stride: int) -> np.ndarray:
 
 def _load(path: Path) -> np.ndarray:
     """An array of one dimension; others of size 1 are dropped."""
-    check_file(path, MOST_BYTES)
-    try:
-        array = np.load(path, allow_pickle=False, mmap_mode="r")
-    except DAMAGED as error:
-        told = instead(path) or f"not an array of numbers (.npy): {error}"
-        raise WsvadError(f"{path}: {told}") from None
-    shape = getattr(array, "shape", None)
-    if shape is None or max(shape, default=1) != array.size or array.dtype.kind not in "fiub":
-        raise WsvadError(f"{path}: expected one number a frame, found shape {shape} of {getattr(array, 'dtype', '?')}")
+    array = read_array(path, "an array of numbers", "write it again", MOST_BYTES)
+    if max(array.shape, default=1) != array.size or array.dtype.kind not in "fiub":
+        raise WsvadError(f"{path}: expected one number a frame, found shape {array.shape} of {array.dtype}")
     return np.array(array).reshape(-1)
 
 
