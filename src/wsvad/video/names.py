@@ -158,6 +158,11 @@ def _paths(text: str) -> Iterator[list[str]]:
         yield ["/".join([*folders[len(folders) - count :], file.video]) for count in range(len(folders) + 1)]
 
 
+def is_end(name: str, other: str) -> bool:
+    """Whether one of two names is the end of the other, as far as both have folders: `gate/a.mp4` of `x/gate/a.mp4`."""
+    return f"/{name}".endswith(f"/{other}") or f"/{other}".endswith(f"/{name}")
+
+
 def taken_apart(name: str) -> str:
     """A name in the form that macOS gives (NFD): earlier versions kept it where they found it so."""
     return unicodedata.normalize("NFD", name)
