@@ -150,6 +150,8 @@ def explain(error: OSError, path: Path) -> WsvadError:
             return WsvadError(f"{path}: the disk is full; free some space and run the same command again")
         case errno.EACCES | errno.EROFS | errno.EPERM:
             return WsvadError(f"{path}: no permission to write here; choose another folder")
+        case errno.EAGAIN:
+            return WsvadError(f"{path}: does not wait until all is read; write to a file, or through '| cat'")
         case errno.ENAMETOOLONG:
             return WsvadError(f"{path}: the name is too long for a file; choose a shorter one")
         case errno.EFBIG:

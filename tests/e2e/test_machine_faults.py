@@ -262,6 +262,7 @@ SHORT = [
     (OSError(24, "Too many open files"), "too many open files"),
     (OSError(12, "Cannot allocate memory"), "not enough memory"),
     (RuntimeError("can't start new thread"), "no more; close other programs"),
+    (OSError(11, "Resource temporarily unavailable"), "no more; close other programs"),
 ]
 
 
@@ -327,6 +328,23 @@ def test_streams_that_fail(what, redirection, status, said):
     assert (done.returncode, done.stderr) == (status, said)
     if redirection == "2>&-":
         assert done.stdout == "wsvad: standard error is closed; send it to a file, or to /dev/null\n"
+
+
+def test_a_pipe_that_does_not_wait_is_no_lack_of_memory():
+    """Such as a terminal program gives, or ssh."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    code = "import sys\nfrom wsvad.cli import answer, main, output, process\n"
+    code += "answer.answer = lambda *_, **__: output.show_json(list(range(99999)))\n"
+    code += "sys.exit(process.as_process(lambda: main.main([])))"
+    buffered = ENVIRONMENT | {"PYTHONUNBUFFERED": ""}
+    told = subprocess.run(
+        [sys.executable, "-c", code], env=buffered, stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writing)
+    os.close(reading)
+    wanted = "wsvad: standard output: does not wait until all is read; write to a file, or through '| cat'\n"
+    assert (told.returncode, told.stderr) == (1, wanted)
 
 
 def test_a_mistake_is_a_mistake_where_no_line_can_be_written():
