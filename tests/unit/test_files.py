@@ -4,7 +4,7 @@ import pytest
 from safetensors import SafetensorError
 
 from wsvad.errors import WsvadError
-from wsvad.files import atomic, check_writable, overlong, read_json, read_yaml, whole_folder, write_json
+from wsvad.files import atomic, check_writable, overlong, read_json, read_yaml, write_json
 
 
 @pytest.mark.parametrize("make", [check_writable, lambda path: atomic(path / "scores.json").__enter__()])
@@ -59,15 +59,6 @@ def test_every_name_that_a_file_may_have_can_be_written(name, tmp_path):
         assert temporary.suffix == (tmp_path / name).suffix and len(temporary.name.encode()) <= 255
         temporary.write_text("whole")
     assert (tmp_path / name).read_text() == "whole"
-
-
-@pytest.mark.parametrize("name", ["n" * 255, "n" * 246, "ä" * 127])
-def test_every_name_that_a_folder_may_have_can_be_made(name, tmp_path):
-    with whole_folder(tmp_path / name) as temporary:
-        assert len(temporary.name.encode()) <= 255
-        (temporary / "file").write_text("whole")
-    assert [path.name for path in tmp_path.iterdir()] == [name]
-    assert (tmp_path / name / "file").read_text() == "whole"
 
 
 def test_a_name_that_no_file_may_have_is_told(tmp_path):
