@@ -122,14 +122,14 @@ TICKS = 90_000
 """Ticks of a transport stream's clock in a second."""
 
 
-def restamp(path: Path, change: Callable[[int, int], int | None]) -> Path:
+def restamp(path: Path, change: Callable[[int, int], int | None], kind: int = 0xE) -> Path:
     """Patch the timestamps in a transport stream of one video without B-frames: `change(index, ticks)` gives each
-    frame's new one, None to take it away (its bytes become stuffing)."""
+    frame's new one, None to take it away (its bytes become stuffing). Of its sound with `kind` 0xC."""
     content, index = bytearray(path.read_bytes()), 0
     for packet in range(0, len(content), TS_PACKET):
         start = packet + 4 + (1 + content[packet + 4] if content[packet + 3] & 0x20 else 0)
-        # The first packet of a picture has "payload starts here", and a start code of video.
-        if not content[packet + 1] & 0x40 or content[start : start + 3] != b"\0\0\1" or content[start + 3] >> 4 != 0xE:
+        # The first packet of a picture has "payload starts here", and a start code of its kind.
+        if not content[packet + 1] & 0x40 or content[start : start + 3] != b"\0\0\1" or content[start + 3] >> 4 != kind:
             continue
         kinds, place = content[start + 7] >> 6, start + 9
         ticks = change(index, _ticks(content[place : place + 5]))

@@ -65,6 +65,8 @@ def refuse_shortage(error: BaseException, path: object) -> None:
 def _short_of(error: BaseException) -> str | None:
     if isinstance(error, MemoryError):
         return "memory"
+    if isinstance(error, BlockingIOError) and hasattr(error, "characters_written"):
+        return None  # the same number of a pipe that is full and does not wait
     if isinstance(error, OSError) and error.errno in _BY_NUMBER:
         return _BY_NUMBER[error.errno]
     if isinstance(error, WsvadError):  # its words may be those of a file's name

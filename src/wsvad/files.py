@@ -150,6 +150,8 @@ def explain(error: OSError, path: Path) -> WsvadError:
             return WsvadError(f"{path}: the disk is full; free some space and run the same command again")
         case errno.EACCES | errno.EROFS | errno.EPERM:
             return WsvadError(f"{path}: no permission to write here; choose another folder")
+        case errno.EAGAIN:
+            return WsvadError(f"{path}: does not wait until all is read; write to a file, or through '| cat'")
         case errno.ENAMETOOLONG:
             return WsvadError(f"{path}: the name is too long for a file; choose a shorter one")
         case errno.EFBIG:
@@ -235,6 +237,8 @@ def read_json(path: Path | str, text: str | None = None, most: int | None = None
 
 MANY_NODES = 100_000
 """Values in a YAML file, counted as often as they are referred to; no setting has more."""
+MANY_DIGITS = 1000
+"""Characters of a number in one: with more, those in base 60 (1:30) take minutes."""
 
 
 def read_yaml(path: Path | str, remedy: str) -> Any:
@@ -263,12 +267,18 @@ def parse_yaml(text: str, loader: type[yaml.SafeLoader] | type[yaml.BaseLoader])
         if _size(node, {}) > MANY_NODES:
             raise yaml.YAMLError("more values than a setting has, or a value that contains itself")
         return reader.construct_document(node)
-    except (ValueError, LookupError, AttributeError, RecursionError) as error:  # of tags on what they are not for
+    except (ValueError, LookupError, AttributeError, RecursionError, ArithmeticError) as error:
+        # Of tags on what they are not for, and of numbers in base 60 that are too large.
         raise yaml.YAMLError(str(error)) from None
+
+
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
 def _size(node: yaml.Node, known: dict[int, int]) -> int:
     """How many values a node stands for."""
+    if node.tag in _NUMBERS and len(node.value) > MANY_DIGITS:
+        raise yaml.YAMLError(f"a number of {len(node.value):,} characters")
     if id(node) not in known:
         known[id(node)] = MANY_NODES + 1  # of one that contains itself
         inner = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value

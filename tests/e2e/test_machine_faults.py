@@ -313,6 +313,7 @@ SHORT = [
     (OSError(24, "Too many open files"), "too many open files"),
     (OSError(12, "Cannot allocate memory"), "not enough memory"),
     (RuntimeError("can't start new thread"), "no more; close other programs"),
+    (OSError(11, "Resource temporarily unavailable"), "no more; close other programs"),
 ]
 
 
@@ -380,11 +381,38 @@ def test_streams_that_fail(what, redirection, status, said):
         assert done.stdout == "wsvad: standard error is closed; send it to a file, or to /dev/null\n"
 
 
+def test_a_pipe_that_does_not_wait_is_no_lack_of_memory():
+    """Such as a terminal program gives, or ssh."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    code = "import sys\nfrom wsvad.cli import answer, main, output, process\n"
+    code += "answer.answer = lambda *_, **__: output.show_json(list(range(99999)))\n"
+    code += "sys.exit(process.as_process(lambda: main.main([])))"
+    buffered = ENVIRONMENT | {"PYTHONUNBUFFERED": ""}
+    told = subprocess.run(
+        [sys.executable, "-c", code], env=buffered, stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writing)
+    os.close(reading)
+    wanted = "wsvad: standard output: does not wait until all is read; write to a file, or through '| cat'\n"
+    assert (told.returncode, told.stderr) == (1, wanted)
+
+
 def test_a_mistake_is_a_mistake_where_no_line_can_be_written():
     done = subprocess.run(
         ["bash", "-c", f'"{sys.executable}" -m wsvad.cli.main nonsense 2>/dev/full'], env=ENVIRONMENT, check=False
     )
     assert done.returncode == 2
+
+
+def test_messages_that_cannot_be_written_cost_no_result(videos, run, tmp_path):
+    """A log on a disk that is full."""
+    line = '"$0" -m wsvad.cli.main score "$1" --model "$2" --out "$3" --json 2>/dev/full'
+    told = ["bash", "-c", line, sys.executable, str(videos / "v0.mp4"), str(run), str(tmp_path / "out")]
+    done = subprocess.run(told, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert [video["video"] for video in json.loads(done.stdout)["videos"]] == ["v0.mp4"]
+    assert (tmp_path / "out" / "scores.json").is_file()
 
 
 # ----------------------------------------------------------------------------------------------------------- Ctrl-C

@@ -27,12 +27,13 @@ BOMB = "a: &a [1, 2, 3, 4, 5, 6, 7, 8, 9]\n" + "".join(
 )
 
 
-MISUSED = ("!!bool x", "!!int ''", "!!float _", "!!timestamp x")
-"""Tags on what they are not for, of which the reader makes errors of its own."""
+MISUSED = ("!!bool x", "!!int ''", "!!float _", "!!timestamp x", "lr: " + "1:" * 180 + "1.0")
+"""Tags on what they are not for, and a number in base 60, of which the reader makes errors of its own."""
 
 
 @pytest.mark.parametrize(
-    "text", [*MISUSED, BOMB, "a: &a [*a]", "a: " + "[" * 5000, "a: !!python/object/apply:os.getcwd []"]
+    "text",
+    [*MISUSED, "a: 1" + ":1" * 500, BOMB, "a: &a [*a]", "a: " + "[" * 5000, "a: !!python/object/apply:os.getcwd []"],
 )
 def test_hostile_yaml_is_refused(text, tmp_path):
     (tmp_path / "config.yaml").write_text(text)

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from wsvad.files import explain, without_nan
 from wsvad.progress import Progress, on_progress
@@ -31,12 +31,34 @@ LINE_EVERY = 10.0
 """Seconds between two lines about a task where there is no terminal to draw a bar on."""
 
 
+class _Messages:
+    """Standard error, as it is at the time, without what cannot be delivered: a log on a full disk, or a terminal that
+    is gone, ends no work of hours."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream(), name)
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream().flush()
+
+    @staticmethod
+    def _stream() -> TextIO:
+        """While a bar is drawn, rich has itself in place of the stream."""
+        return cast("TextIO", getattr(sys.stderr, "rich_proxied_file", sys.stderr))
+
+
 @cache
 def _messages() -> "Console":
     """Where messages and bars go."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return Console(file=cast("TextIO", _Messages()), highlight=False, soft_wrap=True)
 
 
 def say(sentence: object, style: str = "") -> None:

@@ -58,14 +58,15 @@ def _opened(number: int) -> bool:
 
 def _delivered(status: int) -> int:
     """What is still in the buffers is written. What cannot be is thrown away, or the interpreter would try again and
-    complain in its own words."""
+    complain in its own words; of messages nothing more is said, for the work is done."""
     for number, stream in ((1, sys.stdout), (2, sys.stderr)):
         try:
             stream.flush()
         except (OSError, ValueError) as error:
-            if not status and not isinstance(error, BrokenPipeError):
-                _write(f"{STREAMS[number]}: {getattr(error, 'strerror', None) or error}", 2)
-            status = status or 1
+            if number == 1:
+                if not status and not isinstance(error, BrokenPipeError):
+                    _write(f"{STREAMS[number]}: {getattr(error, 'strerror', None) or error}", 2)
+                status = status or 1
             os.dup2(os.open(os.devnull, os.O_WRONLY), number)
             with suppress(OSError, ValueError):
                 stream.flush()

@@ -31,9 +31,9 @@ from wsvad.datasets.official import (
     video_name,
 )
 from wsvad.errors import WsvadError
-from wsvad.files import instead
+from wsvad.features.official import read_array
 from wsvad.metrics.interval import Interval
-from wsvad.tables import WHOLE
+from wsvad.tables import MOST_BYTES, WHOLE
 from wsvad.video.clock import SNIPPET
 
 TRAIN = ("SHANGHAI_train.txt", "*sh*train*.list", "*sh*train*.txt", "train.list")
@@ -96,15 +96,10 @@ def read_masks(folder: Path) -> dict[str, np.ndarray]:
     place = require(folder, "folder of frame masks", *MASKS)
     masks = {}
     for path in sorted(place.glob("*.npy")):
-        try:
-            mask = np.load(path, allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
-            raise WsvadError(
-                f"{path}: {instead(path) or f'not an array of frame labels ({error}); copy the official file'}"
-            ) from None
+        mask = read_array(path, "an array of frame labels", "copy the official file", MOST_BYTES)
         if mask.dtype.kind not in "biuf" or mask.ndim > 2 or not mask.size or (mask.ndim == 2 and 1 not in mask.shape):
             raise WsvadError(f"{path}: labels of shape {mask.shape}, {mask.dtype}; expected one number a frame")
-        masks[path.stem] = mask.ravel()
+        masks[path.stem] = np.array(mask).ravel()
     return masks
 
 

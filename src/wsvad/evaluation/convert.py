@@ -1,5 +1,7 @@
 """From one form to another: frame scores, and annotations."""
 
+import re
+from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
@@ -12,11 +14,12 @@ from wsvad.datasets.annotations.truth import AsDecoded, AtRate, FrameTimes, Trut
 from wsvad.datasets.folder import videos_below
 from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.explained import ends_past
-from wsvad.evaluation.score_forms import holds_scores, load_arrays, save_arrays
+from wsvad.evaluation.score_forms import MOST_BYTES, holds_scores, load_arrays, save_arrays, written
 from wsvad.evaluation.scores_file import split
+from wsvad.files import check_file
 from wsvad.metrics.interval import Interval
 from wsvad.tables import columns
-from wsvad.video.names import normal
+from wsvad.video.names import is_end, normal
 from wsvad.video.reader import VideoReader
 
 
@@ -29,7 +32,10 @@ def convert_scores(what: Path, out: Path, listing: Path | None = None, stride: i
 
     Raises:
         WsvadError: what there is cannot be right.
+        UsageError: something is there that would be written over, or read as a part of what is written.
     """
+    for path in written(out):
+        refuse_to_overwrite(path)
     arrays = load_arrays(what, listing, stride)
     split(what, arrays)
     left = ""
@@ -90,11 +96,16 @@ class _Folder:
     def __init__(self, videos: Path, what: Path):
         self.videos, self.what, self.files = videos, what, videos_below(videos)
         self._decoded: dict[str, AsDecoded] = {}
+        self._called: dict[str, list[str]] = {}
+        """Name without folders → the videos that are called so."""
+        for name in self.files:
+            self._called.setdefault(name.rpartition("/")[2], []).append(name)
 
     def name(self, video: str) -> str:
         """The name below the folder of a video that a tool kept by its own name."""
-        found = [name for name in self.files if name == normal(video)]
-        found = found or [name for name in self.files if Path(name).name == Path(video).name]
+        video = normal(video)
+        called = self._called.get(video.rpartition("/")[2], [])
+        found = [video] if video in self.files else [name for name in called if is_end(name, video)]
         if len(found) != 1:
             raise WsvadError(
                 f"{self.videos}: {len(found) or 'no'} videos here are called '{video}', which {self.what} names"
@@ -115,9 +126,12 @@ class _Folder:
         name = self.name(video)
         if name not in self._decoded:
             with VideoReader(self.files[name]) as reader:
-                spans = [(frame.time, frame.time + frame.duration) for frame in reader]
-                borders = np.array([float(start) for start, _ in spans] + [float(spans[-1][1])])
-                self._decoded[name] = AsDecoded(borders, float(reader.info.rate))
+                borders, end = array("d"), 0.0
+                for frame in reader:
+                    borders.append(float(frame.time))
+                    end = float(frame.time + frame.duration)
+                borders.append(end)
+                self._decoded[name] = AsDecoded(np.array(borders), float(reader.info.rate))
         return self._decoded[name]
 
 
@@ -157,10 +171,9 @@ def parsed_rate(text: str) -> float:
     Raises:
         UsageError: it is none of these, or not above 0.
     """
-    try:
-        rate = float(Fraction(text))
-    except (ValueError, ZeroDivisionError):
-        rate = 0.0
+    # The digits are counted before any is computed with: 1e999999999 would be a number of as many.
+    good = re.fullmatch(r"\s*[0-9]{1,10}(?:/0*[1-9][0-9]{0,9}|\.[0-9]{0,10})?\s*", text)
+    rate = float(Fraction(text)) if good else 0.0
     if not 0 < rate < 1e4:
         raise UsageError(f"--frame-rate {text}: write frames a second, as in 25 or 30000/1001")
     return rate
@@ -184,6 +197,8 @@ def is_scores(what: Path) -> bool:
     """
     if not what.exists():
         raise WsvadError(f"{what}: there is no such file")
+    if what.is_file():
+        check_file(what, MOST_BYTES)
     if holds_scores(what) and not (what.suffix == ".csv" and "score" not in columns(what)):
         return True
     if holds_annotations(what):

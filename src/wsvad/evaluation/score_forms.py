@@ -13,6 +13,7 @@ labels, `NAME-label/VIDEO.npy` or `NAME-label.npy`. Arrays may be of snippets in
 """
 
 import lzma
+import re
 import reprlib
 import struct
 import tokenize
@@ -25,6 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from wsvad.errors import UsageError, WsvadError
+from wsvad.features.official import read_array
 from wsvad.files import atomic, check_file, instead, read_json
 from wsvad.tables import columns, read_table, whole, write_table
 
@@ -32,6 +34,12 @@ MOST_FRAMES = 50_000_000
 """Frames of all videos of a scores file, five hundred hours; their scores are held in memory."""
 MOST_BYTES = 512 * 2**20
 """Size of a scores file, and of what is in it when it is unpacked."""
+MOST_JSON = 128 * 2**20
+"""Size of the largest scores.json, a week of video, which takes five times as much when it is read."""
+MOST_HEAD = 4096
+"""Bytes by which scores.json is known."""
+_SCORED = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{(?:\s*"[^"]*"\s*:\s*(?:"[^"]*"|[\w.+-]+)\s*,)*\s*"videos"\s*:\s*\[')
+"""How it begins: with the list of videos, before which there may be single values."""
 KEYS = ("video", "frames", "score", "label", "class_score", "categories")
 DAMAGED = (
     OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, SyntaxError,
@@ -116,6 +124,13 @@ def save_arrays(path: Path, arrays: Arrays) -> None:
             raise UsageError(f"{path}: scores are written as .npz, .npy, .csv, or into a folder of arrays")
 
 
+def written(path: Path) -> list[Path]:
+    """All files and folders that scores in the form of a path consist of; of one that exists, they are read with it."""
+    if path.suffix not in ("", ".npy"):
+        return [path]
+    return [path, beside(path, "videos", ".csv"), beside(path, "label")]
+
+
 def beside(path: Path, what: str, suffix: str | None = None) -> Path:
     """`NAME-what` beside NAME, with its ending or another."""
     name, own = (path.stem, ".npy") if path.suffix == ".npy" else (path.name, "")
@@ -127,16 +142,19 @@ def beside(path: Path, what: str, suffix: str | None = None) -> Path:
 
 def _is_scored(path: Path) -> bool:
     """Whether a JSON file is scores, and not a project of an annotation tool."""
-    match read_json(path, most=MOST_BYTES):
-        case {"videos": [{"snippets": _}, *_]}:
-            return True
-    return False
+    check_file(path)
+    with path.open("rb") as file:
+        return _SCORED.match(file.read(MOST_HEAD)) is not None
 
 
 def _from_json(path: Path) -> Arrays:
     """Names, lengths and scores of `scores.json`."""
+    if path.stat().st_size > MOST_JSON:
+        raise WsvadError(
+            f"{path}: more than {MOST_JSON >> 20} MB; take scores.csv, which 'wsvad score' writes beside it"
+        )
     names, scores, length = [], [], 0
-    for video in read_json(path, most=MOST_BYTES)["videos"]:
+    for video in read_json(path, most=MOST_JSON)["videos"]:
         if not isinstance(video["video"], str):
             raise ValueError(f"{reprlib.repr(video['video'])} is not the name of a video")
         edges = [(snippet["start_frame"], snippet["end_frame"]) for snippet in video["snippets"]]
@@ -233,15 +251,9 @@ def _stretched(score: np.ndarray, frames: int, stride: int) -> np.ndarray:
 
 def _load(path: Path) -> np.ndarray:
     """An array of one dimension; others of size 1 are dropped."""
-    check_file(path, MOST_BYTES)
-    try:
-        array = np.load(path, allow_pickle=False, mmap_mode="r")
-    except DAMAGED as error:
-        told = instead(path) or f"not an array of numbers (.npy): {error}"
-        raise WsvadError(f"{path}: {told}") from None
-    shape = getattr(array, "shape", None)
-    if shape is None or max(shape, default=1) != array.size or array.dtype.kind not in "fiub":
-        raise WsvadError(f"{path}: expected one number a frame, found shape {shape} of {getattr(array, 'dtype', '?')}")
+    array = read_array(path, "an array of numbers", "write it again", MOST_BYTES)
+    if max(array.shape, default=1) != array.size or array.dtype.kind not in "fiub":
+        raise WsvadError(f"{path}: expected one number a frame, found shape {array.shape} of {array.dtype}")
     return np.array(array).reshape(-1)
 
 
@@ -273,6 +285,7 @@ def _save_list(path: Path, arrays: Arrays) -> None:
 
 
 def _from_csv(path: Path) -> Arrays:
+    check_file(path, MOST_BYTES)
     header = columns(path)
     first_column, last_column = ("frame", "frame") if "frame" in header else ("start_frame", "end_frame")
     wanted = dict.fromkeys(("video", first_column, last_column, "score"))

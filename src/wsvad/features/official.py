@@ -70,27 +70,30 @@ def listed_arrays(folder: Path) -> Iterator[str]:
                 yield found[1].replace("\\", "/")
 
 
-def read_array(path: Path) -> np.ndarray:
+def read_array(
+    path: Path, what: str = "a feature array", remedy: str = "download or extract it again", most: int | None = None
+) -> np.ndarray:
     """An array from a `.npy` file, mapped into memory, not read.
 
+    Args:
+        what: it should be, and what to do (`remedy`) where it is not.
+        most: bytes that the file may have.
+
     Raises:
-        WsvadError: it is missing, cut off, or holds objects (which would have to be unpickled).
+        WsvadError: it is missing, too large, cut off, or holds objects (which would have to be unpickled).
     """
-    if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise WsvadError(f"{path}: not a regular file; download or extract it again")
+    check_file(path, most)
     try:
         with np.errstate(all="ignore"):  # sizes beyond counting
             array = np.load(path, mmap_mode="r", allow_pickle=False)
         if not isinstance(array, np.ndarray):
             raise ValueError("an archive of several arrays")
         return array
-    except FileNotFoundError:
-        raise WsvadError(f"{path}: there is no such feature file") from None
     except Exception as error:  # the header is read as Python, whose errors of all kinds come through
         if told := instead(path):
             raise WsvadError(f"{path}: {told}") from None
         reason = "it holds pickled objects, not numbers" if "Python objects" in str(error) else _short(error)
-        raise WsvadError(f"{path}: not a feature array ({reason}); download or extract it again") from None
+        raise WsvadError(f"{path}: not {what} ({reason}); {remedy}") from None
 
 
 def _short(error: Exception) -> str:

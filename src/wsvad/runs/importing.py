@@ -27,7 +27,6 @@ from wsvad.version import __version__
 WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights", "params")
 """Keys under which training scripts put the weights beside an optimiser's state and an epoch."""
 
-NOT_WEIGHTS = "not a checkpoint of weights only"
 NUMBERS = (
     torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.bool, torch.uint8, torch.int8, torch.int16,
     torch.int32, torch.int64,
@@ -47,7 +46,7 @@ class Beside:
 
 
 SKIPPED = (
-    "argparse.Namespace", "types.SimpleNamespace", "collections.defaultdict", "pathlib.Path", "pathlib.PosixPath",
+    "argparse.Namespace", "types.SimpleNamespace", "pathlib.Path", "pathlib.PosixPath",
     "pathlib.WindowsPath", "pathlib._local.PosixPath", "pathlib._local.WindowsPath", "numpy.dtype", "numpy.ndarray",
     *(f"numpy.{core}.multiarray.{what}" for core in ("core", "_core") for what in ("scalar", "_reconstruct")),
 )  # fmt: skip
@@ -111,8 +110,11 @@ def _check_unpacked(path: Path) -> None:
 
 def _tensors(path: Path, held: Any) -> dict[str, Tensor]:
     """The tensors of what was loaded, out of its wrappers."""
-    inside = held
+    inside, through = held, set[int]()
     while isinstance(inside, Mapping) and (key := _wrapper(inside)) is not None:
+        if id(inside) in through:
+            raise WsvadError(f"{path}: '{_short(key)}' contains itself; save model.state_dict()")
+        through.add(id(inside))
         inside = inside[key]
     if not isinstance(inside, Mapping) or not inside:
         raise WsvadError(f"{path}: holds a {type(inside).__name__} without named weights; save model.state_dict()")
@@ -143,12 +145,13 @@ def _unusual(tensor: Tensor) -> str:
 
 def _wrapper(held: Mapping[Any, Any]) -> Any:
     """The key under which the weights are, a usual one or that of the only thing that is tensors by name; None where
-    they are here."""
-    if any(isinstance(value, Tensor) for value in held.values()):
-        return None
+    they are here. A metric may stand beside them as a tensor of one number."""
+    here = any(isinstance(value, Tensor) for value in held.values())
     inside = [key for key, value in held.items() if isinstance(value, Mapping) and value]
     whole = [key for key in inside if all(isinstance(value, Tensor) for value in held[key].values())]
-    return next((key for key in WRAPPERS if key in inside), whole[0] if len(whole) == 1 else None)
+    usual = next((key for key in WRAPPERS if key in (whole if here else inside)), None)
+    many = any(isinstance(value, Tensor) and value.numel() > 1 for value in held.values())
+    return usual if usual is not None or many or len(whole) != 1 else whole[0]
 
 
 def _reason(error: Exception) -> str:

@@ -18,7 +18,7 @@ import av
 import numpy as np
 from av.audio.resampler import AudioResampler
 
-from wsvad.errors import WsvadError
+from wsvad.errors import WsvadError, refuse_shortage
 from wsvad.files import atomic
 from wsvad.video.moments import BEFORE_START, Moments, NotSeekable
 from wsvad.video.reader import VideoReader, open_container, start_of, timed_by_decoding, video_stream
@@ -78,6 +78,14 @@ def cut(source: Path, spans: Sequence[Span], first: float, end: float) -> list[C
     spans = [replace(span, start=max(span.start, first)) for span in spans]
     if behind := [span for span in spans if span.start >= end]:
         raise WsvadError(_too_short(source, behind[0]))
+    try:
+        return _cut(source, spans, first, end)
+    except av.FFmpegError as error:
+        refuse_shortage(error, source)
+        raise WsvadError(f"{source}: no clip can be made of it ({error.strerror}); convert it with FFmpeg") from None
+
+
+def _cut(source: Path, spans: Sequence[Span], first: float, end: float) -> list[Clip]:
     made: dict[Path, Clip] = {}
     with suppress(NotSeekable), Moments(source, first, end) as moments:
         copies = _can_be_copied(source)
@@ -227,17 +235,18 @@ class _Output:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        try:
-            if kind is None:
-                self._sound_until(float("inf"))
-        finally:
-            result = self._stack.__exit__(kind, error, trace)
-        return result
+        return self._stack.__exit__(kind, error, trace)
 
     def add_sound(self) -> None:
         """Have the sound of the source too, if there is any; after the stream of pictures, before the first packet."""
         self._sound = _sound(self._source, self.container, self.start, self.span.end, self._stack)
         self._next = next(self._sound, None)
+        self._stack.push(self._rest_of_sound)
+
+    def _rest_of_sound(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Before the clip is closed: what fails here leaves no clip."""
+        if kind is None:
+            self._sound_until(float("inf"))
 
     def mux(self, packets: av.Packet | list[av.Packet], seconds: float) -> None:
         """Write packets of pictures, and the sound up to `seconds` of the clip before them."""
@@ -310,7 +319,7 @@ def _copied_sound(
     begin: Fraction,
     seconds: float,
 ) -> Iterator[tuple[float, av.Packet]]:
-    tick = stream.time_base or _TICK
+    tick, last = stream.time_base or _TICK, None
     with suppress(av.FFmpegError):
         for packet in container.demux(stream):
             if packet.pts is None or packet.dts is None or packet.pts * tick < begin:
@@ -321,7 +330,9 @@ def _copied_sound(
             packet.stream = made
             packet.dts += round(time / tick) - packet.pts
             packet.pts = round(time / tick)
-            yield float(time), packet
+            if last is None or packet.dts > last:  # no file takes sound whose clock goes back
+                last = packet.dts
+                yield float(time), packet
 
 
 def _encoded_sound(
@@ -332,12 +343,13 @@ def _encoded_sound(
     seconds: float,
 ) -> Iterator[tuple[float, av.Packet]]:
     resampler = AudioResampler(format="fltp", layout=made.layout.name, rate=made.rate)
-    encoded = False
+    encoded, last = False, Fraction(-1)
     with suppress(av.FFmpegError):
         for frame in _decoded(container, stream):
             time = None if frame.pts is None else frame.pts * (frame.time_base or _TICK) - begin
-            if time is None or time < 0:
+            if time is None or time < 0 or time <= last:
                 continue
+            last = time
             if time >= seconds:
                 break
             frame.pts, frame.time_base = round(time * stream.rate), Fraction(1, stream.rate)

@@ -10,7 +10,7 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -21,7 +21,8 @@ UNDECODED = re.compile("[\ud800-\udfff]")
 LONGEST = 255
 """Bytes of the longest part of a name that file systems take."""
 _ABSOLUTE = re.compile(r"/|[A-Za-z]:/")
-FILE_ENDING = r"\.(?:npy|npz|pt|pth|pkl|h5|hdf5|mat|safetensors|mp4|avi|mkv|mov|m4v|webm|mpe?g|wmv|flv|txt)"
+_VIDEOS = "mp4|avi|mkv|mov|m4v|webm|mpe?g|wmv|flv"
+FILE_ENDING = rf"\.(?:npy|npz|pt|pth|pkl|h5|hdf5|mat|safetensors|{_VIDEOS}|txt)"
 """What the files of a video end in, theirs and those of its features, as a pattern."""
 BACKBONES = (
     "i3d", "s3d", "c3d", "x3d", "r21d", "resnet", "rgb", "flow", "vggish", "audio", "clip", "vit", "swin", "videomae",
@@ -29,6 +30,7 @@ BACKBONES = (
 )  # fmt: skip
 """What stands between a video's name and a feature file's ending, behind `_` or `__`."""
 _FILE_ENDING = re.compile(rf"{FILE_ENDING}$", re.IGNORECASE)
+_VIDEO_ENDING = re.compile(rf"\.(?:{_VIDEOS})$", re.IGNORECASE)
 _BACKBONE = re.compile(rf"__?({'|'.join(BACKBONES)})$", re.IGNORECASE)
 _CROP = re.compile(r"__(\d\d?)$")
 
@@ -91,39 +93,74 @@ def named(text: str) -> Named:
     """Take the name of any file of a video apart: of a list, an annotation, a feature file, a scores file.
 
     `…/Abuse/Abuse001_x264__7.npy`, `Abuse001_x264_i3d.npy` and `Abuse/Abuse001_x264.mp4` are all of `Abuse001_x264`.
-    A number behind a single `_` may be a video's (`Assault_1`), so it stays in the name.
+    A number behind a single `_` may be a video's (`Assault_1`), so it stays in the name, and so does all that stands
+    before a video's own ending: `lobby_clip.mp4` is a video beside `lobby.mp4`.
     """
-    name, backbone, crop = normal(text).rpartition("/")[2], "", None
+    return _taken_off(normal(text).rpartition("/")[2])[-1]
+
+
+def _taken_off(name: str) -> list[Named]:
+    """What the name of a file says, first with as much of it as may be the video's, last with as little."""
+    backbone, crop, whole, found = "", None, False, [Named(video=name)]
     while True:
-        if found := _FILE_ENDING.search(name):
-            pass
-        elif found := _BACKBONE.search(name):
-            backbone = backbone or found[1].lower()
-        elif crop is None and (found := _CROP.search(name)):
-            crop = int(found[1])
-        if not found or not found.start():
-            return Named(video=name, backbone=backbone, crop=crop)
-        name = name[: found.start()]
+        if taken := _FILE_ENDING.search(name):
+            whole = whole or _VIDEO_ENDING.search(name) is not None
+        elif whole:
+            return found
+        elif taken := _BACKBONE.search(name):
+            backbone = backbone or taken[1].lower()
+        elif crop is None and (taken := _CROP.search(name)):
+            crop = int(taken[1])
+        if not taken or not taken.start():
+            return found
+        name = name[: taken.start()]
+        found.append(Named(video=name, backbone=backbone, crop=crop))
+
+
+FOLDERS = 16
+"""Folders in front of a name that are looked at, from the last one on."""
 
 
 def matched(names: Iterable[str], videos: Iterable[str]) -> Mapping[str, str]:
     """Which of the videos each name means: name → video, for those that mean one.
 
-    A name that is a video's is that video. Another one is the only video that is called so without folder, ending,
-    backbone and crop (`named`), if nothing else means that video as well: two crops are not one video.
+    A name that is a video's is that video. Another one is the only video that is called so with less of an ending, a
+    backbone and a crop (`named`), and whose folders are its own as far as both have some: `Abuse/x.mp4` and
+    `/data/Abuse/x.npy` are `x` and `Abuse/x`, but `door/0900.mp4` is not `gate/0900.mp4`. Nothing else may mean that
+    video as well: two crops are not one video.
     """
     names, known = list(names), set(videos)
     found = {name: name for name in names if name in known}
-    by_bare: dict[str, list[str]] = {}
+    whole: dict[str, set[str]] = {}
+    ends: dict[str, set[str]] = {}
     for video in known:
-        by_bare.setdefault(named(video).video, []).append(video)
-    guessed = {
-        name: those[0]
-        for name in names
-        if name not in found and len(those := by_bare.get(named(name).video, [])) == 1 and those[0] not in found
-    }
-    times = list(guessed.values())
-    return found | {name: video for name, video in guessed.items() if times.count(video) == 1}
+        for paths in _paths(video):
+            whole.setdefault(paths[-1], set()).add(video)
+            for path in paths:
+                ends.setdefault(path, set()).add(video)
+    guessed: dict[str, str] = {}
+    for name in (name for name in names if name not in found):
+        for paths in _paths(name):
+            those = ends.get(paths[-1], set()).union(*(whole.get(path, set()) for path in paths))
+            if those:
+                if len(those) == 1 and not those & found.keys():
+                    (guessed[name],) = those
+                break
+    times = Counter(guessed.values())
+    return found | {name: video for name, video in guessed.items() if times[video] == 1}
+
+
+def _paths(text: str) -> Iterator[list[str]]:
+    """What may be a video's name in that of a file, from all of it to the least (`named`), each time without folders,
+    then with one more of them, up to all."""
+    *folders, last = normal(text).rsplit("/", FOLDERS + 1)[-FOLDERS - 1 :]
+    for file in _taken_off(last):
+        yield ["/".join([*folders[len(folders) - count :], file.video]) for count in range(len(folders) + 1)]
+
+
+def is_end(name: str, other: str) -> bool:
+    """Whether one of two names is the end of the other, as far as both have folders: `gate/a.mp4` of `x/gate/a.mp4`."""
+    return f"/{name}".endswith(f"/{other}") or f"/{other}".endswith(f"/{name}")
 
 
 def file_stems(videos: Sequence[str]) -> dict[str, str]:

@@ -107,12 +107,29 @@ def odd(rng: random.Random, marker: Path) -> bytes:
     )()  # fmt: skip
     if rng.random() < 0.3:
         held[rng.choice((0, None, "x" * 10_000, "a\nb", "\x1b[31m", ("x", 1)))] = held.pop(name)
+    if rng.random() < 0.1:
+        return saved(around_itself(rng, held), legacy=rng.random() < 0.3)
     if rng.random() < 0.3:
         wrapped: Any = held
         for _ in range(rng.choice((1, 3, 100))):
             wrapped = {rng.choice(("state_dict", "model", "x", 0)): wrapped}
         held = wrapped
     return saved(held, legacy=rng.random() < 0.3)
+
+
+def around_itself(rng: random.Random, held: dict[Any, Any]) -> Any:
+    """Something that contains itself, beside the weights or in place of them."""
+    outer: dict[Any, Any] = dict(held) if rng.random() < 0.5 else {}
+    inner = outer
+    for _ in range(rng.randrange(3)):
+        key = rng.choice(("state_dict", "model", "x"))
+        inner[key] = {}
+        inner = inner[key]
+    round_it: Any = rng.choice((outer, [outer], (outer,), {"net": outer}))
+    if isinstance(round_it, list):
+        round_it.append(round_it)
+    inner[rng.choice(("state_dict", "model", "net", "y", 0))] = round_it
+    return outer
 
 
 class Executed:

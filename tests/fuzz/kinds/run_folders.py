@@ -22,9 +22,11 @@ from wsvad.detection.events import EventRules
 from wsvad.errors import WsvadError
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
 from wsvad.files import sha256
+from wsvad.methods.dakd import DakdConfig
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.model import load_method
 from wsvad.runs.sealed import sealed
+from wsvad.training.distill import lesson_of
 
 WIDTH, SNIPPETS = 4, 24
 VIDEO = np.random.default_rng(9).normal(size=(SNIPPETS, WIDTH)).astype(np.float32)
@@ -107,12 +109,18 @@ def uses(folder: Path) -> dict[str, Callable[[Path], Any]]:
         command(fit(folder, run))
         return json.loads((run / "metrics.json").read_text())["selection"]
 
+    def taught(run: Path) -> Any:
+        """What another method would learn from it, as `distill` asks; `add-category` reads the same of a run."""
+        lesson = lesson_of(run, "rgb", DakdConfig(), {})
+        return [(video.name, video.split) for video in lesson.dataset.videos], lesson.features, lesson.config
+
     return {
         "scored": scored,
         "budget": budget,
         "remembered": remembered,
         "evaluated": evaluated,
         "continued": continued,
+        "taught": taught,
     }
 
 
@@ -131,9 +139,10 @@ USES = {
     "model.json": ("scored", "scored", "scored", "budget", "remembered", "evaluated"),
     "model.safetensors": ("scored", "scored", "scored", "budget", "remembered", "evaluated"),
     "calibration.json": ("budget", "budget", "budget", "remembered", "scored"),
+    "config.yaml": ("taught", "taught", "remembered", "evaluated", "continued"),
 }
 """What is done with a run of which such a file was damaged."""
-OTHERWISE = ("remembered",) * 5 + ("evaluated", "evaluated", "continued", "scored")
+OTHERWISE = ("remembered",) * 5 + ("evaluated", "evaluated", "continued", "scored", "taught")
 
 
 @kind("run folders", prepare=whole)

@@ -55,6 +55,17 @@ OFFICIAL = {
         "Assault_4,frontdoor,515,1,515\n",
     },
 }
+
+
+def mask(start: int, end: int) -> bytes:
+    """Frame labels, as ShanghaiTech has them."""
+    made, labels = io.BytesIO(), np.zeros(400, np.uint8)
+    labels[start:end] = 1
+    np.save(made, labels)
+    return made.getvalue()
+
+
+MASKS = {"test_frame_mask/01_0015.npy": mask(100, 160), "test_frame_mask/01_002.npy": mask(0, 0)}
 CVAT = (
     '<?xml version="1.0" encoding="utf-8"?>\n<annotations><version>1.1</version><meta><task><name>gate</name>'
     "<source>gate.mp4</source><start_frame>0</start_frame><stop_frame>99</stop_frame></task></meta>"
@@ -141,6 +152,22 @@ def damaged_table(rng: random.Random, text: str) -> bytes:
     return made.getvalue().encode(errors="surrogatepass")
 
 
+def damaged_array(rng: random.Random, content: bytes) -> bytes:
+    """Bytes of a .npy file, mostly of its head, or what the head announces."""
+    match rng.randrange(4):
+        case 0:
+            head = rng.choice(
+                (b"(1000000000000,), }", b"(4611686018427387904,)", b"((((((400,), }", b"(-1,), }", b"400")
+            )
+            return content.replace(b"(400,), }".ljust(len(head)), head)
+        case 1:
+            return content.replace(b"|u1", rng.choice((b"|O", b"|V9", b"<M8", b"<U9", b"<c8", b"x")).ljust(3))
+        case 2:
+            return damaged_bytes(rng, content[:128]) + content[128:]
+        case _:
+            return damaged_bytes(rng, content)
+
+
 def damaged_xml(rng: random.Random, text: str) -> bytes:
     """Bytes, the encoding, or a word of it; or far too much of something."""
     match rng.randrange(9):
@@ -203,9 +230,14 @@ def a_folder(rng: random.Random, folder: Path) -> Case:
 def an_official_folder(rng: random.Random, folder: Path) -> Case:
     """Lists and annotations as they are released."""
     name = rng.choice(list(OFFICIAL))
-    which = rng.choice(list(OFFICIAL[name]))
-    for file, text in OFFICIAL[name].items():
-        (folder / file).write_bytes(damaged_table(rng, text) if file == which else text.encode())
+    files: dict[str, str | bytes] = {**OFFICIAL[name], **(MASKS if name == "shanghaitech" else {})}
+    which = rng.choice(list(files))
+    for file, whole in files.items():
+        (folder / file).parent.mkdir(exist_ok=True)
+        content = whole.encode() if isinstance(whole, str) else whole
+        if file == which:
+            content = damaged_array(rng, content) if isinstance(whole, bytes) else damaged_table(rng, whole)
+        (folder / file).write_bytes(content)
     _replace_one(rng, folder / which)
     return said(lambda: open_dataset(f"{name}:{folder}"))
 

@@ -1,5 +1,7 @@
 """Nothing that is printed is markup or reaches the terminal as a control character."""
 
+import errno
+import io
 import json
 import logging
 import os
@@ -9,6 +11,7 @@ import sys
 
 import pytest
 
+from wsvad.cli import output
 from wsvad.cli.output import fail, plain, say, show, show_json, show_lines, show_text, table, talking
 from wsvad.progress import report_progress
 
@@ -92,6 +95,35 @@ def test_debug_says_more(capsys, debug):
     with talking(debug=debug):
         logging.getLogger("wsvad").debug("detail")
     assert capsys.readouterr().err == ("detail\n" if debug else "")
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_messages_that_cannot_be_delivered_end_no_work(terminal, monkeypatch, capsys):
+    """A log on a disk that is full, a terminal that is gone."""
+    tried = []
+
+    class Gone(io.StringIO):
+        def write(self, text=""):
+            tried.append(text)
+            raise OSError(errno.EIO, "Input/output error")
+
+        flush = write
+
+        def isatty(self):
+            return terminal
+
+    monkeypatch.setattr(output, "LINE_EVERY", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", Gone())
+        with talking():
+            for done in range(3):
+                report_progress("encode", done, 3)
+                logging.getLogger("wsvad.x").info("video %d", done)
+    assert any("video 2" in text for text in tried if isinstance(text, str))
+    show("a result")
+    assert capsys.readouterr().out == "a result\n"
+    say("all is well again")
+    assert capsys.readouterr().err == "all is well again\n"
 
 
 def test_a_name_forges_no_line(capsys):

@@ -3,8 +3,12 @@
 import json
 import re
 import tempfile
+import tracemalloc
+from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from clips import write_clip
 from hypothesis import given, settings
@@ -14,10 +18,12 @@ from places import SHARED
 from wsvad.cli.main import main
 from wsvad.datasets.annotations import read_annotations, write_annotations
 from wsvad.datasets.annotations.label_studio import video_name
-from wsvad.datasets.annotations.truth import AtRate
+from wsvad.datasets.annotations.truth import AsDecoded, AtRate
 from wsvad.errors import UsageError, WsvadError
+from wsvad.evaluation import convert
 from wsvad.evaluation.convert import convert_annotations, parsed_rate
 from wsvad.metrics.interval import Interval
+from wsvad.video.names import normal
 
 OUT = {"csv": "out.csv", "cvat": "out", "label-studio": "out.json", "via": "out.json"}
 
@@ -276,6 +282,65 @@ def test_names_without_folders_are_those_of_the_videos(tmp_path):
             convert_annotations(tmp_path / "i.csv", tmp_path / "o.json", "label-studio", videos=videos)
 
 
+def test_a_video_is_found_in_its_folder_in_every_spelling_of_its_name(tmp_path):
+    videos, name = tmp_path / "videos", "gate/\u00dcberfall.mp4"
+    (videos / "gate").mkdir(parents=True)
+    write_clip(videos / name, 10, rate=10)
+    for written in ("U\u0308berfall.mp4", "\u00dcberfall.mp4", "gate\\\u00dcberfall.mp4", "x/gate/U\u0308berfall.mp4"):
+        write_annotations(tmp_path / "via.json", {written: intervals((2, 5, "x"))}, "via", at(10), {})
+        convert_annotations(tmp_path / "via.json", tmp_path / "i.csv", videos=videos)
+        assert (tmp_path / "i.csv").read_text().splitlines()[1:] == [f"{name},x,2,5"]
+    write_annotations(tmp_path / "via.json", {"door/\u00dcberfall.mp4": intervals((2, 5, "x"))}, "via", at(10), {})
+    with pytest.raises(WsvadError, match=r"no videos here are called 'door/\u00dcberfall.mp4'"):
+        convert_annotations(tmp_path / "via.json", tmp_path / "i.csv", videos=videos)
+
+
+class Many:
+    """A reader of a long video."""
+
+    info = SimpleNamespace(rate=Fraction(25))
+    count = 50_000
+
+    def __init__(self, path):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def __iter__(self):
+        return (SimpleNamespace(time=Fraction(n, 25), duration=Fraction(1, 25)) for n in range(self.count))
+
+
+def test_many_frames_and_many_intervals_take_little(tmp_path, monkeypatch):
+    """Of a frame its time is kept as a number, and names are not looked for among all videos at each edge."""
+    monkeypatch.setattr(convert, "VideoReader", Many)
+    monkeypatch.setattr(convert, "videos_below", lambda folder: {f"gate/v{n}.mp4": folder for n in range(1000)})
+    written = []
+    monkeypatch.setattr(convert, "normal", lambda name: written.append(name) or normal(name))
+    truth = {"v7.mp4": intervals(*((10 * n, 10 * n + 5, "x") for n in range(1000)))}
+    write_annotations(tmp_path / "via.json", truth, "via", at(25), {})
+    tracemalloc.start()
+    convert._Folder(tmp_path, tmp_path).decoded("v7.mp4")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 64 * Many.count
+    convert_annotations(tmp_path / "via.json", tmp_path / "i.csv", videos=tmp_path)
+    assert read_annotations(tmp_path / "i.csv", at(1))[0] == {"gate/v7.mp4": truth["v7.mp4"]}
+    assert len(written) < 10 * 1000
+
+
+@given(st.lists(st.integers(0, 40), min_size=2, max_size=9).map(sorted), st.integers(-20, 200))
+def test_a_second_is_the_border_nearest_to_it(borders, fifth):
+    """As among all of them; past the end frames are counted on."""
+    borders, second = np.array(borders, float), fifth / 5
+    found = AsDecoded(borders, 2.0).frame(second)
+    beyond = round((second - borders[-1]) * 2)
+    assert found == (len(borders) - 1 + beyond if beyond > 0 else np.abs(borders - second).argmin())
+
+
 def test_label_studio_counts_at_a_rate_of_its_own(tmp_path):
     (tmp_path / "v").mkdir()
     write_clip(tmp_path / "v" / "a.mp4", 270, rate=30)
@@ -333,12 +398,15 @@ def test_a_rate_that_would_be_ignored_is_refused(tmp_path, form, with_videos, sa
         convert_annotations(tmp_path / "i.csv", tmp_path / "o", form, "25", tmp_path / "v" if with_videos else None)
 
 
-@pytest.mark.parametrize(("text", "value"), [("25", 25), ("30000/1001", 30000 / 1001), ("12.5", 12.5)])
+@pytest.mark.parametrize(("text", "value"), [("25", 25), ("30000/1001", 30000 / 1001), ("12.5", 12.5), (" 25. ", 25)])
 def test_rates(text, value):
     assert parsed_rate(text) == value
 
 
-@pytest.mark.parametrize("text", ["fast", "0", "-1", "1/0", "1e9", "nan", "inf", ""])
+@pytest.mark.parametrize(
+    "text",
+    ["fast", "0", "-1", "1/0", "1e9", "1e400", "1e999999999", "9" * 5000, "0." + "1" * 5000, "1/1/1", "nan", "inf", ""],
+)
 def test_wrong_rates(text):
     with pytest.raises(UsageError, match="write frames a second"):
         parsed_rate(text)

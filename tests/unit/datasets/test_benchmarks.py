@@ -1,9 +1,13 @@
 """Published datasets: adapters, totals, protocols, from fabricated official trees and from the real annotation."""
 
 import csv
+import io
 import json
+import re
 from dataclasses import replace
+from os import mkfifo
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -378,6 +382,32 @@ def test_every_mistake_in_an_official_file_is_one_line(tree, tmp_path, name, fil
     with pytest.raises(WsvadError, match=says) as error:
         open_dataset(f"{name}:{tmp_path}")
     assert "\n" not in str(error.value)
+
+
+def damaged_masks():
+    """Files of an array whose head is no head, or announces more than there is."""
+    whole = io.BytesIO()
+    np.save(whole, np.zeros(100, np.uint8))
+    return {
+        "a lost brace": whole.getvalue().replace(b", }", b",  "),
+        "more than there is": whole.getvalue().replace(b"(100,), }         ", b"(1000000000000,), }"),
+        "cut off": whole.getvalue()[:-1],
+        "empty": b"",
+        "a page": b"<!DOCTYPE html><html>",
+    }
+
+
+@pytest.mark.parametrize("damage", [*damaged_masks(), "a pipe"])
+def test_a_damaged_mask_is_named(tree, tmp_path, damage):
+    copytree(tree("shanghaitech")[0] / "data", tmp_path / "data")
+    path = tmp_path / "data" / "test_frame_mask" / "02_0001.npy"
+    path.unlink()
+    if damage == "a pipe":
+        mkfifo(path)
+    else:
+        path.write_bytes(damaged_masks()[damage])
+    with pytest.raises(WsvadError, match=rf"{re.escape(str(path))}: (not an array of frame|an HTML|not a file that)"):
+        open_dataset(f"shanghaitech:{tmp_path / 'data'}")
 
 
 def test_two_sources_of_frame_counts_that_differ_name_the_video(tree, tmp_path):

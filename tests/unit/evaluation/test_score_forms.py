@@ -12,6 +12,7 @@ from places import SHARED
 from sklearn.metrics import roc_auc_score
 
 from wsvad.cli.main import main
+from wsvad.datasets.annotations import read_annotations
 from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.convert import convert_scores, is_scores
 from wsvad.evaluation.score_forms import holds_scores, load_arrays, save_arrays
@@ -212,6 +213,56 @@ def test_a_csv_is_scores_if_it_says_so(tmp_path):
     for name, says in (("none.csv", "there is no such file"), ("", "neither scores")):
         with pytest.raises(WsvadError, match=says):
             is_scores(tmp_path / name)
+
+
+HEADS = {
+    '{"videos": [': True,
+    '\ufeff\n{\n "version": 2, "made": "today",\n  "videos" : [ {': True,
+    '{"videos": []}': True,
+    '{"project": {"videos": [1]}, "file": {}': False,
+    '[{"data": {"videos": [': False,
+    '{"videos": {': False,
+    '["videos": [': False,
+    "": False,
+}
+
+
+@pytest.mark.parametrize("head", list(HEADS))
+def test_a_json_file_is_told_by_its_beginning_however_large_it_is(head, tmp_path, monkeypatch):
+    monkeypatch.setattr(json, "loads", lambda *_: pytest.fail("all of it was parsed"))
+    (tmp_path / "x.json").write_text(head, "utf-8")
+    with (tmp_path / "x.json").open("r+") as file:
+        file.truncate(2**30)
+    assert holds_scores(tmp_path / "x.json") == HEADS[head]
+    with pytest.raises(WsvadError, match=r"more than 128 MB; take scores\.csv|at most 32 MB"):
+        read_scores(tmp_path / "x.json") if HEADS[head] else read_annotations(tmp_path / "x.json", None)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".npz", ".npy"])
+def test_what_is_too_large_is_not_read_at_all(ending, tmp_path):
+    (tmp_path / f"x{ending}").touch()
+    with (tmp_path / f"x{ending}").open("r+") as file:
+        file.truncate(2**40)
+    for read in (is_scores, read_scores):
+        with pytest.raises(WsvadError, match=r"1,048,576 MB, where such a file has at most 512 MB"):
+            read(tmp_path / f"x{ending}")
+
+
+@pytest.mark.parametrize("out", ["s.npy", "s"])
+@pytest.mark.parametrize("there", ["{}", "{}-videos.csv", "{}-label"])
+def test_nothing_beside_the_scores_is_written_over_or_read_as_their_truth(out, there, tmp_path):
+    write_scores(tmp_path / "in.npz", {"a": np.zeros(7)})
+    place = tmp_path / (there.format("s") + (".npy" if out == "s.npy" and "videos" not in there else ""))
+    if place.suffix:
+        place.write_text("mine")
+    else:
+        place.mkdir()
+        (place / "a.npy").write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UsageError, match=rf"{place}: exists already; delete it, or name another --out"):
+        convert_scores(tmp_path / "in.npz", tmp_path / out)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (place if place.is_file() else place / "a.npy").read_text() == "mine"
 
 
 # ------------------------------------------------------------------------------------------------------- real scores

@@ -381,7 +381,7 @@ def archive(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (os.mkfifo, "not a regular file"),
+        (os.mkfifo, "not a file that can be read"),
         (archive, r"not a feature array \(an archive of several arrays\)"),
         (lambda path: path.write_bytes(described("((3, 2)")), "not a feature array"),  # a bracket that never closes
         (lambda path: path.write_bytes(described("(" * 3000)), "not a feature array"),

@@ -103,6 +103,35 @@ def test_a_network_inside_of_something_else_is_the_same(name, prefix, key, tmp_p
     assert torch.equal(loaded({"rgb": x}), method({"rgb": x}))
 
 
+@pytest.mark.parametrize(
+    ("key", "beside"),
+    [
+        ("state_dict", {"best_auc": torch.tensor(0.87)}),
+        ("net", {"epoch": torch.tensor([7]), "centre": torch.zeros(512), "optimizer": {"lr": 0.1}}),
+        ("best_generator", {"best_auc": torch.tensor(0.87)}),
+    ],
+)
+def test_tensors_beside_the_weights_are_no_weights(key, beside, tmp_path):
+    weights = network("rtfm").to_official()
+    torch.save({**beside, key: weights}, tmp_path / "a.pt")
+    found = read_weights(tmp_path / "a.pt")
+    assert found.keys() == weights.keys()
+    assert all(torch.equal(found[name], weights[name]) for name in weights)
+
+
+@pytest.mark.parametrize("around", [["model"], ["state_dict", "net"]])
+def test_a_checkpoint_that_contains_itself_is_refused(around, tmp_path):
+    held: dict = {}
+    inside = held
+    for key in around[:-1]:
+        inside[key] = {}
+        inside = inside[key]
+    inside[around[-1]] = held
+    for legacy in (False, True):
+        torch.save(held, tmp_path / "a.pt", _use_new_zipfile_serialization=not legacy)
+        assert f"'{around[0]}' contains itself; save model.state_dict()" in told(tmp_path / "a.pt")
+
+
 @pytest.fixture
 def dataset(tmp_path) -> tuple[Path, Path]:
     """Two training and six test videos, three of these abnormal in their middle, with two crops of random features."""

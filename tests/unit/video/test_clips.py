@@ -5,11 +5,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from clips import overwrite, packets, scene, write_clip
+from clips import overwrite, packets, restamp, scene, write_clip
 from containers import FORMS, SOUND, make
 
 from wsvad.errors import WsvadError
-from wsvad.video.clips import Span, cut
+from wsvad.video.clips import Span, _Output, cut
 from wsvad.video.reader import VideoReader
 
 
@@ -96,6 +96,64 @@ def test_nothing_is_left_of_a_clip_that_failed(tmp_path: Path) -> None:
     with pytest.raises(WsvadError, match=r"a\.mp4: there is no such video"):
         cut(path, [Span(start=0, end=0.4, path=tmp_path / "c.mp4")], whole.first, whole.end)
     assert sorted(one.name for one in tmp_path.iterdir()) == ["full"]
+
+
+@pytest.mark.parametrize("copied", [True, False])
+def test_sound_whose_clock_goes_back_is_left_out_until_it_is_ahead(copied: bool, tmp_path: Path, monkeypatch) -> None:
+    path = make(tmp_path / "b-frames.ts")
+    whole = Whole(path)
+    late: list[int] = []
+
+    def back(_: int, ticks: int) -> int:
+        if (ticks - late[0] if late else 0) < 90_000 * 11 // 2:
+            late[:] = late or [ticks]
+            return ticks
+        return ticks - 90_000
+
+    restamp(path, back, kind=0xC)
+    if not copied:
+        monkeypatch.setattr("wsvad.video.clips.PLAYED_SOUND", set())
+    clip = cut(path, [Span(start=4.5, end=7, path=tmp_path / "a.mp4")], whole.first, whole.end)[0]
+    begins, ends = tone(clip.path)
+    assert begins + clip.start == pytest.approx(5.0, abs=0.1)
+    assert ends + clip.start == pytest.approx(5.5, abs=0.15)
+
+
+def test_a_clip_whose_last_sound_cannot_be_written_is_none(tmp_path: Path, monkeypatch) -> None:
+    path = make(tmp_path / "plain.mp4")
+    whole = Whole(path)
+
+    def fails(*_):
+        yield float("inf"), None
+
+    monkeypatch.setattr("wsvad.video.clips._copied_sound", fails)
+    written = av.container.OutputContainer.mux
+
+    class Refuses:
+        """A container that takes no such packet."""
+
+        def __init__(self, container):
+            self.container = container
+
+        def __getattr__(self, name):
+            return getattr(self.container, name)
+
+        def mux(self, packets):
+            if packets is None:
+                raise av.error.ArgumentError(22, "Invalid argument")
+            written(self.container, packets)
+
+    enter = _Output.__enter__
+
+    def entered(self):
+        enter(self)
+        self.container = Refuses(self.container)
+        return self
+
+    monkeypatch.setattr(_Output, "__enter__", entered)
+    with pytest.raises(WsvadError, match=r"plain\.mp4: no clip can be made of it \(Invalid argument\); convert it"):
+        cut(path, [Span(start=1, end=2, path=tmp_path / "out" / "a.mp4")], whole.first, whole.end)
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_clip_behind_the_end_is_said(tmp_path: Path) -> None:

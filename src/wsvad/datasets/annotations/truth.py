@@ -56,7 +56,13 @@ class AsDecoded:
 
     def frame(self, second: float) -> int:
         beyond = round((second - float(self.borders[-1])) * self.rate)
-        return self.count + beyond if beyond > 0 else int(np.argmin(np.abs(self.borders - second)))
+        if beyond > 0:
+            return self.count + beyond
+        after = min(int(np.searchsorted(self.borders, second)), self.count)
+        before = max(after - 1, 0)
+        if abs(second - self.borders[before]) <= abs(second - self.borders[after]):
+            return int(np.searchsorted(self.borders, self.borders[before]))
+        return after
 
     def second(self, frame: int) -> float:
         if frame > self.count:
