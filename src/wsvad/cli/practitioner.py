@@ -55,6 +55,7 @@ def train(
     features: Folder | None = None,
     max_false_alarms_per_hour: Positive | None = None,
     workers: Whole | None = None,
+    rate: Positive | None = None,
 ) -> int:
     """Learn a detector from a folder of videos that are labelled normal or abnormal as a whole.
 
@@ -71,6 +72,7 @@ def train(
         features: Folder for the features; runs that share it extract only once (default: in the run folder).
         max_false_alarms_per_hour: Budget for choosing the threshold on held-out normal videos (default: 1).
         workers: Processes that extract; 0 uses this process (default: one per core).
+        rate: Frames per second of raw streams (.h264, .hevc) that do not say it.
     """
     from wsvad.cli.tables import selections_table
     from wsvad.datasets.folder import open_folder
@@ -93,6 +95,7 @@ def train(
         features=features,
         max_false_alarms_per_hour=budget,
         workers=workers,
+        rate=rate,
     )
     show(selections_table(fitted.metrics["selection"]))
     say(f"detector in {out}, report in {out / 'report.html'}")
@@ -105,6 +108,7 @@ def score(
     mode: Literal["whole", "online"] = "whole",
     out: Folder = Path("scores"),
     max_false_alarms_per_hour: Positive | None = None,
+    rate: Positive | None = None,
     overlay: bool = False,
     json: bool = False,
 ) -> int:
@@ -119,6 +123,7 @@ def score(
         mode: whole: look at all of a video at once. online: score each moment by what came before, as on a live camera.
         out: Folder for scores.json, events.csv, scores.csv and report.html.
         max_false_alarms_per_hour: Budget for choosing another threshold (default: the threshold chosen in training).
+        rate: Frames per second of raw streams (.h264, .hevc) that do not say it.
         overlay: Also write each video with its score curve drawn in, as MP4.
         json: Print scores.json on stdout instead of a table.
     """
@@ -127,8 +132,9 @@ def score(
     from wsvad.files import read_json
 
     timelines, failed, sentence = score_files(
-        videos, model, mode=mode, out=out, max_false_alarms_per_hour=max_false_alarms_per_hour, overlay=overlay
-    )
+        videos, model, mode=mode, out=out, max_false_alarms_per_hour=max_false_alarms_per_hour, overlay=overlay,
+        rate=rate,
+    )  # fmt: skip
     if timelines:
         if json:
             show_json(read_json(out / "scores.json"))

@@ -30,6 +30,7 @@ def score_files(
     out: Path,
     max_false_alarms_per_hour: float | None = None,
     overlay: bool = False,
+    rate: float | None = None,
 ) -> tuple[list[Timeline], dict[str, str], str]:
     """Everything that `wsvad score` does.
 
@@ -44,7 +45,7 @@ def score_files(
     videos = dict(videos_in(what))
     overlays = overlay_names(list(videos)) if overlay else {}
     spare(out, [out / one for one in overlays.values()], list(videos.values()))
-    kept, failed = Kept(out, detector.run, mode), {}
+    kept, failed = Kept(out, detector.run, mode, rate), {}
     for name, path in videos.items():
         if overlay and (long := overlong(out / overlays[name])):
             failed[str(path)] = f"{path}: its overlay would need {long}; shorten the video's name"
@@ -118,7 +119,7 @@ class Scoring:
             frames += count
             report_progress(name, frames, None, f"{frames:,} frames")
 
-        clock, scored = self.detector.look_at(path, mode=self.mode, on_frames=on_frames)
+        clock, scored = self.detector.look_at(path, mode=self.mode, rate=self.kept.rate, on_frames=on_frames)
         self.kept.write(name, path, clock, scored)
         self.found[name] = self.detector.timeline(name, clock, scored, mode=self.mode, path=path)
         report_progress(name, clock.frames, clock.frames, f"{clock.frames:,} frames")

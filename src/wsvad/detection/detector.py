@@ -112,7 +112,8 @@ class Detector:
             mode: `whole` looks at all of it at once; `online` scores each snippet by the last W alone, as a live camera
                 has to.
             name: what the video is called; by default as its file.
-            rate: frames per second of features or arrays, 30 by default; a file says so itself.
+            rate: frames per second of features or arrays, 30 by default; of a file only where it is a raw stream that
+                does not say it itself.
             on_frames: called with the number of frames that were read since the last call, for a progress bar.
 
         Raises:
@@ -146,7 +147,8 @@ class Detector:
         else:
             if isinstance(source, str | Path):
                 path = path_of("source", source)
-                stored = self._same_making(path, encode_video(path, self._encoders(), on_frames, hashed=False))
+                encoded = encode_video(path, self._encoders(), on_frames, rate=rate, hashed=False)
+                stored = self._same_making(path, encoded)
             elif not isinstance(source, Iterable):
                 raise UsageError(f"source {source!r}: give a video file, features by stream, or frames")
             else:

@@ -27,6 +27,7 @@ from wsvad.runs.scorer import Mode, Scored
 from wsvad.shapes import problems
 from wsvad.version import __version__
 from wsvad.video.clock import SnippetClock
+from wsvad.video.reader import counted_rate
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +42,10 @@ class Record(TypedDict):
 class Kept:
     """The scored videos of a folder, by one detector in one mode."""
 
-    def __init__(self, out: Path, run: Path, mode: Mode):
+    def __init__(self, out: Path, run: Path, mode: Mode, rate: float | None = None):
         self.out = out
+        self.rate = rate
+        """Frames per second that raw streams are read at which do not say it."""
         self.made = {"wsvad": __version__, "model": RunFolder(run).model_hash(), "mode": mode}
 
     def path(self, video: str) -> Path:
@@ -99,7 +102,8 @@ class Kept:
             temporary.write_bytes(serialise(tensors, metadata={"record": json.dumps(record)}))
 
     def _made_from(self, file: Path) -> dict[str, str]:
-        return self.made | {"source": sampled_sha256([file])}
+        rate = counted_rate(file, self.rate)
+        return self.made | {"source": sampled_sha256([file])} | ({"rate": str(rate)} if rate else {})
 
 
 def _understood(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[SnippetClock, Scored]:

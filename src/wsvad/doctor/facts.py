@@ -45,18 +45,19 @@ WORDS = {
 assert list(WORDS) == [field.name for field in fields(Facts)]
 
 
-def facts_of(path: Path, name: str, clock: WallClock | None = None) -> Facts:
+def facts_of(path: Path, name: str, clock: WallClock | None = None, rate: float | None = None) -> Facts:
     """The facts of a video file; only its head and its first picture are read.
 
     Args:
         path: the file.
         name: the video's name with its folders, in which a start may be.
         clock: where the start of recordings is looked for.
+        rate: frames per second of a raw stream that does not say it.
 
     Raises:
         WsvadError: no picture of it can be read.
     """
-    with VideoReader(path, threads=1) as video:
+    with VideoReader(path, threads=1, rate=rate) as video:
         first = next(iter(video))
         small = first.array((THUMBNAIL, THUMBNAIL)).astype(np.float64) / 255
         header, info = video.header(), video.info

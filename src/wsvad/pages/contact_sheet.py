@@ -46,7 +46,9 @@ def _stills(timeline: Timeline, events: Sequence[Event]) -> dict[float, np.ndarr
     if timeline.path is None:
         return {}
     span = float(timeline.times[0]), float(timeline.times[-1])
-    preview = make_preview(timeline.path, [event.peak_time for event in events], copy_bytes=0, span=span)
+    preview = make_preview(
+        timeline.path, [event.peak_time for event in events], copy_bytes=0, span=span, rate=timeline.rate
+    )
     return {time: _decoded(jpeg) for time, jpeg in preview.stills.items()}
 
 

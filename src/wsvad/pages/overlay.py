@@ -33,7 +33,7 @@ def write_overlay(timeline: Timeline, path: Path | str) -> None:
     """
     if timeline.path is None:
         raise WsvadError(f"{timeline.video}: only its features are there; an overlay needs the video file")
-    with VideoReader(timeline.path) as video:
+    with VideoReader(timeline.path, rate=timeline.rate) as video:
         rate = timeline.rate or min(max(video.info.rate, Fraction(10)), Fraction(60))
         write_video(path, _painted(at_rate(video, rate), rate, timeline), rate, comment=COMMENT)
 

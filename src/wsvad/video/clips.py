@@ -59,13 +59,14 @@ class Clip:
     """Whether its pictures are the video's own; otherwise they were encoded again."""
 
 
-def cut(source: Path, spans: Sequence[Span], first: float, end: float) -> list[Clip]:
+def cut(source: Path, spans: Sequence[Span], first: float, end: float, rate: Fraction | None = None) -> list[Clip]:
     """Write a clip of each span, whole or not at all.
 
     Args:
         source: the video file.
         spans: each of them overlaps the video.
         first, end: seconds of the video's first frame and of its end, as they were when it was read.
+        rate: the one at which it was read, which a raw stream may not say.
 
     Returns:
         The clips in the order of the spans.
@@ -86,7 +87,7 @@ def cut(source: Path, spans: Sequence[Span], first: float, end: float) -> list[C
             )
     left = [span for span in spans if span.path not in made]
     if left:
-        with VideoReader(source, threads=1) as video:
+        with VideoReader(source, threads=1, rate=rate) as video:
             frames = ((float(frame.time), frame.array()) for frame in video)
             made |= {clip.path: clip for clip in _encoded(source, frames, left, video.info.rate, end)}
     return [made[span.path] for span in spans]
