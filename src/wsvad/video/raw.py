@@ -18,7 +18,7 @@ _FASTEST = 1000
 
 
 def has_times(container: av.container.InputContainer) -> bool:
-    """Whether the format has timestamps: raw streams have none, whatever FFmpeg makes up for them."""
+    """Whether the format has timestamps: raw streams have none, though FFmpeg gives them some."""
     return not container.format.flags & _NO_TIMESTAMPS
 
 
