@@ -126,15 +126,16 @@ def encoders_for(streams: Mapping[str, str], methods: Iterable[tuple[str, Any]])
     return ({"rgb": "auto"} if "rgb" in wanted else {}) | dict(streams)
 
 
-def resolved(streams: Mapping[str, str]) -> dict[str, str]:
-    """Encoders with their files as absolute paths; what `auto` chose is said."""
+def resolved(streams: Mapping[str, str], features: Path | None = None) -> dict[str, str]:
+    """Encoders with their files as absolute paths; what `auto` chose is said, but for streams that `features` has."""
     from wsvad.cli.output import say
     from wsvad.encoders import resolve
+    from wsvad.features.source import holds
 
     specs = {}
     for stream, spec in streams.items():
         specs[stream], sentence = resolve(spec)
-        if sentence:
+        if sentence and not (features and holds(features, stream)):
             say(sentence)
     return specs
 

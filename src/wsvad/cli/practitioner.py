@@ -86,7 +86,7 @@ def train(
     dataset = open_folder(folder, labels, intervals, seed=protocol.first_seed, split=RunFolder(out).split())
     fitted, failed = train_detector(
         dataset,
-        resolved(asked),
+        resolved(asked, features),
         method,
         config,
         protocol,
