@@ -7,7 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from wsvad.datasets.annotations import Form, form_to_write, holds_annotations, read_annotations, write_annotations
+from wsvad.datasets.annotations import (
+    Form,
+    Times,
+    form_to_write,
+    holds_annotations,
+    read_annotations,
+    write_annotations,
+)
 from wsvad.datasets.annotations.truth import AsDecoded, AtRate, FrameTimes, Truth, checked
 from wsvad.datasets.folder import videos_below
 from wsvad.errors import UsageError, WsvadError
@@ -68,10 +75,7 @@ def convert_annotations(
             raise UsageError("VIA stores seconds: give --frame-rate, or the folder of the videos with --videos")
         return AtRate(rate)
 
-    if what.suffix == ".json" and is_scored(what):
-        truth, notes, source = checked(what, events_of(what)), [], "csv"
-    else:
-        truth, notes, source = read_annotations(what, times)
+    truth, notes, source = _read(what, times)
     if rate is not None:
         _check_rate_is_used(source, target, with_videos=folder is not None)
     lengths: dict[str, int] = {}
@@ -85,6 +89,13 @@ def convert_annotations(
             truth = _mapped(truth, lambda video, edge: round(times(video).second(edge) * rate))
     write_annotations(out, truth, target, times, lengths)
     return [*notes, f"{out}: {len(truth)} videos, {sum(map(len, truth.values()))} intervals"]
+
+
+def _read(what: Path, times: Times) -> tuple[Truth, list[str], Form]:
+    """As `read_annotations`; events count frames as our own table does."""
+    if what.suffix == ".json" and is_scored(what):
+        return checked(what, events_of(what)), [], "csv"
+    return read_annotations(what, times)
 
 
 class _Folder:
