@@ -12,10 +12,11 @@ from clips import scene, write_clip
 from raw_streams import without_timing
 
 from wsvad.cli.main import main
+from wsvad.detection.detector import Detector
 from wsvad.features.store import feature_path, read_passport
 
 RATE = 20
-SMALL = ["--seeds", "1", "--hold-out", "0", "--workers", "0", "--method", "mil", "--config.iterations", "100"]
+SMALL = ["--seeds", "1", "--hold-out", "0", "--workers", "0", "--method", "mil", "--config.iterations", "50"]
 
 
 def write_pair(folder: Path, name: str, moving: bool, seed: int) -> tuple[Path, Path]:
@@ -68,6 +69,8 @@ def test_scores_and_times_are_those_of_the_same_pictures_in_a_container(recordin
     assert raw["frame_rate"] == contained["frame_rate"] == "20"
     assert raw["events"] and raw["events"] == contained["events"]
     assert raw["snippets"] == contained["snippets"]
+    by_api = Detector.load(run).score(recordings / "cam-5.h264", rate=20).events
+    assert [[event.start, event.end] for event in by_api] == [[event["start"], event["end"]] for event in raw["events"]]
 
 
 def test_another_rate_is_another_reading(recordings, run, tmp_path, capsys):
@@ -99,3 +102,15 @@ def test_features_that_were_made_at_another_rate_are_made_again(recordings, tmp_
     assert rates == ["20", "20", "25/2", "25/2"]
     assert capsys.readouterr().err.count("extracting it again") == 1
     assert read_passport(feature_path(out, "rgb", "same.mp4")).frame_rate == "20"
+
+
+def test_a_run_at_another_rate_is_the_one_that_would_have_been_trained_at_it(recordings, run, tmp_path, capsys):
+    """Features, thresholds and the report follow the rate; what it does not change is not learned again."""
+    out, fresh = tmp_path / "run", tmp_path / "fresh"
+    shutil.copytree(run, out)
+    command = ["train", str(recordings), "--rgb", "motion", "--rate", "10", *SMALL]
+    assert main([*command, "--out", str(out)]) == 0
+    assert main([*command, "--out", str(fresh)]) == 0
+    for name in ("model.json", "model.safetensors", "metrics.json", "report.html"):
+        assert (out / name).read_bytes() == (fresh / name).read_bytes(), name
+    assert (out / "report.html").read_bytes() != (run / "report.html").read_bytes()

@@ -300,7 +300,7 @@ def _locate(videos: list[LabelledVideo], root: Path, table: Path, need_videos: b
         if video.name not in files and is_result(video.path):
             raise WsvadError(f"{video.path}: {WHAT}; delete its row in {table.name}")
         if not is_video(video.path):
-            what = f"a photo ({form})" if (form := photo(video.path)) else "not a video by its ending and its content"
+            what = f"a photo ({form})" if (form := photo(video.path)) else "not a video by its ending or its content"
             raise WsvadError(f"{video.path}: {what}; convert it or delete its row in {table.name}")
     named = {video.name for video in located}
     for name, path in files.items():

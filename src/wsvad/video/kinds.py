@@ -48,8 +48,9 @@ _CONTAINERS = (
 """Matroska and WebM, Flash, Windows Media, IVF, program streams, two of Dahua's, Hikvision's."""
 _MPEG = {0xB0, 0xB3}
 """Start codes with which MPEG-4, and MPEG-1 and -2 begin."""
-_H264, _H265 = {1, 5, 6, 7, 9}, {1, 19, 20, 21, 32, 33, 34, 35, 39}
-"""Types of the units with which raw streams begin: parameters, delimiters, messages, pictures."""
+_H264 = {0x06, 0x09} | {importance << 5 | unit for importance in (1, 2, 3) for unit in (1, 5, 7)}
+_H265 = {unit << 1 for unit in (1, 19, 20, 21, 32, 33, 34, 35, 39)}
+"""Heads of the units with which raw streams begin: messages, delimiters; pictures and parameters, which others need."""
 _LARGEST_PICTURE = 2**26
 """Bytes in which the end of a JPEG is looked for."""
 
@@ -118,9 +119,7 @@ def _begins_as_units(begin: bytes) -> bool:
     for start in (b"\0\0\1", b"\0\0\0\1"):
         if begin.startswith(start) and len(begin) > len(start) + 1:
             first, second = begin[len(start) : len(start) + 2]
-            h264 = first < 0x80 and first & 0x1F in _H264
-            h265 = first < 0x80 and not first & 1 and first >> 1 in _H265 and second == 1
-            return h264 or h265 or first in _MPEG
+            return first in _H264 | _MPEG or (first in _H265 and second == 1)
     return False
 
 

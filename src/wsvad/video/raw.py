@@ -39,6 +39,6 @@ def raw_rate(
     if given is not None:
         return exact_rate(given)
     raise WsvadError(
-        f"{path}: a raw stream that does not say its frames per second; say it with --rate (train, score, extract), as "
-        "in --rate 25"
+        f"{path}: a raw stream that does not say its frames per second; say it with --rate 25 (train, score, extract), "
+        "or wrap it with FFmpeg (-r 25 -i … -c copy)"
     )

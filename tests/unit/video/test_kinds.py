@@ -44,6 +44,7 @@ def test_what_begins_otherwise_is_none(tmp_path):
     begins = {
         "README": b"# Camera 3\n", "empty": b"", "short": b"\0\0\1", "icon.cur": b"\0\0\1\0\1\0\x10\x10",
         "font.xyz": b"\0\1\0\0\0\x0f", "zeros": bytes(5000), "sound.unknown": b"\0\0\0\x20ftypM4A ",
+        "count": b"\0\0\0\1\1\0\0\0", "store": b"\0\0\0\1Bud1",
         "letters": b"G" * 5000 + b"ood", "waves.unknown": b"RIFF\0\0\0\0WAVEfmt ",
     }  # fmt: skip
     for name, begin in begins.items():

@@ -51,7 +51,7 @@ def test_a_stream_that_says_its_rate_is_read_at_it(tmp_path, suffix, rate, bf):
 def test_a_stream_that_does_not_say_it_is_read_at_the_given_rate(tmp_path, suffix, rate):
     path = write_raw(tmp_path / f"raw{suffix}", FRAMES, rate, timing=False)
     assert counted_rate(path) is None and counted_rate(path, rate) == rate
-    with pytest.raises(WsvadError, match=r"raw\.\w+: a raw stream that does not say .* --rate 25"):
+    with pytest.raises(WsvadError, match=r"raw\.\w+: a raw stream that does not say .* --rate 25 .*FFmpeg"):
         VideoReader(path)
     said, frames = read(path, rate)
     assert said == rate
