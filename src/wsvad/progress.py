@@ -61,3 +61,11 @@ def track(items: Iterable[Item], task: str, total: int | None = None) -> Iterato
     for done, item in enumerate(items, 1):
         yield item
         report_progress(task, done, total)
+
+
+def duration(seconds: float) -> str:
+    """`40 s`, `3 min`, `2 h 05 min`."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -362,7 +362,9 @@ def test_fit_evaluate_and_bench_agree(features, tmp_path, capsys):
         )
         == 0
     )
-    rows = json.loads(capsys.readouterr().out)["rows"]
+    said = capsys.readouterr()
+    assert "auto →" not in said.err, "the features are there, so no encoder is needed"
+    rows = json.loads(said.out)["rows"]
     assert [row["selection"] for row in rows] == ["last", "held_out", "best_on_test"]
     assert set(rows[0]) >= {"data", "method", "streams", "selection", "metrics", "seconds", "parameters"}
     assert {path.name for path in (tmp_path / "b").iterdir()} >= {"bench.json", "bench.csv", "bench.md", "bench.html"}

@@ -109,6 +109,21 @@ def test_rows_are_shown_by_kind(page):
     assert page.evaluate(count) == 6
 
 
+@pytest.mark.parametrize("metrics", [(), ("map@0.1", "category_accuracy")])
+def test_all_columns_are_there_at_once_on_a_laptop(page, tmp_path, metrics):
+    """With the metrics of categories too, which are the most that a table has."""
+    shown = board()
+    for one in shown.rows:
+        one["metrics"] |= {name: spread(0.3) for name in metrics}
+    (tmp_path / "bench.html").write_text(as_page(shown), encoding="utf-8")
+    page.visit((tmp_path / "bench.html").as_uri(), width=1280)
+    widths = "(() => { const e = document.querySelector('.scroll'); return [e.scrollWidth, e.clientWidth] })()"
+    needed, there = page.evaluate(widths)
+    assert needed == there > 1200
+    right = "[...document.querySelectorAll('thead th')].at(-1).getBoundingClientRect().right"
+    assert page.evaluate(right) <= 1280
+
+
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [360, 1280])
 def test_it_fits_is_readable_and_asks_nothing_of_the_network(page, width, dark):

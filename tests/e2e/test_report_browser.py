@@ -91,6 +91,20 @@ def test_opens_without_complaint_and_fits_the_window(page: Chromium, report: str
     assert (int(background) < 60) is dark
 
 
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_menus_show_all_of_their_words(page: Chromium, report: str, width: int):
+    """Each is as wide as its longest line needs, and inside the window."""
+    page.visit(report, width=width)
+    sizes = page.evaluate("""['sort', 'show'].map((id) => {
+        const menu = document.getElementById(id), free = menu.cloneNode(true);
+        free.style.cssText = 'position: absolute; width: max-content; min-width: 0; max-width: none';
+        menu.parentNode.append(free);
+        const box = menu.getBoundingClientRect(), needed = free.getBoundingClientRect().width;
+        free.remove();
+        return [box.width >= needed - .5, box.left >= 0 && box.right <= innerWidth, needed > 90] })""")
+    assert sizes == [[True, True, True]] * 2
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize(("index", "start"), [(0, 1.6), (1, 6.4)])
 def test_click_on_an_event_shows_its_start_and_plays(page: Chromium, report: str, width: int, index: int, start: float):

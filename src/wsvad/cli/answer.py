@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 
 from wsvad.cli.help import overview, verb_page
+from wsvad.cli.options import divided
 from wsvad.cli.output import fail, prepare_stdout, show_text, talking
 from wsvad.cli.parser import arguments_of, no_such
 from wsvad.cli.verbs import BY_AUDIENCE, VERBS
@@ -32,7 +33,7 @@ def answer(words: Sequence[str], *, debug: bool) -> int:
     if first not in VERBS:
         raise UsageError(no_verb(first))
     verb = VERBS[first]
-    if any(word in HELP for word in rest):
+    if any(word in HELP for word in divided(rest)[0]):
         show_text(verb_page(first, verb, rest))
         return 0
     try:

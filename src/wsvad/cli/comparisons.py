@@ -47,8 +47,8 @@ def bench(
     configs = each_narrowed(configs, modalities)
     with writing(out):
         board = run_bench(
-            data, configs, protocol, streams=resolved(encoders_for(streams, configs.items())), features=features,
-            out=out, headline=headline, baseline=against,
+            data, configs, protocol, streams=resolved(encoders_for(streams, configs.items()), features),
+            features=features, out=out, headline=headline, baseline=against,
         )  # fmt: skip
     if json:
         show_json({"rows": board.rows})
@@ -120,7 +120,7 @@ def ablate(
     asked = encoders_for(streams, [(row.method, row.config) for row in chosen.rows(config)])
     elsewhere = Elsewhere(dataset=open_dataset(to), features=to_features) if to and to_features else None
     with writing(out):
-        dataset, features, failed = open_data(data, resolved(asked), features, out)
+        dataset, features, failed = open_data(data, resolved(asked, features), features, out)
         results = run_ablation(chosen, config, dataset, features, protocol, out, elsewhere=elsewhere)
         show_text(as_markdown(results))
         seeds = "one seed" if protocol.seeds == 1 else f"{protocol.seeds} seeds"

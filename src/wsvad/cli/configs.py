@@ -13,6 +13,7 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from wsvad.cli.help import hyphenated
+from wsvad.cli.options import divided
 from wsvad.errors import UsageError, WsvadError
 from wsvad.files import parse_yaml
 from wsvad.ranges import hints_of, plain_type
@@ -34,6 +35,7 @@ def taken_out(words: Sequence[str]) -> tuple[list[str], list[Setting]]:
     """
     rest: list[str] = []
     settings: list[Setting] = []
+    words, names = divided(words)
     left = iter(words)
     for word in left:
         name, equals, value = word.partition("=")
@@ -50,7 +52,7 @@ def taken_out(words: Sequence[str]) -> tuple[list[str], list[Setting]]:
             if not field:
                 raise UsageError(f"--config {field}={value}: write FIELD=VALUE, or METHOD.FIELD=VALUE")
         settings.append((field.strip(), value))
-    return rest, settings
+    return [*rest, *names], settings
 
 
 def arguments(verb: "Verb", values: Mapping[str, Any], settings: Sequence[Setting]) -> dict[str, Any]:

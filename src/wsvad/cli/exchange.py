@@ -41,8 +41,9 @@ def convert(
 ) -> int:
     """Turn frame scores, or annotations of intervals, into another form.
 
-    Scores are .npz, .csv, one .npy of all videos, or a folder with one .npy a video. Annotations are intervals.csv,
-    CVAT's XML (a file a video), Label Studio's JSON, or a project of VIA.
+    Scores are .npz, .csv, scores.json, one .npy of all videos, or a folder with one .npy a video. Annotations are
+    intervals.csv, CVAT's XML (a file a video), Label Studio's JSON, or a project of VIA. The events of scores.json, or
+    events.csv, become annotations: by --to, or where --out is intervals.csv.
 
     Args:
         what: File or folder.
@@ -62,7 +63,7 @@ def convert(
     convert.refuse_to_overwrite(out)
     check_writable(out if out.is_dir() else out.parent)
     arrays = {"--listing": listing, "--stride": stride}
-    if convert.is_scores(what):
+    if convert.is_scores(what) and not convert.asks_for_events(what, out, to):
         refuse("scores", {"--to": to, "--frame-rate": frame_rate, "--videos": videos})
         if what.suffix in (".csv", ".npz"):
             refuse(f"scores in {what.suffix}", arrays)

@@ -20,11 +20,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if arguments is None:
         return as_process(lambda: main(sys.argv[1:]))
-    debug = "--debug" in arguments
+    end = arguments.index("--") if "--" in arguments else len(arguments)  # behind it are names, whatever they look like
+    debug = "--debug" in arguments[:end]
     try:
         from wsvad.cli.answer import answer
 
-        return answer([word for word in arguments if word != "--debug"], debug=debug)
+        return answer([*(word for word in arguments[:end] if word != "--debug"), *arguments[end:]], debug=debug)
     except KeyboardInterrupt:
         return interrupted()
     except BrokenPipeError:  # whoever read our output has left

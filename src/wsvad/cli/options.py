@@ -1,7 +1,7 @@
 """What options mean: their types in the words that help shows, lists of names, encoders of streams; and the refusal of
 options that cannot apply."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,6 +33,12 @@ OTHER_STREAM = (
     "Another stream and its encoder, by any name. --pose, --depth, --mask, --flow and --text are short for streams of "
     "those names. Repeatable."
 )
+
+
+def divided(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The words before a lone `--`, and that with all behind it, which are names even where they begin with a dash."""
+    end = words.index("--") if "--" in words else len(words)
+    return list(words[:end]), list(words[end:])
 
 
 def names(option: str, text: str) -> list[str]:
@@ -120,15 +126,16 @@ def encoders_for(streams: Mapping[str, str], methods: Iterable[tuple[str, Any]])
     return ({"rgb": "auto"} if "rgb" in wanted else {}) | dict(streams)
 
 
-def resolved(streams: Mapping[str, str]) -> dict[str, str]:
-    """Encoders with their files as absolute paths; what `auto` chose is said."""
+def resolved(streams: Mapping[str, str], features: Path | None = None) -> dict[str, str]:
+    """Encoders with their files as absolute paths; what `auto` chose is said, but for streams that `features` has."""
     from wsvad.cli.output import say
     from wsvad.encoders import resolve
+    from wsvad.features.source import holds
 
     specs = {}
     for stream, spec in streams.items():
         specs[stream], sentence = resolve(spec)
-        if sentence:
+        if sentence and not (features and holds(features, stream)):
             say(sentence)
     return specs
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
+from itertools import pairwise
+from os.path import lexists
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -17,7 +19,7 @@ from jsonargparse import ArgumentParser, Namespace, get_loader, set_loader, set_
 from yaml import YAMLError
 
 from wsvad.cli.help import Formatter, hyphenated, word_of
-from wsvad.cli.options import OTHER_STREAM, STREAM_OPTIONS, streams_of
+from wsvad.cli.options import OTHER_STREAM, STREAM_OPTIONS, divided, streams_of
 from wsvad.errors import UsageError
 from wsvad.ranges import allowed, hints_of, plain_type, problem
 
@@ -140,7 +142,9 @@ def parsed(
     for name, value in pairs(words):
         shown = prefix + hyphenated(name[2:])
         if name not in options:
-            raise UsageError(no_such("option", shown, [prefix + hyphenated(option[2:]) for option in options]))
+            said = no_such("option", shown, [prefix + hyphenated(option[2:]) for option in options])
+            named = prefix == "--" and (lexists(shown) or not said.endswith("?"))
+            raise UsageError(f"no option '{shown}'{dashed(shown)}" if named else said)
         if value == "" and plain_type(getattr(options[name], "_typehint", None)) is Path:
             raise UsageError(f"{shown} '': the name of a {word_of(options[name])} is empty")
         once = options[name].nargs != 0 and not isinstance(options[name], _AppendAction)
@@ -176,6 +180,7 @@ def joined(words: Sequence[str]) -> list[str]:
     """Options in the parser's spelling (`--hold-out` → `--hold_out`), and negative numbers joined to theirs, since
     `-1e-5` would be taken for an option."""
     done: list[str] = []
+    words, names = divided(words)
     for word in words:
         name, equals, value = word.partition("=")
         if name.startswith("--"):
@@ -184,7 +189,7 @@ def joined(words: Sequence[str]) -> list[str]:
             done[-1] += f"={word}"
         else:
             done.append(word)
-    return done
+    return [*done, *names]
 
 
 def pairs(words: Sequence[str]) -> Iterator[tuple[str, str | None]]:
@@ -201,13 +206,21 @@ def places(parser: ArgumentParser, words: Sequence[str]) -> Iterator[tuple[Any, 
     """Each word that is given without a name, with what it is for; the last place takes all that follow."""
     options = {option: action for action in parser._actions for option in action.option_strings}
     there = [action for action in parser._actions if not action.option_strings]
+    words, names = divided(words)
     lone = [
         word
         for before, word in zip(["", *words], words, strict=False)
         if not word.startswith("--") and (before not in options or options[before].nargs == 0)
-    ]
+    ] + names[1:]
     for place, word in enumerate(lone if there else []):
         yield there[min(place, len(there) - 1)], word
+
+
+def dashed(word: str) -> str:
+    """How a name that begins with a dash is given, where a word may be one: there is such a file, or it has an ending
+    or a folder."""
+    looks = lexists(word) or re.search(r"[./\\]", word.partition("=")[0])
+    return f"; a name that begins with a dash goes behind '--', or is written ./{word}" if looks else ""
 
 
 def no_such(what: str, name: str, there: Sequence[str]) -> str:
@@ -231,10 +244,17 @@ def in_words(parser: ArgumentParser, words: Sequence[str], message: str, prefix:
         return f"{', '.join(asked)} is missing; example: {example}"
     if lone := re.match("argument --([^:]+): expected", message):
         action = next(action for action in parser._actions if action.dest == lone[1])
-        return f"{prefix}{hyphenated(lone[1])}: a value is missing ({word_of(action)})"
+        following = next((word for before, word in pairwise(words) if before == f"--{lone[1]}"), "--")
+        option = f"{prefix}{hyphenated(lone[1])}"
+        said = f"; one that begins with a dash is joined: {option}={following}" if re.match("-[^-]", following) else ""
+        return f"{option}: a value is missing ({word_of(action)}){said}"
     if flag := re.match("argument --([^:]+): ignored explicit argument", message):
         return f"{prefix}{hyphenated(flag[1])} takes no value"
     if rest := re.match("unrecognized arguments: (.*)", message, re.DOTALL):
         word = next((word for word in words if rest[1].startswith(word)), rest[1])
-        return f"no option '{word}'" if word.startswith("-") else f"'{word}': one word too many; example: {example}"
+        return (
+            f"no option '{word}'{dashed(word)}"
+            if word.startswith("-")
+            else f"'{word}': one word too many; example: {example}"
+        )
     return " ".join(message.split())

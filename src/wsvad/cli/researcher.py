@@ -20,7 +20,7 @@ from wsvad.cli.options import (
 )
 from wsvad.cli.output import show, show_json, show_lines
 from wsvad.errors import UsageError
-from wsvad.ranges import Whole
+from wsvad.ranges import Positive, Whole
 
 Scores = Annotated[Path, "SCORES|RUN"]
 
@@ -31,6 +31,7 @@ def extract(
     streams: dict[str, str],
     labels: File | None = None,
     workers: Whole | None = None,
+    rate: Positive | None = None,
 ) -> int:
     """Turn videos into features, one file each.
 
@@ -41,6 +42,7 @@ def extract(
         out: Feature folder.
         labels: labels.csv, if it is not in the folder.
         workers: Processes; 0 uses this process (default: one per core).
+        rate: Frames per second of raw streams (.h264, .hevc) that do not say it.
     """
     from wsvad.datasets.folder import open_folder, unlabelled_videos
     from wsvad.extraction.extract import extract as extract_videos
@@ -49,9 +51,9 @@ def extract(
     specs = resolved({"rgb": "auto"} | streams)
     loose = unlabelled_videos(folder) if labels is None else None
     if loose:
-        return left_out(extract_videos(loose, specs, out, workers=workers).failed, of=len(loose))
+        return left_out(extract_videos(loose, specs, out, workers=workers, rate=rate).failed, of=len(loose))
     dataset = open_folder(folder, labels, need_videos=not all(spec.startswith("lsa:") for spec in specs.values()))
-    return left_out(prepare(dataset, specs, out, workers=workers), of=len(dataset.videos))
+    return left_out(prepare(dataset, specs, out, workers=workers, rate=rate), of=len(dataset.videos))
 
 
 def fit(

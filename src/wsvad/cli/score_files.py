@@ -49,6 +49,7 @@ def score_files(
     threshold: float | None = None,
     max_false_alarms_per_hour: float | None = None,
     outputs: Outputs,
+    rate: float | None = None,
 ) -> Scores:
     """Everything that `wsvad score` does.
 
@@ -63,7 +64,7 @@ def score_files(
     check_names(videos, outputs.clock)
     failed = too_long(out, videos, outputs)
     videos = {name: path for name, path in videos.items() if str(path) not in failed}
-    kept = Kept(out, detector.run, mode)
+    kept = Kept(out, detector.run, mode, rate)
     scoring = Scoring(
         detector=detector, kept=kept, mode=mode, videos=videos, stems=stems, outputs=outputs, failed=failed
     )
@@ -189,7 +190,7 @@ class Scoring:
 
     def score(self, name: str, path: Path) -> None:
         """Score a video, from where an earlier call came in it."""
-        frames, stamp = 0, Stamp.of(path)
+        frames, stamp = 0, Stamp.of(path, self.kept.rate)
         part = self.kept.read_part(name, stamp, self.detector.widths)
         if part.snippets:
             logger.info("%s: %s frames were encoded before, and are kept", name, f"{part.snippets * SNIPPET:,}")
@@ -204,7 +205,9 @@ class Scoring:
                 due = time.monotonic() + max(KEEP_EVERY, 50 * (time.monotonic() - begun))
 
         try:
-            clock, scored = self.detector.look_at(path, mode=self.mode, on_frames=on_frames, part=part)
+            clock, scored = self.detector.look_at(
+                path, mode=self.mode, rate=self.kept.rate, on_frames=on_frames, part=part
+            )
         except BaseException as error:
             if interrupted_by(error) and part.snippets:
                 self.kept.write_part(name, stamp, part)

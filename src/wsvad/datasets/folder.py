@@ -22,12 +22,12 @@ from wsvad.errors import WsvadError
 from wsvad.files import is_file, path_of
 from wsvad.metrics.interval import Interval
 from wsvad.tables import read_table, whole
+from wsvad.video.kinds import is_video, photo
 from wsvad.video.names import checked_name, distinct_names, normal, video_name
 from wsvad.video.results import WHAT, is_result
 
 logger = logging.getLogger(__name__)
 
-VIDEO_SUFFIXES = {f".{name}" for name in ["mp4", "avi", "mkv", "mov", "m4v", "webm", "mpg", "mpeg", "ts", "wmv", "flv"]}
 LABELS = {"0": 0, "1": 1, "normal": 0, "abnormal": 1}
 TEST_SHARE = 0.3
 """Share of each category that is held out for testing where no split is given."""
@@ -122,7 +122,7 @@ def videos_below(folder: Path) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for path in (file.path for file in walk(folder) if not (file.hidden or file.problem)):
-        if path.suffix.lower() not in VIDEO_SUFFIXES or is_result(path):
+        if not is_video(path) or is_result(path):
             continue
         name = video_name(path, folder)
         if name in found:
@@ -314,8 +314,9 @@ def _locate(videos: list[LabelledVideo], root: Path, table: Path, need_videos: b
             raise WsvadError(f"{root / video.name}: listed in {table.name} but not there; add it or delete its row")
         if video.name not in files and is_result(video.path):
             raise WsvadError(f"{video.path}: {WHAT}; delete its row in {table.name}")
-        if video.path.suffix.lower() not in VIDEO_SUFFIXES:
-            raise WsvadError(f"{video.path}: not a video by its ending; convert it or delete its row in {table.name}")
+        if not is_video(video.path):
+            what = f"a photo ({form})" if (form := photo(video.path)) else "not a video by its ending or its content"
+            raise WsvadError(f"{video.path}: {what}; convert it or delete its row in {table.name}")
     named = {video.name for video in located}
     for name, path in files.items():
         if name not in named:

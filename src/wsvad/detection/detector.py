@@ -124,7 +124,8 @@ class Detector:
             mode: `whole` looks at all of it at once; `online` scores each snippet by the last W alone, as a live camera
                 has to.
             name: what the video is called; by default as its file.
-            rate: frames per second of features or arrays, 30 by default; a file says so itself.
+            rate: frames per second of features or arrays, 30 by default; of a file only where it is a raw stream that
+                does not say it itself.
             on_frames: called with the number of frames that were read since the last call, for a progress bar.
             wall_clock: where the recording's start is looked for; by default in the file's name, then in its metadata.
 
@@ -166,7 +167,7 @@ class Detector:
         else:
             if isinstance(source, str | Path):
                 path = path_of("source", source)
-                encoded = encode_video(path, self._encoders(), on_frames, hashed=False, part=part)
+                encoded = encode_video(path, self._encoders(), on_frames, rate=rate, hashed=False, part=part)
                 stored = self._same_making(path, encoded)
             elif not isinstance(source, Iterable):
                 raise UsageError(f"source {source!r}: give a video file, features by stream, or frames")

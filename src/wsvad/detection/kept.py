@@ -33,7 +33,7 @@ from wsvad.runs.sealed import digest_of, sealed, unsealed
 from wsvad.shapes import problems
 from wsvad.version import __version__
 from wsvad.video.clock import SnippetClock, are_borders, are_filmed
-from wsvad.video.reader import DECODER
+from wsvad.video.reader import DECODER, counted_rate
 
 logger = logging.getLogger(__name__)
 
@@ -74,10 +74,15 @@ class Stamp:
     """Nanoseconds."""
     source: str
     """Hash of its size and of samples of its bytes."""
+    rate: str | None
+    """Frames per second at which it is read, where it is a raw stream."""
 
     @classmethod
-    def of(cls, file: Path) -> "Stamp":
+    def of(cls, file: Path, rate: float | None = None) -> "Stamp":
         """Of a file as it is now.
+
+        Args:
+            rate: frames per second of a raw stream that does not say it.
 
         Raises:
             WsvadError: it cannot be read.
@@ -85,7 +90,13 @@ class Stamp:
         check_file(file)
         try:
             found = file.stat()
-            return cls(size=found.st_size, modified=found.st_mtime_ns, source=sampled_sha256([file]))
+            counted = counted_rate(file, rate)
+            return cls(
+                size=found.st_size,
+                modified=found.st_mtime_ns,
+                source=sampled_sha256([file]),
+                rate=str(counted) if counted else None,
+            )
         except OSError as error:
             refuse_shortage(error, file)
             raise WsvadError(f"{file}: cannot be read ({error.strerror or error}); leave it out") from None
@@ -94,8 +105,10 @@ class Stamp:
 class Kept:
     """The scored videos of a folder, by one detector in one mode."""
 
-    def __init__(self, out: Path, run: Path, mode: Mode):
+    def __init__(self, out: Path, run: Path, mode: Mode, rate: float | None = None):
         self.out = out
+        self.rate = rate
+        """Frames per second that raw streams are read at which do not say it."""
         self.made = {"wsvad": __version__, "model": RunFolder(run).scoring_hash(), "mode": mode}
 
     def path(self, video: str) -> Path:
@@ -150,7 +163,7 @@ class Kept:
             "embeddings": scored.embeddings,
         } | {f"attributions.{name}": share for name, share in scored.attributions.items()}
         record = {
-            "made": self.made | {"source": stamp.source},
+            "made": self.made | self._read(stamp),
             "size": stamp.size,
             "modified": stamp.modified,
             "tags": found.tags,
@@ -204,16 +217,20 @@ class Kept:
 
     def _making(self, stamp: Stamp) -> dict[str, str]:
         """What rows are made from: those of another mode are the same."""
-        return {name: made for name, made in self.made.items() if name != "mode"} | {
-            "source": stamp.source,
-            "decoder": DECODER,
-        }
+        made = {name: made for name, made in self.made.items() if name != "mode"}
+        return made | self._read(stamp) | {"decoder": DECODER}
+
+    @staticmethod
+    def _read(stamp: Stamp) -> dict[str, str]:
+        """Of which bytes, and at which rate."""
+        return {"source": stamp.source} | ({"rate": stamp.rate} if stamp.rate else {})
 
     def _made_from(self, record: dict[str, Any], file: Path) -> bool:
         """Whether a record is of this file, by this detector in this mode. A file of another time is read for its
         hash: a copy of the same bytes is the same."""
         source = record["made"].get("source")
-        if record["made"] != self.made | {"source": source}:
+        counted = counted_rate(file, self.rate)
+        if record["made"] != self.made | {"source": source} | ({"rate": str(counted)} if counted else {}):
             return False
         there = file.stat()
         if there.st_size != record["size"]:

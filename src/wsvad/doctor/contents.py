@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from wsvad.datasets.folder import VIDEO_SUFFIXES
 from wsvad.datasets.walk import Found, walk
 from wsvad.errors import WsvadError
 from wsvad.files import instead
 from wsvad.video.boxes import lacks_index
+from wsvad.video.kinds import VIDEO_SUFFIXES, is_video
 from wsvad.video.names import normal
 from wsvad.video.reader import open_container, video_stream
 from wsvad.video.results import WHAT, is_result
@@ -78,7 +78,7 @@ def _judged(found: Found) -> tuple[Kind, str]:
         return "other" if nothing else "unread", found.problem
     try:
         size = path.stat().st_size
-        if by_name:
+        if by_name or is_video(path):
             return _video(path, size)
         return _of_content(path, suffix, size)
     except OSError as error:

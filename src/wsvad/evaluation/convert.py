@@ -9,12 +9,27 @@ from pathlib import Path
 
 import numpy as np
 
-from wsvad.datasets.annotations import Form, form_to_write, holds_annotations, read_annotations, write_annotations
-from wsvad.datasets.annotations.truth import AsDecoded, AtRate, FrameTimes, Truth
+from wsvad.datasets.annotations import (
+    Form,
+    Times,
+    form_to_write,
+    holds_annotations,
+    read_annotations,
+    write_annotations,
+)
+from wsvad.datasets.annotations.truth import AsDecoded, AtRate, FrameTimes, Truth, checked
 from wsvad.datasets.folder import videos_below
 from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.explained import ends_past
-from wsvad.evaluation.score_forms import MOST_BYTES, holds_scores, load_arrays, save_arrays, written
+from wsvad.evaluation.score_forms import (
+    MOST_BYTES,
+    events_of,
+    holds_scores,
+    is_scored,
+    load_arrays,
+    save_arrays,
+    written,
+)
 from wsvad.evaluation.scores_file import split
 from wsvad.files import check_file
 from wsvad.metrics.interval import Interval
@@ -52,7 +67,7 @@ def convert_annotations(
     """Annotations to another form; what was written, left out, or is past a video's end, as sentences.
 
     Args:
-        what: see `read_annotations`.
+        what: see `read_annotations`; or `scores.json`, for the events in it.
         out, to: see `form_to_write`.
         frame_rate: of all videos, `25` or `30000/1001`, for VIA, which counts seconds; with the videos the rate at
             which Label Studio counts, whatever theirs is.
@@ -74,7 +89,7 @@ def convert_annotations(
             raise UsageError("VIA stores seconds: give --frame-rate, or the folder of the videos with --videos")
         return AtRate(rate)
 
-    truth, notes, source = read_annotations(what, times)
+    truth, notes, source = _read(what, times)
     if rate is not None:
         _check_rate_is_used(source, target, with_videos=folder is not None)
     lengths: dict[str, int] = {}
@@ -88,6 +103,13 @@ def convert_annotations(
             truth = _mapped(truth, lambda video, edge: round(times(video).second(edge) * rate))
     write_annotations(out, truth, target, times, lengths)
     return [*notes, f"{out}: {len(truth)} videos, {sum(map(len, truth.values()))} intervals"]
+
+
+def _read(what: Path, times: Times) -> tuple[Truth, list[str], Form]:
+    """As `read_annotations`; events count frames as our own table does."""
+    if what.suffix == ".json" and is_scored(what):
+        return checked(what, events_of(what)), [], "csv"
+    return read_annotations(what, times)
 
 
 class _Folder:
@@ -189,6 +211,13 @@ def refuse_to_overwrite(out: Path) -> None:
         raise UsageError(f"{out}: exists already; delete it, or name another --out")
 
 
+def asks_for_events(what: Path, out: Path, to: Form | None) -> bool:
+    """Whether the events of `scores.json` are to be written, and not its scores: in a form of annotations, or under the
+    name that their table has."""
+    form = to is not None or out.suffix in (".xml", ".json") or out.name == "intervals.csv"
+    return form and what.suffix == ".json" and is_scored(what)
+
+
 def is_scores(what: Path) -> bool:
     """Whether a file or folder is scores; otherwise it is annotations.
 
@@ -203,4 +232,6 @@ def is_scores(what: Path) -> bool:
         return True
     if holds_annotations(what):
         return False
+    if (what / "scores.json").is_file():
+        raise UsageError(f"{what}: a folder that 'wsvad score' wrote; give {what / 'scores.json'}, or events.csv there")
     raise UsageError(f"{what}: neither scores (.npz, .npy, .csv, a folder of .npy) nor annotations (.csv, .xml, .json)")

@@ -22,12 +22,15 @@ import zlib
 from array import array
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
 from wsvad.errors import UsageError, WsvadError
 from wsvad.features.official import read_array
 from wsvad.files import atomic, check_file, instead, read_json
+from wsvad.metrics.interval import Interval
+from wsvad.shapes import checked
 from wsvad.tables import columns, read_table, whole, write_table
 
 MOST_FRAMES = 50_000_000
@@ -50,11 +53,26 @@ Arrays = dict[str, np.ndarray]
 """By the keys of the scores file."""
 
 
+class _Event(TypedDict):
+    start_frame: int
+    end_frame: int
+    category: NotRequired[str]
+
+
+class _Video(TypedDict):
+    video: str
+    events: list[_Event]
+
+
+class _Scored(TypedDict):
+    videos: list[_Video]
+
+
 def holds_scores(path: Path) -> bool:
     """Whether a path is frame scores by its ending, or a folder of arrays; the file itself may be missing."""
     if path.is_dir():
         return not (path / "model.json").exists() and next(path.rglob("*.npy"), None) is not None
-    return path.suffix in (".npz", ".csv", ".npy") or (path.suffix == ".json" and _is_scored(path))
+    return path.suffix in (".npz", ".csv", ".npy") or (path.suffix == ".json" and is_scored(path))
 
 
 def load_arrays(path: Path, listing: Path | None = None, stride: int = 1) -> Arrays:
@@ -140,11 +158,26 @@ def beside(path: Path, what: str, suffix: str | None = None) -> Path:
 # -------------------------------------------------------------------------------------------------------------- JSON
 
 
-def _is_scored(path: Path) -> bool:
-    """Whether a JSON file is scores, and not a project of an annotation tool."""
+def is_scored(path: Path) -> bool:
+    """Whether a JSON file is what 'wsvad score' writes, and not a project of an annotation tool."""
     check_file(path)
     with path.open("rb") as file:
         return _SCORED.match(file.read(MOST_HEAD)) is not None
+
+
+def events_of(path: Path) -> dict[str, tuple[Interval, ...]]:
+    """The events of `scores.json`, by video; `abnormal` where they have no category.
+
+    Raises:
+        WsvadError: it is damaged.
+    """
+    return {
+        video["video"]: tuple(
+            Interval(start=one["start_frame"], end=one["end_frame"], category=one.get("category") or "abnormal")
+            for one in video["events"]
+        )
+        for video in checked(path, read_json(path, most=MOST_BYTES), _Scored, "score the videos again")["videos"]
+    }
 
 
 def _from_json(path: Path) -> Arrays:

@@ -13,17 +13,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 from wsvad.errors import Interrupted, UsageError, WsvadError
 from wsvad.extraction.encode import passport
 from wsvad.extraction.progress import Estimate
 from wsvad.extraction.workers import Finished, Job, Recipe, in_processes, in_this_process
-from wsvad.features.store import Passport, feature_path, read_passport
+from wsvad.features.store import Passport, feature_path, rate_of, read_passport
 from wsvad.files import is_file, overlong, sha256
 from wsvad.locks import writing
 from wsvad.progress import report_progress
 from wsvad.ranges import Whole, problem
+from wsvad.video.reader import counted_rate
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +53,7 @@ def extract(
     *,
     workers: int | None = None,
     builder: str = "wsvad.encoders:build",
+    rate: Fraction | float | None = None,
 ) -> ExtractReport:
     """Make the feature files that are missing in `out`, one a video and stream.
 
@@ -64,6 +67,7 @@ def extract(
         workers: processes; None = one for each processor, 0 = work in this process, where a crash ends everything
             (but loses nothing that was finished).
         builder: `module:function` that turns a specification into encoders.
+        rate: frames per second of raw streams that do not say it; features that were made at another are made again.
 
     Raises:
         UsageError: a specification is wrong.
@@ -75,7 +79,7 @@ def extract(
         raise UsageError(f"workers {workers}: {said}")
     started = time.monotonic()
     out = Path(out)
-    recipe = Recipe(streams=dict(streams), out=out, builder=builder)
+    recipe = Recipe(streams=dict(streams), out=out, builder=builder, rate=rate)
     jobs, failed = _plan(videos, recipe)
     reused, done, frames = len(videos) - len(jobs) - len(failed), 0, 0
     with ExitStack() as held:
@@ -133,6 +137,10 @@ def _plan(videos: Sequence[tuple[str, Path]], recipe: Recipe) -> tuple[list[Job]
         stale = [stream for stream, made in there[name].items() if made.source != sources[name]]
         if stale:
             logger.info("%s: has changed since its features were made; extracting it again", path)
+        elif there[name] and (rate := counted_rate(path, recipe.rate)):
+            stale = [stream for stream, made in there[name].items() if rate_of(made) != rate]
+            if stale:
+                logger.info("%s: is read at %s frames per second now; extracting it again", path, rate)
         missing = tuple(stream for stream in wanted if stream not in there[name] or stream in stale)
         if missing:
             jobs.append(Job(video=name, path=path, streams=missing, size=path.stat().st_size))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 from wsvad.datasets.dataset import Dataset
@@ -16,7 +17,7 @@ from wsvad.files import path_of
 
 def extract_dataset(
     data: Path | str | Dataset, streams: Mapping[str, str], out: Path | str, *, labels: Path | str | None = None,
-    workers: int | None = None,
+    workers: int | None = None, rate: Fraction | float | None = None,
 ) -> dict[str, str]:  # fmt: skip
     """Turn videos into features, one file a video and stream; interrupted and called again, it resumes.
 
@@ -26,6 +27,7 @@ def extract_dataset(
         out: feature folder.
         labels: labels.csv, if it is not in the folder.
         workers: processes; by default one for each core.
+        rate: frames per second of raw streams that do not say it.
 
     Returns:
         Videos that could not be encoded, with the reason.
@@ -35,13 +37,13 @@ def extract_dataset(
     """
     specs, out = resolved(streams), path_of("out", out)
     if isinstance(data, Dataset):
-        return prepare(data, specs, out, workers=workers)
+        return prepare(data, specs, out, workers=workers, rate=rate)
     data = path_of("data", data)
     loose = unlabelled_videos(data) if labels is None else None
     if loose:
-        return extract(loose, specs, out, workers=workers).failed
+        return extract(loose, specs, out, workers=workers, rate=rate).failed
     dataset = open_folder(data, labels, need_videos=not all(spec.startswith("lsa:") for spec in specs.values()))
-    return prepare(dataset, specs, out, workers=workers)
+    return prepare(dataset, specs, out, workers=workers, rate=rate)
 
 
 def prepare(
@@ -50,12 +52,14 @@ def prepare(
     out: Path,
     *,
     workers: int | None = None,
+    rate: Fraction | float | None = None,
 ) -> dict[str, str]:
     """Extract what is missing of a dataset's streams; those of a public release in `out` are left as they are.
 
     Args:
         streams: stream → resolved encoder specification.
         out: feature folder.
+        workers, rate: see `extract`.
 
     Returns:
         Videos that could not be encoded, with the reason.
@@ -85,7 +89,7 @@ def prepare(
     ]
     if lacking:
         raise WsvadError(f"{lacking[0]}: neither these features nor the video exists; add one of the two")
-    return extract(found, from_video, out, workers=workers).failed if found else {}
+    return extract(found, from_video, out, workers=workers, rate=rate).failed if found else {}
 
 
 def without(dataset: Dataset, failed: Mapping[str, str]) -> Dataset:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 
 from wsvad.extraction.workers import Advanced, Begun, Event, Finished, Job
+from wsvad.progress import duration
 
 
 class Estimate:
@@ -54,13 +55,5 @@ class Estimate:
         rate = self.frames() / seconds if seconds > 0 else 0.0
         parts = [f"{self._finished}/{len(self._sizes)} videos", f"{rate:,.0f} frames/s"]
         if (total := self.total()) and rate:
-            parts.append(f"{_span((total - self.frames()) / rate)} left")
+            parts.append(f"{duration((total - self.frames()) / rate)} left")
         return ", ".join(parts)
-
-
-def _span(seconds: float) -> str:
-    """`40 s`, `3 min`, `2 h 05 min`."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from importlib import import_module
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -43,6 +44,8 @@ class Recipe:
     out: Path
     builder: str
     """`module:function`, specification → encoders."""
+    rate: Fraction | float | None = None
+    """Frames per second of raw streams that do not say it."""
 
     def encoders(self) -> dict[str, tuple[Encoder, ...]]:
         """Build the encoders of every stream; each process has its own. Streams that are made alike share them."""
@@ -92,7 +95,7 @@ def in_this_process(jobs: Sequence[Job], recipe: Recipe) -> Events:
     encoders = recipe.encoders() if jobs else {}
     for job in jobs:
         events: list[Event] = []
-        finished = _do(job, encoders, recipe.out, events.append)
+        finished = _do(job, encoders, recipe, events.append)
         yield from events
         yield finished
 
@@ -175,7 +178,7 @@ def _work(connection: Connection, recipe: Recipe) -> None:
         _one_thread()
         connection.send(None)
         while (job := connection.recv()) is not None:
-            connection.send(_do(job, encoders, recipe.out, connection.send))
+            connection.send(_do(job, encoders, recipe, connection.send))
     except (EOFError, BrokenPipeError):
         return  # the parent is gone
 
@@ -195,7 +198,9 @@ def _one_thread() -> None:
         sys.modules["torch"].set_num_threads(1)
 
 
-def _do(job: Job, encoders: dict[str, tuple[Encoder, ...]], out: Path, report: Callable[[Event], None]) -> Finished:
+def _do(
+    job: Job, encoders: dict[str, tuple[Encoder, ...]], recipe: Recipe, report: Callable[[Event], None]
+) -> Finished:
     """Encode one video and write its streams."""
     reported, unreported = time.monotonic(), 0
 
@@ -207,12 +212,13 @@ def _do(job: Job, encoders: dict[str, tuple[Encoder, ...]], out: Path, report: C
             reported, unreported = time.monotonic(), 0
 
     try:
-        with VideoReader(job.path, threads=1) as video:
+        with VideoReader(job.path, threads=1, rate=recipe.rate) as video:
             report(Begun(video=job.video, declared=video.info.declared))
         # One decoding thread: then even a damaged file gives the same frames each time.
-        stored = encode_video(job.path, {name: encoders[name] for name in job.streams}, on_frames, threads=1)
+        wanted = {name: encoders[name] for name in job.streams}
+        stored = encode_video(job.path, wanted, on_frames, threads=1, rate=recipe.rate)
         for stream, features in stored.items():
-            save(feature_path(out, stream, job.video), features)
+            save(feature_path(recipe.out, stream, job.video), features)
     except WsvadError as error:
         if interrupted_by(error):
             raise KeyboardInterrupt from error

@@ -135,6 +135,11 @@ def released(features: Path) -> set[str]:
     return set(source.streams) if isinstance(source, Released) else set()
 
 
+def holds(features: Path, stream: str) -> bool:
+    """Whether a place for features has a stream, of any video."""
+    return stream in released(features) or next((features / stream).rglob("*.safetensors"), None) is not None
+
+
 def unused(features: Path | FeatureSource, names: Collection[str]) -> list[str]:
     """Released streams that are there and are not among these."""
     source = open_features(features)

@@ -57,7 +57,7 @@ def _stills(timeline: Timeline, events: Sequence[Event], known: Mapping[float, b
     found = {time: known[time] for time in times if time in known}
     if missing and timeline.path is not None:
         span = float(timeline.times[0]), float(timeline.times[-1])
-        found |= make_preview(timeline.path, missing, copy_bytes=0, span=span).stills
+        found |= make_preview(timeline.path, missing, copy_bytes=0, span=span, rate=timeline.rate).stills
     return {time: _decoded(jpeg) for time, jpeg in found.items()}
 
 

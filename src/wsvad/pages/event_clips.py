@@ -70,7 +70,7 @@ def cut_clips(timeline: Timeline, clips: list[Span]) -> None:
     if other := [clip.path for clip in clips if is_file(clip.path) and not is_result(clip.path)]:
         raise WsvadError(f"{other[0]}: is no clip that wsvad wrote, and would be written over; move it away")
     if clips:
-        cut(timeline.path, clips, float(timeline.times[0]), float(timeline.times[-1]))
+        cut(timeline.path, clips, float(timeline.times[0]), float(timeline.times[-1]), timeline.rate)
 
 
 def remaining(clips: list[Span], folder: Path, before: Mapping[str, Any]) -> list[Span]:

@@ -36,19 +36,25 @@ class Preview:
 
 
 def make_preview(
-    path: Path, times: Sequence[float], *, copy_bytes: int, span: tuple[float, float] | None = None
+    path: Path,
+    times: Sequence[float],
+    *,
+    copy_bytes: int,
+    span: tuple[float, float] | None = None,
+    rate: Fraction | None = None,
 ) -> Preview:
     """Stills at `times` (seconds) and a copy of at most `copy_bytes` (0: none is made).
 
     A copy takes decoding the video once. Without one, stills are found by seeking where that is certain, which needs
-    `span`: the seconds of the first frame and of the end, as they were when the video was read.
+    `span`: the seconds of the first frame and of the end, as they were when the video was read. `rate` is the
+    one at which it was read, which a raw stream may not say.
     """
     stills = Stills(times)
     try:
         if span and not copy_bytes:
             with suppress(NotSeekable):
                 return _by_seeking(path, times, span)
-        with VideoReader(path, threads=1) as video:
+        with VideoReader(path, threads=1, rate=rate) as video:
             shape = (video.info.width, video.info.height)
             frames = stills.watch(video, video.info)
             copy = _copy(frames, video.info) if copy_bytes else None

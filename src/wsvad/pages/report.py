@@ -84,7 +84,7 @@ def _preview(timeline: Timeline, videos: int, left: int) -> Preview:
     room = left * 3 // 4
     fits = timeline.duration <= COPY_SECONDS and timeline.duration * COPY_BYTES_PER_SECOND <= room
     span = float(timeline.times[0]), float(timeline.times[-1])
-    return make_preview(timeline.path, times, copy_bytes=room if fits else 0, span=span)
+    return make_preview(timeline.path, times, copy_bytes=room if fits else 0, span=span, rate=timeline.rate)
 
 
 def _link(video: Path | None, page: Path) -> str | None:

@@ -1,7 +1,8 @@
 """Fit a method to the training videos of a dataset: streams, normalisation, teacher, phases."""
 
+import logging
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,11 @@ from wsvad.methods.method import Phase, learns_from, runs_on, standardised, teac
 from wsvad.progress import report_progress
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.normalisation import Kind, Normalisation
+from wsvad.training.forecast import forecast_of
 from wsvad.training.loop import run_phases
 from wsvad.training.protocol import Protocol, under_budget
+
+logger = logging.getLogger(__name__)
 
 AtPoint = Callable[[Phase, int, dict[str, float]], dict[str, Any]]
 """Phase, iteration, mean loss parts since the last point → what becomes part of the history."""
@@ -40,6 +44,8 @@ class Fitting:
     """Run folder of a trained teacher, for a method that has one; by default the method trains its own."""
     core: Path | None = None
     """Run folder whose CORE is taken over and stays as it is, for a method that has one."""
+    _timed: bool = field(default=False, init=False)
+    """Whether a fit was timed already, to say how long all of them take."""
 
     # ------------------------------------------------------------------------------------------ data
 
@@ -183,8 +189,13 @@ class Fitting:
         """
         phases = self.phases(method)
         total = sum(phase.iterations for phase in phases)
+        known = self._timed or self.dataset.benchmark
+        foretold = None if known else forecast_of(method.phases(), self.protocol, self.dataset.train, self.longest)
+        self._timed = True
 
         def at_step(phase: Phase, iteration: int, loss: float) -> None:
+            if foretold and (said := foretold.after(phase)):
+                logger.info("note: %s", said)
             done = sum(p.iterations for p in phases[: [p.name for p in phases].index(phase.name)]) + iteration
             report_progress(task, done, total, f"{phase.name}, loss {loss:.3f}")
 

@@ -61,13 +61,14 @@ class Clip:
     """Whether its pictures are the video's own; otherwise they were encoded again."""
 
 
-def cut(source: Path, spans: Sequence[Span], first: float, end: float) -> list[Clip]:
+def cut(source: Path, spans: Sequence[Span], first: float, end: float, rate: Fraction | None = None) -> list[Clip]:
     """Write a clip of each span, whole or not at all.
 
     Args:
         source: the video file.
         spans: each of them overlaps the video.
         first, end: seconds of the video's first frame and of its end, as they were when it was read.
+        rate: the one at which it was read, which a raw stream may not say.
 
     Returns:
         The clips in the order of the spans.
@@ -79,13 +80,13 @@ def cut(source: Path, spans: Sequence[Span], first: float, end: float) -> list[C
     if behind := [span for span in spans if span.start >= end]:
         raise WsvadError(_too_short(source, behind[0]))
     try:
-        return _cut(source, spans, first, end)
+        return _cut(source, spans, first, end, rate)
     except av.FFmpegError as error:
         refuse_shortage(error, source)
         raise WsvadError(f"{source}: no clip can be made of it ({error.strerror}); convert it with FFmpeg") from None
 
 
-def _cut(source: Path, spans: Sequence[Span], first: float, end: float) -> list[Clip]:
+def _cut(source: Path, spans: Sequence[Span], first: float, end: float, rate: Fraction | None) -> list[Clip]:
     made: dict[Path, Clip] = {}
     with suppress(NotSeekable), Moments(source, first, end) as moments:
         copies = _can_be_copied(source)
@@ -96,7 +97,7 @@ def _cut(source: Path, spans: Sequence[Span], first: float, end: float) -> list[
             )
     left = [span for span in spans if span.path not in made]
     if left:
-        with VideoReader(source, threads=1) as video:
+        with VideoReader(source, threads=1, rate=rate) as video:
             frames = ((float(frame.time), frame.array()) for frame in video)
             made |= {clip.path: clip for clip in _encoded(source, frames, left, video.info.rate, end)}
     return [made[span.path] for span in spans]

@@ -16,6 +16,7 @@ import av
 import numpy as np
 
 from wsvad.errors import WsvadError
+from wsvad.video.raw import has_times
 from wsvad.video.reader import Pictures, info_of, open_container, start_of, timed_by_decoding, video_stream
 from wsvad.video.times import Clock
 
@@ -59,8 +60,10 @@ class Moments:
             self._stream = video_stream(self._container, path)
             self._stream.thread_count = 1
             self._time_base = self._stream.time_base or Fraction(1, 90_000)
-            # A program stream has few timestamps; behind the place that was sought they are completed in another way.
-            if timed_by_decoding(self._container, self._stream) or self._container.format.name == "mpeg":
+            # A program stream has few timestamps, those of a recorder (DHAV) are seconds and a count of milliseconds:
+            # behind the place that was sought they are completed in another way.
+            few = timed_by_decoding(self._container, self._stream) or self._container.format.name in ("mpeg", "dhav")
+            if few or not has_times(self._container):
                 raise NotSeekable(f"{path}: has no timestamps, or few")
             self._start = start_of(self._container, self._stream)
             self._coming = self._pictures()

@@ -22,6 +22,8 @@ from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
 from wsvad.errors import UsageError, WsvadError, refuse_shortage
 from wsvad.files import is_file
+from wsvad.video.kinds import is_wrapped, photo, referring
+from wsvad.video.raw import raw_rate
 from wsvad.video.times import GAP, Clock
 
 Colour = Literal["rgb", "gray"]
@@ -37,19 +39,6 @@ _FORMATS = (
 )
 """FFmpeg's names of the formats that are read: videos that are whole in themselves. Lists and descriptions
 (concat, HLS, DASH, SDP), sequences of images and devices are none."""
-_REFERRING = {
-    b"ffconcat": "a list for FFmpeg's concat",
-    b"#extm3u": "a playlist (M3U)",
-    b"[playlist]": "a playlist (PLS)",
-    b"v=0": "a description of a stream (SDP)",
-    b"rtsp://": "an address",
-    b"http": "an address",
-    b"<?xml": "a description in XML, as of DASH",
-    b"<mpd": "a description of a stream (DASH)",
-    b"<asx": "a playlist (ASX)",
-    b"<smil": "a playlist (SMIL)",
-}
-"""How files begin that name others, in small letters, and what they are."""
 _MAX_READ_ERRORS = 32
 """Read errors without a packet between them after which the rest of a file is given up."""
 
@@ -64,7 +53,7 @@ class VideoInfo:
     height: int
     """Of the upright picture."""
     rate: Fraction
-    """Average frame rate in 1/s; 25 where the file does not say."""
+    """Average frame rate in 1/s; 25 where a container does not say."""
     codec: str
     rotation: int
     """Degrees (0, 90, 180, 270) by which stored pictures are turned counter-clockwise to stand upright."""
@@ -206,20 +195,22 @@ class VideoReader:
 
     Times are `pts · time_base` exactly; of a file that starts later than zero (a transport stream), the start is
     subtracted. Of timestamps that cannot be right, `times` says what becomes of them. Where the container has none, as
-    in AVI, frames are timed by the order of decoding.
+    in AVI, frames are timed by the order of decoding. The frames of a raw stream, which has no container, are counted,
+    at the rate that it says.
     """
 
-    def __init__(self, path: Path | str, *, threads: int = 0):
+    def __init__(self, path: Path | str, *, threads: int = 0, rate: Fraction | float | None = None):
         """Open a video and decode its first frame.
 
         Args:
             path: a local file.
             threads: decoding threads; 0 = as many as FFmpeg likes. With 1, a damaged file gives the same frames each
                 time.
+            rate: frames per second of a raw stream that does not say it; no other file has a use for it.
 
         Raises:
             WsvadError: there is no such file, or it is empty, no video, truncated so that no frame can be had, or
-                holds audio alone.
+                holds audio alone; a raw stream whose rate nobody says.
         """
         self._path = path = Path(path)
         self.damaged = 0
@@ -232,6 +223,8 @@ class VideoReader:
             self._stream.thread_count = threads
             self._time_base = self._stream.time_base or Fraction(1, 90_000)
             self._by_decoding = timed_by_decoding(self._container, self._stream)
+            self._counted = raw_rate(path, self._container, self._stream, rate)
+            """The rate at which frames are counted, whatever FFmpeg makes of their timestamps."""
             self._decoded = self._decode()
             first = next(self._decoded, None)
         except BaseException:
@@ -241,7 +234,7 @@ class VideoReader:
             self._container.close()
             raise WsvadError(f"{path}: no frame of it can be decoded; it is damaged, so copy it again or leave it out")
         self._first = iter([first])
-        self.info = info_of(path, self._stream, first[0], doubled=self._by_decoding)
+        self.info = info_of(path, self._stream, first[0], doubled=self._by_decoding, rate=self._counted)
         self._pictures = Pictures(self.info.width, self.info.height, self.info.rotation, self.info.mirrored)
 
     def __enter__(self) -> Self:
@@ -270,12 +263,14 @@ class VideoReader:
 
     def __iter__(self) -> Iterator[Frame]:
         period = 1 / self.info.rate
+        recorded = self._container.format.name == "dhav"  # of which FFmpeg says that each lasts one tick
         start: Fraction | None = None
         for index, moment in enumerate(Clock(chain(self._first, self._decoded), self._time_base, period)):
             if start is None:
                 start = self._start(moment.time, kept=moment.kept, stamped=moment.stamp is not None)
             picture = moment.item
-            duration = picture.duration * self._time_base if picture.duration and not self._by_decoding else period
+            said = picture.duration and not (self._by_decoding or self._counted or recorded)
+            duration = picture.duration * self._time_base if said else period
             yield Frame(index, moment.time - start, duration, picture, self._pictures, moment.unfilmed)
 
     def _start(self, first: Fraction, *, kept: bool, stamped: bool) -> Fraction:
@@ -305,7 +300,7 @@ class VideoReader:
         previous: av.VideoFrame | None = None
         every_packet_shows = True
         for packet in self._packets():
-            stamp = None if packet is None or self._by_decoding else packet.pts
+            stamp = None if packet is None or self._by_decoding or self._counted else packet.pts
             if packet is not None and stamp is not None and not packet.is_discard:
                 heapq.heappush(waiting, stamp)
             pictures, failed = self._send(packet)
@@ -313,7 +308,7 @@ class VideoReader:
                 self.damaged += 1
                 yield previous, None
             for picture in pictures:
-                shown = picture.dts if self._by_decoding else picture.pts
+                shown = None if self._counted else picture.dts if self._by_decoding else picture.pts
                 if shown in filled:  # comes late, and its place is taken
                     continue
                 while shown is not None and waiting and waiting[0] <= shown:
@@ -372,6 +367,8 @@ def open_container(path: Path) -> av.container.InputContainer:
     try:
         if path.stat().st_size == 0:
             raise WsvadError(f"{path}: the file is empty (0 bytes); copy it again or leave it out")
+        if form := photo(path):
+            raise WsvadError(f"{path}: a photo ({form}), not a video; leave it out, or give the video")
         # "file:" and the white lists: a name or a playlist in disguise never makes FFmpeg read anything else.
         allowed = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
         return av.open(f"file:{path}", "r", metadata_errors="replace", container_options=allowed)
@@ -379,22 +376,15 @@ def open_container(path: Path) -> av.container.InputContainer:
         raise WsvadError(f"{path}: no permission to read it") from None
     except (av.FFmpegError, ValueError) as error:
         refuse_shortage(error, path)
-        if referring := _referring(path):
+        if what := referring(path):
             raise WsvadError(
-                f"{path}: {referring}, which names other files or addresses and is not read; give the videos themselves"
+                f"{path}: {what}, which names other files or addresses and is not read; give the videos themselves"
             ) from None
         reason = getattr(error, "strerror", None) or str(error)
         raise WsvadError(
             f"{path}: not a video that can be read, or cut off before its index ({reason}); "
             "copy it again, or convert it with FFmpeg"
         ) from None
-
-
-def _referring(path: Path) -> str | None:
-    """What a file is that names others instead of holding a video itself; None if it is not known to be that."""
-    with path.open("rb") as file:
-        begin = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    return next((what for start, what in _REFERRING.items() if begin.startswith(start)), None)
 
 
 _STILLS = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
@@ -446,18 +436,38 @@ def timed_by_decoding(container: av.container.InputContainer, stream: av.VideoSt
     return container.format.name == "avi" and stream.codec_context.has_b_frames
 
 
-def info_of(path: Path, stream: av.VideoStream, picture: av.VideoFrame, *, doubled: bool = False) -> VideoInfo:
-    """What the stream and its first picture say; `doubled`: its average rate may be that of fields."""
+def counted_rate(path: Path, given: Fraction | float | None = None) -> Fraction | None:
+    """The rate at which `VideoReader` counts the frames of a raw stream; None of another file, or where it is not
+    known."""
+    try:
+        if not is_wrapped(path):
+            with open_container(path) as container:
+                return raw_rate(path, container, video_stream(container, path), given)
+    except (OSError, WsvadError):  # whoever reads it says so
+        pass
+    return None
+
+
+def info_of(
+    path: Path,
+    stream: av.VideoStream,
+    picture: av.VideoFrame,
+    *,
+    doubled: bool = False,
+    rate: Fraction | None = None,
+) -> VideoInfo:
+    """What the stream and its first picture say; `doubled`: its average rate may be that of fields; `rate`: the one
+    that holds instead."""
     rotation, mirrored = orientation(picture)
     width, height = picture.width, picture.height
     if rotation in (90, 270):
         width, height = height, width
-    rate = stream.average_rate or stream.guessed_rate or stream.base_rate or 25
+    said = stream.average_rate or stream.guessed_rate or stream.base_rate or 25
     return VideoInfo(
         path=path,
         width=width,
         height=height,
-        rate=Fraction((doubled and stream.guessed_rate) or rate),
+        rate=rate or Fraction((doubled and stream.guessed_rate) or said),
         codec=stream.codec_context.name,
         rotation=rotation,
         mirrored=mirrored,

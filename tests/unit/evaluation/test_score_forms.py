@@ -1,7 +1,9 @@
 """Frame scores in all their forms: what is written is read back, what public code leaves is read, the rest is told."""
 
 import json
+import re
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -294,3 +296,59 @@ def test_scores_json_is_scores_and_an_annotation_tools_json_is_not(tmp_path):
         ours.write_text(json.dumps({"videos": [{"video": "a", "frames": 20, "snippets": wrong}]}))
         with pytest.raises(WsvadError, match=rf"not a scores file \(\.json\): .*{says}"):
             read_scores(ours)
+
+
+def scored(folder, events=()):
+    """What `wsvad score` writes: two videos, the second without events."""
+    edges = [0, 16, 20]
+    snippets = [
+        {"start_frame": s, "end_frame": e, "score": x} for (s, e), x in zip(pairwise(edges), (0.25, 0.5), strict=True)
+    ]
+    each = [{"video": name, "frames": 20, "events": [], "snippets": snippets} for name in ("gate/a.mp4", "b.mp4")]
+    each[0]["events"] = list(events)
+    (folder / "scores.json").write_text(json.dumps({"videos": each}))
+    return folder / "scores.json"
+
+
+EVENTS = ({"start_frame": 0, "end_frame": 16}, {"start_frame": 17, "end_frame": 20, "category": "fight"})
+
+
+def test_events_of_scores_json_become_intervals(tmp_path, capsys):
+    ours = scored(tmp_path, EVENTS)
+    expected = "video,category,start_frame,end_frame\ngate/a.mp4,abnormal,0,16\ngate/a.mp4,fight,17,20\n"
+    for out, more in (("intervals.csv", []), ("found.csv", ["--to", "csv"])):
+        assert main(["convert", str(ours), "--out", str(tmp_path / out), *more]) == 0
+        assert (tmp_path / out).read_text(encoding="utf-8-sig").replace("\r\n", "\n") == expected
+    # Through another program's form and back they are the same.
+    studio, back = tmp_path / "studio.json", tmp_path / "back.csv"
+    assert main(["convert", str(ours), "--out", str(studio), "--to", "label-studio"]) == 0
+    assert main(["convert", str(studio), "--out", str(back)]) == 0
+    assert back.read_bytes() == (tmp_path / "found.csv").read_bytes()
+
+
+def test_scores_json_becomes_what_evaluate_reads(tmp_path):
+    ours = scored(tmp_path, EVENTS)
+    for out in ("s.npz", "s.csv", "s.npy"):
+        assert main(["convert", str(ours), "--out", str(tmp_path / out)]) == 0
+        read = read_scores(tmp_path / out)
+        assert {name: one.score.tolist() for name, one in read.items()} == dict.fromkeys(
+            ("gate/a.mp4", "b.mp4"), [0.25] * 16 + [0.5] * 4
+        )
+
+
+def test_the_folder_of_scores_is_no_scores_and_says_which_file_is(tmp_path, capsys):
+    scored(tmp_path)
+    assert main(["convert", str(tmp_path), "--out", str(tmp_path / "out.npz")]) == 2
+    assert "give" in (said := capsys.readouterr().err) and "scores.json" in said
+
+
+@pytest.mark.parametrize(
+    ("event", "says"),
+    [({"start_frame": 5}, "end_frame"), ({"start_frame": 5, "end_frame": "9"}, "a whole number"),
+     ({"start_frame": 9, "end_frame": 5}, r"interval \[9, 5\) of gate/a.mp4 is empty"), (3, "")],
+)  # fmt: skip
+def test_damaged_events_are_one_line(tmp_path, capsys, event, says):
+    assert main(["convert", str(scored(tmp_path, [event])), "--out", str(tmp_path / "intervals.csv")]) == 1
+    said = capsys.readouterr().err
+    assert re.search(says, said) and "scores.json" in said and said.count("\n") == 1
+    assert not (tmp_path / "intervals.csv").exists()
