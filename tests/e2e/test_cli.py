@@ -207,8 +207,8 @@ def test_score_finds_the_event(run, videos, tmp_path, capsys):
     assert 32 <= 25 * event["peak_time"] < 64
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {
-        "scores.json", "events.csv", "scores.csv", "report.html", "contact-sheet.jpg", "scored", "cam-10.overlay.mp4",
-        "cam-11.overlay.mp4",
+        "scores.json", "events.csv", "scores.csv", "report.html", "contact-sheet.jpg", "left-out.csv", "scored",
+        "cam-10.overlay.mp4", "cam-11.overlay.mp4",
     }  # fmt: skip
 
 
