@@ -6,7 +6,7 @@ was never computed is refused. Numbers are written as people write them (`1` for
 
 import warnings
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import date, datetime
 from pathlib import Path
@@ -47,6 +47,16 @@ def open_sheet(path: Path, required: Sequence[str]) -> tuple[str, Rows]:
 
     with _readable(path), load() as book:
         heads = {sheet.title: _head(sheet) for sheet in book.worksheets}
+        name = _chosen(path, heads, required)
+        width = len(heads[name])
+        rows = _rows(path, book[name], width)
+    if lacking := {number for number, row in rows if len(row) < width or not all(row)}:
+        _refuse_uncomputed(path, load, name, width, lacking)
+    return f"sheet '{name}'", ((f"{path} row {number}", row) for number, row in rows)
+
+
+def _chosen(path: Path, heads: Mapping[str, list[str]], required: Sequence[str]) -> str:
+    """The sheet with these columns; the first with any, where none has."""
     fitting = [name for name, head in heads.items() if {*required} <= {heading(cell) for cell in head}]
     filled = [name for name, head in heads.items() if head]
     if required and len(fitting) > 1:
@@ -54,8 +64,7 @@ def open_sheet(path: Path, required: Sequence[str]) -> tuple[str, Rows]:
         raise WsvadError(f"{path}: the sheets {named} both have these columns; keep one of them in the workbook")
     if not filled:
         raise WsvadError(f"{path}: the workbook has no rows; {SAVE}")
-    name = (fitting if required and fitting else filled)[0]
-    return f"sheet '{name}'", _rows(path, load, name, len(heads[name]))
+    return (fitting if required and fitting else filled)[0]
 
 
 @contextmanager
@@ -88,17 +97,14 @@ def _head(sheet: Any) -> list[str]:
     return next(_numbered(sheet, WIDEST, TOP), (0, []))[1]
 
 
-def _rows(path: Path, load: Any, name: str, width: int) -> Rows:
+def _rows(path: Path, sheet: Any, width: int) -> list[tuple[int, list[str]]]:
     rows: list[tuple[int, list[str]]] = []
     cells = 0
-    with _readable(path), load() as book:
-        for number, row in _numbered(book[name], width):
-            rows.append((number, row))
-            if (cells := cells + len(row)) > MOST_CELLS:
-                raise WsvadError(f"{path}: more than {MOST_CELLS:,} cells; {SAVE}")
-    if empty := {number for number, row in rows if len(row) < width or not all(row)}:
-        _refuse_uncomputed(path, load, name, width, empty)
-    yield from ((f"{path} row {number}", row) for number, row in rows)
+    for number, row in _numbered(sheet, width):
+        rows.append((number, row))
+        if (cells := cells + len(row)) > MOST_CELLS:
+            raise WsvadError(f"{path}: more than {MOST_CELLS:,} cells; {SAVE}")
+    return rows
 
 
 def _refuse_uncomputed(path: Path, load: Any, name: str, width: int, rows: set[int]) -> None:

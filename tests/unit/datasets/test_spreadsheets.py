@@ -260,7 +260,7 @@ def test_all_wrong_rows_are_one_message(camera):
     assert said.startswith(f"{camera / 'labels.csv'}: 14 mistakes: line 20: label '?' of yard.avi; line 21: ")
     assert all(f"line {8 + number}: no file 'missing{number}.mp4'" in said for number in range(8))
     assert "missing8" not in said
-    remedies = "use 0, 1, normal or abnormal; complete the row; correct the name, add the file to"
+    remedies = "use 0, 1, normal or abnormal; correct the name, add the file to"
     assert said.endswith(f"; and 4 more; {remedies} {camera}, or delete the row")
     assert len(said) < 2000
 
