@@ -84,8 +84,11 @@ def _readable(path: Path) -> Iterator[None]:
 
 def _numbered(sheet: Any, width: int, longest: int = LONGEST) -> Iterator[tuple[int, list[str]]]:
     """Number and cells of the rows that are not empty, as far as their last one that is not."""
+    blank = (None,) * width
     sheet.reset_dimensions()  # what the file says of its size may be wrong
     for number, values in enumerate(sheet.iter_rows(max_row=longest, max_col=width, values_only=True), 1):
+        if values == blank:
+            continue
         cells = [text_of(value) for value in values]
         while cells and not cells[-1]:
             cells.pop()

@@ -4,16 +4,20 @@ Those of LibreOffice lie in `tests/spreadsheets`, with the script that made them
 """
 
 import io
+import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import openpyxl
 import pytest
 from places import ROOT
 
+from wsvad.cli.main import main
 from wsvad.datasets.folder import open_folder
 from wsvad.errors import WsvadError
 from wsvad.metrics.interval import Interval
+from wsvad.video.writer import write_video
 
 MADE = ROOT / "tests" / "spreadsheets"
 EXPECTED = {
@@ -382,6 +386,45 @@ def test_intervals_may_be_a_workbook_and_name_videos_as_labels_do(camera):
     found = open_folder(camera)
     assert found.test[1].intervals == (Interval(start=10, end=20, category="fight"),)
     assert found.understood == "labels.csv: 6 rows, separator ';', UTF-8; intervals.xlsx: 2 rows, sheet 'a'"
+
+
+def test_without_openpyxl_the_remedy_is_told(camera, monkeypatch):
+    (camera / "labels.xlsx").write_bytes(made("workbook.xlsx"))
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    with pytest.raises(
+        WsvadError, match=r"reading \.xlsx needs openpyxl; pip install 'wsvad\[xlsx\]', or save the table as"
+    ):
+        open_folder(camera)
+
+
+# -------------------------------------------------------------------------------------------------- on the command line
+
+
+def test_what_was_understood_is_said_and_a_truth_that_does_not_fit_is_left_out(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    for name in ("Tür 1.mp4", "hof.mp4"):
+        write_video(tmp_path / "camera" / name, rng.integers(0, 255, (20, 32, 32, 3), dtype=np.uint8), 10)
+    (tmp_path / "camera" / "labels.csv").write_bytes("Video;Label;;\r\nTür 1;nein;;\r\nHOF;ja;;\r\n".encode("cp1252"))
+    (tmp_path / "camera" / "intervals.csv").write_text("video,from,to\n")
+    said = "labels.csv: 2 rows, separator ';', Windows-1252"
+    extracted = ["extract", str(tmp_path / "camera"), "--rgb", "motion", "--out", str(tmp_path / "f"), "--workers", "0"]
+    assert main(extracted) == 0
+    assert said in capsys.readouterr().err.splitlines()
+    assert {path.name for path in (tmp_path / "f").rglob("*.safetensors")} == {
+        "Tür 1.mp4.safetensors",
+        "hof.mp4.safetensors",
+    }
+    fitted = ["fit", str(tmp_path / "camera"), "--features", str(tmp_path / "f"), "--out", str(tmp_path / "run"),
+              "--method", "mil"]  # fmt: skip
+    assert main(fitted) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "intervals.csv: no column 'start_frame'" in line
+    assert line.endswith("; to leave this table out, move it away or use --intervals none")
+    fitted[fitted.index("--features") + 1] = str(tmp_path / "nothing")
+    assert main([*fitted, "--intervals", "none"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == said
+    assert "nothing" in lines[-1] and "intervals" not in lines[-1]
 
 
 # ---------------------------------------------------------------------------------------------------- hostile workbooks
