@@ -35,6 +35,8 @@ class Row:
     frames: int | None
     from_label: bool
     """Its category stands in the column `label`."""
+    beside: str = ""
+    """The category that the row gives to a normal video."""
 
     def video(self, path: Path | None) -> LabelledVideo:
         return LabelledVideo(
@@ -103,6 +105,11 @@ def read_labels(tables: Sequence[Path], faults: list[Fault]) -> Labels:
     if counts := _categories(rows) if all(row.label for row in rows) else None:
         found = ", ".join(f"'{short(name)}' ({count})" for name, count in counts.most_common(5))
         faults.append(Fault(str(tables[0]), f"no row is labelled normal; the labels are {found}", USE))
+    shown = {one for row in rows if row.label for one in _parts(row.category.casefold())}
+    for row in rows:
+        if row.beside and not shown.isdisjoint(_parts(row.beside.casefold())):
+            what = f"is labelled normal but of the category '{short(row.beside)}', as abnormal ones are"
+            faults.append(Fault(row.place, f"{short(row.written)} {what}", "fix one of the two"))
     sentences += _agree(rows)
     return Labels(rows, names if len(names) == total else None, "; ".join(sentences))
 
@@ -143,13 +150,14 @@ def _row(place: str, cells: Mapping[str, str], default: str) -> Row | Fault:
         if category and {*_parts(found.lower())} - {*names}:
             return Fault(place, f"{called} has the label '{found}' but the category '{short(category)}'", USE)
         category = category or found
+    beside = "" if label else category
     category = (category or UNNAMED) if label else "normal"
-    return Row(place, written, name, label, category, split, frames, isinstance(found, str))
+    return Row(place, written, name, label, category, split, frames, isinstance(found, str), beside)
 
 
 def _outside(place: str, error: WsvadError) -> Fault:
     what, _, remedy = str(error).rpartition("; ")
-    return Fault(place, what, remedy)
+    return Fault(place, short(what, 200), remedy)
 
 
 def _agree(rows: list[Row]) -> list[str]:

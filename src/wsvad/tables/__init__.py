@@ -131,9 +131,9 @@ def refuse(path: Path, faults: Sequence[Fault], remedy: str = "") -> NoReturn:
     raise WsvadError(f"{path}: {len(faults):,} mistakes: {'; '.join([*told, *remedies])}")
 
 
-def short(text: str) -> str:
+def short(text: str, most: int = LONGEST_SHOWN) -> str:
     """A text from a table as it is shown in a message."""
-    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 21]}…{text[-20:]}"
+    return text if len(text) <= most else f"{text[: most - 21]}…{text[-20:]}"
 
 
 def _shown(cells: Sequence[str]) -> str:
