@@ -67,11 +67,11 @@ def find_table(folder: Path, *stems: str) -> Path | None:
 
 def _tables(folder: Path, stem: str) -> list[Path]:
     try:
-        there = {path.name.lower(): path for path in sorted(folder.iterdir(), reverse=True)}
+        found = [path for path in folder.iterdir() if path.name.lower().startswith(stem)]
     except OSError:
         return []
-    found = (there.get(f"{stem}{ending}") for ending in ENDINGS)
-    return [path for path in found if path and path.is_file()]
+    there = {path.name.lower(): path for path in sorted(found, reverse=True)}
+    return [path for ending in ENDINGS if (path := there.get(f"{stem}{ending}")) and path.is_file()]
 
 
 def not_read(table: Path) -> list[str]:
