@@ -8,7 +8,7 @@ ACTING = re.compile(
     "\u2028\u2029"  # ends of lines
     "\ud800-\udfff]"  # bytes of a file's name that are not text
 )
-LONGEST = 1000
+LONGEST = 2000
 """Letters of the longest line of a message."""
 
 

@@ -28,10 +28,17 @@ def test_numbers_are_written_as_they_are():
     assert table_text(["a", "b"], [(-0.25, -3)]) == "a,b\n-0.25,-3\n"
 
 
-cells = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20) | st.sampled_from(FORMULAS)
+def is_row(cells):
+    """Not empty, and not a comment alone."""
+    return any(cells) and (cells[1] or not cells[0].startswith("#"))
 
 
-@given(rows=st.lists(st.tuples(cells.map(str.strip), cells.map(str.strip)), max_size=4))
+cells = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20) | st.sampled_from(
+    [*FORMULAS, "#1.mp4", "sep=;", "#", '"']
+)
+
+
+@given(rows=st.lists(st.tuples(cells.map(str.strip), cells.map(str.strip)).filter(is_row), max_size=4))
 def test_what_was_written_is_read_back(rows, tmp_path_factory):
     path = tmp_path_factory.mktemp("table") / "t.csv"
     write_table(path, ("video", "category"), rows)
@@ -44,10 +51,19 @@ def test_what_was_written_is_read_back(rows, tmp_path_factory):
         (b"", "no column 'video'; the first line must name video, label"),
         (b"video\na", "no column 'label'"),
         (b"video,label,Label\na,1,1", "two columns are called 'label'"),
-        (b"video,label\na,1\nb", "t.csv line 3: 1 columns, expected 2"),
-        (b"video,label\na,1\nb\0,1", "not a CSV file in UTF-8 (a NUL byte, after line 3)"),
-        (b"video,label\n" + b"a" * 200_000, "not a CSV file in UTF-8 (field larger than field limit"),
-        (b"video,label\n\xff,1", "not a CSV file in UTF-8 ('utf-8' codec can't decode"),
+        (b"video,label\na,1\nb", "t.csv line 3: 1 columns, expected 2: 'b'; complete the row"),
+        (
+            b"video,label\na,1\nb\0,1",
+            "not a table in UTF-8, UTF-16 or Windows-1252 (a NUL byte, line 3); save the table",
+        ),
+        (
+            b"video,label\n" + b"a" * 200_000,
+            "not a table in UTF-8, UTF-16 or Windows-1252 (field larger than field limit",
+        ),
+        (
+            b"video,label\n\x81,1",
+            "not a table in UTF-8, UTF-16 or Windows-1252 ('charmap' codec can't decode byte 0x81",
+        ),
         (b"video,label\n" + bytes(MOST_BYTES), "t.csv: 64 MB, where such a file has at most 64 MB"),
     ],
 )

@@ -98,8 +98,8 @@ def train(
 
     Args:
         folder: Folder of videos, with labels.csv or with subfolders named after what they show (normal, fight …).
-        labels: labels.csv (video,label[,category][,split]), if it is not in the folder.
-        intervals: intervals.csv (video,category,start_frame,end_frame) of the test videos, if it is not beside labels.
+        labels: labels.csv or .xlsx (video,label[,category][,split]), if it is not in the folder.
+        intervals: intervals.csv (video,category,start_frame,end_frame) of test videos, if not beside labels; or none.
         method: Method to train, see 'wsvad methods'.
         modalities: Extra training streams besides rgb, of a method that has them (default: all supported).
         teacher: Run folder of a trained teacher, for a method that has one (default: it trains its own).
@@ -245,7 +245,7 @@ def distill(
         to: Stream that the student reads.
         data: Dataset folder that the run learned from (default: where it was then).
         labels: labels.csv, if it is not in the data folder.
-        intervals: intervals.csv, if it is not beside the labels.
+        intervals: intervals.csv, if it is not beside the labels; or none.
         features: Feature folder (default: the run's).
         out: Run folder to write.
         max_false_alarms_per_hour: Budget for choosing the threshold on held-out normal videos (default: 1).

@@ -44,7 +44,7 @@ def extract(
         workers: Processes; 0 uses this process (default: one per core).
         rate: Frames per second of raw streams (.h264, .hevc) that do not say it.
     """
-    from wsvad.datasets.folder import open_folder, unlabelled_videos
+    from wsvad.datasets.folder import NONE, open_folder, unlabelled_videos
     from wsvad.extraction.extract import extract as extract_videos
     from wsvad.extraction.prepare import prepare
 
@@ -52,7 +52,8 @@ def extract(
     loose = unlabelled_videos(folder) if labels is None else None
     if loose:
         return left_out(extract_videos(loose, specs, out, workers=workers, rate=rate).failed, of=len(loose))
-    dataset = open_folder(folder, labels, need_videos=not all(spec.startswith("lsa:") for spec in specs.values()))
+    need_videos = not all(spec.startswith("lsa:") for spec in specs.values())
+    dataset = open_folder(folder, labels, NONE, need_videos=need_videos)
     return left_out(prepare(dataset, specs, out, workers=workers, rate=rate), of=len(dataset.videos))
 
 
@@ -76,7 +77,7 @@ def fit(
         features: Feature folder, as 'wsvad extract' writes it; or released .npy files, a list of such, or
             rgb=PLACE,audio=PLACE.
         labels: labels.csv, if it is not in the folder.
-        intervals: intervals.csv, if it is not beside the labels.
+        intervals: intervals.csv, if it is not beside the labels; or none.
         method: Method to fit, see 'wsvad methods'.
         modalities: Extra training streams besides rgb, of a method that has them (default: all supported).
         teacher: Run folder of a trained teacher, for a method that has one (default: it trains its own).
@@ -92,7 +93,7 @@ def fit(
     refuse_teacher(method, config, teacher)
     dataset = open_dataset(folder, labels, intervals, seed=protocol.first_seed, split=RunFolder(out).split())
     refuse_own_truth(dataset, labels, intervals)
-    tell(introduce(dataset))
+    tell([dataset.understood] if dataset.understood else introduce(dataset))
     experiment = Experiment(
         dataset=dataset, features=features, name=method, config=config, protocol=protocol, out=out, teacher=teacher
     )
@@ -120,7 +121,7 @@ def evaluate(
         data: Dataset (folder, or NAME:FOLDER) to take the truth from (default: the labels in the scores file, or a
             run's own test videos).
         labels: labels.csv, if it is not in the data folder.
-        intervals: intervals.csv, if it is not beside the labels.
+        intervals: intervals.csv, if it is not beside the labels; or none.
         features: Feature folder of that dataset, to measure a run on it.
         compat: Compute mAP as this paper's evaluator does, to compare with numbers made by it.
         json: Print the metrics as JSON.

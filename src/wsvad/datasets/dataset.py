@@ -46,6 +46,8 @@ class Dataset:
     """The published dataset that it is, by name, whose totals and headline metric apply."""
     drawn: bool = False
     """Nobody said which videos are for testing: some were drawn, or were drawn by an earlier call."""
+    understood: str = field(default="", compare=False)
+    """How its tables were read, in a sentence: `labels.csv: 36 rows, separator ';', Windows-1252`."""
 
     @property
     def train(self) -> tuple[LabelledVideo, ...]:

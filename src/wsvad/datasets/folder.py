@@ -1,36 +1,37 @@
 """A folder of videos with `labels.csv`, and with `intervals.csv` where the truth is known.
 
-    labels.csv       video,label[,category][,split][,frames]     label: 0, 1, normal or abnormal
+    labels.csv       video,label[,category][,split][,frames]     label: 0, 1, normal or abnormal, or what happens
     intervals.csv    video,category,start_frame,end_frame        half-open: frames [start, end)
 
-Two files `train.csv` and `test.csv` may stand for one `labels.csv` with a `split` column; without either, subfolders
-named after what they show (`normal`, `fight`, …) are the labels. Without any split, a seeded, stratified share of the
-videos is held out for testing.
+Both as spreadsheets write them (`wsvad.tables`), or as .xlsx. Two files `train.csv` and `test.csv` may stand for one
+`labels.csv` with a `split` column; without either, subfolders named after what they show (`normal`, `fight`, …) are the
+labels. Without any split, a seeded, stratified share of the videos is held out for testing.
 """
 
 import logging
 import random
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from wsvad.datasets.categories import UNNAMED, categories_of, names_of
 from wsvad.datasets.dataset import Dataset, LabelledVideo
+from wsvad.datasets.labels import Row, find_table, named_rows, not_read, read_labels, unique, with_truth
+from wsvad.datasets.naming import Naming
 from wsvad.datasets.walk import walk
 from wsvad.errors import WsvadError
 from wsvad.files import is_file, path_of
-from wsvad.metrics.interval import Interval
-from wsvad.tables import read_table, whole
+from wsvad.tables import IN_FULL, Fault, read_table, refuse, short
 from wsvad.video.kinds import is_video, photo
-from wsvad.video.names import checked_name, distinct_names, normal, video_name
+from wsvad.video.names import ABSOLUTE, distinct_names, normal, video_name
 from wsvad.video.results import WHAT, is_result
 
 logger = logging.getLogger(__name__)
 
-LABELS = {"0": 0, "1": 1, "normal": 0, "abnormal": 1}
 TEST_SHARE = 0.3
 """Share of each category that is held out for testing where no split is given."""
+NONE = "none"
+"""In the place of intervals.csv: there are no intervals, whatever lies beside the labels."""
 
 
 def open_folder(
@@ -45,16 +46,17 @@ def open_folder(
     """Read a dataset from its folder.
 
     Args:
-        folder: holds the videos, itself or in `videos/`, and usually the CSV files.
-        labels: `labels.csv`; by default looked for in `folder` and beside it.
-        intervals: `intervals.csv`; by default `intervals.csv` or `test_intervals.csv` beside the labels.
+        folder: holds the videos, itself or in `videos/`, and usually the tables.
+        labels: `labels.csv` or .xlsx; by default looked for in `folder` and beside it.
+        intervals: `intervals.csv` or .xlsx; by default `intervals` or `test_intervals` beside the labels; with "none",
+            none is read.
         seed: decides the hold-out where no split is given.
         split: video → `train` or `test` of an earlier call, which holds where the labels give none; videos that it
             does not know are divided among themselves.
         need_videos: False where the features already exist: then rows may have no file.
 
     Raises:
-        WsvadError: a name, label, split or interval that cannot be right, by file and line.
+        WsvadError: names, labels, splits or intervals that cannot be right, by file and line.
     """
     folder = path_of("folder", folder)
     if not folder.is_dir():
@@ -62,15 +64,14 @@ def open_folder(
     tables = [Path(labels)] if labels else _find_labels(folder)
     root = place_of_videos(folder, labelled=True)
     if tables:
-        videos = [video for table in tables for video in _read_labels(table)]
-        _check_names(videos, tables[0])
-        videos = _locate(videos, root, tables[0], need_videos)
-        truth = Path(intervals) if intervals else _first(tables[0].parent, "intervals.csv", "test_intervals.csv")
+        videos, understood = _labelled(tables, root, need_videos)
+        understood = "; ".join([understood, *(one for table in tables if not labels for one in not_read(table))])
     else:
-        videos = _folders_as_labels(root)
-        truth = Path(intervals) if intervals else _first(folder, "intervals.csv")
-    if truth:
-        videos = _with_truth(videos, truth)
+        videos, understood = _folders_as_labels(root), ""
+    if truth := _truth(tables[0].parent if tables else folder, intervals, bool(tables)):
+        hint = "" if intervals else f"to leave this table out, move it away or use --intervals {NONE}"
+        videos, more = with_truth(videos, truth, root, hint)
+        understood = "; ".join(filter(None, (understood, more)))
     drawn = not any(video.split == "test" for video in videos)
     if drawn:
         videos = _divided(videos, split or {}, seed)
@@ -79,8 +80,13 @@ def open_folder(
     dataset = Dataset(
         name=(home.parent if home.name == "videos" else home).name,
         videos=tuple(videos),
-        source={name: str(Path(path).resolve()) for name, path in given.items() if path},
+        source={
+            name: NONE if str(path) == NONE and name == "intervals" else str(Path(path).resolve())
+            for name, path in given.items()
+            if path
+        },
         drawn=drawn,
+        understood=understood,
     )
     check_training(dataset, tables[0] if tables else root)
     return dataset
@@ -230,98 +236,85 @@ def _has_columns(table: Path) -> bool:
 # ------------------------------------------------------------------------------------------------- labels
 
 
-def _first(folder: Path, *names: str) -> Path | None:
-    return next((folder / name for name in names if (folder / name).is_file()), None)
+def _truth(place: Path, given: Path | str | None, labelled: bool) -> Path | None:
+    """The table of intervals."""
+    if given:
+        return None if str(given) == NONE else Path(given)
+    return find_table(place, "intervals", *(["test_intervals"] if labelled else []))
 
 
 def _find_labels(folder: Path) -> list[Path]:
     for place in (folder, folder.parent):
-        if (place / "labels.csv").is_file():
-            return [place / "labels.csv"]
-    if (folder / "train.csv").is_file() and (folder / "test.csv").is_file():
-        return [folder / "train.csv", folder / "test.csv"]
-    return []
+        if found := find_table(place, "labels"):
+            return [found]
+    pair = [find_table(folder, stem) for stem in ("train", "test")]
+    return [table for table in pair if table] if all(pair) else []
 
 
-def _read_labels(table: Path) -> list[LabelledVideo]:
-    default = table.stem if table.stem in ("train", "test") else None
-    videos = []
-    for place, row in read_table(table, ("video", "label")):
-        if not row["video"]:
-            raise WsvadError(f"{place}: the video's name is missing")
-        try:
-            name = checked_name(row["video"])
-        except WsvadError as error:
-            raise WsvadError(f"{place}: {error}") from None
-        if row["label"].lower() not in LABELS:
-            raise WsvadError(f"{place}: label '{row['label']}' of {row['video']}; use 0, 1, normal or abnormal")
-        label = LABELS[row["label"].lower()]
-        split = row.get("split") or default or "train"
-        if split not in ("train", "test"):
-            raise WsvadError(f"{place}: split '{split}' of {row['video']}; use train or test")
-        frames = _frames(place, row)
-        category = row.get("category") or ("abnormal" if label else "normal")
-        if label and "normal" in (name.strip().lower() for name in category.split(";")):
-            raise WsvadError(
-                f"{place}: {row['video']} is labelled abnormal but of the category '{category}'; fix one of the two"
-            )
-        videos.append(
-            LabelledVideo(
-                name=name,
-                label=label,
-                category=category if label else "normal",
-                split="test" if split == "test" else "train",
-                frames=frames,
-            )
-        )
-    if not videos:
-        raise WsvadError(f"{table}: no rows; add one line for each video")
-    return videos
+def _labelled(tables: list[Path], root: Path, need_videos: bool) -> tuple[list[LabelledVideo], str]:
+    """Videos of labels.csv with their files, and what was understood of it. All that is wrong is in one message."""
+    faults: list[Fault] = []
+    read = read_labels(tables, faults)
+    # A folder with features alone may be huge: then it is not searched for names that are there to the letter.
+    search = need_videos or any(not row.name.isascii() for row in read.rows)
+    files = videos_below(root) if search else _beside(read.rows, root)
+    naming = Naming(files, root)
+    rows = unique(named_rows(read.rows, naming, faults), faults, tables[0])
+    if need_videos:
+        left = set(files).difference(*(naming.meant(normal(name)) for name in read.names or files))
+        _check_files(rows, files, naming, sorted(left), root, tables[0], faults)
+    if faults:
+        refuse(tables[0], faults)
+    return [row.video(files.get(row.name) or _spelt(row, root)) for row in rows], read.understood
 
 
-def _frames(place: str, row: Mapping[str, str]) -> int | None:
-    if not row.get("frames"):
-        return None
-    try:
-        if (frames := whole(row["frames"])) > 0:
-            return frames
-    except ValueError:
-        pass
-    raise WsvadError(f"{place}: frames '{row['frames']}' of {row['video']}; use a whole number above 0")
+def _beside(rows: Iterable[Row], root: Path) -> dict[str, Path]:
+    """The videos of the folders that rows name."""
+    found = {}
+    for parent in {"", *(row.name.rpartition("/")[0] for row in rows)}:
+        place = root / parent
+        if not ABSOLUTE.match(f"{parent}/") or not parent:
+            there = list(place.iterdir()) if place.is_dir() else []
+            videos = [path for path in there if path.is_file() and is_video(path)]
+            found.update({normal(f"./{parent}/{path.name}"): path for path in videos})
+    return found
 
 
-def _check_names(videos: list[LabelledVideo], table: Path) -> None:
-    seen: set[str] = set()
-    for video in videos:
-        if video.name in seen:
-            raise WsvadError(f"{table}: {video.name} has two rows; keep one")
-        seen.add(video.name)
+def _spelt(row: Row, root: Path) -> Path | None:
+    """The file of a row's very letters. Backslashes of Windows may be letters of a file's name here."""
+    spellings = (row.name.replace("/", "\\"), row.name) if "/" in row.name else (row.name,)
+    return next((root / name for name in spellings if is_file(f"{root}/{name}")), None)
 
 
-def _locate(videos: list[LabelledVideo], root: Path, table: Path, need_videos: bool) -> list[LabelledVideo]:
-    """Pair rows with files, both ways."""
-    # A file that is there by a row's very letters need not be searched for: a folder with features alone may be huge.
-    # Backslashes of Windows may be letters of a file's name here.
-    spellings = ((name, root / spelt) for name in (v.name for v in videos) for spelt in (name.replace("/", "\\"), name))
-    plain = {name: path for name, path in spellings if is_file(path)}
-    search = need_videos or any(video.name not in plain and not video.name.isascii() for video in videos)
-    files = videos_below(root) if search else {}
-    located = [replace(video, path=files.get(video.name) or plain.get(video.name)) for video in videos]
-    if not need_videos:
-        return located
-    for video in located:
-        if video.path is None:
-            raise WsvadError(f"{root / video.name}: listed in {table.name} but not there; add it or delete its row")
-        if video.name not in files and is_result(video.path):
-            raise WsvadError(f"{video.path}: {WHAT}; delete its row in {table.name}")
-        if not is_video(video.path):
-            what = f"a photo ({form})" if (form := photo(video.path)) else "not a video by its ending or its content"
-            raise WsvadError(f"{video.path}: {what}; convert it or delete its row in {table.name}")
-    named = {video.name for video in located}
-    for name, path in files.items():
-        if name not in named:
-            raise WsvadError(f"{path}: has no row in {table}; add one (0 or 1) or move the file away")
-    return located
+def _check_files(
+    rows: list[Row],
+    files: Mapping[str, Path],
+    naming: Naming,
+    left: list[str],
+    root: Path,
+    table: Path,
+    faults: list[Fault],
+) -> None:
+    """Each row has a video, and each video a row; those without are `left`."""
+    meant: set[str] = set()
+    for row in rows:
+        path = files.get(row.name) or _spelt(row, root)
+        if path is None:
+            near = naming.nearest(row.written, left) if len(faults) < IN_FULL else []
+            meant.update(near)
+            said = f", the nearest is '{short(near[0])}'" if near else ""
+            remedy = f"correct the name, add the file to {root}, or delete the row"
+            faults.append(Fault(row.place, f"no file '{short(row.written)}'{said}", remedy))
+        elif row.name not in files and is_result(path):
+            faults.append(Fault(str(path), WHAT, f"delete its row in {table.name}"))
+        elif not is_video(path):
+            what = f"a photo ({form})" if (form := photo(path)) else "not a video by its ending or its content"
+            faults.append(Fault(str(path), what, f"convert it or delete its row in {table.name}"))
+    for name in left:
+        if name not in meant:
+            quotes = "; a line that begins with # is a comment, unless the name is in quotes" * name.startswith("#")
+            remedy = f"add one (0 or 1) or move the file away{quotes}"
+            faults.append(Fault(str(files[name]), f"has no row in {table.name}", remedy))
 
 
 def _folders_as_labels(root: Path) -> list[LabelledVideo]:
@@ -344,39 +337,6 @@ def _folders_as_labels(root: Path) -> list[LabelledVideo]:
 
 
 # ------------------------------------------------------------------------------------------------- truth and splits
-
-
-def _with_truth(videos: list[LabelledVideo], table: Path) -> list[LabelledVideo]:
-    by_name = {video.name: video for video in videos}
-    known = categories_of(videos)
-    intervals: dict[str, list[Interval]] = defaultdict(list)
-    for place, row in read_table(table, ("video", "start_frame", "end_frame")):
-        name = normal(row["video"])
-        if name not in by_name:
-            raise WsvadError(f"{place}: no video is called '{name}' in the labels")
-        if by_name[name].label == 0:
-            raise WsvadError(f"{place}: {name} is labelled normal but has an interval; fix one of the two")
-        try:
-            start, end = whole(row["start_frame"]), whole(row["end_frame"])
-        except ValueError:
-            raise WsvadError(f"{place}: frames of {name} must be whole numbers") from None
-        if not 0 <= start < end:
-            raise WsvadError(f"{place}: interval [{start}, {end}) of {name} is empty or begins before frame 0")
-        if unknown := [one for one in names_of(row.get("category", "")) if known and one not in (*known, UNNAMED)]:
-            raise WsvadError(
-                f"{place}: no video of the labels is of the category '{unknown[0]}'; correct it, or the labels "
-                f"({', '.join(known)})"
-            )
-        intervals[name].append(Interval(start=start, end=end, category=row.get("category") or by_name[name].category))
-    for video in videos:
-        if video.split == "test" and video.label == 1 and video.name not in intervals:
-            raise WsvadError(
-                f"{table}: abnormal test video {video.name} has no interval; add it, or use it for training"
-            )
-    return [
-        replace(video, intervals=tuple(intervals[video.name]) if video.label == 0 or video.name in intervals else None)
-        for video in videos
-    ]
 
 
 def _divided(videos: list[LabelledVideo], before: Mapping[str, str], seed: int) -> list[LabelledVideo]:

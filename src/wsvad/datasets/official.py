@@ -1,16 +1,17 @@
 """What the official files of published datasets have in common: lists of feature files, frame counts, intervals."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal
 
 from wsvad.datasets.dataset import LabelledVideo
 from wsvad.errors import WsvadError
-from wsvad.files import instead, read_text
+from wsvad.files import instead
 from wsvad.metrics.interval import Interval
-from wsvad.tables import WHOLE, cells_of
+from wsvad.tables import WHOLE, columns, read_table
+from wsvad.tables.forms import separator_line, text_of
 from wsvad.video.names import FILE_ENDING, named
 
 PLACES = ("", "list", "lists", "annotations", "annotation", "split", "splits", "Test", "testing")
@@ -122,13 +123,13 @@ def is_annotation(path: Path) -> bool:
 
 def lines(path: Path) -> Iterable[tuple[str, str]]:
     """The lines of a text file that hold more than a comment (`#`), each with its place, `Anomaly_Train.txt line 7`."""
-    text = read_text(path, "a list in UTF-8; copy the official one", LARGEST)
+    text = text_of(path, "copy the official one", LARGEST)
     if told := instead(path):
         raise WsvadError(f"{path}: {told}")
     for number, line in enumerate(text.splitlines(), 1):
         if len(line) > LONGEST:
             raise WsvadError(f"{path} line {number}: {len(line):,} letters, no line of a list; copy the official one")
-        if line.strip() and not line.lstrip().startswith("#"):
+        if line.strip() and not line.lstrip().startswith("#") and not (number == 1 and separator_line(line)):
             yield f"{path} line {number}", line.strip()
 
 
@@ -181,17 +182,27 @@ def frame_counts(folder: Path) -> dict[str, int]:
     """
     path = find(folder, "frames.csv")
     counts: dict[str, int] = {}
-    for number, (place, line) in enumerate(lines(path)) if path else ():
-        name, _, frames = (part.strip(' "') for part in line.rpartition(","))
-        if number == 0 and not re.fullmatch(r"\d+", frames):
-            continue
+    for place, name, frames in _counted(path) if path else ():
         if not name or not re.fullmatch(WHOLE, frames) or int(frames) < 1:
-            raise WsvadError(f"{place}: '{line}' is not video,frames with a whole number above 0")
+            raise WsvadError(f"{place}: '{name},{frames}' is not video,frames with a whole number above 0")
         if counts.setdefault(video_name(name), int(frames)) != int(frames):
             raise WsvadError(
                 f"{place}: {name} has {counts[video_name(name)]} frames in an earlier line; keep one of the two"
             )
     return counts
+
+
+def _counted(path: Path) -> Iterator[tuple[str, str, str]]:
+    """Place, name and count of each row. Names in a list of two columns may have commas."""
+    head = columns(path)
+    if {"video", "frames"} <= {*head} and head != ["video", "frames"]:
+        yield from ((place, row["video"], row["frames"]) for place, row in read_table(path, ("video", "frames")))
+        return
+    for number, (place, line) in enumerate(lines(path)):
+        parts = re.fullmatch(r"(.*)[,;\t](.*)", line)
+        name, frames = (part.strip(' "') for part in (parts.groups() if parts else ("", line)))
+        if number > 0 or re.fullmatch(r"\d+", frames):
+            yield place, name, frames
 
 
 def agree(path: Path, counts: Mapping[str, int], others: Mapping[str, int], what: str) -> None:
@@ -233,20 +244,16 @@ def runs(mask: Sequence[int] | Iterable[int]) -> list[tuple[int, int]]:
 
 
 def rows(path: Path) -> Iterable[tuple[str, dict[str, str]]]:
-    """Rows of a CSV file with a head, by lower-case column names without blanks around."""
-    found = list(lines(path))
-    if not found:
+    """Rows of a table with a head, by the names of its columns.
+
+    Raises:
+        WsvadError: it is empty, or no table.
+    """
+    if told := instead(path):
+        raise WsvadError(f"{path}: {told}")
+    if not columns(path):
         raise WsvadError(f"{path}: the file is empty; copy the official one")
-    head: list[str] = []
-    for place, line in found:
-        try:
-            cells = cells_of(line)
-        except ValueError as error:
-            raise WsvadError(f"{place}: not a line of a CSV file ({error}); copy the official one") from None
-        if head:
-            yield place, dict(zip(head, cells, strict=False))
-        else:
-            head = [name.lower() for name in cells]
+    return read_table(path, most=LARGEST)
 
 
 def check_lists(folder: Path, videos: Sequence[LabelledVideo]) -> None:

@@ -228,7 +228,7 @@ def is_scores(what: Path) -> bool:
         raise WsvadError(f"{what}: there is no such file")
     if what.is_file():
         check_file(what, MOST_BYTES)
-    if holds_scores(what) and not (what.suffix == ".csv" and "score" not in columns(what)):
+    if holds_scores(what) and not (what.suffix in (".csv", ".xlsx") and "score" not in columns(what)):
         return True
     if holds_annotations(what):
         return False

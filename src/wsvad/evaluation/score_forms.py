@@ -2,7 +2,8 @@
 
     NAME.npz    video, frames, score[, label]: see scores_file
     NAME.csv    video,start_frame,end_frame,score[,label], frames [start, end), as 'wsvad score' writes it; or
-                video,frame,score[,label], a row a frame. Rows of a video follow each other from frame 0 on.
+                video,frame,score[,label], a row a frame. Rows of a video follow each other from frame 0 on. Also as
+                spreadsheets write them, or .xlsx.
     NAME.json   scores.json, as 'wsvad score' writes it
     NAME/       VIDEO.npy for each video, (F,)
     NAME.npy    all videos one after the other, (ΣF,)
@@ -31,7 +32,7 @@ from wsvad.features.official import read_array
 from wsvad.files import atomic, check_file, instead, read_json
 from wsvad.metrics.interval import Interval
 from wsvad.shapes import checked
-from wsvad.tables import columns, read_table, whole, write_table
+from wsvad.tables import columns, number, read_table, whole, write_table
 
 MOST_FRAMES = 50_000_000
 """Frames of all videos of a scores file, five hundred hours; their scores are held in memory."""
@@ -72,7 +73,7 @@ def holds_scores(path: Path) -> bool:
     """Whether a path is frame scores by its ending, or a folder of arrays; the file itself may be missing."""
     if path.is_dir():
         return not (path / "model.json").exists() and next(path.rglob("*.npy"), None) is not None
-    return path.suffix in (".npz", ".csv", ".npy") or (path.suffix == ".json" and is_scored(path))
+    return path.suffix in (".npz", ".csv", ".xlsx", ".npy") or (path.suffix == ".json" and is_scored(path))
 
 
 def load_arrays(path: Path, listing: Path | None = None, stride: int = 1) -> Arrays:
@@ -93,7 +94,7 @@ def load_arrays(path: Path, listing: Path | None = None, stride: int = 1) -> Arr
         if path.is_dir():
             return _from_folder(path, listing, stride)
         match path.suffix:
-            case ".csv":
+            case ".csv" | ".xlsx":
                 return _from_csv(path)
             case ".npy":
                 return _from_array(path, listing, stride)
@@ -338,7 +339,7 @@ def _from_csv(path: Path) -> Arrays:
         frames[video] = last
         lengths.append(last - first)
         try:
-            scores.append(float(row["score"]))
+            scores.append(number(row["score"]))
             if "label" in header:
                 labels.append(whole(row["label"]))
         except ValueError:

@@ -1,18 +1,21 @@
 """Make sure that a dataset's streams are on disk, whatever they are made from."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 from wsvad.datasets.dataset import Dataset
-from wsvad.datasets.folder import open_folder, unlabelled_videos
+from wsvad.datasets.folder import NONE, open_folder, unlabelled_videos
 from wsvad.encoders.build import argument_of, resolved, split
 from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.captions import extract_captions
 from wsvad.extraction.extract import extract
 from wsvad.features.source import open_features, released
 from wsvad.files import path_of
+
+logger = logging.getLogger(__name__)
 
 
 def extract_dataset(
@@ -42,7 +45,8 @@ def extract_dataset(
     loose = unlabelled_videos(data) if labels is None else None
     if loose:
         return extract(loose, specs, out, workers=workers, rate=rate).failed
-    dataset = open_folder(data, labels, need_videos=not all(spec.startswith("lsa:") for spec in specs.values()))
+    need_videos = not all(spec.startswith("lsa:") for spec in specs.values())
+    dataset = open_folder(data, labels, NONE, need_videos=need_videos)
     return prepare(dataset, specs, out, workers=workers, rate=rate)
 
 
@@ -70,6 +74,8 @@ def prepare(
         UsageError: captions are joined with an encoder of frames.
         WsvadError: neither a video nor its features are there; as `extract`.
     """
+    if dataset.understood:
+        logger.info(dataset.understood)
     streams = {stream: spec for stream, spec in streams.items() if stream not in released(out)}
     from_captions = {stream: spec for stream, spec in streams.items() if spec.startswith("lsa:")}
     for stream, spec in from_captions.items():

@@ -25,6 +25,7 @@ from wsvad.errors import WsvadError
 from wsvad.features.store import Passport, StoredFeatures, single
 from wsvad.files import check_file, instead
 from wsvad.tables import MOST_BYTES
+from wsvad.tables.forms import encoding_of
 from wsvad.video.clock import SNIPPET
 from wsvad.video.names import BACKBONES, FILE_ENDING, named, normal
 
@@ -62,8 +63,8 @@ def listed_arrays(folder: Path) -> Iterator[str]:
             continue
         try:
             # What merely lies in a folder may be any text, and names no file then.
-            text = path.read_text(encoding="utf-8-sig", errors="strict" if path == folder else "replace")
-        except (UnicodeDecodeError, OSError) as error:
+            text = path.read_text(encoding=encoding_of(path), errors="strict" if path == folder else "replace")
+        except (UnicodeError, OSError) as error:
             raise WsvadError(f"{path}: not a list of feature files ({error})") from None
         for line in text.splitlines():
             if found := re.match(r"\s*\"?([^#\s\"].*?\.npy)\b", line, re.IGNORECASE):

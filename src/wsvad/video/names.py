@@ -20,7 +20,7 @@ UNDECODED = re.compile("[\ud800-\udfff]")
 """How Python holds the bytes of a file's name that are not text."""
 LONGEST = 255
 """Bytes of the longest part of a name that file systems take."""
-_ABSOLUTE = re.compile(r"/|[A-Za-z]:/")
+ABSOLUTE = re.compile(r"/|[A-Za-z]:/")
 _VIDEOS = "mp4|avi|mkv|mov|m4v|webm|mpe?g|wmv|flv"
 FILE_ENDING = rf"\.(?:npy|npz|pt|pth|pkl|h5|hdf5|mat|safetensors|{_VIDEOS}|txt)"
 """What the files of a video end in, theirs and those of its features, as a pattern."""
@@ -61,7 +61,7 @@ def checked_name(text: str) -> str:
         WsvadError: it is empty, absolute, or has a part `..`, or no file can have it.
     """
     name = normal(text)
-    if not name or _ABSOLUTE.match(name) or ".." in name.split("/"):
+    if not name or ABSOLUTE.match(name) or ".." in name.split("/"):
         raise WsvadError(f"{text} lies outside the folder; use names relative to it")
     if said := unfit(name):
         raise WsvadError(f"the name of a video {said}: '{name}'; rename it")

@@ -5,10 +5,13 @@ import csv
 import io
 import json
 import random
+import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import openpyxl
 
 from fuzz.harness import UNCLEAR, Case, Fault, command, kind
 from fuzz.mutate import HOSTILE, as_json, damaged_bytes, damaged_value, replace
@@ -227,6 +230,54 @@ def a_folder(rng: random.Random, folder: Path) -> Case:
     return said(lambda: open_dataset(folder))
 
 
+def a_spreadsheet(rng: random.Random, folder: Path) -> Case:
+    """Our own tables as a spreadsheet writes them: in another encoding, or as a workbook."""
+    name, text = rng.choice((("labels", LABELS), ("intervals", INTERVALS)))
+    (folder / "labels.csv").write_text(LABELS)
+    if rng.random() < 0.4:
+        encoding = rng.choice(("utf-16", "utf-16-le", "utf-16-be", "utf-8-sig", "utf-32", "cp1252", "mac-roman"))
+        changed = text.replace(",", rng.choice((";", "\t", ","))).replace("fight", rng.choice(("rixe", "Schlägerei")))
+        (folder / f"{name}.csv").write_bytes(damaged_bytes(rng, changed.encode(encoding)))
+    else:
+        (folder / f"{name}.csv").write_bytes(damaged_workbook(rng, text))
+    return said(lambda: open_dataset(folder))
+
+
+def damaged_workbook(rng: random.Random, text: str) -> bytes:
+    """A workbook: its bytes, or one of its parts, whose sizes and checksums are then right."""
+    book = openpyxl.Workbook()
+    for row in csv.reader(io.StringIO(text)):
+        book.active.append([int(cell) if cell.isdigit() else rng.choice((cell, cell, cell, True, 0.5)) for cell in row])
+    file, changed = io.BytesIO(), io.BytesIO()
+    book.save(file)
+    if rng.random() < 0.3:
+        return damaged_bytes(rng, file.getvalue())
+    with zipfile.ZipFile(file) as old, zipfile.ZipFile(changed, "w", zipfile.ZIP_DEFLATED) as new:
+        which = rng.choice([*old.namelist(), *["xl/worksheets/sheet1.xml", "xl/sharedStrings.xml"] * 3])
+        for part in old.namelist():
+            content = old.read(part)
+            new.writestr(part, damaged_part(rng, content) if part == which else content)
+    return changed.getvalue()
+
+
+def damaged_part(rng: random.Random, content: bytes) -> bytes:
+    match rng.randrange(5):
+        case 0:
+            numbers = re.findall(rb"\d+", content) or [b"1"]
+            return content.replace(rng.choice(numbers), rng.choice((b"-1", b"9" * 30, b"1e308", b"nan", b"")), 1)
+        case 1:
+            entities = b"".join(b'<!ENTITY e%d "%s">' % (n, b"&e%d;" % (n - 1) * 10) for n in range(1, 12))
+            return b'<!DOCTYPE x [<!ENTITY e0 "xxxx">' + entities + b"]>" + content.replace(b"train", b"&e11;", 1)
+        case 2:
+            return content.replace(b"<v>", b"<f>A1+1</f><v>", rng.choice((1, 100)))
+        case 3:
+            return content.replace(
+                b"</sheetData>", b'<row r="1048576"><c r="XFD1048576"><v>1</v></c></row></sheetData>'
+            )
+        case _:
+            return damaged_bytes(rng, content)
+
+
 def an_official_folder(rng: random.Random, folder: Path) -> Case:
     """Lists and annotations as they are released."""
     name = rng.choice(list(OFFICIAL))
@@ -321,7 +372,7 @@ def _read_again(read: Callable[[], object]) -> None:
         raise Fault(UNCLEAR, f"what was written is refused: {error}") from None
 
 
-CASES = (a_folder, an_official_folder, annotations, annotations, frame_scores, frame_scores, a_list)
+CASES = (a_folder, a_spreadsheet, an_official_folder, annotations, annotations, frame_scores, frame_scores, a_list)
 
 
 @kind("tables")
@@ -332,6 +383,8 @@ def tables(rng: random.Random, folder: Path) -> Case:
 def _imported() -> None:
     """What cases import when they are first called, so that none of them takes the time of it."""
     from tempfile import TemporaryDirectory
+
+    from openpyxl.worksheet import _read_only  # noqa: F401
 
     with TemporaryDirectory() as name:
         path = Path(name, "in.csv")

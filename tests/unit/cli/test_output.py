@@ -138,7 +138,7 @@ def test_a_long_message_keeps_the_file_and_the_remedy(capsys):
     say(text)
     for line in capsys.readouterr().err.splitlines():
         assert "labels.csv line 2: label 'xxx" in line and line.endswith("xxx'; use 0, 1, normal or abnormal")
-        assert " … " in line and len(line) <= 1010
+        assert " … " in line and len(line) <= 2010
 
 
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}

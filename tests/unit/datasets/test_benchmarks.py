@@ -449,8 +449,10 @@ def test_lists_of_other_machines_and_spreadsheets(tmp_path):
     path = tmp_path / "list.list"
     path.write_bytes("D:\\My Videos\\Größe 1_x264.MP4 12 1\r\nplain 7\n/x/a b__3.npy,4\n".encode())
     assert read_list(path) == ["Größe 1_x264", "plain", "a b"]
-    path.write_bytes(b"\xff\xfe")
-    with pytest.raises(WsvadError, match=r"list.list: not a list in UTF-8; copy the official one"):
+    path.write_bytes(b"\x81\xfe")
+    with pytest.raises(
+        WsvadError, match=r"list.list: not text in UTF-8, UTF-16 or Windows-1252 .*; copy the official one"
+    ):
         read_list(path)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsvad.datasets.official import list_files, read_list, video_name
+from wsvad.datasets.official import frame_counts, list_files, read_list, video_name
 from wsvad.datasets.open import open_dataset
 from wsvad.errors import WsvadError
 from wsvad.evaluation.measure import measure
@@ -81,6 +81,31 @@ def test_frame_counts_of_the_annotation_and_of_frames_csv_must_agree(tmp_path):
     (tmp_path / "frames.csv").write_text(f"video,frames\n{ARSON},8641\n")
     with pytest.raises(WsvadError, match=rf"{ARSON} has 8640 frames here but 8641 in frames.csv"):
         open_dataset(f"ucf-crime:{tmp_path}", need_training=False)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"Video;Frames;;\r\n{ARSON};8640;;\r\n".encode("utf-16"),
+        f"sep=;\r\nframes;video\r\n8640;{ARSON}.mp4\r\n".encode(),
+        f"# counted\n{ARSON}\t8640\n".encode(),
+        f"video,frames\na, b and c.mp4,12\n{ARSON},8640\n".encode("utf-8-sig"),
+    ],
+)
+def test_frame_counts_as_spreadsheets_write_them(tmp_path, content):
+    (tmp_path / "frames.csv").write_bytes(content)
+    counts = frame_counts(tmp_path)
+    assert counts[ARSON] == 8640
+    assert counts.get("a, b and c", 12) == 12
+    assert len(counts) == 1 + (b"a, b" in content)
+
+
+def test_lists_and_annotations_from_a_spreadsheet(tmp_path):
+    head = "name;scenario;Total frames;Starting frame of anomaly;Ending frame of anomaly;;"
+    (tmp_path / "anomaly_annotation.csv").write_bytes(f"{head}\r\nFire_2;Geschäft;300;100;120;;\r\n".encode("cp1252"))
+    (tmp_path / "test.list").write_bytes("Fire_2_i3d.npy\r\n".encode("utf-16"))
+    (fire,) = open_dataset(f"msad:{tmp_path}", need_training=False).test
+    assert (fire.frames, [(i.start, i.end) for i in fire.intervals]) == (300, [(99, 120)])
 
 
 def test_msad_counts_from_one_and_the_last_frame_is_abnormal(tmp_path):

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import openpyxl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -78,6 +79,26 @@ def test_csv_of_single_frames_and_of_our_own_snippets(tmp_path):
     frames, ours = read_scores(tmp_path / "frames.csv"), read_scores(tmp_path / "ours.csv")
     assert {name: video.score.tolist() for name, video in frames.items()} == {"a": [0.25, 0.5], "b": [1.0]}
     assert ours["a"].score.tolist() == [0.25] * 16 + [0.5] * 4
+
+
+def test_scores_as_a_spreadsheet_writes_them(tmp_path):
+    """Decimal commas and a byte order mark; a workbook. What may be a thousand or one is refused."""
+    rows = ["Video;Start frame;End frame;Score;Label;", "tür.mp4;0;2;0,25;0;", ";;;;;", "tür.mp4;2,0;3.0;1,5E-1;1,0;"]
+    (tmp_path / "s.csv").write_bytes("\r\n".join(rows).encode("utf-16"))
+    book = openpyxl.Workbook()
+    for row in (
+        ["video", "frame", "score", "label"],
+        *(["tür.mp4", n, [0.25, 0.25, 0.15][n], n == 2] for n in range(3)),
+    ):
+        book.active.append([int(cell) if cell is True or cell is False else cell for cell in row])
+    book.save(tmp_path / "s.xlsx")
+    for name in ("s.csv", "s.xlsx"):
+        assert is_scores(tmp_path / name)
+        (video,) = read_scores(tmp_path / name).values()
+        assert (video.score.tolist(), video.label.tolist()) == ([0.25, 0.25, 0.15], [0, 0, 1])
+    (tmp_path / "s.csv").write_text("video;frame;score\na;0;1,234\n")
+    with pytest.raises(WsvadError, match=r"s.csv line 2: score and label of a must be numbers"):
+        read_scores(tmp_path / "s.csv")
 
 
 @pytest.mark.parametrize("frames", [[40, 16, 33], [32, 16, 48]])

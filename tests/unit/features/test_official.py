@@ -277,7 +277,7 @@ def test_places_that_are_not_there(tmp_path):
         open_features(Path(f"rgb={tmp_path},audio={tmp_path / 'x'}"))
     with pytest.raises(WsvadError, match="write STREAM=PLACE,STREAM=PLACE"):
         open_features(Path(f"rgb={tmp_path},audio"))
-    (tmp_path / "list.csv").write_bytes(b"\xff\xfe")
+    (tmp_path / "list.csv").write_bytes(b"\x81\xfe")
     with pytest.raises(WsvadError, match="not a list of feature files"):
         OfficialStream(tmp_path / "list.csv", "rgb").has("a")
 

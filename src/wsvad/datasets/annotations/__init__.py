@@ -23,7 +23,9 @@ Times = Callable[[str], FrameTimes]
 
 def holds_annotations(path: Path) -> bool:
     """Whether a path is annotations by its ending, or a folder of CVAT's files."""
-    return path.suffix in (".csv", ".xml", ".json") or (path.is_dir() and next(path.rglob("*.xml"), None) is not None)
+    return path.suffix in (".csv", ".xlsx", ".xml", ".json") or (
+        path.is_dir() and next(path.rglob("*.xml"), None) is not None
+    )
 
 
 def read_annotations(path: Path, times: Times) -> tuple[Truth, list[str], Form]:
@@ -41,7 +43,7 @@ def read_annotations(path: Path, times: Times) -> tuple[Truth, list[str], Form]:
     """
     if path.is_dir() or path.suffix == ".xml":
         return checked(path, cvat.read(path)), [], "cvat"
-    if path.suffix == ".csv":
+    if path.suffix in (".csv", ".xlsx"):
         return checked(path, _read_csv(path)), [], "csv"
     project = read_json(path, most=MOST_BYTES)
     if isinstance(project, dict) and {"file", "view", "metadata"} <= project.keys():
