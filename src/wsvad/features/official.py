@@ -27,7 +27,7 @@ from wsvad.files import check_file, instead
 from wsvad.tables import MOST_BYTES
 from wsvad.tables.forms import encoding_of
 from wsvad.video.clock import SNIPPET
-from wsvad.video.names import BACKBONES, FILE_ENDING, named, normal
+from wsvad.video.names import BACKBONES, FILE_ENDING, is_end, named, normal
 
 CROPS = (5, 10)
 """How many crops releases have."""
@@ -101,6 +101,11 @@ def _short(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
+def _bare(video: str) -> str:
+    """A video's name without its ending."""
+    return re.sub(rf"{FILE_ENDING}$", "", normal(video), flags=re.IGNORECASE)
+
+
 class OfficialStream:
     """One stream of a public release."""
 
@@ -108,6 +113,8 @@ class OfficialStream:
         """`place` is a folder, or a list of feature files."""
         self.place = place
         self.stream = stream
+        self._asked: dict[Path, str] = {}
+        """File → the first video whose it is."""
 
     @cached_property
     def files(self) -> dict[str, list[Path]]:
@@ -133,18 +140,28 @@ class OfficialStream:
         """The files of a video in the order of its crops; empty where there are none.
 
         Raises:
-            WsvadError: two files have one name, or there are numbered crops beside a file of the whole.
+            WsvadError: two files have one name, a file would be that of two videos, or there are numbered crops beside
+                a file of the whole.
         """
         stems = self.stems(video)
         if len(stems) == 1 and f"{stems[0]}__0" in self.files:
             raise WsvadError(
                 f"{self._only(stems[0])}: {stems[0]}__0.npy is there as well; keep the one file, or the crops"
             )
-        return [self._only(stem) for stem in stems]
+        paths = [self._only(stem) for stem in stems]
+        for path in paths:
+            other = self._asked.setdefault(path, video)
+            folders = [normal(name).rpartition("/")[0] for name in (video, other)]
+            if all(folders) and not is_end(*folders):
+                raise WsvadError(
+                    f"{path}: features of '{other}', and of '{video}' as well, as far as its name says; give the files "
+                    "of videos that share a name names of their own, or extract the features again"
+                )
+        return paths
 
     def stems(self, video: str) -> list[str]:
         """The names of a video's files, without ending, in the order of its crops."""
-        own = Path(re.sub(rf"{FILE_ENDING}$", "", normal(video), flags=re.IGNORECASE)).name
+        own = Path(_bare(video)).name
         asked = named(own)
         others = self._bases.get(asked.video, []) if asked.video == own else []
         return next((crops for base in (Path(normal(video)).name, own, *others) if (crops := self._crops(base))), [])

@@ -159,7 +159,7 @@ def _paths(text: str) -> Iterator[list[str]]:
 
 
 def is_end(name: str, other: str) -> bool:
-    """Whether one of two names is the end of the other, as far as both have folders: `gate/a.mp4` of `x/gate/a.mp4`."""
+    """Whether one of two names, or of two folders, is the end of the other: `gate/a.mp4` is that of `x/gate/a.mp4`."""
     return f"/{name}".endswith(f"/{other}") or f"/{other}".endswith(f"/{name}")
 
 

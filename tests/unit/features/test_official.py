@@ -378,6 +378,15 @@ def archive(path: Path) -> None:
         np.savez(file, a=np.ones((3, 2)))
 
 
+def test_a_file_is_not_that_of_two_videos_in_two_folders(tmp_path):
+    array = put(tmp_path / "door" / "0900.npy", random(4, 3))
+    stream = OfficialStream(tmp_path, "rgb")
+    for name in ("door/0900.mp4", "0900", "cams/door/0900.mp4"):
+        np.testing.assert_array_equal(stream.load(name).features, array)
+    with pytest.raises(WsvadError, match=r"0900\.npy: features of 'door/0900\.mp4', and of 'gate/0900\.mp4' as well"):
+        stream.load("gate/0900.mp4")
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [
