@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from wsvad.cli.common import DONE, FOUND_WRONG, left_out
+from wsvad.cli.common import DONE, FOUND_WRONG, left_out, tell
 from wsvad.cli.options import (
     DEFAULT_BUDGET,
     DEFAULT_METHOD,
@@ -138,6 +138,38 @@ def score(
         say(f"scores, events and report.html are in {out}")
     status = left_out(failed)
     return status if timelines else FOUND_WRONG
+
+
+def audit(run: Run, out: File | None = None, json: bool = False) -> int:
+    """Find labels of training videos that are contradicted by what the videos show.
+
+    Each training video is judged by fits that have not seen it. The most suspicious come first, with the chance that
+    the label is wrong; RUN/audit.html shows them with a picture. Says also where the labels as a whole cannot be told
+    from the videos, or seem to be inverted.
+
+    Args:
+        run: Run folder of a trained detector.
+        out: labels.csv to write, the most suspicious first: correct it, and train again with --labels.
+        json: Print all training videos as JSON.
+    """
+    from wsvad.cli.tables import suspects_table
+    from wsvad.doctor.audit import audit as audit_run
+    from wsvad.doctor.audit import write_labels
+    from wsvad.pages.audit import write_audit
+
+    found, page = audit_run(run), run / "audit.html"
+    if out:
+        write_labels(out, found)
+    write_audit(page, found)
+    if json:
+        show_json(found.as_json())
+    else:
+        show(suspects_table(found))
+    tell(found.sentences)
+    say(f"the most suspicious videos with pictures are in {page}")
+    if out:
+        say(f"labels to correct are in {out}; then train again with --labels {out}")
+    return DONE
 
 
 def distill(

@@ -7,6 +7,7 @@ import numpy as np
 
 from wsvad.cli.output import Table, table
 from wsvad.detection.timeline import Timeline, clock
+from wsvad.doctor.audit import Audit
 from wsvad.evaluation.vocabulary import METRICS, SELECTIONS, percent, with_spread, words_for
 from wsvad.studies.leaderboard import Leaderboard, lines
 from wsvad.training.grow import Grown
@@ -28,6 +29,15 @@ def events_table(timelines: Sequence[Timeline]) -> Table:
             times = clock(event.start), clock(event.end), f"{event.peak:.2f}", clock(event.peak_time)
             rows.append((timeline.video, *times, *likeliest))
     return table(("video", "from", "to", "peak score", "at", *(["what"] if named else [])), rows)
+
+
+def suspects_table(found: Audit) -> Table:
+    """The training videos whose label is the most suspicious, a row a video."""
+    rows = [
+        (one.video, one.words, f"{one.wrong:.0%}", "–" if one.moment is None else clock(one.moment))
+        for one in found.shown
+    ]
+    return table(("video", "label", "likely wrong", "look at"), rows)
 
 
 def metrics_table(

@@ -46,7 +46,7 @@ def write_report(
     path = Path(path)
     ranked = sorted(timelines, key=lambda timeline: (not timeline.events, -timeline.peak, timeline.video))
     previews = enumerate(zip(ranked, _previews(ranked), strict=True))
-    cards = [card(rank, timeline, preview, _link(timeline.path, path)) for rank, (timeline, preview) in previews]
+    cards = [card(rank, timeline, preview, link_to(timeline.path, path)) for rank, (timeline, preview) in previews]
     page = render_page(
         "report",
         title=title,
@@ -79,7 +79,7 @@ def _preview(timeline: Timeline, videos: int, left: int) -> Preview:
     return make_preview(timeline.path, times, copy_bytes=room if fits else 0, span=span)
 
 
-def _link(video: Path | None, page: Path) -> str | None:
+def link_to(video: Path | None, page: Path) -> str | None:
     """The video's address relative to the page; None where there is none (another drive, no such file)."""
     if video is None or not video.is_file():
         return None

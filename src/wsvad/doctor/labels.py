@@ -1,0 +1,332 @@
+"""Which labels of videos are contradicted by what the videos show.
+
+**Score.** Three light models, none of which has seen the video, say how abnormal it is: ridge regressions of the label on
+(a) its snippets, (b) random Fourier features of its snippets (Rahimi and Recht, 2007), which know what nearly the same
+snippet was elsewhere, and (c) the mean and the maximum over its snippets. Of (a) and (b) the video has the mean over
+its highest quarter of snippets: of an abnormal video, no more than a part need be abnormal. Each is standardised over
+the videos, and summed, over several divisions into folds.
+
+**Chance that a label is wrong.** Suppose that the true label is logistic in the score, and that a label was then changed
+with rate ε₀ (normal ones) or ε₁ (abnormal ones), by chance alone. The share of labels that contradict even the clearest
+scores tells the rates; the chance for a video is their posterior mean. Before looking there is an even chance that no
+label is wrong. What is hard to see in the features, an abnormal video that looks normal, is no wrong label, but counts
+as one where it is frequent among clear scores. `benchmarks/results/audit.md` has how often the chance comes true.
+
+**Guessing.** All models are linear in the labels, so permuted labels cost little: p is the share of permutations whose
+labels are told from the videos as well as the given ones.
+
+**Inverted labels.** A fit learns inverted labels as well as others, and its AUC does not fall. But abnormal is what a
+part of a video is enough for. If the lowest quarter of the snippets tells the label better than the highest does (a
+paired bootstrap over videos), it is the "normal" videos that have such a part.
+
+Shapes: V videos, S snippets of all, P columns of labels, D features.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from wsvad.errors import WsvadError
+from wsvad.metrics.bootstrap import draw, interval, p_value, resampled_auc
+
+FEWEST = 4
+"""Videos of each label from which on labels are judged."""
+FOLDS, DIVISIONS = 5, 3
+PERMUTATIONS = 199
+LEVEL = 0.05
+"""P-values above it are chance."""
+SURE = 1 - LEVEL
+"""Of intervals."""
+CLAIMED = 0.5
+"""Chance to be wrong from which on a label is called contradicted."""
+WIDTH = 512
+"""Features that the models see at most: wider ones are reduced to so many principal components."""
+FOURIER = 400
+"""Random Fourier features."""
+BANDWIDTH = 2.0
+"""Of their kernel, in median distances of two snippets."""
+RIDGE = {"snippets": 0.1, "alike": 0.03, "whole": 3.0}
+"""Added to the diagonal of the covariance, as a multiple of its mean."""
+TOP = 0.25
+"""Share of the snippets that a video's score is the mean of."""
+SAMPLE = 8192
+"""Snippets that principal components are found from."""
+
+MEANING = (
+    "Each video is scored by models that have not seen it, and its label is compared with the score.",
+    "The chance that a label is wrong assumes that wrong labels are changed by chance. A video whose event is hard to "
+    "see in the features looks like a wrong label too: look at it before you correct it.",
+    "A label is called contradicted from a chance of 50 % on.",
+)
+"""What a reader has to know of the numbers."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Judgement:
+    """What videos say of their labels."""
+
+    suspicion: np.ndarray
+    """`(V,)`: how far the score lies on the other label's side, in standard deviations."""
+    wrong: np.ndarray
+    """`(V,)` chance that the label is wrong."""
+    peaks: tuple[int, ...]
+    """V: the snippet with the highest score."""
+    auc: float
+    """Of the labels, by the scores of videos not seen."""
+    interval: tuple[float, float]
+    """Of the AUC, over videos, at 95 %."""
+    p: float
+    """Share of permutations with as high an AUC."""
+    p_worse: float
+    """Share of permutations with as low an AUC."""
+    p_inverted: float
+    """P-value of the lowest snippets not telling the label better than the highest; small: inverted."""
+    clean: float
+    """Chance that no label is wrong."""
+    sentences: tuple[str, ...]
+    """All this for a reader; the first is the verdict."""
+
+
+def judge(x: Sequence[np.ndarray], labels: np.ndarray, *, seed: int = 0) -> Judgement:
+    """Judge the labels of V videos.
+
+    Args:
+        x: of each video its snippets' features, `(T, D)`.
+        labels: `(V,)`, 1 for abnormal.
+        seed: of folds and draws.
+
+    Raises:
+        WsvadError: a label has too few videos.
+    """
+    labels = np.asarray(labels, np.int64)
+    counts = np.bincount(labels, minlength=2)
+    if counts.min() < FEWEST:
+        raise WsvadError(
+            f"{counts[0]} normal and {counts[1]} abnormal training videos are too few to judge their labels; "
+            f"{FEWEST} of each are needed at least"
+        )
+    rng = np.random.default_rng(seed)
+    y_VP = np.stack([labels, *(rng.permutation(labels) for _ in range(PERMUTATIONS))], axis=1).astype(np.float64)
+    score_VP, low_V, high_V, snippets_S = scores(x, y_VP, rng)
+    auc_P = np.array([_auc(score, y) for score, y in zip(score_VP.T, y_VP.T, strict=True)])
+    score_V = _standard(score_VP[:, 0])
+    times = draw(len(labels))
+    wrong_V, clean = chance_of_wrong(score_V, labels)
+    apart_R = _resampled(high_V, labels, times) - _resampled(low_V, labels, times)
+    starts = np.cumsum([0, *map(len, x)])
+    judged = Judgement(
+        suspicion=np.where(labels == 1, -score_V, score_V),
+        wrong=wrong_V,
+        peaks=tuple(int(snippets_S[a:b].argmax()) for a, b in zip(starts[:-1], starts[1:], strict=True)),
+        auc=float(auc_P[0]),
+        interval=interval(_resampled(score_V, labels, times), SURE),
+        p=float((auc_P >= auc_P[0]).mean()),
+        p_worse=float((auc_P <= auc_P[0]).mean()),
+        p_inverted=p_value(apart_R) if np.nanmean(apart_R) < 0 else 1.0,
+        clean=clean,
+        sentences=(),
+    )
+    object.__setattr__(judged, "sentences", tuple(sentences(judged)))
+    return judged
+
+
+def sentences(judged: Judgement) -> Iterator[str]:
+    """The verdict, and what else a reader should know."""
+    low, high = (100 * bound for bound in judged.interval)
+    told = f"AUC {100 * judged.auc:.0f}, 95 % interval {low:.0f} to {high:.0f}"
+    total, claimed = len(judged.wrong), judged.wrong >= CLAIMED
+    if judged.p_worse <= LEVEL:
+        yield (
+            f"Worse than guessing: what the other videos teach contradicts the labels ({told}, p = "
+            f"{judged.p_worse:.3f}). Videos that look alike have opposite labels: are some of the labels inverted?"
+        )
+    elif judged.p > LEVEL:
+        yield (
+            f"No better than guessing: the label of a video cannot be told from the other videos ({told}, p = "
+            f"{judged.p:.2f}). The list says little; more videos or another encoder may help."
+        )
+    if judged.p <= LEVEL and judged.p_inverted <= LEVEL:
+        yield (
+            "Are the labels inverted? The videos labelled normal have moments that the ones labelled abnormal lack, "
+            f"not the other way round (p = {judged.p_inverted:.3f})."
+        )
+    if claimed.any():
+        number = int(claimed.sum())
+        be = "label is" if number == 1 else "labels are"
+        yield (
+            f"{number} of {total} training {be} contradicted by what the videos show; about "
+            f"{max(1, judged.wrong[claimed].sum()):.0f} of these may be wrong. Look at them before you correct them."
+        )
+    elif judged.p <= LEVEL:
+        yield f"None of {total} training labels is clearly contradicted; the most suspicious are listed."
+    if judged.p <= LEVEL:
+        yield f"Labels of videos that a fit has not seen are told with {told} (p = {judged.p:.3f})."
+
+
+# ------------------------------------------------------------------------------------------------------------ scores
+
+
+def scores(
+    x: Sequence[np.ndarray], y_VP: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Scores of videos by models that have not seen them, for each column of labels.
+
+    Returns:
+        `(V, P)` scores of the videos; for the first column also the mean over the lowest and over the highest snippets,
+        `(V,)` each, and the scores of the snippets `(S,)`.
+    """
+    lengths = np.array([len(one) for one in x])
+    video_S = np.repeat(np.arange(len(x)), lengths)
+    x_SD = _narrow(_standard(np.concatenate(x).astype(np.float64)), rng)
+    starts = np.cumsum([0, *lengths[:-1]])
+    whole_VD = np.concatenate(
+        [np.add.reduceat(x_SD, starts) / lengths[:, None], np.maximum.reduceat(x_SD, starts)], axis=1
+    )
+    total_VP, low_V, high_V = np.zeros(y_VP.shape), np.zeros(len(x)), np.zeros(len(x))
+    snippets_S = np.zeros(len(x_SD))
+    for _ in range(DIVISIONS):
+        fold_V = rng.permutation(np.arange(len(x)) % FOLDS)
+        for name, features_SD in (("snippets", x_SD), ("alike", _fourier(x_SD, rng))):
+            told_SP = unseen(features_SD, video_S, y_VP, fold_V, RIDGE[name])
+            total_VP += _standard(_highest(told_SP, video_S, lengths))
+            high_V += _standard(_highest(told_SP[:, :1], video_S, lengths))[:, 0]
+            low_V -= _standard(_highest(-told_SP[:, :1], video_S, lengths))[:, 0]
+            snippets_S += _standard(told_SP[:, 0])
+        total_VP += _standard(unseen(_standard(whole_VD), np.arange(len(x)), y_VP, fold_V, RIDGE["whole"]))
+    return total_VP, low_V, high_V, snippets_S
+
+
+def unseen(
+    x_SD: np.ndarray, video_S: np.ndarray, y_VP: np.ndarray, fold_V: np.ndarray, ridge: float
+) -> np.ndarray:
+    """What a ridge regression tells of snippets whose video it was fitted without, `(S, P)`; every video weighs the
+    same."""
+    lengths = np.bincount(video_S)
+    told_SP = np.empty((len(x_SD), y_VP.shape[1]))
+    for fold in np.unique(fold_V):
+        out_S = (fold_V == fold)[video_S]
+        weight_S = 1 / lengths[video_S[~out_S]] / (fold_V != fold).sum()
+        inside_SD, y_SP = x_SD[~out_S], y_VP[video_S[~out_S]]
+        mean_D, centre_P = weight_S @ inside_SD, weight_S @ y_SP
+        root = np.sqrt(weight_S)[:, None]
+        a_SD, b_SP = root * (inside_SD - mean_D), root * (y_SP - centre_P)
+        told_SP[out_S] = (x_SD[out_S] - mean_D) @ _ridge(a_SD, b_SP, ridge) + centre_P
+    return told_SP
+
+
+def _ridge(a_SD: np.ndarray, b_SP: np.ndarray, ridge: float) -> np.ndarray:
+    """The weights `(D, P)`; in whichever form is smaller."""
+    rows, width = a_SD.shape
+    shift = ridge * (a_SD**2).sum() / width or 1.0
+    if rows < width:
+        return a_SD.T @ np.linalg.solve(a_SD @ a_SD.T + shift * np.eye(rows), b_SP)
+    return np.linalg.solve(a_SD.T @ a_SD + shift * np.eye(width), a_SD.T @ b_SP)
+
+
+def _highest(told_SP: np.ndarray, video_S: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The mean over the highest `TOP` of each video's snippets, `(V, P)`."""
+    found = np.empty((len(lengths), told_SP.shape[1]))
+    starts = np.cumsum([0, *lengths])
+    for video, (start, end) in enumerate(zip(starts[:-1], starts[1:], strict=True)):
+        count = math.ceil(TOP * (end - start))
+        found[video] = np.partition(told_SP[start:end], end - start - count, axis=0)[-count:].mean(0)
+    return found
+
+
+def _fourier(x_SD: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Random features whose products are a Gaussian kernel, `(S, FOURIER)`."""
+    some = x_SD[rng.permutation(len(x_SD))[:400]]
+    square = (some**2).sum(1)
+    distance = square[:, None] + square - 2 * some @ some.T
+    usual = math.sqrt(max(np.median(distance[np.triu_indices(len(some), 1)]), 1e-12))
+    frequency = rng.normal(size=(x_SD.shape[1], FOURIER)) / (BANDWIDTH * usual)
+    return np.cos(x_SD @ frequency + rng.uniform(0, 2 * np.pi, FOURIER))
+
+
+def _narrow(x_SD: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The principal components, where there are more than `WIDTH` features."""
+    if x_SD.shape[1] <= WIDTH:
+        return x_SD
+    some = x_SD[rng.permutation(len(x_SD))[:SAMPLE]]
+    _, vectors = np.linalg.eigh(some.T @ some)
+    return x_SD @ vectors[:, -WIDTH:]
+
+
+def _standard(x: np.ndarray) -> np.ndarray:
+    """Each column with mean 0 and variance 1; what is the same for all is 0."""
+    std = x.std(0)
+    return (x - x.mean(0)) / np.where(std > 1e-9, std, 1)
+
+
+def _resampled(score_V: np.ndarray, labels: np.ndarray, times_RV: np.ndarray) -> np.ndarray:
+    return resampled_auc(score_V, labels, 1 - labels, np.arange(len(labels)), times_RV)
+
+
+# ------------------------------------------------------------------------------------------------- wrong labels
+
+RATES = np.array([0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3])
+"""Of wrong labels, of each of the two."""
+CLEAN = 0.5
+"""Chance, before looking, that no label is wrong."""
+RARE = 5.0
+"""Otherwise rates have a density that falls with exp(−RARE·(ε₀ + ε₁))."""
+STEPS, SLOPE = 60, 0.02
+"""Steps of expectation and maximisation; the weight of the squared slope, which keeps it finite."""
+
+
+def chance_of_wrong(score_V: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, float]:
+    """Chance that each label is wrong, `(V,)`, and that none is.
+
+    Args:
+        score_V: higher for abnormal, by models that have not seen the video; standardised.
+    """
+    noise = np.stack(np.meshgrid(RATES, RATES, indexing="ij"), -1).reshape(-1, 2)
+    into, out_of = noise[:, :1], noise[:, 1:]
+    true, likelihood = _logistic(score_V, labels, into, out_of)
+    prior = np.where(noise.any(1), np.exp(-RARE * noise.sum(1)), 0)
+    prior = np.where(noise.any(1), (1 - CLEAN) * prior / prior.sum(), CLEAN)
+    posterior = np.log(prior) + likelihood
+    posterior = np.exp(posterior - posterior.max())
+    posterior /= posterior.sum()
+    wrong = np.where(labels == 1, 1 - _truth(true, into, out_of, 1), _truth(true, into, out_of, 0))
+    return posterior @ wrong, float(posterior[~noise.any(1)].sum())
+
+
+def _truth(true: np.ndarray, into: np.ndarray, out_of: np.ndarray, label: int) -> np.ndarray:
+    """Chance to be abnormal of a video with a label, where it was `true` without it."""
+    changed = (1 - out_of) if label else out_of
+    other = into if label else 1 - into
+    return changed * true / np.maximum(changed * true + other * (1 - true), 1e-300)
+
+
+def _logistic(
+    score_V: np.ndarray, labels: np.ndarray, into: np.ndarray, out_of: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each pair of rates the chance of each video to be abnormal, `(M, V)`, and the likelihood of the labels,
+    `(M,)`, in logarithms; fitted by expectation and maximisation."""
+    design = np.stack([np.ones_like(score_V), score_V])
+    weights = np.tile([0.0, 1.0], (len(into), 1))
+    penalty = np.array([1e-6, 2 * SLOPE])
+    for _ in range(STEPS):
+        chance = _sigmoid(weights @ design)
+        truth = np.where(labels == 1, _truth(chance, into, out_of, 1), _truth(chance, into, out_of, 0))
+        slope = (truth - chance) @ design.T - penalty * weights
+        curve = np.einsum("mv,iv,jv->mij", np.maximum(chance * (1 - chance), 1e-6), design, design)
+        step = np.linalg.solve(curve + np.diag(penalty), slope[..., None])[..., 0]
+        weights = weights + step * np.minimum(1, 2 / np.maximum(np.abs(step).max(1, keepdims=True), 1e-9))
+    chance = _sigmoid(weights @ design)
+    seen = into * (1 - chance) + (1 - out_of) * chance
+    likelihood = np.where(labels == 1, np.log(np.maximum(seen, 1e-300)), np.log(np.maximum(1 - seen, 1e-300)))
+    return chance, likelihood.sum(1) - SLOPE * weights[:, 1] ** 2
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.clip(x, -40, 40)))
+
+
+def _auc(score_V: np.ndarray, y_V: np.ndarray) -> float:
+    from wsvad.metrics.frame import roc_auc
+
+    return roc_auc(score_V, y_V.astype(np.int64), 1 - y_V.astype(np.int64))
