@@ -15,7 +15,7 @@ import numpy as np
 from wsvad.datasets.bags import load_bags
 from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.datasets.open import open_dataset
-from wsvad.doctor.labels import CLAIMED, SURE, Judgement, judge
+from wsvad.doctor.labels import CLAIMED, DOUBTED, SURE, Judgement, judge
 from wsvad.errors import UsageError, WsvadError
 from wsvad.features.segments import bin_average
 from wsvad.features.source import open_features
@@ -76,13 +76,9 @@ class Audit:
     """Of a labels.csv of all videos, as `write_labels` writes it."""
 
     @property
-    def contradicted(self) -> tuple[Audited, ...]:
-        return tuple(video for video in self.videos if video.contradicted)
-
-    @property
     def shown(self) -> tuple[Audited, ...]:
-        """Those worth a look: all that are contradicted, and `SHOWN` at least."""
-        return self.videos[: max(SHOWN, len(self.contradicted))]
+        """Those worth a look: all that are doubtful, and `SHOWN` at least."""
+        return self.videos[: max(SHOWN, sum(video.wrong >= DOUBTED for video in self.videos))]
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
@@ -93,8 +89,10 @@ class Audit:
             "auc": judged.auc,
             "interval": list(judged.interval),
             "p_guessing": judged.p,
-            "p_no_wrong_label": judged.p_clean,
-            "p_not_inverted": judged.p_inverted,
+            "p_worse": judged.p_worse,
+            "no_wrong_label": judged.clean,
+            "found_of_planted": judged.found,
+            "p_inverted": judged.p_inverted,
             "videos": [
                 {
                     "video": one.video, "label": one.label, "category": one.category, "wrong": one.wrong,
@@ -225,7 +223,7 @@ def _against_test(folder: RunFolder, settings: dict[str, Any], test: dict[str, A
     if not high < 0.5:
         return []
     return [
-        f"On its {len(score)} test videos the detector is worse than guessing (video AUC {100 * auc:.0f}, 95 % interval "
-        f"{100 * low:.0f} to {100 * high:.0f}). The training labels contradict the test labels: are one of them "
-        "inverted?"
+        f"On its {len(score)} test videos the detector is worse than guessing (video AUC {100 * auc:.0f}, 95 % "
+        f"interval {100 * low:.0f} to {100 * high:.0f}). The training labels contradict the test labels: is one of the "
+        "two inverted?"
     ]

@@ -1,19 +1,21 @@
 """Which labels of videos are contradicted by what the videos show.
 
-**Score.** Three light models, none of which has seen the video, say how abnormal it is: ridge regressions of the label on
-(a) its snippets, (b) random Fourier features of its snippets (Rahimi and Recht, 2007), which know what nearly the same
-snippet was elsewhere, and (c) the mean and the maximum over its snippets. Of (a) and (b) the video has the mean over
-its highest quarter of snippets: of an abnormal video, no more than a part need be abnormal. Each is standardised over
-the videos, and summed, over several divisions into folds.
+**Score.** Three light models, none of which has seen the video, say how abnormal it is: ridge regressions of the label
+on (a) its snippets, (b) random Fourier features of its snippets (Rahimi and Recht, 2007), which know what nearly the
+same snippet was elsewhere, and (c) the mean and the maximum over its snippets. Of (a) and (b) the video has the mean
+over its highest quarter of snippets: of an abnormal video, no more than a part need be abnormal. Each is standardised
+over the videos, and summed, over several divisions into folds.
 
-**Chance that a label is wrong.** Suppose that the true label is logistic in the score, and that a label was then changed
-with rate ε₀ (normal ones) or ε₁ (abnormal ones), by chance alone. The share of labels that contradict even the clearest
-scores tells the rates; the chance for a video is their posterior mean. Before looking there is an even chance that no
-label is wrong. What is hard to see in the features, an abnormal video that looks normal, is no wrong label, but counts
-as one where it is frequent among clear scores. `benchmarks/results/audit.md` has how often the chance comes true.
+**Chance that a label is wrong.** Suppose that the true label is logistic in the score, and that a label was then
+changed with rate ε₀ (normal ones) or ε₁ (abnormal ones), by chance alone. The share of labels that contradict even the
+clearest scores tells the rates; the chance for a video is their posterior mean. Before looking there is an even chance
+that no label is wrong. What is hard to see in the features, an abnormal video that looks normal, is no wrong label, but
+counts as one where it is frequent among clear scores. `benchmarks/results/audit.md` has how often the chance comes
+true.
 
 **Guessing.** All models are linear in the labels, so permuted labels cost little: p is the share of permutations whose
-labels are told from the videos as well as the given ones.
+labels are told from the videos as well as the given ones. In the same way some labels are changed on purpose, to see
+how many of these the list would begin with.
 
 **Inverted labels.** A fit learns inverted labels as well as others, and its AUC does not fall. But abnormal is what a
 part of a video is enough for. If the lowest quarter of the snippets tells the label better than the highest does (a
@@ -25,16 +27,21 @@ Shapes: V videos, S snippets of all, P columns of labels, D features.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from wsvad.errors import WsvadError
 from wsvad.metrics.bootstrap import draw, interval, p_value, resampled_auc
+from wsvad.metrics.frame import roc_auc
 
 FEWEST = 4
 """Videos of each label from which on labels are judged."""
-FOLDS, DIVISIONS = 5, 3
+FOLDS, DIVISIONS = 5, 4
+"""Scores are averaged over so many divisions; of permuted labels one is enough, the same for all."""
 PERMUTATIONS = 199
+PLANTED, PLANTED_SHARE = 40, 0.1
+"""How often labels are changed on purpose, and which share of them."""
 LEVEL = 0.05
 """P-values above it are chance."""
 SURE = 1 - LEVEL
@@ -54,11 +61,14 @@ TOP = 0.25
 SAMPLE = 8192
 """Snippets that principal components are found from."""
 
+DOUBTED = 0.2
+"""From which on it is called doubtful."""
+
 MEANING = (
     "Each video is scored by models that have not seen it, and its label is compared with the score.",
     "The chance that a label is wrong assumes that wrong labels are changed by chance. A video whose event is hard to "
     "see in the features looks like a wrong label too: look at it before you correct it.",
-    "A label is called contradicted from a chance of 50 % on.",
+    "A label is called doubtful from a chance of 20 % on, and contradicted from 50 % on.",
 )
 """What a reader has to know of the numbers."""
 
@@ -85,8 +95,14 @@ class Judgement:
     """P-value of the lowest snippets not telling the label better than the highest; small: inverted."""
     clean: float
     """Chance that no label is wrong."""
-    sentences: tuple[str, ...]
-    """All this for a reader; the first is the verdict."""
+    found: float
+    """Of labels that were changed on purpose, the share among as many of the most suspicious. Labels that were wrong
+    already take places of theirs, so that it is more of all wrong ones."""
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """All this for a reader; the first is the verdict."""
+        return tuple(_sentences(self))
 
 
 def judge(x: Sequence[np.ndarray], labels: np.ndarray, *, seed: int = 0) -> Judgement:
@@ -108,35 +124,39 @@ def judge(x: Sequence[np.ndarray], labels: np.ndarray, *, seed: int = 0) -> Judg
             f"{FEWEST} of each are needed at least"
         )
     rng = np.random.default_rng(seed)
-    y_VP = np.stack([labels, *(rng.permutation(labels) for _ in range(PERMUTATIONS))], axis=1).astype(np.float64)
-    score_VP, low_V, high_V, snippets_S = scores(x, y_VP, rng)
-    auc_P = np.array([_auc(score, y) for score, y in zip(score_VP.T, y_VP.T, strict=True)])
-    score_V = _standard(score_VP[:, 0])
+    permuted = [labels, *(rng.permutation(labels) for _ in range(PERMUTATIONS))]
+    planted = [_planted(len(labels), rng) for _ in range(PLANTED)]
+    y_VP = np.stack([*permuted, *(np.where(them, 1 - labels, labels) for them in planted)], axis=1).astype(np.float64)
+    told = scores(x, y_VP, rng)
+    auc_P = np.array([_auc(score, y) for score, y in zip(told.one_VP.T, permuted, strict=False)])
+    score_V = _standard(told.score_V)
     times = draw(len(labels))
     wrong_V, clean = chance_of_wrong(score_V, labels)
-    apart_R = _resampled(high_V, labels, times) - _resampled(low_V, labels, times)
+    apart_R = _resampled(told.high_V, labels, times) - _resampled(told.low_V, labels, times)
     starts = np.cumsum([0, *map(len, x)])
-    judged = Judgement(
-        suspicion=np.where(labels == 1, -score_V, score_V),
+    found = [
+        _found(_suspicion(score, np.where(them, 1 - labels, labels)), them)
+        for score, them in zip(told.one_VP.T[len(permuted) :], planted, strict=True)
+    ]
+    return Judgement(
+        suspicion=_suspicion(score_V, labels),
         wrong=wrong_V,
-        peaks=tuple(int(snippets_S[a:b].argmax()) for a, b in zip(starts[:-1], starts[1:], strict=True)),
-        auc=float(auc_P[0]),
+        peaks=tuple(int(told.snippets_S[a:b].argmax()) for a, b in pairwise(starts)),
+        auc=_auc(score_V, labels),
         interval=interval(_resampled(score_V, labels, times), SURE),
         p=float((auc_P >= auc_P[0]).mean()),
         p_worse=float((auc_P <= auc_P[0]).mean()),
         p_inverted=p_value(apart_R) if np.nanmean(apart_R) < 0 else 1.0,
         clean=clean,
-        sentences=(),
+        found=float(np.mean(found)),
     )
-    object.__setattr__(judged, "sentences", tuple(sentences(judged)))
-    return judged
 
 
-def sentences(judged: Judgement) -> Iterator[str]:
+def _sentences(judged: Judgement) -> Iterator[str]:
     """The verdict, and what else a reader should know."""
     low, high = (100 * bound for bound in judged.interval)
     told = f"AUC {100 * judged.auc:.0f}, 95 % interval {low:.0f} to {high:.0f}"
-    total, claimed = len(judged.wrong), judged.wrong >= CLAIMED
+    total, doubted, claimed = len(judged.wrong), judged.wrong >= DOUBTED, judged.wrong >= CLAIMED
     if judged.p_worse <= LEVEL:
         yield (
             f"Worse than guessing: what the other videos teach contradicts the labels ({told}, p = "
@@ -152,55 +172,68 @@ def sentences(judged: Judgement) -> Iterator[str]:
             "Are the labels inverted? The videos labelled normal have moments that the ones labelled abnormal lack, "
             f"not the other way round (p = {judged.p_inverted:.3f})."
         )
-    if claimed.any():
-        number = int(claimed.sum())
+    if doubted.any():
+        number, wrong = int(doubted.sum()), judged.wrong[doubted].sum()
         be = "label is" if number == 1 else "labels are"
         yield (
-            f"{number} of {total} training {be} contradicted by what the videos show; about "
-            f"{max(1, judged.wrong[claimed].sum()):.0f} of these may be wrong. Look at them before you correct them."
+            f"{number} of {total} training {be} doubtful, {int(claimed.sum())} of these contradicted by what the "
+            f"videos show; about {max(1, wrong):.0f} may be wrong. Look at them before you correct them."
         )
     elif judged.p <= LEVEL:
-        yield f"None of {total} training labels is clearly contradicted; the most suspicious are listed."
+        yield f"No single one of {total} training labels can be called doubtful; the most suspicious come first."
     if judged.p <= LEVEL:
         yield f"Labels of videos that a fit has not seen are told with {told} (p = {judged.p:.3f})."
+        yield (
+            f"How well this list finds wrong labels: of one label in ten that was changed on purpose, "
+            f"{100 * judged.found:.0f} % were among as many of the most suspicious."
+        )
 
 
 # ------------------------------------------------------------------------------------------------------------ scores
 
 
-def scores(
-    x: Sequence[np.ndarray], y_VP: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Scores of videos by models that have not seen them, for each column of labels.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Told:
+    """What models tell of videos that they have not seen."""
 
-    Returns:
-        `(V, P)` scores of the videos; for the first column also the mean over the lowest and over the highest snippets,
-        `(V,)` each, and the scores of the snippets `(S,)`.
-    """
+    score_V: np.ndarray
+    """Of each video, higher for abnormal."""
+    low_V: np.ndarray
+    high_V: np.ndarray
+    """Of its lowest and of its highest snippets, by the models that look at snippets."""
+    snippets_S: np.ndarray
+    """Of each snippet, by the same."""
+    one_VP: np.ndarray
+    """Of each video, by one division into folds alone, for each column of labels."""
+
+
+def scores(x: Sequence[np.ndarray], y_VP: np.ndarray, rng: np.random.Generator) -> Told:
+    """Score videos by models that have not seen them. The first column of labels is what counts; the others are
+    compared with it."""
     lengths = np.array([len(one) for one in x])
-    video_S = np.repeat(np.arange(len(x)), lengths)
+    video_S, videos = np.repeat(np.arange(len(x)), lengths), np.arange(len(x))
     x_SD = _narrow(_standard(np.concatenate(x).astype(np.float64)), rng)
     starts = np.cumsum([0, *lengths[:-1]])
-    whole_VD = np.concatenate(
-        [np.add.reduceat(x_SD, starts) / lengths[:, None], np.maximum.reduceat(x_SD, starts)], axis=1
-    )
-    total_VP, low_V, high_V = np.zeros(y_VP.shape), np.zeros(len(x)), np.zeros(len(x))
-    snippets_S = np.zeros(len(x_SD))
-    for _ in range(DIVISIONS):
-        fold_V = rng.permutation(np.arange(len(x)) % FOLDS)
+    mean_VD, most_VD = np.add.reduceat(x_SD, starts) / lengths[:, None], np.maximum.reduceat(x_SD, starts)
+    whole_VD = _standard(np.concatenate([mean_VD, most_VD], axis=1))
+    score_V, low_V, high_V = np.zeros((3, len(x)))
+    snippets_S, one_VP = np.zeros(len(x_SD)), np.zeros(y_VP.shape)
+    for division in range(DIVISIONS):
+        fold_V, columns = rng.permutation(videos % FOLDS), y_VP if division == 0 else y_VP[:, :1]
+        told_VP = _standard(unseen(whole_VD, videos, columns, fold_V, RIDGE["whole"]))
         for name, features_SD in (("snippets", x_SD), ("alike", _fourier(x_SD, rng))):
-            told_SP = unseen(features_SD, video_S, y_VP, fold_V, RIDGE[name])
-            total_VP += _standard(_highest(told_SP, video_S, lengths))
-            high_V += _standard(_highest(told_SP[:, :1], video_S, lengths))[:, 0]
-            low_V -= _standard(_highest(-told_SP[:, :1], video_S, lengths))[:, 0]
+            told_SP = unseen(features_SD, video_S, columns, fold_V, RIDGE[name])
+            high_VP = _standard(_highest(told_SP, lengths))
+            told_VP = told_VP + high_VP
+            high_V += high_VP[:, 0]
+            low_V -= _standard(_highest(-told_SP[:, :1], lengths))[:, 0]
             snippets_S += _standard(told_SP[:, 0])
-        total_VP += _standard(unseen(_standard(whole_VD), np.arange(len(x)), y_VP, fold_V, RIDGE["whole"]))
-    return total_VP, low_V, high_V, snippets_S
+        score_V += told_VP[:, 0]
+        one_VP = told_VP if division == 0 else one_VP
+    return Told(score_V=score_V, low_V=low_V, high_V=high_V, snippets_S=snippets_S, one_VP=one_VP)
 
 
-def unseen(
-    x_SD: np.ndarray, video_S: np.ndarray, y_VP: np.ndarray, fold_V: np.ndarray, ridge: float
-) -> np.ndarray:
+def unseen(x_SD: np.ndarray, video_S: np.ndarray, y_VP: np.ndarray, fold_V: np.ndarray, ridge: float) -> np.ndarray:
     """What a ridge regression tells of snippets whose video it was fitted without, `(S, P)`; every video weighs the
     same."""
     lengths = np.bincount(video_S)
@@ -225,11 +258,11 @@ def _ridge(a_SD: np.ndarray, b_SP: np.ndarray, ridge: float) -> np.ndarray:
     return np.linalg.solve(a_SD.T @ a_SD + shift * np.eye(width), a_SD.T @ b_SP)
 
 
-def _highest(told_SP: np.ndarray, video_S: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+def _highest(told_SP: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """The mean over the highest `TOP` of each video's snippets, `(V, P)`."""
     found = np.empty((len(lengths), told_SP.shape[1]))
     starts = np.cumsum([0, *lengths])
-    for video, (start, end) in enumerate(zip(starts[:-1], starts[1:], strict=True)):
+    for video, (start, end) in enumerate(pairwise(starts)):
         count = math.ceil(TOP * (end - start))
         found[video] = np.partition(told_SP[start:end], end - start - count, axis=0)[-count:].mean(0)
     return found
@@ -260,6 +293,21 @@ def _standard(x: np.ndarray) -> np.ndarray:
     return (x - x.mean(0)) / np.where(std > 1e-9, std, 1)
 
 
+def _suspicion(score_V: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """How far a score lies on the other label's side."""
+    return np.where(labels == 1, -1, 1) * _standard(score_V)
+
+
+def _planted(videos: int, rng: np.random.Generator) -> np.ndarray:
+    """Which labels are changed on purpose, `(V,)`."""
+    return np.isin(np.arange(videos), rng.permutation(videos)[: max(1, round(PLANTED_SHARE * videos))])
+
+
+def _found(suspicion_V: np.ndarray, wrong_V: np.ndarray) -> float:
+    """The share of the wrong ones among as many of the most suspicious."""
+    return float(wrong_V[np.argsort(-suspicion_V, kind="stable")[: wrong_V.sum()]].mean())
+
+
 def _resampled(score_V: np.ndarray, labels: np.ndarray, times_RV: np.ndarray) -> np.ndarray:
     return resampled_auc(score_V, labels, 1 - labels, np.arange(len(labels)), times_RV)
 
@@ -270,7 +318,7 @@ RATES = np.array([0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3])
 """Of wrong labels, of each of the two."""
 CLEAN = 0.5
 """Chance, before looking, that no label is wrong."""
-RARE = 5.0
+RARE = 2.0
 """Otherwise rates have a density that falls with exp(−RARE·(ε₀ + ε₁))."""
 STEPS, SLOPE = 60, 0.02
 """Steps of expectation and maximisation; the weight of the squared slope, which keeps it finite."""
@@ -327,6 +375,4 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def _auc(score_V: np.ndarray, y_V: np.ndarray) -> float:
-    from wsvad.metrics.frame import roc_auc
-
     return roc_auc(score_V, y_V.astype(np.int64), 1 - y_V.astype(np.int64))
