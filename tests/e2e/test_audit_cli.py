@@ -66,7 +66,7 @@ def test_the_wrong_labels_stand_first_in_all_that_is_written(run, tmp_path, caps
     assert all(one["wrong"] < 0.1 for one in found["videos"][3:])
     assert [one["wrong"] for one in found["videos"]] == sorted((one["wrong"] for one in found["videos"]), reverse=True)
     assert len(found["videos"]) == len(TRAIN)
-    assert found["sentences"][0].startswith("3 of 40 training labels are doubtful, ")
+    assert found["sentences"][0].startswith("3 of 40 training labels are doubtful")
     assert found["sentences"][0] in printed.err
     assert "labels to correct are in" in printed.err
     first = next(one for one in found["videos"] if one["video"] == "v03.mp4")

@@ -74,6 +74,7 @@ def train(
     """
     from wsvad.cli.tables import selections_table
     from wsvad.datasets.folder import open_folder
+    from wsvad.doctor.audit import verdict_of
     from wsvad.runs.folder import RunFolder
     from wsvad.training.train import train_detector
 
@@ -95,6 +96,8 @@ def train(
         workers=workers,
     )
     show(selections_table(fitted.metrics["selection"]))
+    if verdict := verdict_of(out):
+        tell([*verdict, f"which labels to look at: wsvad audit {out}"])
     say(f"detector in {out}, report in {out / 'report.html'}")
     return left_out(failed)
 
@@ -144,8 +147,8 @@ def audit(run: Run, out: File | None = None, json: bool = False) -> int:
     """Find labels of training videos that are contradicted by what the videos show.
 
     Each training video is judged by fits that have not seen it. The most suspicious come first, with the chance that
-    the label is wrong; RUN/audit.html shows them with a picture. Says also where the labels as a whole cannot be told
-    from the videos, or seem to be inverted.
+    the label is wrong; RUN/audit.html shows them with a picture. Says also where the labels as a whole cannot be
+    predicted from the videos, or seem to be inverted.
 
     Args:
         run: Run folder of a trained detector.

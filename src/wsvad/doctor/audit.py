@@ -69,10 +69,15 @@ class Audit:
     """All training videos, the most suspicious first."""
     judgement: Judgement
     """Of all of them together."""
-    sentences: tuple[str, ...]
-    """What it comes to, for a reader; the first is the verdict."""
+    verdict: tuple[str, ...]
+    """What it comes to, for a reader."""
     rows: tuple[tuple[Any, ...], ...]
     """Of a labels.csv of all videos, as `write_labels` writes it."""
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The verdict, and how far it can be trusted."""
+        return self.verdict + self.judgement.quality
 
     @property
     def shown(self) -> tuple[Audited, ...]:
@@ -141,9 +146,17 @@ def audit(run: Path, seed: int = 0) -> Audit:
         data=str(settings.get("data", run.name)),
         videos=ranked,
         judgement=judged,
-        sentences=(*judged.sentences, *_against_test(folder, settings, record["test"])),
+        verdict=(*judged.verdict, *_against_test(folder, settings, record["test"])),
         rows=(*(_row(videos[i], each[i].wrong) for i in order), *(_row(video) for video in tested)),
     )
+
+
+def verdict_of(run: Path) -> tuple[str, ...]:
+    """What an audit of a run comes to; nothing where there cannot be one."""
+    try:
+        return audit(run).verdict
+    except WsvadError:
+        return ()
 
 
 def write_labels(path: Path, found: Audit) -> None:

@@ -14,8 +14,8 @@ counts as one where it is frequent among clear scores. `benchmarks/results/audit
 true.
 
 **Guessing.** All models are linear in the labels, so permuted labels cost little: p is the share of permutations whose
-labels are told from the videos as well as the given ones. In the same way some labels are changed on purpose, to see
-how many of these the list would begin with.
+labels are predicted from the videos as well as the given ones. In the same way some labels are changed on purpose, to
+see how many of these the list would begin with.
 
 **Inverted labels.** A fit learns inverted labels as well as others, and its AUC does not fall. But abnormal is what a
 part of a video is enough for. If the lowest quarter of the snippets tells the label better than the highest does (a
@@ -100,9 +100,14 @@ class Judgement:
     already take places of theirs, so that it is more of all wrong ones."""
 
     @property
-    def sentences(self) -> tuple[str, ...]:
-        """All this for a reader; the first is the verdict."""
-        return tuple(_sentences(self))
+    def verdict(self) -> tuple[str, ...]:
+        """What it comes to, for a reader."""
+        return tuple(_verdict(self))
+
+    @property
+    def quality(self) -> tuple[str, ...]:
+        """How far that can be trusted; empty where it cannot."""
+        return tuple(_quality(self))
 
 
 def judge(x: Sequence[np.ndarray], labels: np.ndarray, *, seed: int = 0) -> Judgement:
@@ -152,41 +157,46 @@ def judge(x: Sequence[np.ndarray], labels: np.ndarray, *, seed: int = 0) -> Judg
     )
 
 
-def _sentences(judged: Judgement) -> Iterator[str]:
-    """The verdict, and what else a reader should know."""
-    low, high = (100 * bound for bound in judged.interval)
-    told = f"AUC {100 * judged.auc:.0f}, 95 % interval {low:.0f} to {high:.0f}"
-    total, doubted, claimed = len(judged.wrong), judged.wrong >= DOUBTED, judged.wrong >= CLAIMED
+def _verdict(judged: Judgement) -> Iterator[str]:
     if judged.p_worse <= LEVEL:
         yield (
-            f"Worse than guessing: what the other videos teach contradicts the labels ({told}, p = "
+            f"Worse than guessing: what the other videos teach contradicts the labels ({_auc_in_words(judged)}, p = "
             f"{judged.p_worse:.3f}). Videos that look alike have opposite labels: are some of the labels inverted?"
         )
     elif judged.p > LEVEL:
         yield (
-            f"No better than guessing: the label of a video cannot be told from the other videos ({told}, p = "
-            f"{judged.p:.2f}). The list says little; more videos or another encoder may help."
+            "No better than guessing: the label of a video cannot be predicted from the other videos "
+            f"({_auc_in_words(judged)}, p = {judged.p:.2f}). The list says little; more videos or another encoder may "
+            "help."
         )
-    if judged.p <= LEVEL and judged.p_inverted <= LEVEL:
+    elif judged.p_inverted <= LEVEL:
         yield (
             "Are the labels inverted? The videos labelled normal have moments that the ones labelled abnormal lack, "
             f"not the other way round (p = {judged.p_inverted:.3f})."
         )
+    total, doubted, claimed = len(judged.wrong), judged.wrong >= DOUBTED, int((judged.wrong >= CLAIMED).sum())
     if doubted.any():
-        number, wrong = int(doubted.sum()), judged.wrong[doubted].sum()
-        be = "label is" if number == 1 else "labels are"
+        number, some = int(doubted.sum()), f", {claimed} contradicted by what the videos show" if claimed else ""
         yield (
-            f"{number} of {total} training {be} doubtful, {int(claimed.sum())} of these contradicted by what the "
-            f"videos show; about {max(1, wrong):.0f} may be wrong. Look at them before you correct them."
+            f"{number} of {total} training labels {'is' if number == 1 else 'are'} doubtful{some}; about "
+            f"{max(1, judged.wrong[doubted].sum()):.0f} may be wrong. Look at the videos before you correct labels."
         )
     elif judged.p <= LEVEL:
         yield f"No single one of {total} training labels can be called doubtful; the most suspicious come first."
+
+
+def _quality(judged: Judgement) -> Iterator[str]:
     if judged.p <= LEVEL:
-        yield f"Labels of videos that a fit has not seen are told with {told} (p = {judged.p:.3f})."
+        yield f"Labels of unseen videos are predicted with {_auc_in_words(judged)} (p = {judged.p:.3f})."
         yield (
-            f"How well this list finds wrong labels: of one label in ten that was changed on purpose, "
+            "How well this list finds wrong labels: of one label in ten that was changed on purpose, "
             f"{100 * judged.found:.0f} % were among as many of the most suspicious."
         )
+
+
+def _auc_in_words(judged: Judgement) -> str:
+    low, high = (100 * bound for bound in judged.interval)
+    return f"AUC {100 * judged.auc:.0f}, 95 % interval {low:.0f} to {high:.0f}"
 
 
 # ------------------------------------------------------------------------------------------------------------ scores

@@ -141,13 +141,13 @@ def test_a_fifth_of_the_labels_wrong_is_said():
     labels, wrong = changed(HALF, 12)
     judged = judge(videos(HALF), labels)
     doubted = judged.wrong >= DOUBTED
-    assert judged.sentences[0].startswith(f"{doubted.sum()} of 60 training labels are doubtful, ")
+    assert judged.verdict[0].startswith(f"{doubted.sum()} of 60 training labels are doubtful")
     assert wrong[doubted].mean() > 0.7 > 0.5 < wrong[doubted].sum() / 12
 
 
 def test_right_labels_are_left_alone():
     judged = judge(videos(HALF), HALF)
-    assert judged.sentences[0].startswith("No single one of 60 training labels can be called doubtful")
+    assert judged.verdict[0].startswith("No single one of 60 training labels can be called doubtful")
     assert (judged.p, judged.p_inverted) == (1 / 200, 1.0)
     assert judged.found > 0.8  # of those that the audit changes itself
 
@@ -155,13 +155,13 @@ def test_right_labels_are_left_alone():
 def test_labels_by_chance_are_guessing():
     labels = np.random.default_rng(2).permutation(HALF)
     judged = judge(videos(np.zeros(60, int)), labels)
-    assert judged.sentences[0].startswith("No better than guessing")
+    assert judged.verdict[0].startswith("No better than guessing")
     assert judged.p > 0.05
 
 
 def test_inverted_labels_are_asked_about():
     judged = judge(videos(HALF), 1 - HALF)
-    assert judged.sentences[0].startswith("Are the labels inverted? ")
+    assert judged.verdict[0].startswith("Are the labels inverted? ")
     assert judged.p_inverted < 0.05
 
 
@@ -169,7 +169,7 @@ def test_videos_that_look_alike_with_opposite_labels_are_worse_than_guessing():
     rng = np.random.default_rng(0)
     pairs = np.repeat(rng.normal(size=(20, SNIPPETS, 6)), 2, axis=0) + rng.normal(size=(40, SNIPPETS, 6)) / 100
     judged = judge(list(pairs), np.tile([0, 1], 20))
-    assert judged.sentences[0].startswith("Worse than guessing")
+    assert judged.verdict[0].startswith("Worse than guessing")
 
 
 def test_too_few_videos_are_refused():
