@@ -81,8 +81,9 @@ class Audit:
 
     @property
     def shown(self) -> tuple[Audited, ...]:
-        """Those worth a look: all that are doubtful, and `SHOWN` at least."""
-        return self.videos[: max(SHOWN, sum(video.wrong >= DOUBTED for video in self.videos))]
+        """Those worth a look: `SHOWN` at least, and as far as there are doubtful ones."""
+        doubtful = [place for place, video in enumerate(self.videos, 1) if video.wrong >= DOUBTED]
+        return self.videos[: max([SHOWN, *doubtful])]
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
@@ -139,7 +140,7 @@ def audit(run: Path, seed: int = 0) -> Audit:
         )
         for i, video in enumerate(videos)
     ]  # fmt: skip
-    order = sorted(range(len(each)), key=lambda i: (-judged.wrong[i], -judged.suspicion[i], videos[i].name))
+    order = np.argsort(-judged.suspicion, kind="stable").tolist()
     ranked = tuple(each[i] for i in order)
     return Audit(
         run=run,

@@ -7,8 +7,8 @@ over its highest quarter of snippets: of an abnormal video, no more than a part 
 over the videos, and summed, over several divisions into folds.
 
 **Chance that a label is wrong.** Suppose that the true label is logistic in the score, and that a label was then
-changed with rate ε₀ (normal ones) or ε₁ (abnormal ones), by chance alone. The share of labels that contradict even the
-clearest scores tells the rates; the chance for a video is their posterior mean. Before looking there is an even chance
+changed with rate ε, by chance alone. The share of labels that contradict even the clearest scores tells the rate; the
+chance for a video is the posterior mean over rates up to 0.3. Before looking there is an even chance
 that no label is wrong. What is hard to see in the features, an abnormal video that looks normal, is no wrong label, but
 counts as one where it is frequent among clear scores. `benchmarks/results/audit.md` has how often the chance comes
 true.
@@ -78,7 +78,8 @@ class Judgement:
     """What videos say of their labels."""
 
     suspicion: np.ndarray
-    """`(V,)`: how far the score lies on the other label's side, in standard deviations."""
+    """`(V,)`: how far the score lies on the other label's side, in standard deviations. Videos are listed by it: the
+    chance below also depends on how frequent labels are, which finds fewer wrong ones."""
     wrong: np.ndarray
     """`(V,)` chance that the label is wrong."""
     peaks: tuple[int, ...]
@@ -304,8 +305,10 @@ def _standard(x: np.ndarray) -> np.ndarray:
 
 
 def _suspicion(score_V: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """How far a score lies on the other label's side."""
-    return np.where(labels == 1, -1, 1) * _standard(score_V)
+    """How far a score lies on the other label's side of the middle between the two labels' means."""
+    score_V = _standard(score_V)
+    middle = (score_V[labels == 0].mean() + score_V[labels == 1].mean()) / 2
+    return np.where(labels == 1, -1, 1) * (score_V - middle)
 
 
 def _planted(videos: int, rng: np.random.Generator) -> np.ndarray:
@@ -324,12 +327,10 @@ def _resampled(score_V: np.ndarray, labels: np.ndarray, times_RV: np.ndarray) ->
 
 # ------------------------------------------------------------------------------------------------- wrong labels
 
-RATES = np.array([0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3])
-"""Of wrong labels, of each of the two."""
+RATES = np.array([0, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.125, 0.15, 0.2, 0.25, 0.3])
+"""Of wrong labels."""
 CLEAN = 0.5
-"""Chance, before looking, that no label is wrong."""
-RARE = 2.0
-"""Otherwise rates have a density that falls with exp(−RARE·(ε₀ + ε₁))."""
+"""Chance, before looking, that no label is wrong; otherwise every rate is as likely as any other."""
 STEPS, SLOPE = 60, 0.02
 """Steps of expectation and maximisation; the weight of the squared slope, which keeps it finite."""
 
@@ -340,44 +341,39 @@ def chance_of_wrong(score_V: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray
     Args:
         score_V: higher for abnormal, by models that have not seen the video; standardised.
     """
-    noise = np.stack(np.meshgrid(RATES, RATES, indexing="ij"), -1).reshape(-1, 2)
-    into, out_of = noise[:, :1], noise[:, 1:]
-    true, likelihood = _logistic(score_V, labels, into, out_of)
-    prior = np.where(noise.any(1), np.exp(-RARE * noise.sum(1)), 0)
-    prior = np.where(noise.any(1), (1 - CLEAN) * prior / prior.sum(), CLEAN)
+    rate = RATES[:, None]
+    true, likelihood = _logistic(score_V, labels, rate)
+    width = np.where(RATES > 0, np.gradient(RATES), 0)
+    prior = np.where(RATES > 0, (1 - CLEAN) * width / width.sum(), CLEAN)
     posterior = np.log(prior) + likelihood
     posterior = np.exp(posterior - posterior.max())
     posterior /= posterior.sum()
-    wrong = np.where(labels == 1, 1 - _truth(true, into, out_of, 1), _truth(true, into, out_of, 0))
-    return posterior @ wrong, float(posterior[~noise.any(1)].sum())
+    abnormal = _truth(true, rate, labels)
+    return posterior @ np.where(labels == 1, 1 - abnormal, abnormal), float(posterior[RATES == 0].sum())
 
 
-def _truth(true: np.ndarray, into: np.ndarray, out_of: np.ndarray, label: int) -> np.ndarray:
-    """Chance to be abnormal of a video with a label, where it was `true` without it."""
-    changed = (1 - out_of) if label else out_of
-    other = into if label else 1 - into
-    return changed * true / np.maximum(changed * true + other * (1 - true), 1e-300)
+def _truth(true: np.ndarray, rate: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Chance to be abnormal of videos with these labels, where it was `true` without them, `(M, V)`."""
+    right = np.where(labels == 1, 1 - rate, rate)
+    return right * true / np.maximum(right * true + (1 - right) * (1 - true), 1e-300)
 
 
-def _logistic(
-    score_V: np.ndarray, labels: np.ndarray, into: np.ndarray, out_of: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """For each pair of rates the chance of each video to be abnormal, `(M, V)`, and the likelihood of the labels,
-    `(M,)`, in logarithms; fitted by expectation and maximisation."""
+def _logistic(score_V: np.ndarray, labels: np.ndarray, rate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each of M rates the chance of each video to be abnormal, `(M, V)`, and the likelihood of the labels, `(M,)`,
+    in logarithms; fitted by expectation and maximisation."""
     design = np.stack([np.ones_like(score_V), score_V])
-    weights = np.tile([0.0, 1.0], (len(into), 1))
+    weights = np.tile([0.0, 1.0], (len(rate), 1))
     penalty = np.array([1e-6, 2 * SLOPE])
     for _ in range(STEPS):
         chance = _sigmoid(weights @ design)
-        truth = np.where(labels == 1, _truth(chance, into, out_of, 1), _truth(chance, into, out_of, 0))
-        slope = (truth - chance) @ design.T - penalty * weights
+        slope = (_truth(chance, rate, labels) - chance) @ design.T - penalty * weights
         curve = np.einsum("mv,iv,jv->mij", np.maximum(chance * (1 - chance), 1e-6), design, design)
         step = np.linalg.solve(curve + np.diag(penalty), slope[..., None])[..., 0]
         weights = weights + step * np.minimum(1, 2 / np.maximum(np.abs(step).max(1, keepdims=True), 1e-9))
     chance = _sigmoid(weights @ design)
-    seen = into * (1 - chance) + (1 - out_of) * chance
-    likelihood = np.where(labels == 1, np.log(np.maximum(seen, 1e-300)), np.log(np.maximum(1 - seen, 1e-300)))
-    return chance, likelihood.sum(1) - SLOPE * weights[:, 1] ** 2
+    seen = rate * (1 - chance) + (1 - rate) * chance
+    likelihood = np.log(np.maximum(np.where(labels == 1, seen, 1 - seen), 1e-300)).sum(1)
+    return chance, likelihood - SLOPE * weights[:, 1] ** 2
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:

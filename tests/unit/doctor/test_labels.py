@@ -117,21 +117,32 @@ def test_without_wrong_labels_hardly_any_is_contradicted():
 def test_the_chance_is_the_posterior_of_a_brute_force():
     score, labels, _ = drawn(0.1, 3, 60)
     rates, weights, chances = module.RATES, [], []
-    for into in rates:
-        for out_of in rates:
-            true, likelihood = module._logistic(score, labels, np.array([[into]]), np.array([[out_of]]))
-            p = true[0]
-            seen = np.where(labels == 1, into * (1 - p) + (1 - out_of) * p, (1 - into) * (1 - p) + out_of * p)
-            chances.append(np.where(labels == 1, into * (1 - p), out_of * p) / seen)
-            weights.append(np.exp(likelihood[0]) * (np.exp(-module.RARE * (into + out_of)) if into + out_of else 0))
-    weights = (1 - module.CLEAN) * np.array(weights) / sum(w for w in _prior(rates))
-    weights[0] = module.CLEAN * np.exp(module._logistic(score, labels, np.zeros((1, 1)), np.zeros((1, 1)))[1][0])
-    expected = (weights / weights.sum()) @ np.array(chances)
+    widths = [0, *((b - a) / 2 for a, b in zip(rates[:-2], rates[2:], strict=True)), rates[-1] - rates[-2]]
+    for rate, width in zip(rates, widths, strict=True):
+        true, likelihood = module._logistic(score, labels, np.array([[rate]]))
+        p = true[0]
+        seen = np.where(labels == 1, rate * (1 - p) + (1 - rate) * p, (1 - rate) * (1 - p) + rate * p)
+        chances.append(np.where(labels == 1, rate * (1 - p), rate * p) / seen)
+        prior = (1 - module.CLEAN) * width / sum(widths) if rate else module.CLEAN
+        weights.append(prior * np.exp(likelihood[0]))
+    expected = np.array(weights) @ np.array(chances) / sum(weights)
     np.testing.assert_allclose(chance_of_wrong(score, labels)[0], expected, atol=1e-9)
 
 
-def _prior(rates):
-    return [np.exp(-module.RARE * (a + b)) for a in rates for b in rates if a + b]
+def test_the_fit_is_the_most_likely_one():
+    score, labels, _ = drawn(0.1, 5, 100)
+    rate = np.array([[0.1]])
+    found, likelihood = module._logistic(score, labels, rate)
+
+    def of(intercept: float, slope: float) -> float:
+        p = 1 / (1 + np.exp(-intercept - slope * score))
+        seen = 0.1 * (1 - p) + 0.9 * p
+        return np.log(np.where(labels == 1, seen, 1 - seen)).sum() - module.SLOPE * slope**2
+
+    logit = np.log(found[0] / (1 - found[0]))
+    slope, intercept = np.polyfit(score, logit, 1)
+    assert of(intercept, slope) == pytest.approx(likelihood[0])
+    assert max(of(intercept + a, slope + b) for a in (-0.05, 0, 0.05) for b in (-0.1, 0, 0.1)) == of(intercept, slope)
 
 
 # ------------------------------------------------------------------------------------------------------ what is said
