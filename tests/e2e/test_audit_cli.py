@@ -56,7 +56,7 @@ def run(data) -> Path:
     return out
 
 
-def test_the_wrong_labels_stand_first_in_all_that_is_written(run, tmp_path, capsys):
+def test_the_wrong_labels_stand_first_in_all_that_is_written(run, data, tmp_path, capsys):
     table = tmp_path / "relabel.csv"
     assert main(["audit", str(run), "--out", str(table), "--json"]) == 0
     printed = capsys.readouterr()
@@ -67,7 +67,7 @@ def test_the_wrong_labels_stand_first_in_all_that_is_written(run, tmp_path, caps
     assert len(found["videos"]) == len(TRAIN)
     assert found["sentences"][0].startswith("3 of 40 training labels are doubtful")
     assert found["sentences"][0] in printed.err
-    assert "labels to correct are in" in printed.err
+    assert f"train again with --labels {table} --intervals {data / 'intervals.csv'}" in printed.err
     first = next(one for one in found["videos"] if one["video"] == "v03.mp4")
     assert first["label"] == 0 and 2 <= first["moment"] <= 4  # labelled normal; the event is seen there
     rows = list(csv.DictReader(table.open()))

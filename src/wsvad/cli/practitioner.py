@@ -171,7 +171,8 @@ def audit(run: Run, out: File | None = None, json: bool = False) -> int:
     tell(found.sentences)
     say(f"the most suspicious videos with pictures are in {page}")
     if out:
-        say(f"labels to correct are in {out}; then train again with --labels {out}")
+        truth = f" --intervals {found.intervals}" if found.intervals else ""
+        say(f"labels to correct are in {out}; then train again with --labels {out}{truth}")
     return DONE
 
 

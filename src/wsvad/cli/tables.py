@@ -37,7 +37,7 @@ def suspects_table(found: Audit) -> Table:
         (one.video, one.words, f"{one.wrong:.0%}", "–" if one.moment is None else clock(one.moment))
         for one in found.shown
     ]
-    return table(("video", "label", "likely wrong", "look at"), rows)
+    return table(("video", "label", "chance to be wrong", "look at"), rows)
 
 
 def metrics_table(

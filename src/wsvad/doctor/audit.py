@@ -13,11 +13,12 @@ import numpy as np
 
 from wsvad.datasets.bags import load_bags
 from wsvad.datasets.dataset import Dataset, LabelledVideo
-from wsvad.datasets.open import open_dataset
+from wsvad.datasets.open import folder_of, open_dataset
 from wsvad.doctor.labels import CLAIMED, DOUBTED, SURE, Judgement, judge
 from wsvad.errors import UsageError, WsvadError
 from wsvad.features.segments import bin_average
 from wsvad.features.source import open_features
+from wsvad.files import is_file
 from wsvad.metrics.bootstrap import draw, interval, resampled_auc
 from wsvad.metrics.frame import roc_auc
 from wsvad.progress import track
@@ -73,6 +74,8 @@ class Audit:
     """What it comes to, for a reader."""
     rows: tuple[tuple[Any, ...], ...]
     """Of a labels.csv of all videos, as `write_labels` writes it."""
+    intervals: Path | None
+    """The intervals of the test videos, to be given with a labels.csv that lies elsewhere; None without any."""
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -148,6 +151,7 @@ def audit(run: Path, seed: int = 0) -> Audit:
         videos=ranked,
         judgement=judged,
         verdict=(*judged.verdict, *_against_test(folder, settings, record["test"])),
+        intervals=_intervals(settings.get("source", {})),
         rows=(*(_row(videos[i], each[i].wrong) for i in order), *(_row(video) for video in tested)),
     )
 
@@ -178,6 +182,16 @@ def _dataset(folder: RunFolder, settings: dict[str, Any]) -> Dataset | None:
         return open_dataset(**settings["source"], **folder.division(), need_training=False)
     except WsvadError:
         return None
+
+
+def _intervals(source: dict[str, str]) -> Path | None:
+    """The table that belongs to the labels that a run was given."""
+    if "intervals" in source or "folder" not in source:
+        return Path(source["intervals"]) if "intervals" in source else None
+    folder = folder_of(source["folder"])
+    places = [Path(source["labels"]).parent] if "labels" in source else [folder, folder.parent]
+    tables = (place / name for place in places for name in ("intervals.csv", "test_intervals.csv"))
+    return next((table for table in tables if is_file(table)), None)
 
 
 def _video(name: str, record: dict[str, Any], split: Any, known: dict[str, LabelledVideo]) -> LabelledVideo:
