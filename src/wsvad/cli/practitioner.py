@@ -113,6 +113,7 @@ def train(
     from wsvad.cli.surveys import first_lines
     from wsvad.cli.tables import selections_table
     from wsvad.datasets.folder import open_folder
+    from wsvad.doctor.audit import verdict_of
     from wsvad.doctor.survey import survey_of
     from wsvad.runs.folder import RunFolder
     from wsvad.training.train import train_detector
@@ -137,6 +138,8 @@ def train(
         rate=rate,
     )
     show(selections_table(fitted.metrics, everything=all))
+    if verdict := verdict_of(out):
+        tell([*verdict, f"which labels to look at: wsvad audit {out}"])
     tell(fitted.ending)
     say(f"detector in {out}, report in {out / 'report.html'}")
     return left_out(failed)
@@ -219,6 +222,39 @@ def score(
     say(f"report.html and the other results are in {out}")
     status = left_out(found.failed)
     return status if found.timelines else FOUND_WRONG
+
+
+def audit(run: Run, out: File | None = None, json: bool = False) -> int:
+    """Find labels of training videos that are contradicted by what the videos show.
+
+    Each training video is judged by fits that have not seen it. The most suspicious come first, with the chance that
+    the label is wrong; RUN/audit.html shows them with a picture. Says also where the labels as a whole cannot be
+    predicted from the videos, or seem to be inverted.
+
+    Args:
+        run: Run folder of a trained detector.
+        out: labels.csv to write, the most suspicious first: correct it, and train again with --labels.
+        json: Print all training videos as JSON.
+    """
+    from wsvad.cli.tables import suspects_table
+    from wsvad.doctor.audit import audit as audit_run
+    from wsvad.doctor.audit import write_labels
+    from wsvad.pages.audit import write_audit
+
+    found, page = audit_run(run), run / "audit.html"
+    if out:
+        write_labels(out, found)
+    write_audit(page, found)
+    if json:
+        show_json(found.as_json())
+    else:
+        show(suspects_table(found))
+    tell(found.sentences)
+    say(f"the most suspicious videos with pictures are in {page}")
+    if out:
+        truth = f" --intervals {found.intervals}" if found.intervals else ""
+        say(f"labels to correct are in {out}; then train again with --labels {out}{truth}")
+    return DONE
 
 
 def distill(

@@ -7,6 +7,7 @@ import numpy as np
 
 from wsvad.cli.output import Table, table
 from wsvad.detection.timeline import Timeline, clock
+from wsvad.doctor.audit import Audit
 from wsvad.evaluation.vocabulary import METRICS, SELECTIONS, percent, span_of, with_spread, words_for
 from wsvad.studies.leaderboard import Leaderboard, lines
 from wsvad.training.grow import Grown
@@ -33,6 +34,15 @@ def events_table(timelines: Sequence[Timeline]) -> Table:
             rows.append((timeline.video, *wall, *times, *likeliest))
     head = ("video", *(["when"] if dated else []), "from", "to", "peak score", "at", *(["what"] if named else []))
     return table(head, rows)
+
+
+def suspects_table(found: Audit) -> Table:
+    """The training videos whose label is the most suspicious, a row a video."""
+    rows = [
+        (one.video, one.words, f"{one.wrong:.0%}", "–" if one.moment is None else clock(one.moment))
+        for one in found.shown
+    ]
+    return table(("video", "label", "chance to be wrong", "look at"), rows)
 
 
 def metrics_table(

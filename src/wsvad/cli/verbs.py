@@ -4,7 +4,7 @@ from wsvad.cli.comparisons import ablate, bench, transfer
 from wsvad.cli.exchange import convert, import_checkpoint
 from wsvad.cli.lists import datasets, encoders, methods, toy
 from wsvad.cli.parser import Verb
-from wsvad.cli.practitioner import add_category, check, demo, distill, score, train
+from wsvad.cli.practitioner import add_category, audit, check, demo, distill, score, train
 from wsvad.cli.researcher import compare_features, doctor, evaluate, extract, fit
 from wsvad.cli.thresholds import threshold
 
@@ -14,6 +14,9 @@ PRACTITIONER = {
     "train": Verb(
         function=train, positional="folder", flags=("all",), learns="data", encodes=True, configures="method",
         example="wsvad train videos --rgb motion --seeds 3 --out runs/gate",
+    ),
+    "audit": Verb(
+        function=audit, positional="run", flags=("json",), example="wsvad audit runs/gate --out relabel.csv",
     ),
     "score": Verb(
         function=score, positional="videos", many=True, flags=("overlay", "clips", "json"),

@@ -51,7 +51,7 @@ def write_report(
     ranked = sorted(timelines, key=lambda timeline: (not timeline.events, -timeline.peak, timeline.video))
     cards, stills = [], {}
     for rank, (timeline, preview) in enumerate(zip(ranked, _previews(ranked), strict=True)):
-        cards.append(card(rank, timeline, preview, _link(timeline.path, path)))
+        cards.append(card(rank, timeline, preview, link_to(timeline.path, path)))
         stills[timeline.video] = preview.stills
     page = render_page(
         "report",
@@ -87,7 +87,7 @@ def _preview(timeline: Timeline, videos: int, left: int) -> Preview:
     return make_preview(timeline.path, times, copy_bytes=room if fits else 0, span=span, rate=timeline.rate)
 
 
-def _link(video: Path | None, page: Path) -> str | None:
+def link_to(video: Path | None, page: Path) -> str | None:
     """The video's address relative to the page; None where there is none (another drive, no such file)."""
     if video is None or not video.is_file():
         return None

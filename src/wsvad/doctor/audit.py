@@ -1,0 +1,262 @@
+"""`wsvad audit`: which training videos of a run have a label that is contradicted by what they show.
+
+The labels are those that the run learned from, the evidence is in its features: every video is judged by fits that have
+not seen it (`wsvad.doctor.labels`). The run itself is not changed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wsvad.datasets.bags import load_bags
+from wsvad.datasets.dataset import Dataset, LabelledVideo
+from wsvad.datasets.open import folder_of, open_dataset
+from wsvad.doctor.labels import CLAIMED, DOUBTED, SURE, Judgement, judge
+from wsvad.errors import UsageError, WsvadError
+from wsvad.features.segments import bin_average
+from wsvad.features.source import open_features
+from wsvad.files import is_file
+from wsvad.metrics.bootstrap import draw, interval, resampled_auc
+from wsvad.metrics.frame import roc_auc
+from wsvad.progress import track
+from wsvad.runs.folder import RunFolder
+from wsvad.tables import write_table
+from wsvad.video.clock import SnippetClock
+
+SEGMENTS = 32
+"""Longer videos are averaged to so many, which bounds memory; a moment is found to that part of the video."""
+SHOWN = 12
+"""Videos that a table and a page show at least."""
+LABELS = ("normal", "abnormal")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audited:
+    """A training video with its label, as it was judged."""
+
+    video: str
+    label: int
+    category: str
+    wrong: float
+    """Chance that the label is wrong, see `wsvad.doctor.labels`."""
+    moment: float | None
+    """Seconds at which it looks most abnormal; None where its frame rate is not known."""
+    span: tuple[float, float] | None
+    """Seconds at which the video begins and ends, where they are known."""
+    path: Path | None
+    """The file; None where it is not there."""
+
+    @property
+    def contradicted(self) -> bool:
+        return self.wrong >= CLAIMED
+
+    @property
+    def words(self) -> str:
+        """The label and what speaks against it."""
+        return f"labelled {LABELS[self.label]}, looks {LABELS[1 - self.label]}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """What an audit found."""
+
+    run: Path
+    data: str
+    """The dataset's name."""
+    videos: tuple[Audited, ...]
+    """All training videos, the most suspicious first."""
+    judgement: Judgement
+    """Of all of them together."""
+    verdict: tuple[str, ...]
+    """What it comes to, for a reader."""
+    rows: tuple[tuple[Any, ...], ...]
+    """Of a labels.csv of all videos, as `write_labels` writes it."""
+    intervals: Path | None
+    """The intervals of the test videos, to be given with a labels.csv that lies elsewhere; None without any."""
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The verdict, and how far it can be trusted."""
+        return self.verdict + self.judgement.quality
+
+    @property
+    def shown(self) -> tuple[Audited, ...]:
+        """Those worth a look: `SHOWN` at least, and as far as there are doubtful ones."""
+        doubtful = [place for place, video in enumerate(self.videos, 1) if video.wrong >= DOUBTED]
+        return self.videos[: max([SHOWN, *doubtful])]
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        judged = self.judgement
+        return {
+            "run": str(self.run),
+            "sentences": list(self.sentences),
+            "auc": judged.auc,
+            "interval": list(judged.interval),
+            "p_guessing": judged.p,
+            "p_worse": judged.p_worse,
+            "no_wrong_label": judged.clean,
+            "found_of_planted": judged.found,
+            "p_inverted": judged.p_inverted,
+            "videos": [
+                {
+                    "video": one.video, "label": one.label, "category": one.category, "wrong": one.wrong,
+                    "contradicted": one.contradicted, "moment": one.moment,
+                }
+                for one in self.videos
+            ],
+        }  # fmt: skip
+
+
+def audit(run: Path, seed: int = 0) -> Audit:
+    """Judge the labels that a run learned from.
+
+    Args:
+        run: a finished run, whose features are still there.
+        seed: of folds and draws.
+
+    Raises:
+        UsageError: the run did not record its training videos, or there are too few of them.
+        WsvadError: features are missing or broken.
+    """
+    folder = RunFolder(run)
+    record = folder.fingerprint()
+    if not folder.exists:
+        raise UsageError(f"{run}: there is no run here; name the folder that 'wsvad train' wrote")
+    if not record.get("training"):
+        raise UsageError(f"{run}: did not record its training videos, so their labels are not known; train again")
+    settings = folder.read_settings()
+    dataset, features = _dataset(folder, settings), Path(settings["features"])
+    features = features if features.exists() or not folder.features.is_dir() else folder.features
+    known = {video.name: video for video in dataset.videos} if dataset else {}
+    videos = [_video(name, one, "train", known) for name, one in record["training"].items()]
+    tested = [_video(name, one, "test", known) for name, one in record["test"].items()]
+    x, clocks = _snippets(videos, features, list(record["features"]))
+    judged = judge(x, np.array([video.label for video in videos]), seed=seed)
+    each = [
+        Audited(
+            video=video.name, label=video.label, category=video.category, wrong=float(judged.wrong[i]),
+            moment=_moment(clocks[i], judged.peaks[i], len(x[i])), span=_span(clocks[i]), path=video.path,
+        )
+        for i, video in enumerate(videos)
+    ]  # fmt: skip
+    order = np.argsort(-judged.suspicion, kind="stable").tolist()
+    ranked = tuple(each[i] for i in order)
+    return Audit(
+        run=run,
+        data=str(settings.get("data", run.name)),
+        videos=ranked,
+        judgement=judged,
+        verdict=(*judged.verdict, *_against_test(folder, settings, record["test"])),
+        intervals=_intervals(settings.get("source", {})),
+        rows=(*(_row(videos[i], each[i].wrong) for i in order), *(_row(video) for video in tested)),
+    )
+
+
+def verdict_of(run: Path) -> tuple[str, ...]:
+    """What an audit of a run comes to; nothing where there cannot be one."""
+    try:
+        return audit(run).verdict
+    except WsvadError:
+        return ()
+
+
+def write_labels(path: Path, found: Audit) -> None:
+    """Write a labels.csv of the run's videos, the most suspicious first, with the chance that a label is wrong; after
+    corrections it is for `wsvad train --labels`. A normal video has no category, so that its label alone need be
+    changed."""
+    write_table(path, ("video", "label", "category", "split", "frames", "wrong"), found.rows)
+
+
+# ------------------------------------------------------------------------------------------------------------ inside
+
+
+def _dataset(folder: RunFolder, settings: dict[str, Any]) -> Dataset | None:
+    """What is known beside labels, above all where the files are; None where the data is gone or has changed."""
+    if not settings.get("source"):
+        return None
+    try:
+        return open_dataset(**settings["source"], **folder.division(), need_training=False)
+    except WsvadError:
+        return None
+
+
+def _intervals(source: dict[str, str]) -> Path | None:
+    """The table that belongs to the labels that a run was given."""
+    if "intervals" in source or "folder" not in source:
+        return Path(source["intervals"]) if "intervals" in source else None
+    folder = folder_of(source["folder"])
+    places = [Path(source["labels"]).parent] if "labels" in source else [folder, folder.parent]
+    tables = (place / name for place in places for name in ("intervals.csv", "test_intervals.csv"))
+    return next((table for table in tables if is_file(table)), None)
+
+
+def _video(name: str, record: dict[str, Any], split: Any, known: dict[str, LabelledVideo]) -> LabelledVideo:
+    """With the label that the run learned from."""
+    there = known.get(name)
+    return LabelledVideo(
+        name=name, label=record["label"], category=record["category"], split=split,
+        path=there.path if there else None, frames=there.frames if there else None,
+    )  # fmt: skip
+
+
+def _row(video: LabelledVideo, wrong: float | None = None) -> tuple[Any, ...]:
+    """Of `write_labels`."""
+    category = video.category if video.label and video.category != "abnormal" else ""
+    chance = "" if wrong is None else f"{wrong:.2f}"
+    return video.name, video.label, category, video.split, "" if video.frames is None else video.frames, chance
+
+
+def _snippets(
+    videos: Sequence[LabelledVideo], features: Path, streams: Sequence[str]
+) -> tuple[list[np.ndarray], list[SnippetClock]]:
+    """Features of each video, `(T, D)` of all streams side by side, crops averaged; and the clocks."""
+    found, clocks = [], []
+    for bag in track(load_bags(videos, open_features(features), streams), "read", total=len(videos)):
+        parts = [stream.float().numpy() for stream in bag.streams.values()]
+        x = np.concatenate([part.mean(0) if part.ndim == 3 else part for part in parts], axis=-1)
+        found.append(bin_average(x, SEGMENTS) if len(x) > SEGMENTS else x)
+        clocks.append(bag.clock)
+    return found, clocks
+
+
+def _moment(clock: SnippetClock, peak: int, parts: int) -> float | None:
+    """The middle of the peak, in seconds."""
+    times = clock.seconds()
+    if times is None:
+        return None
+    place = (peak + 0.5) * clock.snippets / parts
+    return float(np.interp(place, np.arange(len(times)), times))
+
+
+def _span(clock: SnippetClock) -> tuple[float, float] | None:
+    times = clock.seconds()
+    return None if times is None else (float(times[0]), float(times[-1]))
+
+
+def _against_test(folder: RunFolder, settings: dict[str, Any], test: dict[str, Any]) -> list[str]:
+    """What the detector's own test videos say of the training labels, where they speak against them.
+
+    A video counts by its mean score: one that was taught that the event is normal scores it low, and the rest of the
+    video as any other.
+    """
+    first = folder.seed(settings.get("protocol", {}).get("first_seed", 0))
+    if folder.under_way or not first.points():
+        return []
+    scored = {name: one for name, one in first.read_point(first.points()[-1]).items() if name in test}
+    score = np.array([one.scores.mean() for one in scored.values()])
+    label = np.array([test[name]["label"] for name in scored])
+    if len(set(label.tolist())) < 2:
+        return []
+    videos = np.arange(len(label))
+    low, high = interval(resampled_auc(score, label, 1 - label, videos, draw(len(label))), SURE)
+    if high >= 0.5:
+        return []
+    return [
+        f"The detector gives abnormal test videos lower scores than normal ones (AUC of the mean score "
+        f"{100 * roc_auc(score, label, 1 - label):.0f}, 95 % interval {100 * low:.0f} to {100 * high:.0f}). The "
+        "training labels contradict the test labels: is one of the two inverted?"
+    ]
