@@ -405,14 +405,13 @@ def test_a_mistake_is_a_mistake_where_no_line_can_be_written():
     assert done.returncode == 2
 
 
-def test_messages_that_cannot_be_written_cost_no_result(videos, run, tmp_path):
+def test_messages_that_cannot_be_written_cost_no_result(tmp_path):
     """A log on a disk that is full."""
-    line = '"$0" -m wsvad.cli.main score "$1" --model "$2" --out "$3" --json 2>/dev/full'
-    told = ["bash", "-c", line, sys.executable, str(videos / "v0.mp4"), str(run), str(tmp_path / "out")]
-    done = subprocess.run(told, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    (tmp_path / "in.csv").write_text("video,category,start_frame,end_frame\na.mp4,x,1,5\n")
+    line = '"$0" -m wsvad.cli.main convert "$1/in.csv" --out "$1/out.json" --to label-studio 2>/dev/full'
+    done = subprocess.run(["bash", "-c", line, sys.executable, str(tmp_path)], env=ENVIRONMENT, check=False)
     assert done.returncode == 0
-    assert [video["video"] for video in json.loads(done.stdout)["videos"]] == ["v0.mp4"]
-    assert (tmp_path / "out" / "scores.json").is_file()
+    assert json.loads((tmp_path / "out.json").read_text())[0]["data"] == {"video": "a.mp4"}
 
 
 # ----------------------------------------------------------------------------------------------------------- Ctrl-C

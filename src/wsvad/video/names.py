@@ -102,7 +102,7 @@ def named(text: str) -> Named:
 def _taken_off(name: str) -> list[Named]:
     """What the name of a file says, first with as much of it as may be the video's, last with as little."""
     backbone, crop, whole, found = "", None, False, [Named(video=name)]
-    while True:
+    while len(name) <= LONGEST:  # a longer one is that of no file
         if taken := _FILE_ENDING.search(name):
             whole = whole or _VIDEO_ENDING.search(name) is not None
         elif whole:
@@ -115,6 +115,7 @@ def _taken_off(name: str) -> list[Named]:
             return found
         name = name[: taken.start()]
         found.append(Named(video=name, backbone=backbone, crop=crop))
+    return found
 
 
 FOLDERS = 16
