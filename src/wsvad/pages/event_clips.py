@@ -79,9 +79,9 @@ def remaining(clips: list[Span], folder: Path, before: Mapping[str, Any]) -> lis
     wanted, kept = record_of(clips, folder), set()
     for name, span in before.items():
         path = folder / name
-        if span == wanted.get(name) and is_file(path):
+        if is_file(path) and span == wanted.get(name):
             kept.add(name)
-        elif is_result(path):
+        elif is_file(path) and is_result(path):
             remove(path)
     return [clip for clip, name in zip(clips, wanted, strict=True) if name not in kept]
 
