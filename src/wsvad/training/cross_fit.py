@@ -17,8 +17,8 @@ from wsvad.datasets.folder import folds
 from wsvad.detection.calibration import NormalScores
 from wsvad.detection.detector import clock_of
 from wsvad.detection.threshold import hours_needed
-from wsvad.runs.folder import SeedFolder
 from wsvad.runs.scorer import MODES, Scorer
+from wsvad.runs.seed import SeedFolder
 from wsvad.training.experiment import Experiment
 from wsvad.video.clock import filmed
 

@@ -38,9 +38,10 @@ from wsvad.methods import METHODS
 from wsvad.methods.abilities import NamesCategories, Remarks
 from wsvad.methods.method import Phase, learns_from, runs_on
 from wsvad.runs.fingerprint import fingerprint_of
-from wsvad.runs.folder import RunFolder, SeedFolder
+from wsvad.runs.folder import RunFolder
 from wsvad.runs.model import TrainedMethod
 from wsvad.runs.scorer import CLASSES, Scored, Scorer
+from wsvad.runs.seed import SeedFolder
 from wsvad.training.fitting import Fitting
 from wsvad.training.protocol import Protocol
 from wsvad.training.selection import SELECTIONS, choose, over_seeds

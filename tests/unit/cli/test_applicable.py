@@ -1,5 +1,6 @@
 """Options that cannot apply are refused in one line, not swallowed."""
 
+import json
 import shlex
 from pathlib import Path
 
@@ -113,12 +114,13 @@ def test_what_cannot_apply_is_refused(line, says, place, capsys, monkeypatch):
     assert sorted(place.rglob("*")) == before
 
 
-def test_nothing_scored_prints_nothing_for_programs(place, capsys, monkeypatch, tmp_path):
+def test_what_could_not_be_scored_is_in_what_programs_read(place, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(place)
-    (tmp_path / "broken.mp4").write_bytes(b"not a video")
-    assert main(["score", str(tmp_path / "broken.mp4"), "--model", "run", "--json", "--out", str(tmp_path / "o")]) == 1
+    broken, out = tmp_path / "broken.mp4", tmp_path / "o"
+    broken.write_bytes(b"not a video")
+    assert main(["score", str(broken), "--model", "run", "--json", "--out", str(out)]) == 1
     told = capsys.readouterr()
-    assert told.out == "" and "broken.mp4" in told.err and not (tmp_path / "o").exists()
-    (tmp_path / "o").mkdir()  # a folder of the user's stays, empty as it is
-    assert main(["score", str(tmp_path / "broken.mp4"), "--model", "run", "--json", "--out", str(tmp_path / "o")]) == 1
-    assert (tmp_path / "o").is_dir()
+    record = json.loads(told.out)
+    assert record == json.loads((out / "scores.json").read_text())
+    assert record["videos"] == [] and [one["file"] for one in record["left_out"]] == [str(broken)]
+    assert "not a video that can be read" in record["left_out"][0]["reason"] and "broken.mp4" in told.err

@@ -19,11 +19,12 @@ from wsvad.methods import METHODS
 from wsvad.methods.method import learns_from
 from wsvad.methods.mil import Mil
 from wsvad.methods.ur_dmu import UrDmu, UrDmuConfig
-from wsvad.runs.folder import RunFolder, SeedFolder
+from wsvad.runs.folder import RunFolder
 from wsvad.runs.model import TrainedMethod, load_method, save_method
 from wsvad.runs.normalisation import Normalisation
 from wsvad.runs.scorer import Scored
 from wsvad.runs.sealed import sealed
+from wsvad.runs.seed import SeedFolder
 
 HOSTILE = [None, True, 1, -5, 1e308, "x", "../../etc/passwd", [1], {"a": 1}]
 KEYS = ["method", "config", "widths", "normalisation", "encoders", "passports", "calibration", "window"]

@@ -6,7 +6,7 @@ import pytest
 
 from wsvad.errors import WsvadError
 from wsvad.files import write_json
-from wsvad.runs.folder import SeedFolder
+from wsvad.runs.seed import SeedFolder
 
 
 class Killed(BaseException):

@@ -14,10 +14,11 @@ from wsvad.files import write_json
 from wsvad.methods.mil import Mil, MilConfig
 from wsvad.runs import folder as module
 from wsvad.runs.fingerprint import Changes, changes
-from wsvad.runs.folder import RunFolder, SeedFolder
+from wsvad.runs.folder import RunFolder
 from wsvad.runs.model import TrainedMethod
 from wsvad.runs.normalisation import Normalisation
 from wsvad.runs.scorer import Scored
+from wsvad.runs.seed import SeedFolder
 
 SETTINGS = {"data": "set", "method": "mil", "config": {"lr": 0.1, "hidden": [4, 2]}, "protocol": {"seeds": 1}}
 VIDEO = {"label": 0, "category": "normal", "content": {"rgb": "a"}}
