@@ -122,7 +122,7 @@ def videos_below(folder: Path) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for path in (file.path for file in walk(folder) if not (file.hidden or file.problem)):
-        if path.suffix.lower() not in VIDEO_SUFFIXES or is_result(path):
+        if not is_video(path) or is_result(path):
             continue
         name = video_name(path, folder)
         if name in found:
@@ -130,6 +130,11 @@ def videos_below(folder: Path) -> dict[str, Path]:
             raise WsvadError(f"{folder}: {same} are the same name on other systems; rename one of them")
         found[name] = path
     return dict(sorted(found.items(), key=lambda item: item[0].split("/")))
+
+
+def is_video(path: Path) -> bool:
+    """Whether a file is taken for a video."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def videos_in(what: Sequence[Path]) -> list[tuple[str, Path]]:
