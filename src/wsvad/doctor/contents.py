@@ -4,6 +4,7 @@ import mimetypes
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Literal
 
 from wsvad.datasets.folder import is_video
@@ -115,7 +116,7 @@ def _of_content(path: Path, suffix: str, size: int) -> tuple[Kind, str]:
         if kind in ("audio", "application"):  # .3gp and .bin are, and may hold a video
             return "other", "no video by its ending and content"
         return "unread", f"{ending}, and no video that can be read by its content; convert it, or move it away"
-    new = f"ffmpeg -i '{path.name}' -c copy '{path.stem}.mkv'"
+    new = f"ffmpeg -i {quote(path.name)} -c copy {quote(f'{path.stem}.mkv')}"
     return "unread", f"{ending}, though it holds a video; rename it if that is only its name, or convert it: {new}"
 
 

@@ -143,8 +143,8 @@ def test_a_file_that_is_a_video_by_its_content_alone_is_named(folder, monkeypatc
     new = f"{Path(name).stem}.mkv"
     assert judged(folder)[name] == (
         "unread",
-        f"{ending}, though it holds a video; rename it if that is only its name, or convert it: ffmpeg -i '{name}' -c "
-        f"copy '{new}'",
+        f"{ending}, though it holds a video; rename it if that is only its name, or convert it: ffmpeg -i {name} -c "
+        f"copy {new}",
     )
     monkeypatch.setattr(contents_module, "is_video", lambda path: path.name != "labels.csv")
     assert judged(folder)[name] == ("video", "")
