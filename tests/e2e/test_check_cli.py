@@ -54,7 +54,7 @@ def test_a_sound_folder_has_nothing_to_fix(folder, capsys) -> None:
 
 
 def test_files_that_are_not_read_are_named_with_status_3(folder, capsys) -> None:
-    (folder / "recorder.dav").write_bytes(bytes(range(256)) * 50)
+    (folder / "recorder.rec").write_bytes(bytes(range(256)) * 50)
     (folder / "v99.mp4.part").write_bytes(b"x")
     (folder / "a\x1b[31m.mp4").symlink_to("nowhere")
     status, lines = check(capsys, folder)
@@ -62,7 +62,7 @@ def test_files_that_are_not_read_are_named_with_status_3(folder, capsys) -> None
     place = lines.index("not read: 3 files")
     assert lines[place + 1 : place + 4] == [
         "  a\\x1b[31m.mp4: a broken link: what it points to is not there; restore that, or delete the link",
-        "  recorder.dav: unknown ending '.dav', and no video that can be read by its content; convert it, or move it "
+        "  recorder.rec: unknown ending '.rec', and no video that can be read by its content; convert it, or move it "
         "away",
         "  v99.mp4.part: still downloading, or left by a download that was interrupted; wait, or download it again",
     ]
@@ -160,7 +160,7 @@ def test_training_begins_with_it_in_short(tmp_path, capsys) -> None:
         "normal/v4.mp4,0,train\nfight/v5.mp4,1,train\n"
     )
     shutil.copy(folder / "normal" / "v0.mp4", folder / "normal" / "v2.mp4")
-    (folder / "recorder.dav").write_bytes(bytes(range(256)) * 50)
+    (folder / "recorder.rec").write_bytes(bytes(range(256)) * 50)
     (folder / "empty.dat").write_bytes(b"")
     (folder / "left.part").write_bytes(b"")
     (folder / "fight" / "v5.mp4").write_bytes(b"RIFF" + bytes(5000))

@@ -94,6 +94,6 @@ def _why(error: OSError, what: str) -> str:
         case errno.ENOENT if what == "link":
             return "a broken link: what it points to is not there; restore that, or delete the link"
         case errno.ENOENT | errno.ENOTDIR:
-            return f"there is no such {what} any more"
+            return f"there is no such {what}"
         case _:
             return f"{error.strerror or error}; check the disk or the network drive"

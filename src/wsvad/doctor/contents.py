@@ -4,13 +4,14 @@ import mimetypes
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Literal
 
 from wsvad.datasets.walk import Found, walk
 from wsvad.errors import WsvadError
 from wsvad.files import instead
 from wsvad.video.boxes import lacks_index
-from wsvad.video.kinds import VIDEO_SUFFIXES, is_video
+from wsvad.video.kinds import is_video
 from wsvad.video.names import normal
 from wsvad.video.reader import open_container, video_stream
 from wsvad.video.results import WHAT, is_result
@@ -66,27 +67,29 @@ def contents(folder: Path, root: Path) -> Iterator[Entry]:
 
 def _judged(found: Found) -> tuple[Kind, str]:
     path, suffix = found.path, found.path.suffix.lower()
-    by_name = suffix in VIDEO_SUFFIXES
     if suffix in DOWNLOADS:
         return "unread", DOWNLOADING
-    if found.hidden:
-        # Beside each file that it copies to a disk of another kind, macOS writes one of its own: ._clip.mp4
-        video = by_name and not path.name.startswith("._")
-        return "unread" if video else "other", "hidden (its name begins with a dot)"
-    if found.problem:
-        nothing = not by_name and path.suffix and path.is_symlink()
-        return "other" if nothing else "unread", found.problem
+    if found.problem:  # what cannot be reached, or is a pipe, is not opened
+        return "other" if _type(suffix) not in ("", "video") else "unread", found.problem
     try:
+        taken = path.is_file() and is_video(path)
+        if found.hidden:
+            # Beside each file that it copies to a disk of another kind, macOS writes one of its own: ._clip.mp4
+            video = taken and not path.name.startswith("._")
+            return "unread" if video else "other", "hidden (its name begins with a dot)"
         size = path.stat().st_size
-        if by_name or is_video(path):
-            return _video(path, size)
-        return _of_content(path, suffix, size)
+        return _video(path, size) if taken else _of_content(path, suffix, size)
     except OSError as error:
         return "unread", f"{error.strerror or error}; check its rights, the disk or the network drive"
 
 
+def _type(suffix: str) -> str:
+    """What an ending stands for: `text`, `image`, `video` …; empty where it is not known."""
+    return (_TYPES.guess_type(f"a{suffix}")[0] or "").partition("/")[0]
+
+
 def _video(path: Path, size: int) -> tuple[Kind, str]:
-    """A file that is a video by its ending. Whether it has pictures is found when it is opened."""
+    """A file that is taken for a video. Whether it has pictures is found when it is opened."""
     if is_result(path):
         return "unread", WHAT
     if size == 0:
@@ -99,8 +102,8 @@ def _video(path: Path, size: int) -> tuple[Kind, str]:
 
 
 def _of_content(path: Path, suffix: str, size: int) -> tuple[Kind, str]:
-    """A file that is no video by its ending; it may be one for all that."""
-    kind = (_TYPES.guess_type(f"a{suffix}")[0] or "").partition("/")[0]
+    """A file that is not taken for a video; it may be one for all that."""
+    kind = _type(suffix)
     ending = f"unknown ending '{path.suffix}'" if path.suffix else "no ending"
     if size == 0 and kind != "video":
         return "other", "empty (0 bytes)"
@@ -113,7 +116,7 @@ def _of_content(path: Path, suffix: str, size: int) -> tuple[Kind, str]:
         if kind in ("audio", "application"):  # .3gp and .bin are, and may hold a video
             return "other", "no video by its ending and content"
         return "unread", f"{ending}, and no video that can be read by its content; convert it, or move it away"
-    new = f"ffmpeg -i '{path.name}' -c copy '{path.stem}.mkv'"
+    new = f"ffmpeg -i {quote(path.name)} -c copy {quote(f'{path.stem}.mkv')}"
     return "unread", f"{ending}, though it holds a video; rename it if that is only its name, or convert it: {new}"
 
 

@@ -63,7 +63,7 @@ def judged(folder: Path) -> dict[str, tuple[str, str]]:
 def test_every_file_that_is_not_read_has_its_reason(folder) -> None:
     whole = (folder / "normal" / "v0.mp4").read_bytes()
     files = {
-        "recorder.iso": b"\xfe\x00\x01" * 1000, "song.mp3": whole, "old.bak": whole,
+        "recorder.rec": b"\xfe\x00\x01" * 1000, "song.mp3": whole, "old.bak": whole,
         "empty.mp4": b"",
         "cut.mp4": whole[: len(whole) // 2], "reserved.mp4": bytes(100_000), "a.mp4.part": whole,
         "b.mkv.crdownload": whole, "c.tmp": b"", ".d.mp4.icloud": b"bplist00", "page.mp4": b"<!DOCTYPE html><html>",
@@ -78,16 +78,17 @@ def test_every_file_that_is_not_read_has_its_reason(folder) -> None:
     (folder / "self").symlink_to(".")
     (folder / "normal" / "up").symlink_to("../fight")
     os.mkfifo(folder / "pipe.mp4")
+    os.mkfifo(folder / "pipe")
     downloading = "still downloading, or left by a download that was interrupted; wait, or download it again"
     no_index = "without its index (moov): still downloading or recording, or cut off; copy it again"
     circle = "a link that leads in a circle; delete it"
     again = "a link to a folder that contains it, or that is read already; not followed"
     holds = "though it holds a video; rename it if that is only its name, or convert it: ffmpeg -i"
     wanted = {
-        "recorder.iso": "unknown ending '.iso', and no video that can be read by its content; convert it, or move it "
+        "recorder.rec": "unknown ending '.rec', and no video that can be read by its content; convert it, or move it "
         "away",
-        "song.mp3": f"unknown ending '.mp3', {holds} 'song.mp3' -c copy 'song.mkv'",
-        "old.bak": f"unknown ending '.bak', {holds} 'old.bak' -c copy 'old.mkv'",
+        "song.mp3": f"unknown ending '.mp3', {holds} song.mp3 -c copy song.mkv",
+        "old.bak": f"unknown ending '.bak', {holds} old.bak -c copy old.mkv",
         "empty.mp4": "the file is empty (0 bytes); copy it again or leave it out",
         "cut.mp4": no_index,
         "reserved.mp4": no_index,
@@ -104,6 +105,7 @@ def test_every_file_that_is_not_read_has_its_reason(folder) -> None:
         "tail": circle,
         "self": again,
         "normal/up": again,
+        "pipe": "a pipe, a socket or a device, not a file; move it away",
         "pipe.mp4": "a pipe, a socket or a device, not a file; move it away",
     }
     found = judged(folder)
@@ -124,10 +126,11 @@ def test_what_is_no_video_is_left_alone(folder) -> None:
     }  # fmt: skip
     for name, content in others.items():
         (folder / name).write_bytes(content)
+    (folder / "lost.txt").symlink_to("nowhere")
     (folder / ".git").mkdir()
     clip(folder / ".git" / "inside.mp4", 1, frames=2)
     found = judged(folder)
-    assert {name for name, (kind, _) in found.items() if kind == "other"} == {*others, ".git"}
+    assert {name for name, (kind, _) in found.items() if kind == "other"} == {*others, ".git", "lost.txt"}
     assert not [name for name, (kind, _) in found.items() if kind == "unread"]
 
 
