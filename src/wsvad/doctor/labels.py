@@ -120,7 +120,7 @@ def judge(x: Sequence[np.ndarray], labels: np.ndarray, *, seed: int = 0) -> Judg
         seed: of folds and draws.
 
     Raises:
-        WsvadError: a label has too few videos.
+        WsvadError: a label has too few videos, or a feature is not a finite number.
     """
     labels = np.asarray(labels, np.int64)
     counts = np.bincount(labels, minlength=2)
@@ -129,6 +129,8 @@ def judge(x: Sequence[np.ndarray], labels: np.ndarray, *, seed: int = 0) -> Judg
             f"{counts[0]} normal and {counts[1]} abnormal training videos are too few to judge their labels; "
             f"{FEWEST} of each are needed at least"
         )
+    if not all(np.isfinite(one).all() for one in x):
+        raise WsvadError("the features are not all finite numbers; check them with 'wsvad doctor'")
     rng = np.random.default_rng(seed)
     permuted = [labels, *(rng.permutation(labels) for _ in range(PERMUTATIONS))]
     planted = [_planted(len(labels), rng) for _ in range(PLANTED)]
@@ -223,7 +225,7 @@ def scores(x: Sequence[np.ndarray], y_VP: np.ndarray, rng: np.random.Generator) 
     compared with it."""
     lengths = np.array([len(one) for one in x])
     video_S, videos = np.repeat(np.arange(len(x)), lengths), np.arange(len(x))
-    x_SD = _narrow(_standard(np.concatenate(x).astype(np.float64)), rng)
+    x_SD = _prepared(np.concatenate(x), rng)
     starts = np.cumsum([0, *lengths[:-1]])
     mean_VD, most_VD = np.add.reduceat(x_SD, starts) / lengths[:, None], np.maximum.reduceat(x_SD, starts)
     whole_VD = _standard(np.concatenate([mean_VD, most_VD], axis=1))
@@ -289,13 +291,17 @@ def _fourier(x_SD: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.cos(x_SD @ frequency + rng.uniform(0, 2 * np.pi, FOURIER))
 
 
-def _narrow(x_SD: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The principal components, where there are more than `WIDTH` features."""
+def _prepared(x_SD: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Standardised; of more than `WIDTH` features their principal components, found on a sample, without a copy of all
+    in double precision."""
     if x_SD.shape[1] <= WIDTH:
-        return x_SD
-    some = x_SD[rng.permutation(len(x_SD))[:SAMPLE]]
-    _, vectors = np.linalg.eigh(some.T @ some)
-    return x_SD @ vectors[:, -WIDTH:]
+        return _standard(x_SD.astype(np.float64))
+    some = x_SD[rng.permutation(len(x_SD))[:SAMPLE]].astype(np.float64)
+    unit = _standard(some)
+    _, vectors = np.linalg.eigh(unit.T @ unit)
+    std = some.std(0)
+    project = vectors[:, -WIDTH:] / np.where(std > 1e-9, std, 1)[:, None]
+    return (x_SD @ project.astype(x_SD.dtype)).astype(np.float64) - some.mean(0) @ project
 
 
 def _standard(x: np.ndarray) -> np.ndarray:

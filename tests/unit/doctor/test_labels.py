@@ -61,6 +61,22 @@ def test_a_label_does_not_reach_the_score_of_its_own_video(number, seed):
     np.testing.assert_array_equal(told[video == number], again[video == number])
 
 
+def test_components_of_wide_features_keep_distances_to_the_mean(monkeypatch):
+    """As many components as there are dimensions in truth lose nothing."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 6)) @ rng.normal(size=(6, 20)) + 5
+    monkeypatch.setattr(module, "WIDTH", 6)
+    narrow, unit = module._prepared(x, rng), (x - x.mean(0)) / x.std(0)
+    np.testing.assert_allclose((narrow**2).sum(1), (unit**2).sum(1))
+
+
+def test_a_feature_that_is_no_number_is_refused():
+    x = videos(HALF)
+    x[5][0, 0] = np.nan
+    with pytest.raises(WsvadError, match="wsvad doctor"):
+        judge(x, HALF)
+
+
 def test_wide_features_are_reduced_and_constant_ones_harmless(monkeypatch):
     monkeypatch.setattr(module, "WIDTH", 8)
     rng = np.random.default_rng(0)
