@@ -138,11 +138,6 @@ def videos_below(folder: Path) -> dict[str, Path]:
     return dict(sorted(found.items(), key=lambda item: item[0].split("/")))
 
 
-def is_video(path: Path) -> bool:
-    """Whether a file is taken for a video."""
-    return path.suffix.lower() in VIDEO_SUFFIXES
-
-
 def videos_in(what: Sequence[Path]) -> list[tuple[str, Path]]:
     """Names and files of the videos that were given, and of those in folders that were given, each file once.
 
