@@ -159,12 +159,13 @@ def score(
     found = score_files(
         videos, model, mode=mode, out=out, max_false_alarms_per_hour=max_false_alarms_per_hour, outputs=outputs
     )
-    if json:
-        show_json(as_json(found.timelines, found.failed))
-    elif found.timelines:
-        show(events_table(found.timelines))
-    tell(found.sentences if found.timelines else ())
-    say(f"report.html and the other results are in {out}")
+    if found.timelines:
+        if json:
+            show_json(as_json(found.timelines, found.failed))
+        else:
+            show(events_table(found.timelines))
+        tell(found.sentences)
+        say(f"report.html and the other results are in {out}")
     status = left_out(found.failed)
     return status if found.timelines else FOUND_WRONG
 
