@@ -236,7 +236,7 @@ def test_what_could_not_be_read_stands_in_all_results_and_is_said_once(run, foot
     # Where nothing could be read, the results of an earlier night are not left there.
     for path in folder.iterdir():
         path.write_bytes(b"not a video")
-    said = score(capsys, folder, run, tmp_path / "out", "--json", status=1)
+    said = score(capsys, folder, run, tmp_path / "out", status=1)
     found = json.loads((tmp_path / "out" / "scores.json").read_text())
     assert not found["videos"] and len(found["left_out"]) == 3
     assert "3 files left out" in (tmp_path / "out" / "report.html").read_text()

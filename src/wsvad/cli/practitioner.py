@@ -214,12 +214,13 @@ def score(
         outputs=outputs,
         rate=rate,
     )
-    if json:
-        show_json(as_json(found.timelines, found.failed))
-    elif found.timelines:
-        show(events_table(found.timelines))
-    tell(found.sentences if found.timelines else ())
-    say(f"report.html and the other results are in {out}")
+    if found.timelines:
+        if json:
+            show_json(as_json(found.timelines, found.failed))
+        else:
+            show(events_table(found.timelines))
+        tell(found.sentences)
+        say(f"report.html and the other results are in {out}")
     status = left_out(found.failed)
     return status if found.timelines else FOUND_WRONG
 
