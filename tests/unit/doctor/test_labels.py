@@ -71,6 +71,12 @@ def test_components_of_wide_features_keep_distances_to_the_mean(monkeypatch):
     np.testing.assert_allclose((narrow**2).sum(1), (unit**2).sum(1))
 
 
+def test_videos_that_are_all_the_same_say_nothing():
+    judged = judge([np.ones((2, 3), np.float32)] * 12, HALF[:12])
+    assert (judged.auc, judged.p) == (0.5, 1.0)
+    assert judged.verdict[0].startswith("No better than guessing")
+
+
 def test_a_feature_that_is_no_number_is_refused():
     x = videos(HALF)
     x[5][0, 0] = np.nan
