@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ from clips import write_clip
 from timelines import Page
 
 from wsvad.cli.main import main
-from wsvad.doctor.audit import audit, write_labels
+from wsvad.doctor.audit import audit, verdict_of, write_labels
 from wsvad.doctor.labels import DOUBTED
+from wsvad.errors import WsvadError
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
 from wsvad.pages.audit import write_audit
 from wsvad.runs.folder import RunFolder
@@ -138,3 +140,15 @@ def test_what_cannot_be_audited_is_told(data, tmp_path, capsys):
     assert main(["audit", str(few / "run")]) == 1
     assert "1 normal and 1 abnormal training videos are too few" in capsys.readouterr().err
     assert not (few / "run" / "audit.html").exists()
+    assert verdict_of(few / "run") == ()
+
+
+def test_a_run_that_was_moved_takes_its_features_along(run, data, tmp_path):
+    moved = tmp_path / "moved"
+    shutil.copytree(run, moved)
+    config = (moved / "config.yaml").read_text().replace(str(data / "features"), str(tmp_path / "gone"))
+    (moved / "config.yaml").write_text(config)
+    with pytest.raises(WsvadError, match="has no rgb features"):
+        audit(moved)
+    shutil.copytree(data / "features", moved / "features")
+    assert audit(moved).verdict == verdict_of(run) != ()

@@ -129,8 +129,9 @@ def audit(run: Path, seed: int = 0) -> Audit:
     if not record.get("training"):
         raise UsageError(f"{run}: did not record its training videos, so their labels are not known; train again")
     settings = folder.read_settings()
-    dataset, features = _dataset(folder, settings), Path(settings["features"])
-    features = features if features.exists() or not folder.features.is_dir() else folder.features
+    dataset, features = _dataset(folder, settings), Path(settings.get("features", folder.features))
+    # A run that was moved takes the features in it along.
+    features = folder.features if folder.features.is_dir() and not features.exists() else features
     known = {video.name: video for video in dataset.videos} if dataset else {}
     videos = [_video(name, one, "train", known) for name, one in record["training"].items()]
     tested = [_video(name, one, "test", known) for name, one in record["test"].items()]

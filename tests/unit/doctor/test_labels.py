@@ -14,7 +14,7 @@ from wsvad.errors import WsvadError
 SNIPPETS, EVENT = 8, slice(3, 5)
 
 
-def videos(labels: np.ndarray, seed: int = 0, lift: float = 3.0) -> list[np.ndarray]:
+def videos(labels: np.ndarray, seed: int = 0, lift: float = 4.0) -> list[np.ndarray]:
     """Noise, and in the middle of an abnormal video an event."""
     x = np.random.default_rng(seed).normal(size=(len(labels), SNIPPETS, 6))
     x[labels == 1, EVENT, :2] += lift
@@ -46,7 +46,8 @@ def test_a_model_is_a_weighted_ridge_regression_without_the_fold(width):
         centre = np.average(x[rest], axis=0, weights=weight)
         alpha = 0.7 * (weight[:, None] * (x[rest] - centre) ** 2).sum() / width
         fit = Ridge(alpha=alpha).fit(x[rest], y[video[rest]], sample_weight=weight)
-        np.testing.assert_allclose(told[here], fit.predict(x[here]), atol=1e-9)
+        expected = fit.predict(x[here]) - np.average(y[video[rest]], axis=0, weights=weight)
+        np.testing.assert_allclose(told[here], expected, atol=1e-9)
 
 
 @settings(max_examples=20, deadline=None)
@@ -70,6 +71,12 @@ def test_components_of_wide_features_keep_distances_to_the_mean(monkeypatch):
     np.testing.assert_allclose((narrow**2).sum(1), (unit**2).sum(1))
 
 
+def test_videos_that_are_all_the_same_say_nothing():
+    judged = judge([np.ones((2, 3), np.float32)] * 12, HALF[:12])
+    assert (judged.auc, judged.p) == (0.5, 1.0)
+    assert judged.verdict[0].startswith("No better than guessing")
+
+
 def test_a_feature_that_is_no_number_is_refused():
     x = videos(HALF)
     x[5][0, 0] = np.nan
@@ -88,7 +95,7 @@ def test_wrong_labels_stand_first_and_the_moment_is_that_of_the_event():
     labels, wrong = changed(HALF, 6)
     judged = judge(videos(HALF), labels)
     assert wrong[np.argsort(-judged.suspicion)[:6]].sum() >= 5
-    assert wrong[judged.wrong >= CLAIMED].sum() >= 4
+    assert wrong[judged.wrong >= DOUBTED].sum() >= 4
     peaks = np.array(judged.peaks)[HALF == 1]
     assert ((peaks >= EVENT.start) & (peaks < EVENT.stop)).mean() > 0.95
 
@@ -165,11 +172,13 @@ def test_the_fit_is_the_most_likely_one():
 
 
 def test_a_fifth_of_the_labels_wrong_is_said():
-    labels, wrong = changed(HALF, 12)
-    judged = judge(videos(HALF), labels)
+    true = np.tile([0, 1], 80)
+    labels, wrong = changed(true, 32)
+    judged = judge(videos(true), labels)
     doubted = judged.wrong >= DOUBTED
-    assert judged.verdict[0].startswith(f"{doubted.sum()} of 60 training labels are doubtful")
-    assert wrong[doubted].mean() > 0.7 > 0.5 < wrong[doubted].sum() / 12
+    assert judged.verdict[0].startswith(f"{doubted.sum()} of 160 training labels are doubtful")
+    assert wrong[doubted].mean() > 0.7
+    assert wrong[doubted].sum() >= 16
 
 
 def test_right_labels_are_left_alone():
