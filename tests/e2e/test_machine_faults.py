@@ -32,6 +32,7 @@ COMMAND = [sys.executable, "-m", "wsvad.cli.main"]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 HOLD = "import sys; from wsvad.locks import writing\nwith writing(sys.argv[1]): print(flush=True); sys.stdin.read()"
 INTERRUPTED = "wsvad: interrupted; run the same command again to resume\n"
+UNDERSTOOD = "labels.csv: 8 rows, separator ',', UTF-8"
 
 
 @pytest.fixture(scope="module")
@@ -450,7 +451,8 @@ def test_interrupted_while_modules_load(library, run, tmp_path):
 def test_interrupted_while_processes_encode_or_write(part, videos, tmp_path):
     command = [*COMMAND, "extract", str(videos), "--rgb", "motion", "--workers", "2", "--out", "out"]
     status, told = interrupted(command, lambda _: list((tmp_path / "out").rglob(part)), tmp_path)
-    assert (status, len(told.splitlines())) in {(1, 1), (0, 0)}
+    understood, *ended = told.splitlines()
+    assert understood == UNDERSTOOD and (status, len(ended)) in {(1, 1), (0, 0)}
     assert status == 0 or "videos are finished and kept; run the same command again to resume" in told
     assert not [name for name in files(tmp_path) if Path(name).name.startswith(".")]
 
@@ -458,7 +460,8 @@ def test_interrupted_while_processes_encode_or_write(part, videos, tmp_path):
 def test_interrupted_while_processes_start(videos, tmp_path):
     command = [*COMMAND, "extract", str(videos), "--rgb", "motion", "--workers", "2", "--out", "out"]
     status, told = interrupted(command, lambda _: (tmp_path / "out").exists(), tmp_path)
-    assert status == 1 and len(told.splitlines()) == 1 and "interrupted; " in told
+    understood, ended = told.splitlines()
+    assert status == 1 and understood == UNDERSTOOD and "interrupted; " in ended
 
 
 def test_interrupted_while_training(videos, run, tmp_path):
@@ -466,7 +469,7 @@ def test_interrupted_while_training(videos, run, tmp_path):
     command[command.index("--iterations") + 1] = "100000"
     command[command.index("--points") + 1] = "1000"
     there = tmp_path / "fit" / "seed-0" / "fit.checkpoint"
-    assert interrupted(command, lambda _: there.exists(), tmp_path) == (1, INTERRUPTED)
+    assert interrupted(command, lambda _: there.exists(), tmp_path) == (1, f"{UNDERSTOOD}\n{INTERRUPTED}")
     assert not [name for name in files(tmp_path) if Path(name).name.startswith(".")]
 
 

@@ -42,3 +42,11 @@ def label_of(text: str) -> int | str:
     if near := get_close_matches(word, ("normal", "abnormal"), 1, 0.75):
         raise ValueError(f"is it '{near[0]}'?")
     return text
+
+
+def is_category(text: str) -> bool:
+    """Whether a label of that text is a category."""
+    try:
+        return label_of(text) == text
+    except ValueError:
+        return False

@@ -14,6 +14,7 @@ import numpy as np
 from wsvad.datasets.bags import load_bags
 from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.datasets.open import folder_of, open_dataset
+from wsvad.datasets.words import is_category
 from wsvad.doctor.labels import CLAIMED, DOUBTED, SURE, Judgement, judge
 from wsvad.errors import UsageError, WsvadError
 from wsvad.features.segments import bin_average
@@ -167,8 +168,8 @@ def verdict_of(run: Path) -> tuple[str, ...]:
 
 def write_labels(path: Path, found: Audit) -> None:
     """Write a labels.csv of the run's videos, the most suspicious first, with the chance that a label is wrong; after
-    corrections it is for `wsvad train --labels`. A normal video has no category, so that its label alone need be
-    changed."""
+    corrections it is for `wsvad train --labels`. The category is the label, so that one cell need be changed; a
+    category that no label can be has a column of its own."""
     write_table(path, ("video", "label", "category", "split", "frames", "wrong"), found.rows)
 
 
@@ -206,9 +207,11 @@ def _video(name: str, record: dict[str, Any], split: Any, known: dict[str, Label
 
 def _row(video: LabelledVideo, wrong: float | None = None) -> tuple[Any, ...]:
     """Of `write_labels`."""
-    category = video.category if video.label and video.category != "abnormal" else ""
+    label, category = ("abnormal" if video.label else "normal"), ""
+    if video.label and video.category:
+        label, category = (video.category, "") if is_category(video.category) else (label, video.category)
     chance = "" if wrong is None else f"{wrong:.2f}"
-    return video.name, video.label, category, video.split, "" if video.frames is None else video.frames, chance
+    return video.name, label, category, video.split, "" if video.frames is None else video.frames, chance
 
 
 def _snippets(

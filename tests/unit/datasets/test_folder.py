@@ -195,11 +195,11 @@ def test_what_we_drew_is_no_video(folder):
     assert [name for name, _ in videos_in([folder])] == ["a.mp4", "b.mp4", "c.mp4", "d.mp4"]
     assert [name for name, _ in videos_in([drawn, folder / "b.mp4"])] == ["b.mp4"]
     with pytest.raises(
-        WsvadError, match=r"e\.mp4: a video with scores drawn in.*; give the video that it was made from"
+        WsvadError, match=r"e\.mp4: a video that 'wsvad score' wrote, .*; give the video that it was made from"
     ):
         videos_in([drawn])
     (folder / "labels.csv").write_text(LABELS + "e.mp4,0,,train\n")
-    with pytest.raises(WsvadError, match=r"e\.mp4: a video with scores drawn in.*; delete its row in labels\.csv"):
+    with pytest.raises(WsvadError, match=r"e\.mp4: a video that 'wsvad score' wrote, .*; delete its row in labels\.csv"):
         open_folder(folder)
 
 
