@@ -267,7 +267,9 @@ def table(head: str, rows: Any) -> str:
 
 
 def spread(values: Sequence[float], digits: int = 2) -> str:
-    return f"{np.mean(values):.{digits}f} ± {np.std(values, ddof=1) if len(values) > 1 else 0:.{digits}f}"
+    if len(values) == 1:
+        return f"{values[0]:.{digits}f} (1 draw)"
+    return f"{np.mean(values):.{digits}f} ± {np.std(values, ddof=1):.{digits}f}"
 
 
 def claims(rows: Sequence[dict[str, Any]], word: str) -> str:

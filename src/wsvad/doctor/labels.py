@@ -68,7 +68,7 @@ MEANING = (
     "Each video is scored by models that have not seen it, and its label is compared with the score.",
     "The chance that a label is wrong assumes that wrong labels are changed by chance. A video whose event is hard to "
     "see in the features looks like a wrong label too: look at it before you correct it.",
-    "A label is called doubtful from a chance of 20 % on, and contradicted from 50 % on. Of 24 sets in which no label "
+    "A label is called doubtful from a chance of 20 % on, and contradicted from 50 % on. Of 26 sets in which no label "
     "had been changed, one had a contradicted label, and seven had doubtful ones.",
 )
 """What a reader has to know of the numbers."""
