@@ -97,8 +97,11 @@ def commands_of(text: str) -> list[str]:
     return [line for line in blocks.splitlines() if line.startswith("wsvad ")]
 
 
-@pytest.mark.parametrize("command", commands_of((ROOT / "README.md").read_text(encoding="utf-8")))
-def test_the_commands_of_the_readme_are_right(command):
+PAGES = [ROOT / "README.md", ROOT / "docs" / "first-day.md"]
+
+
+@pytest.mark.parametrize("command", [one for page in PAGES for one in commands_of(page.read_text(encoding="utf-8"))])
+def test_the_commands_of_the_pages_are_right(command):
     verb, *words = shlex.split(command, comments=True)[1:]
     assert arguments_of(VERBS[verb], words)
 
