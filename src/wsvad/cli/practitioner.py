@@ -138,9 +138,9 @@ def train(
         rate=rate,
     )
     show(selections_table(fitted.metrics, everything=all))
-    if verdict := verdict_of(out):
-        tell([*verdict, f"which labels to look at: wsvad audit {out}"])
     tell(fitted.ending)
+    if verdict := verdict_of(out):
+        tell([*verdict, f"'wsvad audit {out}' shows which labels to look at"])
     say(f"detector in {out}, report in {out / 'report.html'}")
     return left_out(failed)
 

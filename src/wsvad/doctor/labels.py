@@ -186,7 +186,7 @@ def _verdict(judged: Judgement) -> Iterator[str]:
             f"{max(1, judged.wrong[doubted].sum()):.0f} may be wrong. Look at the videos before you correct labels."
         )
     elif judged.p <= LEVEL:
-        yield f"No single one of {total} training labels can be called doubtful; the most suspicious come first."
+        yield f"No single one of {total} training labels can be called doubtful."
 
 
 def _quality(judged: Judgement) -> Iterator[str]:

@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 
 import pytest
 from places import ROOT
@@ -110,3 +112,8 @@ def test_the_readme_names_every_verb_but_the_lists_and_all_statuses():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert not [verb for verb in VERBS if not re.search(rf"\b{verb}\b", text)]
     assert "The exit status is 0 when all is done, 1 when" in text
+
+
+def test_the_package_is_the_command():
+    said = subprocess.run([sys.executable, "-m", "wsvad", "scor"], capture_output=True, text=True, check=False)
+    assert (said.returncode, said.stdout) == (2, "") and said.stderr.startswith("wsvad: ")
