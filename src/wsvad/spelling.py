@@ -24,3 +24,9 @@ def message(words: object) -> str:
     if len(text) <= LONGEST:
         return text
     return f"{text[: LONGEST * 6 // 10]} … {text[-LONGEST * 4 // 10 + 3 :]}"
+
+
+def short(value: object, most: int = 80) -> str:
+    """A value of a file, of a length that leaves room for the rest of a message."""
+    text = str(value)
+    return text if len(text) <= most else f"{text[: most - 21]}…{text[-20:]}"

@@ -93,6 +93,7 @@ def test_from_a_folder_and_a_table_to_clips_and_a_threshold(day, capsys, monkeyp
 
     status, out, err = run(capsys, audit, "--json")
     assert status == 0 and json.loads(out)["videos"][0]["video"] == WRONG
+    assert Path("runs/gate/audit.html").read_text(encoding="utf-8").count("<img") >= 12  # the videos are found again
     rows = list(csv.DictReader(Path("relabel.csv").read_text(encoding="utf-8").splitlines()))
     assert (rows[0]["video"], rows[0]["label"], len(rows)) == (WRONG, "normal", 24)
     rows[0]["label"] = "Schlägerei"

@@ -21,7 +21,8 @@ from wsvad.datasets.naming import Naming
 from wsvad.datasets.walk import walk
 from wsvad.errors import WsvadError
 from wsvad.files import is_file, path_of
-from wsvad.tables import IN_FULL, Fault, read_table, refuse, short
+from wsvad.spelling import short
+from wsvad.tables import IN_FULL, Fault, read_table, refuse
 from wsvad.video.kinds import is_video, photo
 from wsvad.video.names import ABSOLUTE, distinct_names, normal, video_name
 from wsvad.video.results import WHAT, is_result
@@ -256,7 +257,7 @@ def _labelled(tables: list[Path], root: Path, need_videos: bool) -> tuple[list[L
     faults: list[Fault] = []
     read = read_labels(tables, faults)
     # A folder with features alone may be huge: then it is not searched for names that are there to the letter.
-    search = need_videos or any(not row.name.isascii() for row in read.rows)
+    search = need_videos or any(not row.name.isascii() or ABSOLUTE.match(row.name) for row in read.rows)
     files = videos_below(root) if search else _beside(read.rows, root)
     naming = Naming(files, root)
     rows = unique(named_rows(read.rows, naming, faults), faults, tables[0])

@@ -11,7 +11,8 @@ from wsvad.datasets.naming import Naming
 from wsvad.datasets.words import SPLITS, label_of
 from wsvad.errors import WsvadError
 from wsvad.metrics.interval import Interval
-from wsvad.tables import Fault, read_table, refuse, short, whole
+from wsvad.spelling import short
+from wsvad.tables import Fault, read_table, refuse, whole
 from wsvad.video.names import ABSOLUTE, checked_name, normal
 
 USE = "use 0, 1, normal or abnormal"

@@ -59,6 +59,7 @@ from wsvad.runs.records import (
 from wsvad.runs.sealed import own_file, sealed
 from wsvad.runs.seed import SeedFolder, read_record
 from wsvad.shapes import checked
+from wsvad.spelling import short
 from wsvad.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -375,4 +376,4 @@ def _difference(before: Any, now: Any) -> str:
         for key in {**before, **now}:
             if before.get(key) != now.get(key):
                 return f"{key}: {_difference(before.get(key), now.get(key))}"
-    return f"{before}, now {now}"
+    return f"{short(before)}, now {short(now)}"

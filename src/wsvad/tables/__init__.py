@@ -15,15 +15,15 @@ from typing import NoReturn, TextIO
 
 from wsvad.errors import WsvadError
 from wsvad.files import atomic
-from wsvad.spelling import plain
+from wsvad.spelling import plain, short
 from wsvad.tables import forms
 
 MOST_BYTES = 64 * 2**20
 """Size of the largest table of videos or intervals; a million rows take half of it."""
 WHOLE = "[0-9]{1,12}"
 """A whole number, as a pattern: of at most as many digits as frames of a thousand years have."""
-IN_FULL, LONGEST_SHOWN = 10, 80
-"""Mistakes of a table that are told in full, and letters of a text in them."""
+IN_FULL = 10
+"""Mistakes of a table that are told in full."""
 _FORMULA = re.compile(r"'*(?:\s*[=+\-@]|[\t\r\n])")
 """How a text begins that gets an apostrophe: as a formula, or as one that has its apostrophe already."""
 _QUOTED = re.compile(rf"'{_FORMULA.pattern}")
@@ -129,11 +129,6 @@ def refuse(path: Path, faults: Sequence[Fault], remedy: str = "") -> NoReturn:
     if len(faults) > IN_FULL:
         told.append(f"and {len(faults) - IN_FULL:,} more")
     raise WsvadError(f"{path}: {len(faults):,} mistakes: {'; '.join([*told, *remedies])}")
-
-
-def short(text: str, most: int = LONGEST_SHOWN) -> str:
-    """A text from a table as it is shown in a message."""
-    return text if len(text) <= most else f"{text[: most - 21]}…{text[-20:]}"
 
 
 def _shown(cells: Sequence[str]) -> str:

@@ -85,6 +85,7 @@ def test_another_command_is_refused_with_what_differs(tmp_path):
     run.claim(SETTINGS | {"features": "elsewhere", "source": {"folder": "moved"}}, FINGERPRINT)
     for changed, message in (
         (SETTINGS | {"method": "rtfm"}, r"another 'method' \(mil, now rtfm\)"),
+        (SETTINGS | {"method": ["x"] * 999}, r"another 'method' \(mil, now \['x', .{40,60}… 'x', 'x', 'x', 'x'\]\)"),
         (SETTINGS | {"config": {"lr": 0.2, "hidden": [4, 2]}}, r"another 'config' \(lr: 0.1, now 0.2\)"),
         (SETTINGS | {"teacher": "runs/teacher"}, r"another 'teacher' \(None, now runs/teacher\)"),
     ):
