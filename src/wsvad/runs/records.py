@@ -127,9 +127,11 @@ def _headlines(metrics: dict[str, Any]) -> str:
     return f"metrics with '{missing[0]}'" if missing else ""
 
 
-def _last(rows: dict[str, Any]) -> str:
-    """What is missing of the selections: the headline is always there."""
-    return "" if rows.get("last") else "metrics of the last iteration"
+def _alike(rows: dict[str, Any]) -> str:
+    """What is wrong with selections that are no measurement: the headline is always there, and each has its metrics."""
+    if not rows.get("last"):
+        return "metrics of the last iteration"
+    return "" if all(not row or row.keys() == rows["last"].keys() for row in rows.values()) else "the same metrics each"
 
 
 class Selections(TypedDict):
@@ -142,7 +144,7 @@ class Metrics(TypedDict):
     data: str
     seeds: list[Whole]
     iterations: list[Whole | None]
-    selection: Selections
+    selection: Annotated[Selections, _alike]
     per_category: dict[str, Mean]
     per_category_ap: NotRequired[dict[str, dict[str, Mean]]]
     intervals: NotRequired[dict[str, tuple[Part, Part]]]
@@ -184,7 +186,7 @@ class Fit(TypedDict):
 
 class Result(TypedDict):
     seed: Whole
-    metrics: Annotated[dict[str, Annotated[dict[str, Part | None], _headlines] | None], _last]
+    metrics: Annotated[dict[str, Annotated[dict[str, Part | None], _headlines] | None], _alike]
     per_category: dict[str, Part | None]
     per_category_ap: dict[str, dict[str, Part | None]]
     iteration: Whole | None

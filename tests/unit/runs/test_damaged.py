@@ -232,6 +232,16 @@ def test_a_metric_that_every_measurement_has_is_missed(key, run):
 
 
 LAST = {"auc": 0.5, "ap": 0.5, "video_auc": 0.5}
+
+
+def test_selections_have_the_same_metrics(run):
+    selection = {"last": WHOLE["metrics.json"]["selection"]["last"]}
+    selection["held_out"] = selection["last"] | {"far": MEAN}
+    (run / "metrics.json").write_text(json.dumps(WHOLE["metrics.json"] | {"selection": selection}))
+    with pytest.raises(WsvadError, match="selection is .* instead of the same metrics each"):
+        RunFolder(run).read_metrics()
+
+
 RESULT = {
     "seed": 0, "metrics": {"last": LAST, "held_out": None}, "per_category": {}, "per_category_ap": {},
     "iteration": None, "reconstruction": {}, "parameters": 1,
@@ -243,6 +253,7 @@ RESULT = {
     [
         ({"last": {"auc": 0.5, "ap": 0.5}}, "metrics.last is .* instead of metrics with 'video_auc'"),
         ({"last": LAST, "held_out": {"auc": 0.5}}, "metrics.held_out is .* instead of metrics with 'ap'"),
+        ({"last": LAST | {"far": 0.1}, "held_out": LAST}, "metrics is .* instead of the same metrics each"),
         ({"last": None}, "metrics is .* instead of metrics of the last iteration"),
         ({"held_out": LAST}, "metrics is .* instead of metrics of the last iteration"),
     ],
