@@ -233,11 +233,23 @@ def test_what_could_not_be_read_stands_in_all_results_and_is_said_once(run, foot
         assert list(csv.DictReader(file)) == [left]
     page = (tmp_path / "out" / "report.html").read_text()
     assert "1 file left out" in page and "&lt;b&gt;broken.mp4: not a video" in page
+    # What cannot be reached is no less missing.
+    (folder / "lost.mp4").symlink_to("nowhere")
+    said = score(capsys, folder, run, tmp_path / "out", status=3)
+    assert said.count("lost.mp4: a broken link") == 1
+    found = json.loads((tmp_path / "out" / "scores.json").read_text())["left_out"]
+    assert [Path(one["file"]).name for one in found] == ["lost.mp4", "<b>broken.mp4"]
+    with (tmp_path / "out" / "left-out.csv").open(newline="") as file:
+        assert list(csv.DictReader(file)) == found
+    assert "2 files left out" in (tmp_path / "out" / "report.html").read_text()
+    (folder / "lost.mp4").unlink()
     # Where nothing could be read, the results of an earlier night are not left there.
     for path in folder.iterdir():
         path.write_bytes(b"not a video")
-    said = score(capsys, folder, run, tmp_path / "out", status=1)
+    capsys.readouterr()
+    assert main(["score", str(folder), "--model", str(run), "--out", str(tmp_path / "out"), "--json"]) == 1
     found = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert json.loads(capsys.readouterr().out) == found
     assert not found["videos"] and len(found["left_out"]) == 3
     assert "3 files left out" in (tmp_path / "out" / "report.html").read_text()
     # And it is mended by the same command.

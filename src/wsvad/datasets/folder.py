@@ -22,7 +22,7 @@ from wsvad.datasets.walk import walk
 from wsvad.errors import WsvadError
 from wsvad.files import is_file, path_of
 from wsvad.tables import IN_FULL, Fault, read_table, refuse, short
-from wsvad.video.kinds import is_video, photo
+from wsvad.video.kinds import OTHER_SUFFIXES, is_video, photo
 from wsvad.video.names import ABSOLUTE, distinct_names, normal, video_name
 from wsvad.video.results import WHAT, is_result
 
@@ -158,10 +158,23 @@ def videos_in(what: Sequence[Path]) -> list[tuple[str, Path]]:
     for path in (path for path in what if path not in drawn):
         inside = list(videos_below(_root(path)).items()) if path.is_dir() else [(video_name(path), path)]
         if not inside:
-            raise WsvadError(f"{path}: there are no videos in this folder")
+            lost = next(iter(not_reached([path]).values()), "")
+            raise WsvadError(lost or f"{path}: there are no videos in this folder")
         found += [(name, file) for name, file in inside if file.resolve() not in seen]
         seen |= {file.resolve() for _, file in inside}
     return distinct_names(found)
+
+
+def not_reached(what: Sequence[Path]) -> dict[str, str]:
+    """What cannot be reached in the folders among those that were given, and is a video, or may hold some: broken
+    links, folders without the right to read them. File → the reason."""
+    return {
+        str(found.path): f"{found.path}: {found.problem}"
+        for folder in what
+        if folder.is_dir()
+        for found in walk(_root(folder))
+        if found.lost and (found.kind == "folder" or found.path.suffix.lower() not in OTHER_SUFFIXES)
+    }
 
 
 def folds(videos: Sequence[LabelledVideo], count: int, seed: int) -> list[list[str]]:
