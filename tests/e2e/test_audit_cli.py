@@ -3,18 +3,21 @@
 import csv
 import json
 import shutil
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 from clips import write_clip
+from raw_streams import write_raw
 from timelines import Page
 
 from wsvad.cli.main import main
-from wsvad.doctor.audit import audit, verdict_of, write_labels
+from wsvad.doctor.audit import Audited, audit, verdict_of, write_labels
 from wsvad.doctor.labels import DOUBTED
 from wsvad.errors import WsvadError
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
+from wsvad.pages.audit import _still as still
 from wsvad.pages.audit import write_audit
 from wsvad.runs.folder import RunFolder
 
@@ -106,6 +109,34 @@ def test_corrected_labels_are_trained_on(run, data, tmp_path, capsys):
     assert {name: one["label"] for name, one in record["training"].items()} == {name: true(name) for name in TRAIN}
     assert set(record["test"]) == set(TEST)
     assert audit(again).sentences[0].startswith("No single one of 40 training labels can be called doubtful")
+
+
+def test_a_video_that_could_not_be_read_keeps_its_row(run, data, tmp_path):
+    folder = tmp_path / "set"
+    shutil.copytree(data, folder)
+    shutil.copytree(run, tmp_path / "run")
+    config = (tmp_path / "run" / "config.yaml").read_text()
+    (tmp_path / "run" / "config.yaml").write_text(config.replace(str(data), str(folder)))
+    with (folder / "labels.csv").open("a") as file:
+        file.write("broken.mp4,1,fight,train\n")
+    write_labels(tmp_path / "relabel.csv", audit(tmp_path / "run"))
+    rows = list(csv.DictReader((tmp_path / "relabel.csv").open()))
+    assert [row["video"] for row in rows[40:]] == [*TEST, "broken.mp4"]
+    assert (rows[-1]["label"], rows[-1]["split"], rows[-1]["wrong"]) == ("fight", "train", "")
+
+
+def test_a_run_without_its_fits_is_audited(run, tmp_path):
+    """As one that was extended by a category."""
+    shutil.copytree(run, tmp_path / "extended")
+    shutil.rmtree(tmp_path / "extended" / "seed-0")
+    assert audit(tmp_path / "extended").verdict == audit(run).verdict
+
+
+def test_a_raw_stream_has_its_picture_at_the_rate_at_which_it_was_read(tmp_path):
+    path = write_raw(tmp_path / "a.h264", 60, 20, timing=False)
+    one = {"video": "a", "label": 0, "category": "", "wrong": 0.9, "moment": 2.0, "span": (0.0, 3.0), "path": path}
+    assert not still(Audited(**one))
+    assert still(Audited(**one, rate=Fraction(20))).startswith("data:image/jpeg;base64,")
 
 
 def test_a_detector_that_its_test_videos_contradict_is_asked_about(data, tmp_path):

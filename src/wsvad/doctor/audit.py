@@ -6,6 +6,7 @@ not seen it (`wsvad.doctor.labels`). The run itself is not changed.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,8 @@ class Audited:
     """Seconds at which the video begins and ends, where they are known."""
     path: Path | None
     """The file; None where it is not there."""
+    rate: Fraction | None = None
+    """Frames per second at which it was read, which a raw stream may not say."""
 
     @property
     def contradicted(self) -> bool:
@@ -136,12 +139,15 @@ def audit(run: Path, seed: int = 0) -> Audit:
     known = {video.name: video for video in dataset.videos} if dataset else {}
     videos = [_video(name, one, "train", known) for name, one in record["training"].items()]
     tested = [_video(name, one, "test", known) for name, one in record["test"].items()]
+    # Videos that could not be read keep their rows, or the labels would not fit the folder any more.
+    others = [video for name, video in known.items() if name not in record["training"] | record["test"]]
     x, clocks = _snippets(videos, features, list(record["features"]))
     judged = judge(x, np.array([video.label for video in videos]), seed=seed)
     each = [
         Audited(
             video=video.name, label=video.label, category=video.category, wrong=float(judged.wrong[i]),
             moment=_moment(clocks[i], judged.peaks[i], len(x[i])), span=_span(clocks[i]), path=video.path,
+            rate=clocks[i].rate,
         )
         for i, video in enumerate(videos)
     ]  # fmt: skip
@@ -154,7 +160,7 @@ def audit(run: Path, seed: int = 0) -> Audit:
         judgement=judged,
         verdict=(*judged.verdict, *_against_test(folder, settings, record["test"])),
         intervals=_intervals(settings.get("source", {})),
-        rows=(*(_row(videos[i], each[i].wrong) for i in order), *(_row(video) for video in tested)),
+        rows=(*(_row(videos[i], each[i].wrong) for i in order), *(_row(video) for video in (*tested, *others))),
     )
 
 
@@ -248,7 +254,7 @@ def _against_test(folder: RunFolder, settings: dict[str, Any], test: dict[str, A
     video as any other.
     """
     first = folder.seed(settings.get("protocol", {}).get("first_seed", 0))
-    if folder.under_way or not first.points():
+    if folder.under_way or not first.has_model:  # a run that was extended keeps no fits
         return []
     scored = {name: one for name, one in first.read_point(first.points()[-1]).items() if name in test}
     score = np.array([one.scores.mean() for one in scored.values()])
