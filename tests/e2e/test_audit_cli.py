@@ -20,6 +20,7 @@ from wsvad.features.store import Passport, StoredFeatures, feature_path, save
 from wsvad.pages.audit import _still as still
 from wsvad.pages.audit import write_audit
 from wsvad.runs.folder import RunFolder
+from wsvad.runs.sealed import sealed
 
 TRAIN, TEST = [f"v{i:02d}.mp4" for i in range(40)], [f"t{i}.mp4" for i in range(24)]
 WRONG = ("v03.mp4", "v08.mp4", "v21.mp4")
@@ -149,6 +150,12 @@ def test_a_detector_that_its_test_videos_contradict_is_asked_about(data, tmp_pat
     assert any("Are the labels inverted?" in one for one in sentences)
     told = next(one for one in sentences if one.startswith("The detector gives abnormal test videos lower scores"))
     assert "is one of the two inverted?" in told
+    # The same detector, of which two test videos say nothing.
+    path = tmp_path / "run" / "fingerprint.json"
+    record = json.loads(path.read_text())
+    record["test"] = {name: one for name, one in record["test"].items() if name in TEST[:2]}
+    path.write_text(json.dumps(sealed(record)))
+    assert not any("lower scores than normal ones" in one for one in audit(tmp_path / "run").sentences)
 
 
 def test_names_are_text_on_the_page(run, tmp_path):

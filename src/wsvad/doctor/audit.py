@@ -18,10 +18,11 @@ from wsvad.datasets.open import folder_of, open_dataset
 from wsvad.datasets.words import is_category
 from wsvad.doctor.labels import CLAIMED, DOUBTED, SURE, Judgement, judge
 from wsvad.errors import UsageError, WsvadError
+from wsvad.evaluation.certainty import ENOUGH
 from wsvad.features.segments import bin_average
 from wsvad.features.source import open_features
 from wsvad.files import is_file
-from wsvad.metrics.bootstrap import draw, interval, resampled_auc
+from wsvad.metrics.bootstrap import auc_interval, draw, resampled_auc
 from wsvad.metrics.frame import roc_auc
 from wsvad.progress import track
 from wsvad.runs.folder import RunFolder
@@ -259,10 +260,11 @@ def _against_test(folder: RunFolder, settings: dict[str, Any], test: dict[str, A
     scored = {name: one for name, one in first.read_point(first.points()[-1]).items() if name in test}
     score = np.array([one.scores.mean() for one in scored.values()])
     label = np.array([test[name]["label"] for name in scored])
-    if len(set(label.tolist())) < 2:
+    abnormal, normal = int((label == 1).sum()), int((label == 0).sum())
+    if min(abnormal, normal) < ENOUGH:
         return []
-    videos = np.arange(len(label))
-    low, high = interval(resampled_auc(score, label, 1 - label, videos, draw(len(label))), SURE)
+    resampled = resampled_auc(score, label, 1 - label, np.arange(len(label)), draw(len(label)))
+    low, high = auc_interval(resampled, abnormal, normal, SURE)
     if high >= 0.5:
         return []
     return [
