@@ -259,6 +259,16 @@ def test_what_could_not_be_read_stands_in_all_results_and_is_said_once(run, foot
     assert not json.loads((tmp_path / "out" / "scores.json").read_text())["left_out"]
 
 
+def test_files_of_a_video_have_one_name_whatever_becomes_of_its_namesake(run, footage, tmp_path, capsys):
+    """A damaged one is no reason for subtitles to be called otherwise than the overlay, and otherwise tomorrow."""
+    (tmp_path / "rec").mkdir()
+    shutil.copy(footage / "yard_20240115_093000.avi", tmp_path / "rec" / "yard.avi")
+    (tmp_path / "rec" / "yard.mp4").write_bytes(b"not a video")
+    score(capsys, tmp_path / "rec", run, tmp_path / "out", "--format", "srt", "--overlay", status=3)
+    named = {path.name for path in (tmp_path / "out").iterdir() if path.name.startswith("yard")}
+    assert named == {"yard.avi.events.srt", "yard.avi.overlay.mp4"}
+
+
 def test_a_folder_that_grows_is_scored_where_it_is_new(run, footage, tmp_path, capsys, monkeypatch):
     """A file of the same size and time is not even read; one that was touched or copied is known by its bytes."""
     folder, out, looked = tmp_path / "rec", tmp_path / "out", []

@@ -83,7 +83,7 @@ def score_files(
                 notes=[*([f"{scoring.so_far.capitalize()}."] if stopped else []), *scoring.sentences],
                 left_out=list(scoring.failed.values()),
             )
-            write_all(out, timelines, scoring.failed, outputs, summary)
+            write_all(out, timelines, stems, scoring.failed, outputs, summary)
     if stopped:
         raise Interrupted(f"{out}: {scoring.so_far}; run the same command again to resume")
     sentences = [detector.calibrations.sentence(mode), *scoring.sentences]
