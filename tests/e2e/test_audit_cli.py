@@ -13,8 +13,9 @@ from raw_streams import write_raw
 from timelines import Page
 
 from wsvad.cli.main import main
+from wsvad.doctor import audit as module
 from wsvad.doctor.audit import Audited, audit, verdict_of, write_labels
-from wsvad.doctor.labels import DOUBTED
+from wsvad.doctor.labels import DOUBTED, judge
 from wsvad.errors import WsvadError
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
 from wsvad.pages.audit import _still as still
@@ -124,6 +125,18 @@ def test_a_video_that_could_not_be_read_keeps_its_row(run, data, tmp_path):
     rows = list(csv.DictReader((tmp_path / "relabel.csv").open()))
     assert [row["video"] for row in rows[40:]] == [*TEST, "broken.mp4"]
     assert (rows[-1]["label"], rows[-1]["split"], rows[-1]["wrong"]) == ("fight", "train", "")
+
+
+def test_memory_does_not_grow_with_the_number_of_videos(run, monkeypatch):
+    """Of many videos each is seen in fewer parts: here 5 of its 6 snippets, and never below 4."""
+    told: list[list[int]] = []
+    monkeypatch.setattr(
+        module, "judge", lambda x, labels, seed: (told.append([len(one) for one in x]), judge(x, labels))[1]
+    )
+    for snippets in (240, 200, 40):
+        monkeypatch.setattr(module, "SNIPPETS", snippets)
+        assert {one.video for one in audit(run).videos[:3]} == set(WRONG)
+    assert told == [[6] * 40, [5] * 40, [4] * 40]
 
 
 def test_a_run_without_its_fits_is_audited(run, tmp_path):

@@ -29,8 +29,10 @@ from wsvad.runs.folder import RunFolder
 from wsvad.tables import write_table
 from wsvad.video.clock import SnippetClock
 
-SEGMENTS = 32
+SEGMENTS, FEWEST_SEGMENTS = 32, 4
 """Longer videos are averaged to so many, which bounds memory; a moment is found to that part of the video."""
+SNIPPETS = 2**16
+"""Of all videos together: of more than 2,048 videos each has fewer segments."""
 SHOWN = 12
 """Videos that a table and a page show at least."""
 LABELS = ("normal", "abnormal")
@@ -226,10 +228,11 @@ def _snippets(
 ) -> tuple[list[np.ndarray], list[SnippetClock]]:
     """Features of each video, `(T, D)` of all streams side by side, crops averaged; and the clocks."""
     found, clocks = [], []
+    most = min(SEGMENTS, max(FEWEST_SEGMENTS, SNIPPETS // max(len(videos), 1)))
     for bag in track(load_bags(videos, open_features(features), streams), "read", total=len(videos)):
         parts = [stream.float().numpy() for stream in bag.streams.values()]
         x = np.concatenate([part.mean(0) if part.ndim == 3 else part for part in parts], axis=-1)
-        found.append(bin_average(x, SEGMENTS) if len(x) > SEGMENTS else x)
+        found.append(bin_average(x, most) if len(x) > most else x)
         clocks.append(bag.clock)
     return found, clocks
 
