@@ -22,7 +22,7 @@ from wsvad.datasets.walk import walk
 from wsvad.errors import WsvadError
 from wsvad.files import is_file, path_of
 from wsvad.tables import IN_FULL, Fault, read_table, refuse, short
-from wsvad.video.kinds import OTHER_SUFFIXES, is_video, photo
+from wsvad.video.kinds import is_video, photo
 from wsvad.video.names import ABSOLUTE, distinct_names, normal, video_name
 from wsvad.video.results import WHAT, is_result
 
@@ -173,7 +173,7 @@ def not_reached(what: Sequence[Path]) -> dict[str, str]:
         for folder in what
         if folder.is_dir()
         for found in walk(_root(folder))
-        if found.lost and (found.kind == "folder" or found.path.suffix.lower() not in OTHER_SUFFIXES)
+        if found.lost and found.may_be_video
     }
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from wsvad.errors import WsvadError, refuse_shortage
+from wsvad.video.kinds import OTHER_SUFFIXES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,11 @@ class Found:
     """What is there is not found by another name either."""
     hidden: bool = False
     """Its name begins with a dot. What is in a hidden folder is not listed."""
+
+    @property
+    def may_be_video(self) -> bool:
+        """Whether what cannot be reached may be a video, or hold some."""
+        return self.kind == "folder" or self.path.suffix.lower() not in OTHER_SUFFIXES
 
 
 def walk(folder: Path) -> Iterator[Found]:
