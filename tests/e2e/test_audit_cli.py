@@ -127,6 +127,19 @@ def test_a_video_that_could_not_be_read_keeps_its_row(run, data, tmp_path):
     assert (rows[-1]["label"], rows[-1]["split"], rows[-1]["wrong"]) == ("fight", "train", "")
 
 
+def test_the_intervals_that_the_run_read_are_named(run, data, tmp_path):
+    """Neither another table beside it, nor none because it is called otherwise."""
+    folder = tmp_path / "set"
+    shutil.copytree(data, folder)
+    shutil.copytree(run, tmp_path / "run")
+    config = (tmp_path / "run" / "config.yaml").read_text()
+    (tmp_path / "run" / "config.yaml").write_text(config.replace(str(data), str(folder)))
+    (folder / "intervals.csv").rename(folder / "Intervals.CSV")
+    assert audit(tmp_path / "run").intervals == folder / "Intervals.CSV"
+    (folder / "Intervals.CSV").rename(tmp_path / "intervals.csv")
+    assert audit(tmp_path / "run").intervals is None
+
+
 def test_memory_does_not_grow_with_the_number_of_videos(run, monkeypatch):
     """Of many videos each is seen in fewer parts: here 5 of its 6 snippets, and never below 4."""
     told: list[list[int]] = []

@@ -68,7 +68,7 @@ def open_folder(
         understood = "; ".join([understood, *(one for table in tables if not labels for one in not_read(table))])
     else:
         videos, understood = _folders_as_labels(root), ""
-    if truth := _truth(tables[0].parent if tables else folder, intervals, bool(tables)):
+    if truth := _truth(tables, folder, intervals):
         hint = "" if intervals else f"to leave this table out, move it away or use --intervals {NONE}"
         videos, more = with_truth(videos, truth, root, hint)
         understood = "; ".join(filter(None, (understood, more)))
@@ -90,6 +90,11 @@ def open_folder(
     )
     check_training(dataset, tables[0] if tables else root)
     return dataset
+
+
+def truth_of(folder: Path, labels: Path | str | None = None, intervals: Path | str | None = None) -> Path | None:
+    """The table of intervals that `open_folder` reads; None where it reads none."""
+    return _truth([Path(labels)] if labels else _find_labels(folder), folder, intervals)
 
 
 def hold_out(
@@ -249,11 +254,11 @@ def _has_columns(table: Path) -> bool:
 # ------------------------------------------------------------------------------------------------- labels
 
 
-def _truth(place: Path, given: Path | str | None, labelled: bool) -> Path | None:
+def _truth(tables: Sequence[Path], folder: Path, given: Path | str | None) -> Path | None:
     """The table of intervals."""
     if given:
         return None if str(given) == NONE else Path(given)
-    return find_table(place, "intervals", *(["test_intervals"] if labelled else []))
+    return find_table(tables[0].parent, "intervals", "test_intervals") if tables else find_table(folder, "intervals")
 
 
 def _find_labels(folder: Path) -> list[Path]:

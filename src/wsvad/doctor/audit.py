@@ -14,6 +14,7 @@ import numpy as np
 
 from wsvad.datasets.bags import load_bags
 from wsvad.datasets.dataset import Dataset, LabelledVideo
+from wsvad.datasets.folder import NONE, truth_of
 from wsvad.datasets.open import folder_of, open_dataset
 from wsvad.datasets.words import is_category
 from wsvad.doctor.labels import CLAIMED, DOUBTED, SURE, Judgement, judge
@@ -21,7 +22,6 @@ from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.certainty import ENOUGH
 from wsvad.features.segments import bin_average
 from wsvad.features.source import open_features
-from wsvad.files import is_file
 from wsvad.metrics.bootstrap import auc_interval, draw, resampled_auc
 from wsvad.metrics.frame import roc_auc
 from wsvad.progress import track
@@ -196,13 +196,12 @@ def _dataset(folder: RunFolder, settings: dict[str, Any]) -> Dataset | None:
 
 
 def _intervals(source: dict[str, str]) -> Path | None:
-    """The table that belongs to the labels that a run was given."""
-    if "intervals" in source or "folder" not in source:
-        return Path(source["intervals"]) if "intervals" in source else None
-    folder = folder_of(source["folder"])
-    places = [Path(source["labels"]).parent] if "labels" in source else [folder, folder.parent]
-    tables = (place / name for place in places for name in ("intervals.csv", "test_intervals.csv"))
-    return next((table for table in tables if is_file(table)), None)
+    """What has to be given as --intervals with a labels.csv that lies elsewhere."""
+    if not source:
+        return None
+    if source.get("intervals") == NONE:
+        return Path(NONE)
+    return truth_of(folder_of(source["folder"]), source.get("labels"), source.get("intervals"))
 
 
 def _video(name: str, record: dict[str, Any], split: Any, known: dict[str, LabelledVideo]) -> LabelledVideo:
