@@ -3,20 +3,25 @@
 import csv
 import json
 import shutil
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 from clips import write_clip
+from raw_streams import write_raw
 from timelines import Page
 
 from wsvad.cli.main import main
-from wsvad.doctor.audit import audit, verdict_of, write_labels
-from wsvad.doctor.labels import DOUBTED
+from wsvad.doctor import audit as module
+from wsvad.doctor.audit import Audited, audit, verdict_of, write_labels
+from wsvad.doctor.labels import DOUBTED, judge
 from wsvad.errors import WsvadError
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
+from wsvad.pages.audit import _still as still
 from wsvad.pages.audit import write_audit
 from wsvad.runs.folder import RunFolder
+from wsvad.runs.sealed import sealed
 
 TRAIN, TEST = [f"v{i:02d}.mp4" for i in range(40)], [f"t{i}.mp4" for i in range(24)]
 WRONG = ("v03.mp4", "v08.mp4", "v21.mp4")
@@ -108,6 +113,59 @@ def test_corrected_labels_are_trained_on(run, data, tmp_path, capsys):
     assert audit(again).sentences[0].startswith("No single one of 40 training labels can be called doubtful")
 
 
+def test_a_video_that_could_not_be_read_keeps_its_row(run, data, tmp_path):
+    folder = tmp_path / "set"
+    shutil.copytree(data, folder)
+    shutil.copytree(run, tmp_path / "run")
+    config = (tmp_path / "run" / "config.yaml").read_text()
+    (tmp_path / "run" / "config.yaml").write_text(config.replace(str(data), str(folder)))
+    with (folder / "labels.csv").open("a") as file:
+        file.write("broken.mp4,1,fight,train\n")
+    write_labels(tmp_path / "relabel.csv", audit(tmp_path / "run"))
+    rows = list(csv.DictReader((tmp_path / "relabel.csv").open()))
+    assert [row["video"] for row in rows[40:]] == [*TEST, "broken.mp4"]
+    assert (rows[-1]["label"], rows[-1]["split"], rows[-1]["wrong"]) == ("fight", "train", "")
+
+
+def test_the_intervals_that_the_run_read_are_named(run, data, tmp_path):
+    """Neither another table beside it, nor none because it is called otherwise."""
+    folder = tmp_path / "set"
+    shutil.copytree(data, folder)
+    shutil.copytree(run, tmp_path / "run")
+    config = (tmp_path / "run" / "config.yaml").read_text()
+    (tmp_path / "run" / "config.yaml").write_text(config.replace(str(data), str(folder)))
+    (folder / "intervals.csv").rename(folder / "Intervals.CSV")
+    assert audit(tmp_path / "run").intervals == folder / "Intervals.CSV"
+    (folder / "Intervals.CSV").rename(tmp_path / "intervals.csv")
+    assert audit(tmp_path / "run").intervals is None
+
+
+def test_memory_does_not_grow_with_the_number_of_videos(run, monkeypatch):
+    """Of many videos each is seen in fewer parts: here 5 of its 6 snippets, and never below 4."""
+    told: list[list[int]] = []
+    monkeypatch.setattr(
+        module, "judge", lambda x, labels, seed: (told.append([len(one) for one in x]), judge(x, labels))[1]
+    )
+    for snippets in (240, 200, 40):
+        monkeypatch.setattr(module, "SNIPPETS", snippets)
+        assert {one.video for one in audit(run).videos[:3]} == set(WRONG)
+    assert told == [[6] * 40, [5] * 40, [4] * 40]
+
+
+def test_a_run_without_its_fits_is_audited(run, tmp_path):
+    """As one that was extended by a category."""
+    shutil.copytree(run, tmp_path / "extended")
+    shutil.rmtree(tmp_path / "extended" / "seed-0")
+    assert audit(tmp_path / "extended").verdict == audit(run).verdict
+
+
+def test_a_raw_stream_has_its_picture_at_the_rate_at_which_it_was_read(tmp_path):
+    path = write_raw(tmp_path / "a.h264", 60, 20, timing=False)
+    one = {"video": "a", "label": 0, "category": "", "wrong": 0.9, "moment": 2.0, "span": (0.0, 3.0), "path": path}
+    assert not still(Audited(**one))
+    assert still(Audited(**one, rate=Fraction(20))).startswith("data:image/jpeg;base64,")
+
+
 def test_a_detector_that_its_test_videos_contradict_is_asked_about(data, tmp_path):
     """All training labels inverted, those for testing right."""
     labels_of(tmp_path, {name: true(name) ^ (name in TRAIN) for name in TRAIN + TEST})
@@ -118,6 +176,12 @@ def test_a_detector_that_its_test_videos_contradict_is_asked_about(data, tmp_pat
     assert any("Are the labels inverted?" in one for one in sentences)
     told = next(one for one in sentences if one.startswith("The detector gives abnormal test videos lower scores"))
     assert "is one of the two inverted?" in told
+    # The same detector, of which two test videos say nothing.
+    path = tmp_path / "run" / "fingerprint.json"
+    record = json.loads(path.read_text())
+    record["test"] = {name: one for name, one in record["test"].items() if name in TEST[:2]}
+    path.write_text(json.dumps(sealed(record)))
+    assert not any("lower scores than normal ones" in one for one in audit(tmp_path / "run").sentences)
 
 
 def test_names_are_text_on_the_page(run, tmp_path):

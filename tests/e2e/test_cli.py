@@ -274,7 +274,12 @@ def test_what_is_done_with_files_left_out_is_status_3_and_nothing_done_is_1(vide
     loose = tmp_path / "loose"
     loose.mkdir()
     (loose / "broken.mp4").write_bytes(b"not a video")
+    (loose / "lost.mp4").symlink_to("nowhere")
     assert main(["extract", str(loose), "--rgb", "motion", "--workers", "0", "--out", str(tmp_path / "l")]) == 1
+    shutil.copy(next(videos.glob("*.mp4")), loose / "whole.mp4")
+    capsys.readouterr()
+    assert main(["extract", str(loose), "--rgb", "motion", "--workers", "0", "--out", str(tmp_path / "l")]) == 3
+    assert "skipped: " in (last := capsys.readouterr().err.splitlines()[-1]) and "lost.mp4: a broken link" in last
 
 
 def test_a_detector_refuses_another_encoder(run, videos, tmp_path, capsys):

@@ -233,11 +233,23 @@ def test_what_could_not_be_read_stands_in_all_results_and_is_said_once(run, foot
         assert list(csv.DictReader(file)) == [left]
     page = (tmp_path / "out" / "report.html").read_text()
     assert "1 file left out" in page and "&lt;b&gt;broken.mp4: not a video" in page
+    # What cannot be reached is no less missing.
+    (folder / "lost.mp4").symlink_to("nowhere")
+    said = score(capsys, folder, run, tmp_path / "out", status=3)
+    assert said.count("lost.mp4: a broken link") == 1
+    found = json.loads((tmp_path / "out" / "scores.json").read_text())["left_out"]
+    assert [Path(one["file"]).name for one in found] == ["lost.mp4", "<b>broken.mp4"]
+    with (tmp_path / "out" / "left-out.csv").open(newline="") as file:
+        assert list(csv.DictReader(file)) == found
+    assert "2 files left out" in (tmp_path / "out" / "report.html").read_text()
+    (folder / "lost.mp4").unlink()
     # Where nothing could be read, the results of an earlier night are not left there.
     for path in folder.iterdir():
         path.write_bytes(b"not a video")
-    said = score(capsys, folder, run, tmp_path / "out", status=1)
+    capsys.readouterr()
+    assert main(["score", str(folder), "--model", str(run), "--out", str(tmp_path / "out"), "--json"]) == 1
     found = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert json.loads(capsys.readouterr().out) == found
     assert not found["videos"] and len(found["left_out"]) == 3
     assert "3 files left out" in (tmp_path / "out" / "report.html").read_text()
     # And it is mended by the same command.
@@ -245,6 +257,16 @@ def test_what_could_not_be_read_stands_in_all_results_and_is_said_once(run, foot
     shutil.copytree(footage, folder)
     score(capsys, folder, run, tmp_path / "out")
     assert not json.loads((tmp_path / "out" / "scores.json").read_text())["left_out"]
+
+
+def test_files_of_a_video_have_one_name_whatever_becomes_of_its_namesake(run, footage, tmp_path, capsys):
+    """A damaged one is no reason for subtitles to be called otherwise than the overlay, and otherwise tomorrow."""
+    (tmp_path / "rec").mkdir()
+    shutil.copy(footage / "yard_20240115_093000.avi", tmp_path / "rec" / "yard.avi")
+    (tmp_path / "rec" / "yard.mp4").write_bytes(b"not a video")
+    score(capsys, tmp_path / "rec", run, tmp_path / "out", "--format", "srt", "--overlay", status=3)
+    named = {path.name for path in (tmp_path / "out").iterdir() if path.name.startswith("yard")}
+    assert named == {"yard.avi.events.srt", "yard.avi.overlay.mp4"}
 
 
 def test_a_folder_that_grows_is_scored_where_it_is_new(run, footage, tmp_path, capsys, monkeypatch):

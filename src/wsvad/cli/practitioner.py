@@ -214,10 +214,10 @@ def score(
         outputs=outputs,
         rate=rate,
     )
+    if json:
+        show_json(as_json(found.timelines, found.failed))
     if found.timelines:
-        if json:
-            show_json(as_json(found.timelines, found.failed))
-        else:
+        if not json:
             show(events_table(found.timelines))
         tell(found.sentences)
         say(f"report.html and the other results are in {out}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from wsvad.cli.score_outputs import Outputs, cut_events, draw_overlay, overlay_name, spare, too_long, write_all
-from wsvad.datasets.folder import videos_in
+from wsvad.datasets.folder import not_reached, videos_in
 from wsvad.detection.detector import Detector, Mode
 from wsvad.detection.kept import Found, Kept, Stamp
 from wsvad.detection.timeline import Timeline
@@ -62,7 +62,7 @@ def score_files(
     stems = file_stems(list(videos))
     spare(out, [out / overlay_name(stem) for stem in stems.values() if outputs.overlay], list(videos.values()))
     check_names(videos, outputs.clock)
-    failed = too_long(out, videos, outputs)
+    failed = not_reached(what) | too_long(out, videos, outputs)
     videos = {name: path for name, path in videos.items() if str(path) not in failed}
     kept = Kept(out, detector.run, mode, rate)
     scoring = Scoring(
@@ -83,7 +83,7 @@ def score_files(
                 notes=[*([f"{scoring.so_far.capitalize()}."] if stopped else []), *scoring.sentences],
                 left_out=list(scoring.failed.values()),
             )
-            write_all(out, timelines, scoring.failed, outputs, summary)
+            write_all(out, timelines, stems, scoring.failed, outputs, summary)
     if stopped:
         raise Interrupted(f"{out}: {scoring.so_far}; run the same command again to resume")
     sentences = [detector.calibrations.sentence(mode), *scoring.sentences]

@@ -137,9 +137,14 @@ def _noted(note: Path) -> dict[str, Any]:
 
 
 def write_all(
-    out: Path, timelines: Sequence[Timeline], failed: Mapping[str, str], outputs: Outputs, summary: ReportSummary
+    out: Path,
+    timelines: Sequence[Timeline],
+    stems: Mapping[str, str],
+    failed: Mapping[str, str],
+    outputs: Outputs,
+    summary: ReportSummary,
 ) -> None:
     """The results of all videos, as far as they are scored; and which files could not be."""
-    write_exports(out, timelines, outputs.formats, failed)
+    write_exports(out, timelines, outputs.formats, failed, stems=stems)
     stills = write_report(out / "report.html", timelines, title="Scored videos", summary=summary)
     write_contact_sheet(out / "contact-sheet.jpg", timelines, stills)

@@ -69,7 +69,7 @@ def open_folder(
         understood = "; ".join([understood, *(one for table in tables if not labels for one in not_read(table))])
     else:
         videos, understood = _folders_as_labels(root), ""
-    if truth := _truth(tables[0].parent if tables else folder, intervals, bool(tables)):
+    if truth := _truth(tables, folder, intervals):
         hint = "" if intervals else f"to leave this table out, move it away or use --intervals {NONE}"
         videos, more = with_truth(videos, truth, root, hint)
         understood = "; ".join(filter(None, (understood, more)))
@@ -91,6 +91,11 @@ def open_folder(
     )
     check_training(dataset, tables[0] if tables else root)
     return dataset
+
+
+def truth_of(folder: Path, labels: Path | str | None = None, intervals: Path | str | None = None) -> Path | None:
+    """The table of intervals that `open_folder` reads; None where it reads none."""
+    return _truth([Path(labels)] if labels else _find_labels(folder), folder, intervals)
 
 
 def hold_out(
@@ -159,10 +164,23 @@ def videos_in(what: Sequence[Path]) -> list[tuple[str, Path]]:
     for path in (path for path in what if path not in drawn):
         inside = list(videos_below(_root(path)).items()) if path.is_dir() else [(video_name(path), path)]
         if not inside:
-            raise WsvadError(f"{path}: there are no videos in this folder")
+            lost = next(iter(not_reached([path]).values()), "")
+            raise WsvadError(lost or f"{path}: there are no videos in this folder")
         found += [(name, file) for name, file in inside if file.resolve() not in seen]
         seen |= {file.resolve() for _, file in inside}
     return distinct_names(found)
+
+
+def not_reached(what: Sequence[Path]) -> dict[str, str]:
+    """What cannot be reached in the folders among those that were given, and is a video, or may hold some: broken
+    links, folders without the right to read them. File → the reason."""
+    return {
+        str(found.path): f"{found.path}: {found.problem}"
+        for folder in what
+        if folder.is_dir()
+        for found in walk(_root(folder))
+        if found.lost and found.may_be_video
+    }
 
 
 def folds(videos: Sequence[LabelledVideo], count: int, seed: int) -> list[list[str]]:
@@ -237,11 +255,11 @@ def _has_columns(table: Path) -> bool:
 # ------------------------------------------------------------------------------------------------- labels
 
 
-def _truth(place: Path, given: Path | str | None, labelled: bool) -> Path | None:
+def _truth(tables: Sequence[Path], folder: Path, given: Path | str | None) -> Path | None:
     """The table of intervals."""
     if given:
         return None if str(given) == NONE else Path(given)
-    return find_table(place, "intervals", *(["test_intervals"] if labelled else []))
+    return find_table(tables[0].parent, "intervals", "test_intervals") if tables else find_table(folder, "intervals")
 
 
 def _find_labels(folder: Path) -> list[Path]:

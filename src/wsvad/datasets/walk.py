@@ -6,8 +6,10 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from wsvad.errors import WsvadError, refuse_shortage
+from wsvad.video.kinds import OTHER_SUFFIXES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,10 +18,18 @@ class Found:
 
     path: Path
     """As it is reached, through links as they are."""
+    kind: Literal["file", "folder"] = "file"
     problem: str = ""
     """Why it cannot be reached, and what to do; empty for a file."""
+    lost: bool = False
+    """What is there is not found by another name either."""
     hidden: bool = False
     """Its name begins with a dot. What is in a hidden folder is not listed."""
+
+    @property
+    def may_be_video(self) -> bool:
+        """Whether what cannot be reached may be a video, or hold some."""
+        return self.kind == "folder" or self.path.suffix.lower() not in OTHER_SUFFIXES
 
 
 def walk(folder: Path) -> Iterator[Found]:
@@ -44,6 +54,7 @@ def walk(folder: Path) -> Iterator[Found]:
             yield Found(path=Path(entry), hidden=True)
             continue
         kind, problem = _kind(entry)
+        lost = bool(problem)
         if kind == "folder" and not problem:
             try:
                 if entry.is_symlink():
@@ -52,9 +63,9 @@ def walk(folder: Path) -> Iterator[Found]:
                     waiting += _entries(Path(entry))[::-1]
             except OSError as error:
                 refuse_shortage(error, entry.path)
-                problem = _why(error, "folder")
+                problem, lost = _why(error, "folder"), True
         if kind == "file" or problem:
-            yield Found(path=Path(entry), problem=problem)
+            yield Found(path=Path(entry), kind=kind, problem=problem, lost=lost)
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -62,7 +73,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         return sorted(found, key=lambda entry: entry.name)
 
 
-def _kind(entry: os.DirEntry[str]) -> tuple[str, str]:
+def _kind(entry: os.DirEntry[str]) -> tuple[Literal["file", "folder"], str]:
     """`file` or `folder`, and why it cannot be reached."""
     try:
         mode = entry.stat().st_mode

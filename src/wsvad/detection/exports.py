@@ -107,7 +107,12 @@ FORMATS = ("csv", "json", *OF_VIDEO, "ics")
 
 
 def write_exports(
-    out: Path | str, timelines: Sequence[Timeline], formats: Sequence[str], left_out: Mapping[str, str] | None = None
+    out: Path | str,
+    timelines: Sequence[Timeline],
+    formats: Sequence[str],
+    left_out: Mapping[str, str] | None = None,
+    *,
+    stems: Mapping[str, str] | None = None,
 ) -> None:
     """Write the scores and events of videos in some of the `FORMATS`.
 
@@ -116,6 +121,7 @@ def write_exports(
 
     Args:
         left_out: files that could not be scored, with the reason.
+        stems: video → what its files are named after (`file_stems`), where there are more videos than these.
 
     Raises:
         UsageError: there is no such format.
@@ -132,7 +138,7 @@ def write_exports(
         write_left_out_csv(out / "left-out.csv", left_out or {})
     if "ics" in formats:
         write_text(out / "events.ics", ics(timelines))
-    stems = file_stems([timeline.video for timeline in timelines])
+    stems = stems or file_stems([timeline.video for timeline in timelines])
     for form in (form for form in OF_VIDEO if form in formats):
         for timeline in timelines:
             write_text(out / export_name(stems[timeline.video], form), OF_VIDEO[form](timeline))

@@ -53,6 +53,9 @@ Normal = tuple[np.ndarray, np.ndarray] | tuple[np.ndarray, np.ndarray, np.ndarra
 
 WORDS: dict[Mode, str] = {"whole": "whole-video mode", "online": "online mode on a running camera"}
 
+MOST = 100_000
+"""False alarms in all normal video that a budget is counted to: more of them are no budget."""
+
 EVERY = 1000
 """How many thresholds are tried one by one; further down, steps of one in a thousand of the way so far are enough."""
 
@@ -238,9 +241,10 @@ def upper_bound(events: int, confidence: float, spread: float = 0.0) -> float:
 
 
 def allowed_events(mean: float, confidence: float, spread: float = 0.0) -> int:
-    """The largest number of events whose upper bound is still within `mean`; −1 if even that of none is above it."""
+    """The largest number of events, up to `MOST`, whose upper bound is still within `mean`; −1 if even that of none is
+    above it."""
     events, at_most = -1, _chance(0, mean, spread)
-    while at_most <= 1 - confidence:
+    while at_most <= 1 - confidence and events < MOST:
         events += 1
         at_most += _chance(events + 1, mean, spread)
     return events

@@ -6,6 +6,7 @@ not seen it (`wsvad.doctor.labels`). The run itself is not changed.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +14,25 @@ import numpy as np
 
 from wsvad.datasets.bags import load_bags
 from wsvad.datasets.dataset import Dataset, LabelledVideo
+from wsvad.datasets.folder import NONE, truth_of
 from wsvad.datasets.open import folder_of, open_dataset
 from wsvad.datasets.words import is_category
 from wsvad.doctor.labels import CLAIMED, DOUBTED, SURE, Judgement, judge
 from wsvad.errors import UsageError, WsvadError
+from wsvad.evaluation.certainty import ENOUGH
 from wsvad.features.segments import bin_average
 from wsvad.features.source import open_features
-from wsvad.files import is_file
-from wsvad.metrics.bootstrap import draw, interval, resampled_auc
+from wsvad.metrics.bootstrap import auc_interval, draw, resampled_auc
 from wsvad.metrics.frame import roc_auc
 from wsvad.progress import track
 from wsvad.runs.folder import RunFolder
 from wsvad.tables import write_table
 from wsvad.video.clock import SnippetClock
 
-SEGMENTS = 32
+SEGMENTS, FEWEST_SEGMENTS = 32, 4
 """Longer videos are averaged to so many, which bounds memory; a moment is found to that part of the video."""
+SNIPPETS = 2**16
+"""Of all videos together: of more than 2,048 videos each has fewer segments."""
 SHOWN = 12
 """Videos that a table and a page show at least."""
 LABELS = ("normal", "abnormal")
@@ -49,6 +53,8 @@ class Audited:
     """Seconds at which the video begins and ends, where they are known."""
     path: Path | None
     """The file; None where it is not there."""
+    rate: Fraction | None = None
+    """Frames per second at which it was read, which a raw stream may not say."""
 
     @property
     def contradicted(self) -> bool:
@@ -136,12 +142,15 @@ def audit(run: Path, seed: int = 0) -> Audit:
     known = {video.name: video for video in dataset.videos} if dataset else {}
     videos = [_video(name, one, "train", known) for name, one in record["training"].items()]
     tested = [_video(name, one, "test", known) for name, one in record["test"].items()]
+    # Videos that could not be read keep their rows, or the labels would not fit the folder any more.
+    others = [video for name, video in known.items() if name not in record["training"] | record["test"]]
     x, clocks = _snippets(videos, features, list(record["features"]))
     judged = judge(x, np.array([video.label for video in videos]), seed=seed)
     each = [
         Audited(
             video=video.name, label=video.label, category=video.category, wrong=float(judged.wrong[i]),
             moment=_moment(clocks[i], judged.peaks[i], len(x[i])), span=_span(clocks[i]), path=video.path,
+            rate=clocks[i].rate,
         )
         for i, video in enumerate(videos)
     ]  # fmt: skip
@@ -154,7 +163,7 @@ def audit(run: Path, seed: int = 0) -> Audit:
         judgement=judged,
         verdict=(*judged.verdict, *_against_test(folder, settings, record["test"])),
         intervals=_intervals(settings.get("source", {})),
-        rows=(*(_row(videos[i], each[i].wrong) for i in order), *(_row(video) for video in tested)),
+        rows=(*(_row(videos[i], each[i].wrong) for i in order), *(_row(video) for video in (*tested, *others))),
     )
 
 
@@ -187,13 +196,12 @@ def _dataset(folder: RunFolder, settings: dict[str, Any]) -> Dataset | None:
 
 
 def _intervals(source: dict[str, str]) -> Path | None:
-    """The table that belongs to the labels that a run was given."""
-    if "intervals" in source or "folder" not in source:
-        return Path(source["intervals"]) if "intervals" in source else None
-    folder = folder_of(source["folder"])
-    places = [Path(source["labels"]).parent] if "labels" in source else [folder, folder.parent]
-    tables = (place / name for place in places for name in ("intervals.csv", "test_intervals.csv"))
-    return next((table for table in tables if is_file(table)), None)
+    """What has to be given as --intervals with a labels.csv that lies elsewhere."""
+    if not source:
+        return None
+    if source.get("intervals") == NONE:
+        return Path(NONE)
+    return truth_of(folder_of(source["folder"]), source.get("labels"), source.get("intervals"))
 
 
 def _video(name: str, record: dict[str, Any], split: Any, known: dict[str, LabelledVideo]) -> LabelledVideo:
@@ -219,10 +227,11 @@ def _snippets(
 ) -> tuple[list[np.ndarray], list[SnippetClock]]:
     """Features of each video, `(T, D)` of all streams side by side, crops averaged; and the clocks."""
     found, clocks = [], []
+    most = min(SEGMENTS, max(FEWEST_SEGMENTS, SNIPPETS // max(len(videos), 1)))
     for bag in track(load_bags(videos, open_features(features), streams), "read", total=len(videos)):
         parts = [stream.float().numpy() for stream in bag.streams.values()]
         x = np.concatenate([part.mean(0) if part.ndim == 3 else part for part in parts], axis=-1)
-        found.append(bin_average(x, SEGMENTS) if len(x) > SEGMENTS else x)
+        found.append(bin_average(x, most) if len(x) > most else x)
         clocks.append(bag.clock)
     return found, clocks
 
@@ -248,15 +257,16 @@ def _against_test(folder: RunFolder, settings: dict[str, Any], test: dict[str, A
     video as any other.
     """
     first = folder.seed(settings.get("protocol", {}).get("first_seed", 0))
-    if folder.under_way or not first.points():
+    if folder.under_way or not first.has_model:  # a run that was extended keeps no fits
         return []
     scored = {name: one for name, one in first.read_point(first.points()[-1]).items() if name in test}
     score = np.array([one.scores.mean() for one in scored.values()])
     label = np.array([test[name]["label"] for name in scored])
-    if len(set(label.tolist())) < 2:
+    abnormal, normal = int((label == 1).sum()), int((label == 0).sum())
+    if min(abnormal, normal) < ENOUGH:
         return []
-    videos = np.arange(len(label))
-    low, high = interval(resampled_auc(score, label, 1 - label, videos, draw(len(label))), SURE)
+    resampled = resampled_auc(score, label, 1 - label, np.arange(len(label)), draw(len(label)))
+    low, high = auc_interval(resampled, abnormal, normal, SURE)
     if high >= 0.5:
         return []
     return [

@@ -70,7 +70,7 @@ def _judged(found: Found) -> tuple[Kind, str]:
     if suffix in DOWNLOADS:
         return "unread", DOWNLOADING
     if found.problem:  # what cannot be reached, or is a pipe, is not opened
-        return "other" if _type(suffix) not in ("", "video") else "unread", found.problem
+        return "unread" if found.may_be_video else "other", found.problem
     try:
         taken = path.is_file() and is_video(path)
         if found.hidden:

@@ -32,7 +32,7 @@ from itertools import pairwise
 import numpy as np
 
 from wsvad.errors import WsvadError
-from wsvad.metrics.bootstrap import draw, interval, p_value, resampled_auc
+from wsvad.metrics.bootstrap import auc_interval, draw, p_value, resampled_auc
 from wsvad.metrics.frame import roc_auc
 
 FEWEST = 4
@@ -152,7 +152,7 @@ def judge(x: Sequence[np.ndarray], labels: np.ndarray, *, seed: int = 0) -> Judg
         wrong=wrong_V,
         peaks=tuple(int(told.snippets_S[a:b].argmax()) for a, b in pairwise(starts)),
         auc=_auc(score_V, labels),
-        interval=interval(_resampled(score_V, labels, times), SURE),
+        interval=auc_interval(_resampled(score_V, labels, times), counts[1], counts[0], SURE),
         p=float((auc_P >= auc_P[0]).mean()),
         p_worse=float((auc_P <= auc_P[0]).mean()),
         p_inverted=p_value(apart_R) if np.nanmean(apart_R) < 0 else 1.0,

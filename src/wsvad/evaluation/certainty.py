@@ -12,9 +12,9 @@ import numpy as np
 from wsvad.evaluation.curves import Curve
 from wsvad.evaluation.vocabulary import percent, words_for
 from wsvad.metrics.bootstrap import (
+    auc_interval,
     draw,
     interval,
-    lowest_of_perfect,
     p_value,
     resampled_auc,
     resampled_average_precision,
@@ -84,13 +84,10 @@ def resample_videos(seeds: Sequence[Sequence[Curve]]) -> dict[str, np.ndarray]:
 def _wide_enough(resampled: Resampled, abnormal: int, normal: int) -> dict[str, list[float]]:
     """Intervals of so many videos; where all resamples agree, an AUC's is as wide as so few of them leave it."""
     found = {}
-    for metric, (low, high) in intervals(resampled).items() if min(abnormal, normal) >= ENOUGH else ():
+    for metric, values in resampled.items() if min(abnormal, normal) >= ENOUGH else ():
+        low, high = interval(values) if metric == "ap" else auc_interval(values, abnormal, normal)
         if low < high:
             found[metric] = [low, high]
-        elif metric != "ap" and low == 1:
-            found[metric] = [lowest_of_perfect(abnormal, normal), 1.0]
-        elif metric != "ap" and low == 0:
-            found[metric] = [0.0, 1 - lowest_of_perfect(abnormal, normal)]
     return found
 
 

@@ -82,6 +82,17 @@ def interval(values_R: np.ndarray, level: float = 0.95) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def auc_interval(values_R: np.ndarray, positives: int, negatives: int, level: float = 0.95) -> tuple[float, float]:
+    """`interval` of an AUC of so many positive and negative videos; where all resamples are 1, or 0, as wide as so few
+    of them leave it."""
+    low, high = interval(values_R, level)
+    if low == 1:
+        return lowest_of_perfect(positives, negatives, level), 1.0
+    if high == 0:
+        return 0.0, 1 - lowest_of_perfect(positives, negatives, level)
+    return low, high
+
+
 def lowest_of_perfect(positives: int, negatives: int, level: float = 0.95) -> float:
     """How low an AUC may be that so many positive and negative videos gave as exactly 1, where resampling has nothing
     to vary (Newcombe 2006, method 5): the θ at which 1 − θ is `level`'s normal quantile of standard errors.

@@ -45,5 +45,5 @@ def _still(one: Audited) -> str:
     """The picture of the moment as an address; nothing where there is none."""
     if one.path is None or one.moment is None:
         return ""
-    image = make_preview(one.path, [one.moment], copy_bytes=0, span=one.span).stills.get(one.moment)
+    image = make_preview(one.path, [one.moment], copy_bytes=0, span=one.span, rate=one.rate).stills.get(one.moment)
     return f"data:image/jpeg;base64,{base64.b64encode(image).decode()}" if image else ""

@@ -26,7 +26,7 @@ TOMORROW = timedelta(days=1)
 _DATE = r"(?P<year>(?:19|20)\d\d)(?P<s{n}>[-._/]?)(?P<month>\d\d)(?P=s{n})(?P<day>\d\d)"
 _TIME = r"(?P<hour>[01]\d|2[0-3])(?P<t{n}>[-._:h]?)(?P<minute>[0-5]\d)(?:[-._:m]?)(?P<second>[0-5]\d|60)s?"
 _FRACTION = r"(?:[.,_]?(?P<fraction>\d{3}))?"
-_ZONE = r"(?P<zone>Z|[+-]\d\d:?\d\d)?"
+_ZONE = r"(?P<zone>Z|[+-](?:0\d|1[0-4]):?(?:00|15|30|45))?"  # other digits there are a number of the recorder's
 _FORMS = tuple(
     re.compile(form)
     for form in (

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsvad.datasets.dataset import LabelledVideo
-from wsvad.datasets.folder import folds, hold_out, open_folder, unlabelled_videos, videos_below, videos_in
+from wsvad.datasets.folder import folds, hold_out, not_reached, open_folder, unlabelled_videos, videos_below, videos_in
 from wsvad.errors import WsvadError
 from wsvad.metrics.interval import Interval
 from wsvad.video.results import COMMENT
@@ -203,6 +203,32 @@ def test_what_we_drew_is_no_video(folder):
         WsvadError, match=r"e\.mp4: a video that 'wsvad score' wrote, .*; delete its row in labels\.csv"
     ):
         open_folder(folder)
+
+
+def test_what_cannot_be_reached_and_may_be_a_video_is_named(tmp_path, monkeypatch):
+    scan = os.scandir
+
+    def refused(path):
+        if Path(path).name == "notes.old":
+            raise PermissionError(13, "Permission denied")
+        return scan(path)
+
+    (tmp_path / "disk" / "notes.old").mkdir(parents=True)
+    for name in ("disk/lost.mp4", "disk/lost", "disk/lost.txt", "disk/.lost.mp4"):
+        (tmp_path / name).symlink_to("nowhere")
+    (tmp_path / "disk" / "all").symlink_to(tmp_path)  # nothing in it is lost
+    monkeypatch.setattr(os, "scandir", refused)
+    disk = tmp_path / "disk"
+    found = not_reached([tmp_path, tmp_path / "nothing"])
+    assert {file: reason.split("; ")[0] for file, reason in found.items()} == {
+        f"{disk}/lost": f"{disk}/lost: a broken link: what it points to is not there",
+        f"{disk}/lost.mp4": f"{disk}/lost.mp4: a broken link: what it points to is not there",
+        f"{disk}/notes.old": f"{disk}/notes.old: no permission to read this folder",
+    }
+    with pytest.raises(WsvadError, match=r"lost: a broken link"):
+        videos_in([tmp_path])
+    (disk / "a.mp4").write_bytes(b"")
+    assert [name for name, _ in videos_in([tmp_path])] == ["disk/a.mp4"]
 
 
 def test_two_rows_of_one_file_are_told(folder):

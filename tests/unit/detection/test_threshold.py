@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from wsvad.detection.events import EventRules, find_events
-from wsvad.detection.threshold import SPREAD, allowed_events, calibrate, hours_needed, upper_bound, usable
+from wsvad.detection.threshold import MOST, SPREAD, allowed_events, calibrate, hours_needed, upper_bound, usable
 from wsvad.errors import UsageError, WsvadError
 
 PLAIN = EventRules(low=1, min_seconds=0, merge_seconds=0)
@@ -229,6 +229,12 @@ def test_merging_at_low_thresholds_does_not_pass_for_few_alarms():
 def test_one_endless_alarm_is_not_one_alarm():
     result = calibrate([video(np.full(3600, 0.3), 10.0)], PLAIN, max_false_alarms_per_hour=1)
     assert 0.3 < result.threshold < 0.301 and result.false_alarms == 0
+
+
+def test_a_budget_that_cannot_be_spent_is_counted_to_an_end():
+    found = calibrate([video([0.9, 0.1] * 20, 10.0)], PLAIN, 1e300)
+    assert found.false_alarms == 20 and found.threshold < 0.9 and found.promised
+    assert found.upper_bound_per_hour == pytest.approx(upper_bound(MOST, 0.95, SPREAD) / (400 / 3600))
 
 
 def test_videos_do_not_merge_with_one_another():

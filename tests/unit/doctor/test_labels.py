@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 from wsvad.doctor import labels as module
 from wsvad.doctor.labels import CLAIMED, DOUBTED, chance_of_wrong, judge, unseen
 from wsvad.errors import WsvadError
+from wsvad.metrics.bootstrap import lowest_of_perfect
 
 SNIPPETS, EVENT = 8, slice(3, 5)
 
@@ -31,6 +32,13 @@ HALF = np.tile([0, 1], 30)
 
 
 # ------------------------------------------------------------------------------------------------------------ scores
+
+
+def test_a_perfect_auc_of_few_videos_is_not_known_exactly():
+    labels = np.tile([0, 1], 5)
+    judged = judge(videos(labels, lift=40.0), labels)
+    assert judged.auc == 1 and judged.interval == (lowest_of_perfect(5, 5), 1.0)
+    assert 0.5 < judged.interval[0] < 0.7
 
 
 @pytest.mark.parametrize("width", [3, 40])  # fewer features than snippets, and more

@@ -180,6 +180,9 @@ def test_a_folder_without_rights_is_named(folder, monkeypatch) -> None:
     locked = "fight"
     assert judged(folder)["fight"] == ("unread", "no permission to read this folder; change its rights ('chmod')")
     assert list(videos_below(folder)) == ["normal/v0.mp4", "normal/v2.mp4"]
+    locked = "week.old"  # a folder's name says nothing of what is in it
+    (folder / locked).mkdir()
+    assert judged(folder)[locked] == ("unread", "no permission to read this folder; change its rights ('chmod')")
     locked = "gate"
     with pytest.raises(WsvadError, match=r"gate: no permission to read this folder; change its rights"):
         survey(folder)

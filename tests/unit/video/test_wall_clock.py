@@ -43,6 +43,9 @@ MORNING = "2024-01-15T09:30:00+01:00"
         ("PXL_20240115_083000123.mp4", "2024-01-15T09:30:00.123000+01:00"),
         ("20240115_235960.mp4", "2024-01-15T23:59:59+01:00"),
         ("20200101_000000/gate_20240115_093000.mp4", MORNING),
+        ("20240115_093000-4711.mp4", MORNING),
+        ("20240115_093000-0001.mp4", MORNING),
+        ("20240115_093000+0530.mp4", "2024-01-15T05:00:00+01:00"),
     ],
 )
 def test_the_names_of_recorders_are_read(name: str, moment: str) -> None:
@@ -224,7 +227,11 @@ def test_a_moment_that_is_written_is_read(moment: datetime, form: str) -> None:
     assert start.moment.replace(tzinfo=None) == moment.replace(microsecond=0)
 
 
-@given(name=st.text(st.characters(codec="utf-8"), max_size=60) | st.from_regex(r"[\d_./:\-TZ+]{8,40}"))
+@given(
+    name=st.text(st.characters(codec="utf-8"), max_size=60)
+    | st.from_regex(r"[\d_./:\-TZ+]{8,40}")
+    | st.from_regex(r"20240115_093000[+-]\d\d:?\d\d\.mp4", fullmatch=True)
+)
 def test_no_name_stops_it(name: str) -> None:
     start = CLOCK.start(name)
     assert start is None or start.moment.tzinfo is not None
