@@ -80,6 +80,11 @@ def is_file(path: Path | str) -> bool:
     return os.path.isfile(path)  # noqa: PTH113
 
 
+def is_folder(path: Path | str) -> bool:
+    """Whether a folder is there; as `is_file`."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
 def path_of(name: str, given: object) -> Path:
     """The path that somebody gave for the argument of that name.
 
@@ -127,13 +132,13 @@ def check_writable(folder: Path | str) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder, if it is there.
+    """Remove a file or a folder, if it is there; of a link the link.
 
     Raises:
         WsvadError: the system refuses.
     """
     try:
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
@@ -184,6 +189,8 @@ def check_file(path: Path | str, most: int | None = None) -> None:
 
 def instead(path: Path) -> str | None:
     """What a file is that was downloaded in place of another one, and what to do; None for any other file."""
+    if not is_file(path):  # a pipe would be waited for
+        return None
     try:
         with path.open("rb") as file:
             begin = file.read(512).removeprefix(b"\xef\xbb\xbf").lstrip().lower()

@@ -319,3 +319,26 @@ def test_the_same_from_python(run, footage, tmp_path):
     wsvad.write_exports(tmp_path, [timeline], ["json", "ics"])
     assert {path.name for path in tmp_path.iterdir()} == {"clips", "events.ics", "scores.json"}
     assert len(icalendar.Calendar.from_ical((tmp_path / "events.ics").read_text()).walk("VEVENT")) == 2
+
+
+def test_notes_and_links_lead_to_nothing_outside(run, footage, known, tmp_path, capsys):
+    """A folder of results that somebody else made."""
+    out, others = tmp_path / "out", tmp_path / "others"
+    shutil.copytree(known, out / "scored")
+    score(capsys, footage, run, out, "--clips")
+    others.mkdir()
+    clip = others / "gate.001.0h00m05s.mp4"
+    shutil.copy(next((out / "clips").glob("*.mp4")), clip)
+    (note,) = (path for path in (out / "scored").glob("gate*.clips.json"))
+    held = json.loads(note.read_text())
+    names = ("../../others/gate.001.0h00m05s.mp4", str(clip), "gate.001../../../others/gate.001.0h00m05s.mp4")
+    note.write_text(json.dumps(held | {"clips": held["clips"] | {name: [] for name in names}}))
+    score(capsys, footage, run, out, "--clips", "--clip-margin", "1")
+    assert clip.exists() and len(list((out / "clips").glob("*.mp4"))) == 3
+    for folder in ("clips", "scored"):
+        kept = shutil.move(out / folder, tmp_path / folder)
+        (out / folder).symlink_to(others)
+        said = score(capsys, footage, run, out, "--clips", status=2)
+        assert f"{out / folder}: a link leads out of" in said and list(others.iterdir()) == [clip]
+        (out / folder).unlink()
+        shutil.move(kept, out / folder)

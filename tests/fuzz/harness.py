@@ -110,7 +110,7 @@ def command(words: Sequence[str]) -> str:
         return out.getvalue()
     if status not in (1, 2) or not lines[-1].startswith("wsvad"):
         raise Fault(UNCLEAR, f"status {status}, last line: {lines[-1]!r}")
-    raise WsvadError(lines[-1])
+    raise WsvadError(lines[-1].partition(": ")[2])
 
 
 def run_case(name: str, number: int, seed: int) -> tuple[str, str]:

@@ -1,10 +1,12 @@
 """Whole files or none, and every refusal of the system in one line."""
 
+import os
+
 import pytest
 from safetensors import SafetensorError
 
 from wsvad.errors import WsvadError
-from wsvad.files import atomic, check_writable, overlong, read_json, read_yaml, whole_folder, write_json
+from wsvad.files import atomic, check_writable, instead, overlong, read_json, read_yaml, whole_folder, write_json
 
 
 @pytest.mark.parametrize("make", [check_writable, lambda path: atomic(path / "scores.json").__enter__()])
@@ -78,3 +80,10 @@ def test_a_folder_may_have_as_long_a_name_as_any(tmp_path):
     with whole_folder(place) as temporary:
         (temporary / "a").write_text("1")
     assert (place / "a").read_text() == "1" and list(tmp_path.iterdir()) == [place]
+
+
+def test_what_was_downloaded_instead_is_looked_for_in_plain_files_alone(tmp_path):
+    os.mkfifo(tmp_path / "list.csv")  # which would be waited for
+    assert instead(tmp_path / "list.csv") is None
+    (tmp_path / "page.csv").write_text("<!doctype html><html>")
+    assert "an HTML page" in (instead(tmp_path / "page.csv") or "")

@@ -7,7 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from wsvad.cli.score_outputs import Outputs, cut_events, draw_overlay, overlay_name, spare, too_long, write_all
+from wsvad.cli.score_outputs import (
+    Outputs,
+    cut_events,
+    draw_overlay,
+    overlay_name,
+    spare,
+    stay_inside,
+    too_long,
+    write_all,
+)
 from wsvad.datasets.folder import not_reached, videos_in
 from wsvad.detection.detector import Detector, Mode
 from wsvad.detection.kept import Found, Kept, Stamp
@@ -65,6 +74,8 @@ def score_files(
     failed = not_reached(what) | too_long(out, videos, outputs)
     videos = {name: path for name, path in videos.items() if str(path) not in failed}
     kept = Kept(out, detector.run, mode, rate)
+    stay_inside(out, [kept.path(name) for name in videos])
+    stay_inside(out, [out / file for stem in stems.values() for file in outputs.files(stem).values()])
     scoring = Scoring(
         detector=detector, kept=kept, mode=mode, videos=videos, stems=stems, outputs=outputs, failed=failed
     )

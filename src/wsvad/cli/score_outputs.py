@@ -1,6 +1,7 @@
 """What `wsvad score` writes: results in all formats, the page, pictures, overlays and clips; and where."""
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
@@ -12,7 +13,7 @@ from wsvad.detection.timeline import Timeline
 from wsvad.errors import UsageError, WsvadError
 from wsvad.files import is_file, overlong, read_json, sha256, write_json
 from wsvad.pages.contact_sheet import write_contact_sheet
-from wsvad.pages.event_clips import cut_clips, longest_name, record_of, remaining, spans_of
+from wsvad.pages.event_clips import cut_clips, is_name, longest_name, record_of, remaining, spans_of
 from wsvad.pages.overlay import write_overlay
 from wsvad.pages.report import ReportSummary, write_report
 from wsvad.runs.folder import RunFolder
@@ -97,6 +98,18 @@ def spare(out: Path, overlays: Sequence[Path], videos: Sequence[Path]) -> None:
         raise UsageError(f"{over[0]}: is to be scored, and the overlay would be written over it; give another --out")
 
 
+def stay_inside(out: Path, files: Iterable[Path]) -> None:
+    """Make sure that no link in a folder of results leads what is written, or removed, to another place.
+
+    Raises:
+        UsageError: one does.
+    """
+    root = os.path.realpath(out)
+    for folder in {path.parent for path in files}:
+        if not Path(os.path.realpath(folder)).is_relative_to(root):
+            raise UsageError(f"{folder}: a link leads out of {out}; remove it, or give another --out")
+
+
 # ------------------------------------------------------------------------------------------------------ of one video
 
 
@@ -116,6 +129,8 @@ def cut_events(timeline: Timeline, kept: Kept, stem: str, margin: float) -> None
     clips, scores = spans_of(timeline, folder, stem, margin), sha256(kept.path(timeline.video))
     before = _noted(note)
     earlier = {} if list(problems(before, ClipsNote, "clips")) else before["clips"]
+    # What is not wanted any more is removed: of this video's clips, whatever a note says.
+    earlier = {name: span for name, span in earlier.items() if is_name(name, stem)}
     if before.get("scores") != scores:
         earlier = {name: [] for name in earlier}
     missing = remaining(clips, folder, earlier)

@@ -20,7 +20,7 @@ from wsvad.datasets.labels import Row, find_table, named_rows, not_read, read_la
 from wsvad.datasets.naming import Naming
 from wsvad.datasets.walk import walk
 from wsvad.errors import WsvadError
-from wsvad.files import is_file, path_of
+from wsvad.files import is_file, is_folder, path_of
 from wsvad.spelling import short
 from wsvad.tables import IN_FULL, Fault, read_table, refuse
 from wsvad.video.kinds import is_video, photo
@@ -293,7 +293,7 @@ def _beside(rows: Iterable[Row], root: Path) -> dict[str, Path]:
     for parent in {"", *(row.name.rpartition("/")[0] for row in rows)}:
         place = root / parent
         if not ABSOLUTE.match(f"{parent}/") or not parent:
-            there = list(place.iterdir()) if place.is_dir() else []
+            there = list(place.iterdir()) if is_folder(place) else []
             videos = [path for path in there if path.is_file() and is_video(path)]
             found.update({normal(f"./{parent}/{path.name}"): path for path in videos})
     return found

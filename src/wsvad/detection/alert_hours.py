@@ -18,6 +18,8 @@ DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY = 24 * 60
 _STEP = 60.0
 """Seconds between the moments of an event that are looked at: hours begin and end at whole minutes."""
+_STEPS = 8 * _DAY
+"""Moments that are looked at, at most: all hours come once in a week, however a clock change shifts them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +64,8 @@ class AlertHours:
         """Whether a part of an event lies in them. Where nobody says when the recording began, every event is one."""
         if timeline.recorded is None:
             return True
-        moments = [event.start + _STEP * step for step in range(int((event.end - event.start) // _STEP) + 1)]
+        steps = min(int((event.end - event.start) // _STEP), _STEPS)
+        moments = [event.start + _STEP * step for step in range(steps + 1)]
         # The last moment before its end; an event that ends when the hours begin is none.
         last = max(event.start, event.end - 1e-3)
         return any(self.at(timeline.recorded.at(seconds)) for seconds in (*moments, last) if seconds <= last)

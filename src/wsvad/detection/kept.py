@@ -53,6 +53,8 @@ class Record(TypedDict):
     rate: Rate | None
     tensors: str
     """Hash of the numbers."""
+    sha256: str
+    """Hash of the rest of the record."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,9 +131,10 @@ class Kept:
             return None
         try:
             with safe_open(path, framework="numpy") as stored:
-                record = unsealed(path, json.loads((stored.metadata() or {})["record"]))
+                record = json.loads((stored.metadata() or {})["record"])
                 for problem in problems(record, Record, "record"):
                     raise ValueError(problem)
+                record = unsealed(path, record)
                 if not self._made_from(record, file):
                     return None
                 arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (no dictionary)
@@ -192,9 +195,12 @@ class Kept:
             return part
         try:
             with safe_open(path, framework="numpy") as stored:
-                if json.loads((stored.metadata() or {})["made"]) != self._making(stamp):
+                about = stored.metadata() or {}
+                if json.loads(about["made"]) != self._making(stamp):
                     return part
                 rows = {name: stored.get_tensor(name) for name in widths}
+                if about["tensors"] != digest_of(rows):
+                    raise ValueError("other numbers than were written")
         except DAMAGED as error:
             refuse_shortage(error, path)
             logger.info("%s: damaged (%s); scoring the video from its start", path, error)
@@ -202,7 +208,8 @@ class Kept:
         shapes = {name: array.shape for name, array in rows.items()}
         snippets = {shape[0] for shape in shapes.values()}
         if len(snippets) == 1 and shapes == {name: (*snippets, width) for name, width in widths.items()}:
-            part.rows = {name: list(array) for name, array in rows.items() if np.isfinite(array).all()}
+            real = {name: a for name, a in rows.items() if a.dtype == np.float32 and np.isfinite(a).all()}
+            part.rows = {name: list(array) for name, array in real.items()}
         return part if part.rows.keys() == widths.keys() else Part({})
 
     def write_part(self, video: str, stamp: Stamp, part: Part) -> None:
@@ -212,8 +219,9 @@ class Kept:
             WsvadError: the disk is full.
         """
         tensors = {name: np.stack(rows[: part.snippets]) for name, rows in part.rows.items()}
+        about = {"made": json.dumps(self._making(stamp)), "tensors": digest_of(tensors)}
         with atomic(self.part(video)) as temporary:
-            temporary.write_bytes(serialise(tensors, metadata={"made": json.dumps(self._making(stamp))}))
+            temporary.write_bytes(serialise(tensors, metadata=about))
 
     def _making(self, stamp: Stamp) -> dict[str, str]:
         """What rows are made from: those of another mode are the same."""

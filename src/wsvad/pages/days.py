@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
+
+import numpy as np
 
 from wsvad.detection.timeline import Timeline
 
@@ -24,9 +26,11 @@ def days_of(timeline: Timeline) -> list[date]:
     """The days on which it was recorded; none where nobody says."""
     if timeline.recorded is None:
         return []
-    start, end = float(timeline.times[0]), float(timeline.times[-1])
-    first, last = (timeline.recorded.at(seconds).date() for seconds in (start, max(start, end - 1e-3)))
-    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    # Not the days of a gap: the first and the last snippet of each ten minutes in which there are any.
+    starts = timeline.times[:-1]
+    first = np.unique(starts // 600, return_index=True)[1]
+    looked_at = {*starts[first], *starts[first[1:] - 1], max(timeline.times[0], timeline.times[-1] - 1e-3)}
+    return sorted({timeline.recorded.at(float(seconds)).date() for seconds in looked_at})
 
 
 def days(timelines: Sequence[Timeline]) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ gate/cam0.002.2024-01-15_09-30-12.mp4      the second event of gate/cam0.avi, by
 gate/cam0.002.0h05m12s.mp4                 where nobody says when the recording began: so far into the video
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,11 @@ def spans_of(timeline: Timeline, folder: Path, stem: str, margin: float) -> list
         )
         for number, event in enumerate(timeline.events, 1)
     ]
+
+
+def is_name(name: str, stem: str) -> bool:
+    """Whether a file in the folder of clips can be a clip of that video."""
+    return re.fullmatch(rf"{re.escape(stem)}\.\d{{3,9}}\.[\dhms_-]+\.mp4", name) is not None
 
 
 def longest_name(stem: str) -> str:

@@ -56,7 +56,7 @@ from wsvad.runs.records import (
     Settings,
     Tested,
 )
-from wsvad.runs.sealed import own_file, sealed
+from wsvad.runs.sealed import own_file, own_folder, sealed
 from wsvad.runs.seed import SeedFolder, read_record
 from wsvad.shapes import checked
 from wsvad.spelling import short
@@ -128,7 +128,7 @@ class RunFolder:
         return map(load_method, folders or [self.path])
 
     def seed(self, seed: int) -> SeedFolder:
-        return SeedFolder(self.path / f"seed-{seed}")
+        return SeedFolder(own_folder(self.path / f"seed-{seed}"))
 
     def read_settings(self) -> dict[str, Any]:
         """The command that made it; empty where there is none.
@@ -294,7 +294,7 @@ class RunFolder:
             return
         again = "training again" if found.training else "fitting again" if found.tested else "measuring again"
         logger.info("%s: the data has changed, so %s: %s", self.path, again, "; ".join(found.sentences))
-        for seed in map(SeedFolder, self.path.glob("seed-*")):
+        for seed in map(SeedFolder, map(own_folder, sorted(self.path.glob("seed-*")))):
             if found.training:
                 seed.forget_everything()
             elif found.tested:

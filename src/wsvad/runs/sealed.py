@@ -38,6 +38,19 @@ def own_file(path: Path) -> Path | None:
     return path
 
 
+def own_folder(path: Path) -> Path:
+    """The path, if it is no link: what is written to a folder of a run, or removed there, is the run's.
+
+    Raises:
+        WsvadError: it is one.
+    """
+    if path.is_symlink():
+        raise WsvadError(
+            f"{path}: a link, which may lead out of the run; copy the run again, with its files themselves"
+        )
+    return path
+
+
 def sealed(record: Mapping[str, Any]) -> dict[str, Any]:
     """A record with its hash, for `write_json`."""
     rest = {key: value for key, value in record.items() if key != SEAL}

@@ -11,7 +11,7 @@ from wsvad.runs.model import TrainedMethod, load_method, save_method
 from wsvad.runs.points import read_point, write_point
 from wsvad.runs.records import OF_SEED, Fold
 from wsvad.runs.scorer import Scored
-from wsvad.runs.sealed import check_weights, own_file, sealed, unsealed
+from wsvad.runs.sealed import check_weights, own_file, own_folder, sealed, unsealed
 from wsvad.shapes import checked
 
 Sealable = dict[str, Any] | list[Any]
@@ -129,7 +129,7 @@ class SeedFolder:
                 remove(path)
 
     def _point(self, iteration: int) -> Path:
-        return self.path / "points" / f"{iteration:06d}.safetensors"
+        return own_folder(self.path / "points") / f"{iteration:06d}.safetensors"
 
 
 def read_record(path: Path, shape: Any, remedy: str) -> Any:

@@ -14,14 +14,11 @@ import numpy as np
 
 from wsvad.errors import UsageError
 from wsvad.ranges import Positive, problem
-from wsvad.video.times import GAP
+from wsvad.video.times import FARTHEST, GAP
 
 SNIPPET = 16
 """Frames in a snippet."""
 
-
-FARTHEST = 1e10
-"""Seconds, more than three centuries: also clocks that count from 1970 stay below."""
 
 ROUNDING = 1e-5
 """Seconds by which what was filmed may be longer than the borders in double precision say, three centuries from 0."""

@@ -9,7 +9,7 @@ leap and each new beginning being worth `AGREE` frames: fewer than that never mo
 - A frame whose timestamp is not believed comes one frame period after the one before, and not after the next one that
   is believed.
 - After a leap ahead times are what the file says: the gap is there, and nothing was filmed in it.
-- After a new beginning times go on, one frame period after the frame before.
+- After a new beginning times go on, one frame period after the frame before. So they do where no gap is as long.
 """
 
 from collections import deque
@@ -25,6 +25,10 @@ T = TypeVar("T")
 GAP = 10
 """Seconds above which a step ahead is a leap, unless a tenth of it is usual in the video. Next to timestamps that are
 out of order any step is one that is more than three times the usual for as many frames."""
+LONGEST = 366 * 86_400
+"""Seconds that a gap may last: a clock that goes further ahead was set, as it is where a recorder starts in 1970."""
+FARTHEST = 1e10
+"""Seconds, more than three centuries: also clocks that count from 1970 stay below."""
 AHEAD = 12
 """Frames that are looked at to judge a timestamp: of a burst of six, most of them are still right."""
 AGREE = 4
@@ -84,13 +88,13 @@ class Clock(Generic[T]):
             believed = self._next_believed(usual)
             period = self._period(usual)
             item, stamp = self._window.popleft()
-            anew = believed is not None and self._last is not None and believed.stamp < self._last
+            anew = believed is not None and self._begins_anew(believed.stamp, base)
             kept = believed is not None and not believed.frames and not anew
             if believed is None or believed.frames:
                 time = self._between(before, period, None if anew else believed, base)
             else:
-                if anew and before is not None:
-                    base = believed.stamp - (before + period) / self._time_base
+                if anew:
+                    base = believed.stamp - (0 if before is None else before + period) / self._time_base
                 time = (believed.stamp - base) * self._time_base
                 time = time if before is None else max(time, before)
                 self._remember(believed)
@@ -99,6 +103,11 @@ class Clock(Generic[T]):
                 unfilmed += step - filmed_of(step, self._period(believed.usual if believed else usual))
             yield Moment(item, stamp, time, kept, unfilmed)
             before = time
+
+    def _begins_anew(self, stamp: int, base: Fraction | int) -> bool:
+        """Whether a clock with that timestamp is another one."""
+        leap = 0 if self._last is None else stamp - self._last
+        return leap < 0 or leap * self._time_base > LONGEST or abs(stamp - base) * self._time_base > FARTHEST
 
     def _remember(self, believed: "_Believed") -> None:
         """Take a timestamp as the one that others are measured by."""

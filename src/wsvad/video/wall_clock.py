@@ -226,7 +226,7 @@ def _moments(name: str) -> Iterator[datetime]:
 
 
 def _moment(parts: Mapping[str, str | None]) -> datetime | None:
-    """A moment of its parts in digits; None where there is no such day or hour."""
+    """A moment of its parts in digits; None where there is no such day, hour or time zone."""
     if epoch := parts.get("epoch"):
         return datetime.fromtimestamp(int(epoch) / 10 ** (len(epoch) - 10), UTC)
     year, month, day, hour, minute, second = (
@@ -240,10 +240,10 @@ def _moment(parts: Mapping[str, str | None]) -> datetime | None:
     try:
         # A leap second is the last one of its minute.
         moment = datetime(year, month, day, hour, minute, min(second, 59), micro)
+        zone = parts.get("zone")
+        return moment if not zone else datetime.fromisoformat(f"{moment.isoformat()}{zone}")
     except ValueError:
         return None
-    zone = parts.get("zone")
-    return moment if not zone else datetime.fromisoformat(f"{moment.isoformat()}{zone}")
 
 
 def _container_time(metadata: Mapping[str, str]) -> datetime | None:

@@ -141,6 +141,12 @@ def test_a_row_that_names_no_video_file(folder):
         open_folder(folder)
 
 
+def test_a_row_whose_folder_no_disk_can_have(folder):
+    (folder / "labels.csv").write_text(f"{LABELS}{'x/' * 3000}e.mp4,0,,train\n")
+    with pytest.raises(WsvadError, match=r"labels\.csv line 6: .*x/x/x"):
+        open_folder(folder)
+
+
 def test_an_empty_or_missing_folder(tmp_path):
     with pytest.raises(WsvadError, match=r"no labels\.csv and no videos"):
         open_folder(tmp_path)

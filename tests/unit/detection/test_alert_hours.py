@@ -79,6 +79,12 @@ def test_an_event_is_an_alert_where_any_of_its_seconds_is(start, end, days, mome
     assert hours.alert(line, event(0, 10 * seconds)) == any(map(hours.at, wall))
 
 
+def test_an_event_of_centuries_is_an_alert_of_all_hours():
+    line = timeline(recorded=Start(moment=at("2024-01-15 12:00"), origin="name"))
+    for day in range(7):
+        assert AlertHours(start=60, end=61, days=frozenset([day])).alert(line, event(0, 10 * 10**10))
+
+
 def test_where_the_start_is_unknown_every_event_is_an_alert():
     hours = AlertHours(start=0, end=1)
     line = timeline()

@@ -9,6 +9,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from wsvad.detection.kept import Found, Kept, Stamp
+from wsvad.extraction.encode import Part
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.scorer import Scored
 from wsvad.runs.sealed import digest_of, sealed
@@ -67,3 +68,30 @@ def test_a_clock_that_cannot_be_is_not_believed(fields, seal, kept):
 def test_times_without_end_are_not_believed(kept):
     rewrite(kept, {"times": np.array([0, 1, 2, np.inf])})
     assert read(kept) is None
+
+
+def test_a_record_without_its_hash_is_not_believed(kept):
+    path = kept.path("v.mp4")
+    with safe_open(path, framework="numpy") as stored:
+        record = json.loads(stored.metadata()["record"])
+        tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    del record["sha256"]
+    save_file(tensors, path, metadata={"record": json.dumps(record)})
+    assert read(kept) is None
+
+
+def test_rows_of_a_video_that_is_not_finished_are_believed_as_they_were_written(kept):
+    stamp, widths = Stamp.of(kept.out.parent / "v.mp4"), {"rgb": 2}
+    rows = np.arange(6, dtype=np.float32).reshape(3, 2)
+    kept.write_part("v.mp4", stamp, Part({"rgb": list(rows)}))
+    assert np.array_equal(kept.read_part("v.mp4", stamp, widths).rows["rgb"], rows)
+    path = kept.part("v.mp4")
+    with safe_open(path, framework="numpy") as stored:
+        about = stored.metadata()
+    save_file({"rgb": rows * 0}, path, metadata=about)
+    assert kept.read_part("v.mp4", stamp, widths).snippets == 0
+    # Nor those of other numbers, by one who knows the hash.
+    save_file(
+        {"rgb": rows.astype(np.float64)}, path, metadata=about | {"tensors": digest_of({"rgb": rows.astype(float)})}
+    )
+    assert kept.read_part("v.mp4", stamp, widths).snippets == 0

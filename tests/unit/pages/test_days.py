@@ -1,9 +1,11 @@
 """Days and cameras: counted once more by a loop over seconds, also at midnight and in the night of a clock change."""
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 from timelines import Page, event, timeline, write
 
@@ -41,6 +43,13 @@ def test_the_days_of_a_recording(start, snippets):
     tenths = range(0, 16 * snippets, 1 if snippets < 10 else 600)
     assert days_of(line) == sorted({line.recorded.at(tenth / 10).date() for tenth in tenths})
     assert days_of(timeline()) == []
+
+
+def test_the_days_of_a_gap_are_no_days_of_a_recording():
+    line = timeline(scores=[0.1] * 4, events=(), recorded=began("2024-01-15 12:00"))
+    gaps = replace(line, times=np.array([0, 86_400 * 3, 86_400 * 3 + 1, 86_400 * 40_000, 86_400 * 40_000 + 1.0]))
+    begin = date(2024, 1, 15)
+    assert days_of(gaps) == [begin + timedelta(days=number) for number in (0, 3, 40_000)]
 
 
 def test_events_are_counted_by_the_day_and_the_camera(tmp_path: Path):

@@ -6,6 +6,7 @@ import pytest
 
 from wsvad.errors import WsvadError
 from wsvad.files import write_json
+from wsvad.runs.folder import RunFolder
 from wsvad.runs.seed import SeedFolder
 
 
@@ -56,3 +57,24 @@ def test_what_cannot_be_removed_stops_the_run_instead_of_staying_as_if_it_were_t
     monkeypatch.setattr(os, "rmdir", refused)
     with pytest.raises(WsvadError, match="no permission"):
         forget(seed)
+
+
+def test_nothing_is_removed_or_written_through_a_link(tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "points").mkdir(parents=True)
+    (elsewhere / "thesis.txt").write_text("mine")
+    run, fingerprint = RunFolder(tmp_path / "run"), {"training": {}, "test": {}, "features": {"rgb": {"decoder": None}}}
+    run.claim({"seeds": 1}, fingerprint)
+    (run.path / "seed-0").symlink_to(elsewhere)
+    changed = fingerprint | {"training": {"a.mp4": {"label": 0, "category": "", "content": {}}}}
+    for use in (lambda: run.claim({"seeds": 1}, changed), lambda: run.seed(0)):
+        with pytest.raises(WsvadError, match="seed-0: a link, which may lead out of the run"):
+            use()
+    assert sorted(path.name for path in elsewhere.iterdir()) == ["points", "thesis.txt"]
+    own = run.seed(1)
+    own.path.mkdir()
+    (own.path / "points").symlink_to(elsewhere / "points")
+    with pytest.raises(WsvadError, match="points: a link"):
+        own.write_point(1, {})
+    own.forget_fit()  # of a link the link
+    assert not (own.path / "points").exists() and (elsewhere / "points").is_dir()

@@ -61,6 +61,15 @@ def test_a_clock_that_leaps_ahead_is_believed_when_more_than_a_few_frames_agree(
     assert times(few) == [Fraction(i, 25) for i in range(COUNT)]
 
 
+@pytest.mark.parametrize("years", [2, 54, 9000])
+@pytest.mark.parametrize("position", [0, 60])
+def test_a_clock_that_was_set_goes_on_where_no_gap_is_as_long(years, position):
+    stamps = ordinary()
+    stamps[position:] = [stamp + years * 366 * 86_400 * TICKS for stamp in stamps[position:]]
+    begin = 0 if position or years == 9000 else years * 366 * 86_400
+    assert times(stamps) == [begin + Fraction(i, 25) for i in range(COUNT)]
+
+
 @pytest.mark.parametrize("back", [STEP * 6, TICKS // 2, 3 * TICKS, FAR])
 def test_a_clock_that_begins_anew_goes_on(back):
     stamps = ordinary()
