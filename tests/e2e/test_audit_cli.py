@@ -82,6 +82,19 @@ def test_the_wrong_labels_stand_first_in_all_that_is_written(run, data, tmp_path
     assert [one["href"] for one in page.all("a")] == ["./../set/v03.mp4"]
 
 
+def test_a_video_that_could_not_be_read_keeps_its_row(run, data, tmp_path):
+    labels = data / "labels.csv"
+    before = labels.read_text()
+    labels.write_text(before + "broken.mp4,1,fight,train\n")  # 'train --labels' refuses a video without a row
+    try:
+        write_labels(tmp_path / "relabel.csv", audit(run))
+    finally:
+        labels.write_text(before)
+    rows = list(csv.DictReader((tmp_path / "relabel.csv").open()))
+    assert {row["video"] for row in rows} == {*TRAIN, *TEST, "broken.mp4"}
+    assert list(rows[-1].values()) == ["broken.mp4", "fight", "", "train", "", ""]
+
+
 def test_without_json_there_is_a_table(run, capsys):
     assert main(["audit", str(run)]) == 0
     printed = capsys.readouterr()

@@ -136,6 +136,9 @@ def audit(run: Path, seed: int = 0) -> Audit:
     known = {video.name: video for video in dataset.videos} if dataset else {}
     videos = [_video(name, one, "train", known) for name, one in record["training"].items()]
     tested = [_video(name, one, "test", known) for name, one in record["test"].items()]
+    judged_or_tested = {*record["training"], *record["test"]}
+    # Videos that could not be read have their rows too, or the next training would miss them.
+    others = [video for name, video in known.items() if name not in judged_or_tested]
     x, clocks = _snippets(videos, features, list(record["features"]))
     judged = judge(x, np.array([video.label for video in videos]), seed=seed)
     each = [
@@ -154,7 +157,7 @@ def audit(run: Path, seed: int = 0) -> Audit:
         judgement=judged,
         verdict=(*judged.verdict, *_against_test(folder, settings, record["test"])),
         intervals=_intervals(settings.get("source", {})),
-        rows=(*(_row(videos[i], each[i].wrong) for i in order), *(_row(video) for video in tested)),
+        rows=(*(_row(videos[i], each[i].wrong) for i in order), *map(_row, [*tested, *others])),
     )
 
 

@@ -199,7 +199,9 @@ def test_what_we_drew_is_no_video(folder):
     ):
         videos_in([drawn])
     (folder / "labels.csv").write_text(LABELS + "e.mp4,0,,train\n")
-    with pytest.raises(WsvadError, match=r"e\.mp4: a video that 'wsvad score' wrote, .*; delete its row in labels\.csv"):
+    with pytest.raises(
+        WsvadError, match=r"e\.mp4: a video that 'wsvad score' wrote, .*; delete its row in labels\.csv"
+    ):
         open_folder(folder)
 
 
