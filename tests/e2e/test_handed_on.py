@@ -269,6 +269,26 @@ def test_files_of_a_video_have_one_name_whatever_becomes_of_its_namesake(run, fo
     assert named == {"yard.avi.events.srt", "yard.avi.overlay.mp4"}
 
 
+def test_a_half_copied_video_is_scored_and_stands_among_what_was_left_out(run, tmp_path, capsys):
+    rng, path = np.random.default_rng(0), tmp_path / "rec" / "half.mp4"
+    path.parent.mkdir()
+    write_clip(path, [scene(i, True, rng) for i in range(160)], rate=RATE, g="25", muxer={"movflags": "faststart"})
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2 + 1])  # 50 % whether that is even or odd
+    for _ in range(2):  # also where it was scored before
+        said = score(capsys, path.parent, run, tmp_path / "out", status=3)
+        reason = f"{path}: only the first 50 % of the file are there, and the rest is not looked at; copy it again"
+        assert said.splitlines()[-1] == f"skipped: {reason}"
+        found = json.loads((tmp_path / "out" / "scores.json").read_text())
+        assert found["left_out"] == [{"file": str(path), "reason": reason}]
+        (half,) = found["videos"]
+        assert half["frames"] < 100 and half["events"]
+    path.write_bytes(whole)
+    score(capsys, path.parent, run, tmp_path / "out")
+    found = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert found["videos"][0]["frames"] == 160 and not found["left_out"]
+
+
 def test_a_folder_that_grows_is_scored_where_it_is_new(run, footage, tmp_path, capsys, monkeypatch):
     """A file of the same size and time is not even read; one that was touched or copied is known by its bytes."""
     folder, out, looked = tmp_path / "rec", tmp_path / "out", []

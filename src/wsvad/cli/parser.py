@@ -241,6 +241,9 @@ def in_words(parser: ArgumentParser, words: Sequence[str], message: str, prefix:
     if missing := re.match("the following arguments are required: (.*)", message):
         actions = [action for action in parser._actions if action.dest in missing[1].split(", ")]
         asked = (f"{(hyphenated(a.option_strings[-1]) + ' ') if a.option_strings else ''}{word_of(a)}" for a in actions)
+        behind = words[words.index("--") :] if "--" in words else ()
+        if any(option in behind for action in actions for option in action.option_strings):
+            return f"{', '.join(asked)} is missing before '--': all that follows it are names; put options first"
         return f"{', '.join(asked)} is missing; example: {example}"
     if lone := re.match("argument --([^:]+): expected", message):
         action = next(action for action in parser._actions if action.dest == lone[1])

@@ -30,6 +30,7 @@ from wsvad.progress import report_progress
 from wsvad.video.clock import SNIPPET
 from wsvad.video.names import file_stems
 from wsvad.video.wall_clock import WallClock, tags_of
+from wsvad.video.whole import cut_off
 
 logger = logging.getLogger(__name__)
 NAMED = 3
@@ -237,3 +238,13 @@ class Scoring:
         whole = replace(timeline, recorded=self.outputs.clock.start(path.as_posix(), found.tags))
         self.found[name] = whole if hours is None else whole.only(lambda event: hours.alert(whole, event))
         self.outside += len(whole.events) - len(self.found[name].events)
+        if part_only := _cut_off(path):  # what there is of it stays, and nobody may think that all was looked at
+            self.failed[str(path)] = f"{path}: {part_only}; copy it again"
+
+
+def _cut_off(path: Path) -> str | None:
+    """As `cut_off`; a file that is gone by now was looked at before."""
+    try:
+        return cut_off(path)
+    except OSError:
+        return None

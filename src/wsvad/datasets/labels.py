@@ -15,6 +15,13 @@ from wsvad.spelling import short
 from wsvad.tables import Fault, read_table, refuse, whole
 from wsvad.video.names import ABSOLUTE, checked_name, normal
 
+COLUMNS, OF_INTERVALS = (
+    ("video", "label", "category", "split", "frames"),
+    ("video", "category", "start_frame", "end_frame"),
+)
+"""Columns of the two tables."""
+CHANCE = ("wrong",)
+"""What 'wsvad audit' adds to the labels."""
 USE = "use 0, 1, normal or abnormal"
 ENDINGS = (".csv", ".tsv", ".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
 """Endings of tables, in the order of preference; the last ones are refused as what they are."""
@@ -102,7 +109,7 @@ def read_labels(tables: Sequence[Path], faults: list[Fault]) -> Labels:
         if not table.count:
             raise WsvadError(f"{path}: no rows; add one line for each video")
         total += table.count
-        sentences.append(table.understood)
+        sentences += [table.understood, *table.unused(COLUMNS, CHANCE)]
     if counts := _categories(rows) if all(row.label for row in rows) else None:
         found = ", ".join(f"'{short(name)}' ({count})" for name, count in counts.most_common(5))
         faults.append(Fault(str(tables[0]), f"no row is labelled normal; the labels are {found}", USE))
@@ -275,7 +282,7 @@ def with_truth(videos: list[LabelledVideo], path: Path, root: Path, hint: str = 
     return [
         replace(video, intervals=tuple(intervals[video.name]) if video.label == 0 or video.name in intervals else None)
         for video in videos
-    ], table.understood
+    ], "; ".join([table.understood, *table.unused(OF_INTERVALS)])
 
 
 def _interval(

@@ -22,6 +22,7 @@ from wsvad.errors import WsvadError, refuse_shortage, shortage
 from wsvad.extraction.extract import processors
 from wsvad.files import is_file, path_of
 from wsvad.progress import track
+from wsvad.video.whole import cut_off
 
 FEW = 10
 """Training videos of a class below which the result depends on which these are."""
@@ -198,6 +199,7 @@ def survey_of(
             *findings,
             *_nothing(videos, folder),
             *_few(videos),
+            *_cut_off(videos),
             *_of_copies(copies, videos, drawn),
             *_of_shortcuts(short),
         ),
@@ -276,6 +278,25 @@ def _few(videos: Sequence[Seen]) -> Iterator[Finding]:
             kind="rare categories", level="note", message=f"one training video alone shows: {listed}",
             remedy="add videos of it; a category cannot be recognised from one",
         )  # fmt: skip
+
+
+def _cut_off(videos: Sequence[Seen]) -> Iterator[Finding]:
+    """Videos of which only the beginning is there: what their label tells of may be in the rest."""
+    found = {one.name: reason for one in videos if (reason := _missing(one.path))}
+    if found:
+        more = f"; and {len(found) - LISTED:,} more" if len(found) > LISTED else ""
+        yield Finding(
+            kind="cut off", level="note", videos=tuple(found),
+            message="; ".join(f"{name}: {reason}" for name, reason in [*found.items()][:LISTED]) + more,
+            remedy="copy them again, or leave them out: what a label tells of may be in the rest",
+        )  # fmt: skip
+
+
+def _missing(path: Path) -> str | None:
+    try:
+        return cut_off(path)
+    except OSError:  # gone by now
+        return None
 
 
 def _of_copies(found: Sequence[Copy], videos: Sequence[Seen], drawn: bool) -> Iterator[Finding]:

@@ -51,6 +51,8 @@ class Table:
     """How it is written, once rows were read: `separator ';', Windows-1252`."""
     count: int = 0
     """Rows that were read."""
+    names: Sequence[str] = ()
+    """Its columns, once rows were read."""
 
     def __iter__(self) -> Iterator[tuple[str, dict[str, str]]]:
         form = forms.open_rows(self.path, self.required, self.most)
@@ -58,6 +60,7 @@ class Table:
         written = next(form.rows, ("", []))[1]
         names = [forms.heading(_cell(cell)) for cell in written]
         self._check_head(names, written)
+        self.names = names
         empty = dict.fromkeys(names, "")
         least = 1 + max((names.index(column) for column in self.required), default=-1)
         for place, cells in form.rows:
@@ -71,6 +74,17 @@ class Table:
     def understood(self) -> str:
         """What was read, after it was: `labels.csv: 36 rows, separator ';', Windows-1252`."""
         return f"{self.path.name}: {self.count} {'row' if self.count == 1 else 'rows'}, {self.form}"
+
+    def unused(self, known: Sequence[str], silently: Sequence[str] = ()) -> list[str]:
+        """A sentence on columns other than these, which may be misspelt or in another language.
+
+        Args:
+            silently: those that are known and not read.
+        """
+        others = [f"'{short(name)}'" for name in self.names if name and name not in (*known, *silently)]
+        more = ", …" if len(others) > 8 else ""
+        called = f"column{'s' * (len(others) > 1)} {', '.join(others[:8])}{more}"
+        return [f"not read: {called}"] if others else []
 
     def _check_head(self, names: list[str], written: list[str]) -> None:
         if missing := [column for column in self.required if column not in names]:

@@ -18,6 +18,8 @@ from wsvad.cli.verbs import VERBS
         (["score", "--model", "-run", "a.mp4"], "--model: a value is missing (RUN); one that begins with a dash is "
          "joined: --model=-run"),
         (["score", "-x", "--model", "run"], "no option '-x'; see"),
+        (["score", "--", "-x.mp4", "--model", "run"], "--model RUN is missing before '--': all that "
+         "follows it are names; put options first"),
         (["score", "a.mp4", "--model", "run", "--overlya"], "no option '--overlya'; did you mean '--overlay'?"),
     ],
 )  # fmt: skip

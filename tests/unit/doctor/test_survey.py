@@ -53,6 +53,19 @@ def kinds(found: Survey) -> dict[str, str]:
     return {finding.kind: finding.level for finding in found.findings}
 
 
+def test_a_half_copied_video_is_told_though_it_can_be_read(folder):
+    whole = clip(folder / "normal" / "v4.mp4", 4, frames=120, muxer={"movflags": "faststart"})
+    assert "cut off" not in kinds(survey(folder))
+    content = whole.read_bytes()
+    whole.write_bytes(content[: len(content) // 2])
+    found = survey(folder)
+    assert kinds(found)["cut off"] == "note" and not found.unread
+    (finding,) = (one for one in found.findings if one.kind == "cut off")
+    assert finding.videos == ("normal/v4.mp4",)
+    share = 100 * (len(content) // 2) // len(content)
+    assert f"normal/v4.mp4: only the first {share} % of the file are there" in finding.message
+
+
 # ----------------------------------------------------------------------------------------------- what is read and not
 
 

@@ -238,7 +238,7 @@ def test_selections_have_the_same_metrics(run):
     selection = {"last": WHOLE["metrics.json"]["selection"]["last"]}
     selection["held_out"] = selection["last"] | {"far": MEAN}
     (run / "metrics.json").write_text(json.dumps(WHOLE["metrics.json"] | {"selection": selection}))
-    with pytest.raises(WsvadError, match="selection is .* instead of the same metrics each"):
+    with pytest.raises(WsvadError, match=r"selection is .* instead of the same metrics each"):
         RunFolder(run).read_metrics()
 
 
