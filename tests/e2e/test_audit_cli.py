@@ -13,6 +13,7 @@ from raw_streams import write_raw
 from timelines import Page
 
 from wsvad.cli.main import main
+from wsvad.datasets.dataset import LabelledVideo
 from wsvad.doctor import audit as module
 from wsvad.doctor.audit import Audited, audit, verdict_of, write_labels
 from wsvad.doctor.labels import DOUBTED, judge
@@ -204,7 +205,8 @@ def test_what_cannot_be_audited_is_told(data, tmp_path, capsys):
     assert main(["audit", str(few / "run")]) == 1
     assert "1 normal and 1 abnormal training videos are too few" in capsys.readouterr().err
     assert not (few / "run" / "audit.html").exists()
-    assert verdict_of(few / "run") == ()
+    videos = [LabelledVideo(name=name, label=true(name), category="", split="train") for name in TRAIN[:2]]
+    assert verdict_of(videos, data / "features", ["rgb"], {}, {}) == ()
 
 
 def test_a_run_that_was_moved_takes_its_features_along(run, data, tmp_path):
@@ -215,4 +217,4 @@ def test_a_run_that_was_moved_takes_its_features_along(run, data, tmp_path):
     with pytest.raises(WsvadError, match="has no rgb features"):
         audit(moved)
     shutil.copytree(data / "features", moved / "features")
-    assert audit(moved).verdict == verdict_of(run) != ()
+    assert audit(moved).verdict == audit(run).verdict != ()

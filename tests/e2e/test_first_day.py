@@ -2,6 +2,7 @@
 other."""
 
 import csv
+import html
 import json
 import re
 import shlex
@@ -91,7 +92,12 @@ def test_from_a_folder_and_a_table_to_clips_and_a_threshold(day, capsys, monkeyp
     assert re.search(r"Threshold [0-9.]+ for files: ", err) and "for live cameras: " in err
     assert "Compared with the labels of 6 videos: 3 found, 3 correctly without events." in err
 
+    verdict = [line for line in err.splitlines() if "training labels" in line]
+    report = Path("runs/gate/report.html").read_text(encoding="utf-8")
+    assert verdict and verdict[0] in html.unescape(report)
+
     status, out, err = run(capsys, audit, "--json")
+    assert json.loads(out)["sentences"][0] == verdict[0]
     assert status == 0 and json.loads(out)["videos"][0]["video"] == WRONG
     assert Path("runs/gate/audit.html").read_text(encoding="utf-8").count("<img") >= 12  # the videos are found again
     rows = list(csv.DictReader(Path("relabel.csv").read_text(encoding="utf-8").splitlines()))

@@ -113,7 +113,6 @@ def train(
     from wsvad.cli.surveys import first_lines
     from wsvad.cli.tables import selections_table
     from wsvad.datasets.folder import open_folder
-    from wsvad.doctor.audit import verdict_of
     from wsvad.doctor.survey import survey_of
     from wsvad.runs.folder import RunFolder
     from wsvad.training.train import train_detector
@@ -139,8 +138,6 @@ def train(
     )
     show(selections_table(fitted.metrics, everything=all))
     tell(fitted.ending)
-    if verdict := verdict_of(out):
-        tell([*verdict, f"'wsvad audit {out}' shows which labels to look at"])
     say(f"detector in {out}, report in {out / 'report.html'}")
     return left_out(failed)
 

@@ -4,7 +4,7 @@ The labels are those that the run learned from, the evidence is in its features:
 not seen it (`wsvad.doctor.labels`). The run itself is not changed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -154,6 +154,7 @@ def audit(run: Path, seed: int = 0) -> Audit:
         )
         for i, video in enumerate(videos)
     ]  # fmt: skip
+    labels = {video.name: video.label for video in tested}
     order = np.argsort(-judged.suspicion, kind="stable").tolist()
     ranked = tuple(each[i] for i in order)
     return Audit(
@@ -161,18 +162,33 @@ def audit(run: Path, seed: int = 0) -> Audit:
         data=str(settings.get("data", run.name)),
         videos=ranked,
         judgement=judged,
-        verdict=(*judged.verdict, *_against_test(folder, settings, record["test"])),
+        verdict=(*judged.verdict, *_against_test(labels, _tested(folder, settings, labels))),
         intervals=_intervals(settings.get("source", {})),
         rows=(*(_row(videos[i], each[i].wrong) for i in order), *(_row(video) for video in (*tested, *others))),
     )
 
 
-def verdict_of(run: Path) -> tuple[str, ...]:
-    """What an audit of a run comes to; nothing where there cannot be one."""
+def verdict_of(
+    videos: Sequence[LabelledVideo],
+    features: Path,
+    streams: Sequence[str],
+    test: Mapping[str, int],
+    scores: Mapping[str, np.ndarray],
+) -> tuple[str, ...]:
+    """What an audit comes to, of a run that is not finished yet; nothing where there cannot be one.
+
+    Args:
+        videos: it learned from.
+        features: where their streams are.
+        test: label of each test video.
+        scores: of each of them, by the run.
+    """
     try:
-        return audit(run).verdict
+        x, _ = _snippets(videos, features, streams)
+        judged = judge(x, np.array([video.label for video in videos]))
     except WsvadError:
         return ()
+    return (*judged.verdict, *_against_test(test, scores))
 
 
 def write_labels(path: Path, found: Audit) -> None:
@@ -250,18 +266,22 @@ def _span(clock: SnippetClock) -> tuple[float, float] | None:
     return None if times is None else (float(times[0]), float(times[-1]))
 
 
-def _against_test(folder: RunFolder, settings: dict[str, Any], test: dict[str, Any]) -> list[str]:
+def _tested(folder: RunFolder, settings: dict[str, Any], test: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """Scores of a run's test videos; nothing of a run that was extended, which keeps no fits."""
+    first = folder.seed(settings.get("protocol", {}).get("first_seed", 0))
+    if folder.under_way or not first.has_model:
+        return {}
+    return {name: one.scores for name, one in first.read_point(first.points()[-1]).items() if name in test}
+
+
+def _against_test(test: Mapping[str, int], scores: Mapping[str, np.ndarray]) -> list[str]:
     """What the detector's own test videos say of the training labels, where they speak against them.
 
     A video counts by its mean score: one that was taught that the event is normal scores it low, and the rest of the
     video as any other.
     """
-    first = folder.seed(settings.get("protocol", {}).get("first_seed", 0))
-    if folder.under_way or not first.has_model:  # a run that was extended keeps no fits
-        return []
-    scored = {name: one for name, one in first.read_point(first.points()[-1]).items() if name in test}
-    score = np.array([one.scores.mean() for one in scored.values()])
-    label = np.array([test[name]["label"] for name in scored])
+    score = np.array([one.mean() for one in scores.values()])
+    label = np.array([test[name] for name in scores])
     abnormal, normal = int((label == 1).sum()), int((label == 0).sum())
     if min(abnormal, normal) < ENOUGH:
         return []

@@ -16,6 +16,7 @@ from wsvad.detection.detector import NOMINAL, Detector, timeline_of
 from wsvad.detection.events import EventRules
 from wsvad.detection.operating import in_figures
 from wsvad.detection.timeline import Timeline
+from wsvad.doctor.audit import verdict_of
 from wsvad.encoders.build import resolved
 from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.prepare import prepare, without
@@ -159,8 +160,14 @@ def train_detector(
         )
         fitted.trained.calibration = calibrations.as_dict()
         timelines, notes = test_timelines(experiment, fitted, calibrations)
+        labels = {video.name: video.label for video in experiment.dataset.test}
+        verdict = verdict_of(
+            experiment.dataset.train, features, list(fitted.trained.passports), labels, fitted.test_scores
+        )
+        if verdict:
+            verdict = (*verdict, f"'wsvad audit {out}' shows which labels to look at.")
         summary = summarise(
-            experiment, fitted, calibrations, [*notes, *(f"Left out: {why}" for why in failed.values())]
+            experiment, fitted, calibrations, [*notes, *verdict, *(f"Left out: {why}" for why in failed.values())]
         )
 
         def write_pages(path: Path) -> None:
@@ -170,7 +177,7 @@ def train_detector(
         chosen = {"chosen": fitted.trained.calibration.get("chosen", {})}
         calibration = normal.as_dict() | known_record(known) | chosen
         experiment.finish(fitted, calibration=calibration, report=write_pages)
-    return replace(fitted, ending=ending(fitted, calibrations, timelines, out)), failed
+    return replace(fitted, ending=[*ending(fitted, calibrations, timelines, out), *verdict]), failed
 
 
 def ending(fitted: Fitted, calibrations: Calibrations, timelines: Sequence[Timeline], out: Path) -> list[str]:
