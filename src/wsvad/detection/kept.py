@@ -192,9 +192,12 @@ class Kept:
             return part
         try:
             with safe_open(path, framework="numpy") as stored:
-                if json.loads((stored.metadata() or {})["made"]) != self._making(stamp):
+                metadata = stored.metadata() or {}
+                if json.loads(metadata["made"]) != self._making(stamp):
                     return part
                 rows = {name: stored.get_tensor(name) for name in widths}
+            if digest_of(rows) != metadata["tensors"]:
+                raise ValueError("other numbers than were written")
         except DAMAGED as error:
             refuse_shortage(error, path)
             logger.info("%s: damaged (%s); scoring the video from its start", path, error)
@@ -212,8 +215,9 @@ class Kept:
             WsvadError: the disk is full.
         """
         tensors = {name: np.stack(rows[: part.snippets]) for name, rows in part.rows.items()}
+        metadata = {"made": json.dumps(self._making(stamp)), "tensors": digest_of(tensors)}
         with atomic(self.part(video)) as temporary:
-            temporary.write_bytes(serialise(tensors, metadata={"made": json.dumps(self._making(stamp))}))
+            temporary.write_bytes(serialise(tensors, metadata=metadata))
 
     def _making(self, stamp: Stamp) -> dict[str, str]:
         """What rows are made from: those of another mode are the same."""

@@ -1,6 +1,7 @@
 """What is kept of scored videos is believed only as it was written."""
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -9,6 +10,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from wsvad.detection.kept import Found, Kept, Stamp
+from wsvad.extraction.encode import Part
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.scorer import Scored
 from wsvad.runs.sealed import digest_of, sealed
@@ -67,3 +69,17 @@ def test_a_clock_that_cannot_be_is_not_believed(fields, seal, kept):
 def test_times_without_end_are_not_believed(kept):
     rewrite(kept, {"times": np.array([0, 1, 2, np.inf])})
     assert read(kept) is None
+
+
+def test_a_part_is_taken_up_only_as_it_was_written(kept):
+    rows, stamp = [np.full(4, i, np.float32) for i in range(3)], Stamp.of(kept.out.parent / "v.mp4")
+    kept.write_part("v.mp4", stamp, Part({"rgb": rows}))
+    found = kept.read_part("v.mp4", stamp, {"rgb": 4})
+    np.testing.assert_array_equal(found.rows["rgb"], rows)
+    assert not kept.read_part("v.mp4", replace(stamp, rate="20"), {"rgb": 4}).rows
+    assert not kept.read_part("v.mp4", stamp, {"rgb": 5}).rows
+    path = kept.part("v.mp4")
+    content = bytearray(path.read_bytes())
+    content[-2] ^= 1  # of the last number, which stays one
+    path.write_bytes(content)
+    assert not kept.read_part("v.mp4", stamp, {"rgb": 4}).rows
