@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
+
+import numpy as np
 
 from wsvad.detection.timeline import Timeline
 
@@ -21,12 +23,13 @@ def camera_of(timeline: Timeline) -> str:
 
 
 def days_of(timeline: Timeline) -> list[date]:
-    """The days on which it was recorded; none where nobody says."""
+    """The days on which it was recorded, without those of a gap; none where nobody says."""
     if timeline.recorded is None:
         return []
-    start, end = float(timeline.times[0]), float(timeline.times[-1])
-    first, last = (timeline.recorded.at(seconds).date() for seconds in (start, max(start, end - 1e-3)))
-    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    begins, end = timeline.times[:-1], float(timeline.times[-1])
+    turns = np.flatnonzero(np.diff(begins // 3600))  # of each hour its first and its last snippet are enough
+    moments = {*begins[turns].tolist(), *begins[turns + 1].tolist(), float(begins[0]), float(begins[-1])}
+    return sorted({timeline.recorded.at(one).date() for one in (*moments, max(float(begins[0]), end - 1e-3))})
 
 
 def days(timelines: Sequence[Timeline]) -> dict[str, Any] | None:

@@ -1,9 +1,11 @@
 """Days and cameras: counted once more by a loop over seconds, also at midnight and in the night of a clock change."""
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 from timelines import Page, event, timeline, write
 
@@ -41,6 +43,13 @@ def test_the_days_of_a_recording(start, snippets):
     tenths = range(0, 16 * snippets, 1 if snippets < 10 else 600)
     assert days_of(line) == sorted({line.recorded.at(tenth / 10).date() for tenth in tenths})
     assert days_of(timeline()) == []
+
+
+def test_days_in_a_gap_are_not_recorded():
+    """Days without a recording would look like days without events."""
+    line = timeline(scores=[0.1] * 5, events=(), recorded=began("2024-01-15 23:59:57"))
+    line = replace(line, times=np.array([0, 1.6, 2.6, 4 * 86_400, 4 * 86_400 + 1.6, 4 * 86_400 + 3.2]))
+    assert days_of(line) == [date(2024, 1, 15), date(2024, 1, 19), date(2024, 1, 20)]
 
 
 def test_events_are_counted_by_the_day_and_the_camera(tmp_path: Path):
