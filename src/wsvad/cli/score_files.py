@@ -87,8 +87,8 @@ def score_files(
         except KeyboardInterrupt:
             stopped = True
         timelines = [scoring.found[name] for name in videos if name in scoring.found]
-        # Where nothing could be scored, results of an earlier call must not look like those of this one.
-        if timelines or (scoring.failed and (out / "report.html").exists()):
+        # Also where nothing could be scored: results of an earlier call must not look like those of this one.
+        if timelines or scoring.failed:
             summary = ReportSummary(
                 model=f"{detector.trained.name}, {mode}",
                 threshold=detector.calibrations.sentence(mode),

@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from wsvad.datasets.dataset import Dataset
-from wsvad.datasets.folder import NONE, open_folder, unlabelled_videos
+from wsvad.datasets.folder import NONE, not_reached, open_folder, unlabelled_videos
 from wsvad.encoders.build import argument_of, resolved, split
 from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.captions import extract_captions
@@ -44,7 +44,7 @@ def extract_dataset(
     data = path_of("data", data)
     loose = unlabelled_videos(data) if labels is None else None
     if loose:
-        return extract(loose, specs, out, workers=workers, rate=rate).failed
+        return extract(loose, specs, out, workers=workers, rate=rate).failed | not_reached([data])
     need_videos = not all(spec.startswith("lsa:") for spec in specs.values())
     dataset = open_folder(data, labels, NONE, need_videos=need_videos)
     return prepare(dataset, specs, out, workers=workers, rate=rate)

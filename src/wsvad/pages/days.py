@@ -23,7 +23,7 @@ def camera_of(timeline: Timeline) -> str:
 
 
 def days_of(timeline: Timeline) -> list[date]:
-    """The days on which it was recorded; none where nobody says."""
+    """The days on which it was recorded, without those of a gap; none where nobody says."""
     if timeline.recorded is None:
         return []
     # Not the days of a gap: the first and the last snippet of each ten minutes in which there are any.

@@ -1,6 +1,7 @@
 """What is kept of scored videos is believed only as it was written."""
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -95,3 +96,17 @@ def test_rows_of_a_video_that_is_not_finished_are_believed_as_they_were_written(
         {"rgb": rows.astype(np.float64)}, path, metadata=about | {"tensors": digest_of({"rgb": rows.astype(float)})}
     )
     assert kept.read_part("v.mp4", stamp, widths).snippets == 0
+
+
+def test_a_part_is_taken_up_only_as_it_was_written(kept):
+    rows, stamp = [np.full(4, i, np.float32) for i in range(3)], Stamp.of(kept.out.parent / "v.mp4")
+    kept.write_part("v.mp4", stamp, Part({"rgb": rows}))
+    found = kept.read_part("v.mp4", stamp, {"rgb": 4})
+    np.testing.assert_array_equal(found.rows["rgb"], rows)
+    assert not kept.read_part("v.mp4", replace(stamp, rate="20"), {"rgb": 4}).rows
+    assert not kept.read_part("v.mp4", stamp, {"rgb": 5}).rows
+    path = kept.part("v.mp4")
+    content = bytearray(path.read_bytes())
+    content[-2] ^= 1  # of the last number, which stays one
+    path.write_bytes(content)
+    assert not kept.read_part("v.mp4", stamp, {"rgb": 4}).rows

@@ -52,6 +52,13 @@ def test_the_days_of_a_gap_are_no_days_of_a_recording():
     assert days_of(gaps) == [begin + timedelta(days=number) for number in (0, 3, 40_000)]
 
 
+def test_days_in_a_gap_are_not_recorded():
+    """Days without a recording would look like days without events."""
+    line = timeline(scores=[0.1] * 5, events=(), recorded=began("2024-01-15 23:59:57"))
+    line = replace(line, times=np.array([0, 1.6, 2.6, 4 * 86_400, 4 * 86_400 + 1.6, 4 * 86_400 + 3.2]))
+    assert days_of(line) == [date(2024, 1, 15), date(2024, 1, 19), date(2024, 1, 20)]
+
+
 def test_events_are_counted_by_the_day_and_the_camera(tmp_path: Path):
     midnight = began("2024-01-15 23:59:58", "gate")
     lines = [
