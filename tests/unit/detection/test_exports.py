@@ -165,6 +165,6 @@ def test_what_a_category_is_called_is_no_control_no_tag_and_no_time() -> None:
     line = of_kind(LONG, "\x1b[2J\u202e<font>{\\an8}00:00:01,000 --> 00:00:02,000")
     for text in (srt(line), vtt(line), edl(line), ics([line])):
         assert not set("\x1b\u202e") & set(text)
-    first = list(srt_library.parse(srt(line)))[0]
+    first = next(iter(srt_library.parse(srt(line))))
     assert first.content.startswith("�[2J�‹font›(\\an8)00:00:01,000 → 00:00:02,000 9")
     assert srt(line).count("-->") == len(line.events)
