@@ -7,6 +7,7 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import av
 import cv2
 import icalendar
 import jsonschema
@@ -21,7 +22,7 @@ import wsvad
 from wsvad.cli.main import main
 from wsvad.detection.detector import Detector
 from wsvad.video.reader import VideoReader
-from wsvad.video.results import is_result
+from wsvad.video.results import COMMENT, is_result
 from wsvad.video.wall_clock import parse_zone
 
 SCHEMA = Path(wsvad.__file__).parent / "detection" / "scores.schema.json"
@@ -362,3 +363,25 @@ def test_notes_and_links_lead_to_nothing_outside(run, footage, known, tmp_path, 
         assert f"{out / folder}: a link leads out of" in said and list(others.iterdir()) == [clip]
         (out / folder).unlink()
         shutil.move(kept, out / folder)
+
+
+def test_a_video_that_says_of_itself_that_it_is_a_result_is_not_passed_over_in_silence(
+    run, footage, known, tmp_path, capsys
+):
+    place, out = tmp_path / "recorder", tmp_path / "out"
+    shutil.copytree(footage, place)
+    shutil.copytree(known, out / "scored")
+    with av.open(place / "gate_20241027_025950.mp4") as video, av.open(place / "burglary.mp4", "w") as made:
+        made.metadata["comment"] = COMMENT
+        stream = made.add_stream_from_template(video.streams.video[0])
+        for packet in video.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                made.mux(packet)
+    os.mkfifo(place / "pipe.mp4")
+    said = score(capsys, place, run, out, status=3)
+    assert "burglary.mp4: a video that 'wsvad score' wrote" in said and "pipe.mp4: a pipe" in said
+    left = json.loads((out / "scores.json").read_text())["left_out"]
+    assert [Path(one["file"]).name for one in left] == ["burglary.mp4", "pipe.mp4"]
+    assert "burglary.mp4" in (out / "left-out.csv").read_text()
+    assert "burglary.mp4" in (out / "report.html").read_text()

@@ -11,13 +11,14 @@ from wsvad.cli.score_outputs import (
     Outputs,
     cut_events,
     draw_overlay,
+    is_own,
     overlay_name,
     spare,
     stay_inside,
     too_long,
     write_all,
 )
-from wsvad.datasets.folder import not_reached, videos_in
+from wsvad.datasets.folder import videos_in
 from wsvad.detection.detector import Detector, Mode
 from wsvad.detection.kept import Found, Kept, Stamp
 from wsvad.detection.timeline import Timeline
@@ -68,11 +69,14 @@ def score_files(
         Interrupted: by Ctrl-C; what is finished is written, and kept for the next call.
     """
     detector = Detector.load(model, threshold=threshold, max_false_alarms_per_hour=max_false_alarms_per_hour)
-    videos = dict(videos_in(what))
+    left: dict[Path, str] = {}
+    videos = dict(videos_in(what, left))
     stems = file_stems(list(videos))
     spare(out, [out / overlay_name(stem) for stem in stems.values() if outputs.overlay], list(videos.values()))
     check_names(videos, outputs.clock)
-    failed = not_reached(what) | too_long(out, videos, outputs)
+    # What says of itself that it was written here is believed where it would have been: anybody can say so.
+    failed = {str(path): why for path, why in left.items() if not is_own(path.absolute(), out.absolute())}
+    failed |= too_long(out, videos, outputs)
     videos = {name: path for name, path in videos.items() if str(path) not in failed}
     kept = Kept(out, detector.run, mode, rate)
     stay_inside(out, [kept.path(name) for name in videos])

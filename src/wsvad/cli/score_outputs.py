@@ -13,7 +13,7 @@ from wsvad.detection.timeline import Timeline
 from wsvad.errors import UsageError, WsvadError
 from wsvad.files import is_file, overlong, read_json, sha256, write_json
 from wsvad.pages.contact_sheet import write_contact_sheet
-from wsvad.pages.event_clips import cut_clips, is_name, longest_name, record_of, remaining, spans_of
+from wsvad.pages.event_clips import cut_clips, longest_name, record_of, remaining, spans_of, stem_of
 from wsvad.pages.overlay import write_overlay
 from wsvad.pages.report import ReportSummary, write_report
 from wsvad.runs.folder import RunFolder
@@ -69,9 +69,19 @@ def clock_of(start: str | None, pattern: str | None, zone: str | None) -> WallCl
     )
 
 
+OVERLAY = ".overlay.mp4"
+
+
 def overlay_name(stem: str) -> str:
     """The overlay of a video, by its stem."""
-    return f"{stem}.overlay.mp4"
+    return f"{stem}{OVERLAY}"
+
+
+def is_own(path: Path, out: Path) -> bool:
+    """Whether a video is where overlays and clips of earlier calls are."""
+    if path.is_relative_to(out / "clips"):
+        return stem_of(path.relative_to(out / "clips").as_posix()) is not None
+    return path.is_relative_to(out) and path.name.endswith(OVERLAY)
 
 
 def too_long(out: Path, videos: Mapping[str, Path], outputs: Outputs) -> dict[str, str]:
@@ -130,7 +140,7 @@ def cut_events(timeline: Timeline, kept: Kept, stem: str, margin: float) -> None
     before = _noted(note)
     earlier = {} if list(problems(before, ClipsNote, "clips")) else before["clips"]
     # What is not wanted any more is removed: of this video's clips, whatever a note says.
-    earlier = {name: span for name, span in earlier.items() if is_name(name, stem)}
+    earlier = {name: span for name, span in earlier.items() if stem_of(name) == stem}
     if before.get("scores") != scores:
         earlier = {name: [] for name in earlier}
     missing = remaining(clips, folder, earlier)

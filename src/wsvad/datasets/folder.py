@@ -125,16 +125,26 @@ def hold_out(
     return [v.name for v in videos if v.name not in out], [v.name for v in videos if v.name in out]
 
 
-def videos_below(folder: Path) -> dict[str, Path]:
+def videos_below(folder: Path, left: dict[Path, str] | None = None) -> dict[str, Path]:
     """The videos in a folder and below it, by their ending: name → file, in order of their names. Those that we drew
     (`wsvad.video.results`) are none.
+
+    Args:
+        left: takes what may be a video and is left out, a folder that cannot be read too, and why.
 
     Raises:
         WsvadError: the folder cannot be read; two files have the same name, as names are compared.
     """
     found: dict[str, Path] = {}
-    for path in (file.path for file in walk(folder) if not (file.hidden or file.problem)):
-        if not is_video(path) or is_result(path):
+    for file in walk(folder):
+        path, reason = file.path, file.problem
+        if file.hidden or (reason and not (file.lost and file.may_be_video)):
+            continue
+        if not reason and is_video(path) and is_result(path):
+            reason = f"{WHAT}, as its metadata says; if it is none, remove its comment ('ffmpeg -map_metadata -1')"
+        if reason and left is not None:
+            left[path] = f"{path}: {reason}"
+        if reason or not is_video(path):
             continue
         name = video_name(path, folder)
         if name in found:
@@ -144,12 +154,15 @@ def videos_below(folder: Path) -> dict[str, Path]:
     return dict(sorted(found.items(), key=lambda item: item[0].split("/")))
 
 
-def videos_in(what: Sequence[Path]) -> list[tuple[str, Path]]:
+def videos_in(what: Sequence[Path], left: dict[Path, str] | None = None) -> list[tuple[str, Path]]:
     """Names and files of the videos that were given, and of those in folders that were given, each file once.
 
     A file in a folder has its path below it, a file that is given by itself its own name; where two would have the
     same, both have as many of their parent folders before it as tell them apart. A file that we drew is left out, and
     logged.
+
+    Args:
+        left: as in `videos_below`.
 
     Raises:
         WsvadError: a folder without videos, or nothing but what we drew.
@@ -162,7 +175,7 @@ def videos_in(what: Sequence[Path]) -> list[tuple[str, Path]]:
             raise WsvadError(f"{path}: {WHAT}; give the video that it was made from")
         logger.warning("left out: %s: %s", path, WHAT)
     for path in (path for path in what if path not in drawn):
-        inside = list(videos_below(_root(path)).items()) if path.is_dir() else [(video_name(path), path)]
+        inside = list(videos_below(_root(path), left).items()) if path.is_dir() else [(video_name(path), path)]
         if not inside:
             lost = next(iter(not_reached([path]).values()), "")
             raise WsvadError(lost or f"{path}: there are no videos in this folder")

@@ -20,6 +20,7 @@ from wsvad.video.clock import are_borders, are_filmed
 
 UNCALIBRATED = 0.5
 """The threshold of a detector that no normal video was kept apart for."""
+NEVER = "no event will ever be reported"
 NOT_CALIBRATED = f"Not calibrated: no normal training video was held out. Using threshold {UNCALIBRATED:.2f}."
 
 
@@ -140,10 +141,10 @@ class Calibrations:
 
     def sentence(self, mode: Mode) -> str:
         """What a reader should know of it."""
-        if mode in self.chosen:
-            return self.chosen[mode].sentence
-        if mode in self.each:
-            return self.each[mode].sentence
+        if told := self.chosen.get(mode) or self.each.get(mode):
+            # Whatever a file says: a threshold that silences the detector is not kept quiet.
+            silent = told.threshold > 1 and NEVER not in told.sentence
+            return f"{told.sentence} No score is as high, so {NEVER}." if silent else told.sentence
         if not self.each and not self.chosen:
             return NOT_CALIBRATED
         return f"Not calibrated for mode {mode}. Using threshold {self.threshold(mode):.2f} of another mode."

@@ -29,16 +29,16 @@ FOLD = 73
 
 
 def caption(timeline: Timeline, event: Event) -> str:
-    """An event in a few words: "fight 87 %, score 0.93"."""
+    """An event in a few words: "fight 87 %, score 0.93", on one line."""
     likely = timeline.categories(event)
-    kind = next((f"{printable(name)} {p:.0%}" for name, p in likely.items()), "abnormal")
-    return f"{' '.join(kind.split())}, score {event.peak:.2f}".replace("%", " %")
+    kind = next((f"{name} {p:.0%}" for name, p in likely.items()), "abnormal")
+    return f"{_line(' '.join(kind.split()))}, score {event.peak:.2f}".replace("%", " %")
 
 
 def srt(timeline: Timeline) -> str:
     """SubRip subtitles: each event's caption for as long as it lasts, in the video's own seconds."""
     blocks = (
-        f"{number}\n{_stamp(event.start, ',')} --> {_stamp(event.end, ',')}\n{caption(timeline, event)}\n"
+        f"{number}\n{_stamp(event.start, ',')} --> {_stamp(event.end, ',')}\n{_bare(caption(timeline, event))}\n"
         for number, event in enumerate(timeline.events, 1)
     )
     return "\n".join(blocks)
@@ -153,6 +153,11 @@ def _stamp(seconds: float, point: str) -> str:
     milliseconds = max(0, round(seconds * 1000))
     minutes, rest = divmod(milliseconds, 60_000)
     return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest // 1000:02d}{point}{rest % 1000:03d}"
+
+
+def _bare(text: str) -> str:
+    """Text in which nothing is a time or a tag, for a format in which nothing can be escaped."""
+    return text.replace("-->", "→").translate(str.maketrans("<>{}", "‹›()"))
 
 
 def _escaped(text: str) -> str:

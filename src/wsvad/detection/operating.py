@@ -51,21 +51,29 @@ class Known:
         scores = np.asarray(self.scores, np.float64)
         levels = np.unique(np.concatenate([scores, scores / rules.low]))
         levels = levels[(levels > 0) & (levels <= scores.max())] * (1 - ROUNDING)
-        return [self._found_up_to(event, levels, rules) for event in self.events]
-
-    def _found_up_to(self, event: tuple[float, float], levels: np.ndarray, rules: EventRules) -> float:
-        low, high = 0, len(levels)  # the first `low` levels find it, those from `high` on do not
-        while low < high:
+        events_E2 = np.array(self.events, np.float64).reshape(-1, 2)
+        found = np.zeros(len(events_E2))
+        # Halved for all events together: each level is tried once, however many they are.
+        left = [(np.arange(len(found)), 0, len(levels))]
+        while left:
+            events, low, high = left.pop()  # the first `low` levels find them, those from `high` on do not
+            if low == high or not len(events):
+                found[events] = levels[low - 1] if low else 0.0
+                continue
             middle = (low + high) // 2
-            if self._finds(event, float(levels[middle]), rules):
-                low = middle + 1
-            else:
-                high = middle
-        return float(levels[low - 1]) if low else 0.0
+            finds = self._finds(events_E2[events], float(levels[middle]), rules)
+            left += [(events[finds], middle + 1, high), (events[~finds], low, middle)]
+        return [float(one) for one in found]
 
-    def _finds(self, event: tuple[float, float], threshold: float, rules: EventRules) -> bool:
+    def _finds(self, events_E2: np.ndarray, threshold: float, rules: EventRules) -> np.ndarray:
+        """Which events share a moment with anything that is reported, `(E,)`."""
         first, last = spans(self.scores, self.times, threshold, rules)
-        return bool(((self.times[first] < event[1]) & (self.times[last + 1] > event[0])).any())
+        start, end = events_E2.T
+        if not first.size:
+            return np.zeros(len(events_E2), bool)
+        following = np.searchsorted(self.times[last + 1], start, side="right")  # the first that ends after it begins
+        there = following < len(first)
+        return there & (self.times[first][np.minimum(following, len(first) - 1)] < end)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,9 +48,11 @@ def spans_of(timeline: Timeline, folder: Path, stem: str, margin: float) -> list
     ]
 
 
-def is_name(name: str, stem: str) -> bool:
-    """Whether a file in the folder of clips can be a clip of that video."""
-    return re.fullmatch(rf"{re.escape(stem)}\.\d{{3,9}}\.[\dhms_-]+\.mp4", name) is not None
+def stem_of(name: str) -> str | None:
+    """What the video is called, without its ending, that a file in the folder of clips is a clip of; None where it
+    cannot be one."""
+    found = re.fullmatch(r"(.+)\.\d{3,9}\.[\dhms_-]+\.mp4", name)
+    return found and found[1]
 
 
 def longest_name(stem: str) -> str:

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from wsvad.detection.calibration import NormalScores, recalibrated
+from wsvad.detection.calibration import Calibrations, Choice, NormalScores, recalibrated
 from wsvad.detection.events import EventRules
 from wsvad.errors import WsvadError
 from wsvad.runs.folder import RunFolder
@@ -42,3 +42,12 @@ def test_a_camera_that_stalled_is_calibrated_on(tmp_path):
     for wrong in (times[::-1], times[1:], times + np.inf):
         with pytest.raises(WsvadError, match=r"v\.mp4: 4 scores for calibration do not go with \d times"):
             NormalScores(fits=1, curves={"whole": [("v.mp4", np.zeros(4), wrong)]})
+
+
+def test_a_threshold_that_no_score_reaches_is_said_whatever_the_file_says():
+    said = Calibrations(chosen={"whole": Choice(threshold=1.001, by="--set", sentence="≤ 1 false alarm/h.")})
+    assert said.sentence("whole") == "≤ 1 false alarm/h. No score is as high, so no event will ever be reported."
+    once = Choice(threshold=1.001, by="--set", sentence=said.sentence("whole"))
+    assert Calibrations(chosen={"whole": once}).sentence("whole") == once.sentence
+    usual = Choice(threshold=1, by="--set", sentence="As it was.")
+    assert Calibrations(chosen={"whole": usual}).sentence("whole") == "As it was."

@@ -159,3 +159,12 @@ def test_a_caption_tells_kind_and_score() -> None:
     line = timeline(scores=(0.9,), events=(one,))
     assert caption(line, one) == "abnormal, score 0.88"
     assert caption(of_kind(line, "fight"), one).startswith("fight ")
+
+
+def test_what_a_category_is_called_is_no_control_no_tag_and_no_time() -> None:
+    line = of_kind(LONG, "\x1b[2J\u202e<font>{\\an8}00:00:01,000 --> 00:00:02,000")
+    for text in (srt(line), vtt(line), edl(line), ics([line])):
+        assert not set("\x1b\u202e") & set(text)
+    first = next(iter(srt_library.parse(srt(line))))
+    assert first.content.startswith("�[2J�‹font›(\\an8)00:00:01,000 → 00:00:02,000 9")
+    assert srt(line).count("-->") == len(line.events)

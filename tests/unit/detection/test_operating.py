@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from turned import PLAIN, bursts, known
 
-from wsvad.detection.events import EventRules, find_events
+from wsvad.detection import operating
+from wsvad.detection.events import EventRules, find_events, spans
 from wsvad.detection.operating import Known, OperatingCurve, in_figures
 from wsvad.detection.threshold import rates
 
@@ -67,6 +68,16 @@ def test_an_event_is_found_by_every_threshold_up_to_its_own_and_by_no_higher_one
             truth = [one for video in videos for one in found(video, at, rules)]
             assert [at <= one * (1 + 2e-12) for one in each] == truth
             assert of.at(at).found == (sum(truth) if truth else None)
+
+
+def test_each_threshold_is_tried_once_however_many_events_are_known(monkeypatch):
+    tried = []
+    monkeypatch.setattr(operating, "spans", lambda *given: tried.append(given[2]) or spans(*given))
+    scores = np.random.default_rng(0).random(50)
+    starts = np.linspace(0, 49, 5000).tolist()
+    video = Known(video="v", scores=scores, times=np.arange(51.0), events=[(s, s + 0.5) for s in starts])
+    assert len(video.found_up_to(PLAIN)) == 5000
+    assert len(tried) == len(set(tried)) <= 100
 
 
 @settings(deadline=None)
