@@ -123,15 +123,21 @@ def chosen_before(run: RunFolder, seed: int, curves: Mapping[Mode, OperatingCurv
     is not lost where that is interrupted. What is said of a threshold is what the curves know now; the promise of a
     budget stays as it was given.
     """
-    return {
-        mode: choice if "--max" in choice.by else at_threshold(curves[mode], choice.threshold, choice.by)
-        for mode, choice in _chosen_before(run, seed).items()
-    }
+    before = _chosen_before(run)
+    if run.keeps_weights_of(seed):
+        return {
+            mode: choice if "--max" in choice.by else at_threshold(curves[mode], choice.threshold, choice.by)
+            for mode, choice in before.items()
+        }
+    for mode, choice in before.items():
+        logger.warning(
+            "%s, set by hand (%s), is not kept, because the new fit has other scores: 'wsvad threshold %s' sets one",
+            _named(curves[mode], choice.threshold), choice.by, run.path,
+        )  # fmt: skip
+    return {}
 
 
-def _chosen_before(run: RunFolder, seed: int) -> Mapping[Mode, Choice]:
-    if not run.keeps_weights_of(seed):
-        return {}
+def _chosen_before(run: RunFolder) -> Mapping[Mode, Choice]:
     try:
         if run.finished:
             return calibrations_of(run).chosen

@@ -8,7 +8,7 @@ import pytest
 from turned import bursts, finished_run, known
 
 from wsvad.cli.main import main
-from wsvad.detection.choose import operating_curves
+from wsvad.detection.choose import chosen_before, operating_curves
 from wsvad.detection.detector import Detector
 from wsvad.detection.events import EventRules
 from wsvad.detection.threshold import hours_needed
@@ -237,6 +237,21 @@ def test_a_folder_that_cannot_be_written_to_is_still_shown(run, monkeypatch, cap
 def test_what_is_there_twice_or_not_at_all_is_no_run(tmp_path, capsys):
     _, err = said(capsys, str(tmp_path / "no"), code=1)
     assert "not a finished run" in err
+
+
+def test_a_new_fit_says_that_the_threshold_of_the_earlier_one_is_not_kept(run, capsys, caplog):
+    said(capsys, str(run.path), "--set", "0.3")
+    curves = operating_curves(run, EventRules())
+    assert chosen_before(run, 0, curves) == {}  # the weights of seed 0 are not the run's
+    assert caplog.messages == [
+        "Threshold 0.3 for whole-video mode, set by hand (--set 0.3), is not kept, because the new fit has other "
+        f"scores: 'wsvad threshold {run.path}' sets one"
+    ]
+    caplog.clear()
+    run.seed(0).path.mkdir()
+    shutil.copy(run.path / "model.safetensors", run.seed(0).path)
+    assert {mode: choice.threshold for mode, choice in chosen_before(run, 0, curves).items()} == {"whole": 0.3}
+    assert not caplog.messages
 
 
 def test_a_copy_keeps_the_threshold(run, tmp_path, capsys):
