@@ -7,12 +7,14 @@ change.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from wsvad.detection.events import Event
 from wsvad.detection.timeline import Timeline
 from wsvad.errors import UsageError
+from wsvad.video.clock import filmed
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY = 24 * 60
@@ -20,6 +22,8 @@ _STEP = 60.0
 """Seconds between the moments of an event that are looked at: hours begin and end at whole minutes."""
 _STEPS = 8 * _DAY
 """Moments that are looked at, at most: all hours come once in a week, however a clock change shifts them."""
+_GAP, _HAIR = 1.0, 1e-3
+"""Seconds of a gap in which nothing was filmed, and between a moment and the last one before it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,11 +68,23 @@ class AlertHours:
         """Whether a part of an event lies in them. Where nobody says when the recording began, every event is one."""
         if timeline.recorded is None:
             return True
-        steps = min(int((event.end - event.start) // _STEP), _STEPS)
-        moments = [event.start + _STEP * step for step in range(steps + 1)]
-        # The last moment before its end; an event that ends when the hours begin is none.
-        last = max(event.start, event.end - 1e-3)
-        return any(self.at(timeline.recorded.at(seconds)) for seconds in (*moments, last) if seconds <= last)
+        return any(self.at(timeline.recorded.at(seconds)) for seconds in _moments(timeline, event))
+
+
+def _moments(timeline: Timeline, event: Event) -> Iterator[float]:
+    """Seconds of an event of which one at least is in each minute that was filmed of it; none in a gap."""
+    first, end = timeline.snippets(event)
+    begins, ends = timeline.times[:-1][first:end], timeline.times[1:][first:end]
+    stops = begins + filmed(timeline.times, timeline.seconds_filmed)[first:end]
+    gaps = [(a, b) for a, b in zip(stops.tolist(), ends.tolist(), strict=True) if b - a > _GAP]
+    # The last moment before its end; an event that ends when the hours begin is none.
+    last = max(event.start, event.end - _HAIR)
+    count = min(int((event.end - event.start) // _STEP), _STEPS)
+    steps = (event.start + _STEP * step for step in range(count + 1))
+    edges = (edge for a, b in gaps for edge in (max(event.start, a - _HAIR), b - _HAIR, b))
+    for seconds in (*steps, *edges, last):
+        if seconds <= last and not any(a <= seconds < b - _HAIR for a, b in gaps):
+            yield seconds
 
 
 def _minutes(text: str) -> tuple[int, int]:

@@ -85,6 +85,27 @@ def test_an_event_of_centuries_is_an_alert_of_all_hours():
         assert AlertHours(start=60, end=61, days=frozenset([day])).alert(line, event(0, 10 * 10**10))
 
 
+@pytest.mark.parametrize(
+    ("between", "alert"),
+    [
+        ("22:00-06:00", False),
+        ("17:00-18:00", True),
+        ("18:01-07:59", False),
+        ("08:00-08:01", True),
+        ("08:01-17:59", False),
+    ],
+)
+def test_a_gap_is_not_an_hour_in_which_something_was_seen(between, alert):
+    """A recorder that films when something moves stops at 17:59:59.6 and goes on at 8:00:00.6, in the same snippet."""
+    start = datetime(2024, 1, 15, 17, 59, 57, tzinfo=BERLIN)
+    night = 14 * 3600 + 1.0
+    line = timeline(recorded=Start(moment=start, origin="name"), times=np.array([0, 1.6, 3.2 + night, 4.8 + night]))
+    line = replace(line, seconds_filmed=np.array([1.6, 1.6, 1.6]))
+    one = replace(line.events[0], start=1.6, end=3.2 + night)
+    hours = AlertHours.of(between, None)
+    assert hours is not None and hours.alert(replace(line, events=(one,)), one) == alert
+
+
 def test_where_the_start_is_unknown_every_event_is_an_alert():
     hours = AlertHours(start=0, end=1)
     line = timeline()

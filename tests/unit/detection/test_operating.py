@@ -104,7 +104,7 @@ def test_points_of_the_curve_are_what_the_detector_would_say(scores, rules):
     for point in of.points:
         events = find_events(np.array(scores), times, np.arange(len(times)), threshold=point.threshold, rules=rules)
         assert point.false_alarms == len(events)
-        assert point.per_hour == rates(len(events), 1.6 * len(scores) / 3600)
+        assert point.per_hour == pytest.approx(rates(len(events), 1.6 * len(scores) / 3600))
 
 
 @pytest.mark.parametrize(
