@@ -94,7 +94,8 @@ class Clock(Generic[T]):
                 time = self._between(before, period, None if anew else believed, base)
             else:
                 if anew:
-                    base = believed.stamp - (0 if before is None else before + period) / self._time_base
+                    shown = Fraction(0) if before is None else before + period
+                    base = believed.stamp - shown / self._time_base
                 time = (believed.stamp - base) * self._time_base
                 time = time if before is None else max(time, before)
                 self._remember(believed)
