@@ -108,7 +108,11 @@ class Clock(Generic[T]):
     def _begins_anew(self, stamp: int, base: Fraction | int) -> bool:
         """Whether a clock with that timestamp is another one."""
         leap = 0 if self._last is None else stamp - self._last
-        return leap < 0 or leap * self._time_base > LONGEST or abs(stamp - base) * self._time_base > FARTHEST
+        return (
+            leap < 0
+            or leap * self._time_base > LONGEST
+            or not -FARTHEST <= (stamp - base) * self._time_base <= FARTHEST
+        )
 
     def _remember(self, believed: "_Believed") -> None:
         """Take a timestamp as the one that others are measured by."""
