@@ -22,13 +22,16 @@ from fuzz.harness import (
 from wsvad.errors import WsvadError
 
 CASES = 200
+FEWER = {"kept scores": 60, "thresholds": 80}
+"""Kinds of which a case is a whole command or two."""
 
 
 @pytest.mark.parametrize("name", list(kinds()))
 def test_no_damaged_file_brings_the_program_down(name):
-    ended = list(run(name, CASES))
+    cases = FEWER.get(name, CASES)
+    ended = list(run(name, cases))
     assert [one for one in ended if one.fault] == []
-    assert len(ended) == CASES and {one.ending for one in ended} <= {OK, REFUSED}
+    assert len(ended) == cases and {one.ending for one in ended} <= {OK, REFUSED}
     assert any(one.ending == REFUSED for one in ended)
 
 

@@ -1,5 +1,6 @@
 """What the files of a run folder hold, and in which range."""
 
+import json
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from wsvad.features.store import Passport
@@ -67,9 +68,16 @@ Settings = Annotated[SettingsRecord, _whole_source]
 """`config.yaml`."""
 
 
-class Model(TypedDict):
-    """`model.json`, in all formats."""
+def _finite(record: object) -> str:
+    """JSON as Python reads it may hold infinity, which could not be written again."""
+    try:
+        json.dumps(record, allow_nan=False)
+    except (ValueError, RecursionError):
+        return "a mapping with finite numbers"
+    return ""
 
+
+class ModelRecord(TypedDict):
     method: str
     config: dict[str, Any]
     widths: dict[str, Width]
@@ -82,6 +90,10 @@ class Model(TypedDict):
     weights: NotRequired[str]
     sha256: NotRequired[str]
     plugins: NotRequired[dict[str, str]]
+
+
+Model = Annotated[ModelRecord, _finite]
+"""`model.json`, in all formats."""
 
 
 class ScoredVideo(TypedDict):

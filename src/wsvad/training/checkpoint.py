@@ -1,16 +1,34 @@
-"""A training run's state in one safetensors file: weights, optimiser, random numbers, and where the run stands."""
+"""A training run's state in one safetensors file: weights, optimiser, random numbers, and where the run stands. It is
+gone on from as it was written, or refused."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from wsvad.errors import WsvadError
-from wsvad.files import atomic
+from wsvad.errors import WsvadError, refuse_shortage
+from wsvad.files import atomic, without_nan
+from wsvad.ranges import Whole
+from wsvad.runs.records import Row
+from wsvad.runs.sealed import digest_of, own_file, sealed, unsealed
+from wsvad.shapes import problems
+
+
+class Place(TypedDict):
+    """How far a run has come."""
+
+    phase: Whole
+    iteration: Whole
+    history: list[Row]
+    tensors: str
+    """Hash of the numbers."""
+    sha256: str
 
 
 def save_checkpoint(path: Path, method: nn.Module, optimizer: torch.optim.Optimizer, place: dict[str, Any]) -> None:
@@ -21,38 +39,66 @@ def save_checkpoint(path: Path, method: nn.Module, optimizer: torch.optim.Optimi
     tensors["random"] = torch.get_rng_state()
     if torch.cuda.is_available():
         tensors["random.cuda"] = torch.cuda.get_rng_state()
+    tensors = {name: value.contiguous() for name, value in tensors.items()}
+    record = sealed(place | {"tensors": digest_of(_bytes(tensors))})
     with atomic(path) as temporary:
-        save_file(
-            {name: value.contiguous() for name, value in tensors.items()}, temporary, {"place": json.dumps(place)}
-        )
+        save_file(tensors, temporary, {"place": json.dumps(record)})
 
 
 def read_place(path: Path) -> dict[str, Any] | None:
     """How far the run had come; None if there is no checkpoint."""
-    if not path.is_file():
+    if own_file(path) is None:
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            return json.loads(file.metadata()["place"])
-    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError):
-        raise WsvadError(f"{path}: not a checkpoint of wsvad; delete it to train from the beginning") from None
+            place = json.loads(file.metadata()["place"])
+        for problem in problems(without_nan(place), Place):
+            raise ValueError(problem)
+        unsealed(path, without_nan(place))
+        return dict(place)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError, WsvadError) as error:
+        raise _refused(path, error) from None
 
 
 def load_checkpoint(path: Path, method: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Put weights, optimiser and random numbers back."""
+    """Put weights, optimiser and random numbers back.
+
+    Raises:
+        WsvadError: they are other ones than were written, or of another method.
+    """
+    place = read_place(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
+        if place is None or digest_of(_bytes(tensors)) != place["tensors"]:
+            raise ValueError("other numbers than were written")
+        _put_back(tensors, method, optimizer)
+    except (OSError, SafetensorError, LookupError, TypeError, ValueError, RuntimeError) as error:
+        raise _refused(path, error) from None
+
+
+def _put_back(tensors: Mapping[str, Tensor], method: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     weights: dict[str, Tensor] = {}
     states: dict[int, dict[str, Tensor]] = {}
-    with safe_open(path, framework="pt") as file:
-        for name in file.keys():  # noqa: SIM118 (not a dictionary)
-            value = file.get_tensor(name)
-            match name.split(".", 2):
-                case ["method", *_]:
-                    weights[name.removeprefix("method.")] = value
-                case ["optimizer", index, field]:
-                    states.setdefault(int(index), {})[field] = value
-                case ["random"]:
-                    torch.set_rng_state(value)
-                case ["random", "cuda"] if torch.cuda.is_available():
-                    torch.cuda.set_rng_state(value)
+    for name, value in tensors.items():
+        match name.split(".", 2):
+            case ["method", *_]:
+                weights[name.removeprefix("method.")] = value
+            case ["optimizer", index, field]:
+                states.setdefault(int(index), {})[field] = value
+            case ["random"]:
+                torch.set_rng_state(value)
+            case ["random", "cuda"] if torch.cuda.is_available():
+                torch.cuda.set_rng_state(value)
     method.load_state_dict(weights)
     optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _bytes(tensors: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    """Tensors of any type, as NumPy can hold them."""
+    return {name: value.detach().cpu().reshape(-1).view(torch.uint8).numpy() for name, value in tensors.items()}
+
+
+def _refused(path: Path, error: Exception) -> WsvadError:
+    refuse_shortage(error, path)
+    return WsvadError(f"{path}: damaged, or not a checkpoint of wsvad; delete it to train from the beginning")

@@ -94,7 +94,8 @@ class Clock(Generic[T]):
                 time = self._between(before, period, None if anew else believed, base)
             else:
                 if anew:
-                    base = believed.stamp - (0 if before is None else before + period) / self._time_base
+                    shown = Fraction(0) if before is None else before + period
+                    base = believed.stamp - shown / self._time_base
                 time = (believed.stamp - base) * self._time_base
                 time = time if before is None else max(time, before)
                 self._remember(believed)
@@ -107,7 +108,11 @@ class Clock(Generic[T]):
     def _begins_anew(self, stamp: int, base: Fraction | int) -> bool:
         """Whether a clock with that timestamp is another one."""
         leap = 0 if self._last is None else stamp - self._last
-        return leap < 0 or leap * self._time_base > LONGEST or abs(Fraction(stamp - base)) * self._time_base > FARTHEST
+        return (
+            leap < 0
+            or leap * self._time_base > LONGEST
+            or not -FARTHEST <= (stamp - base) * self._time_base <= FARTHEST
+        )
 
     def _remember(self, believed: "_Believed") -> None:
         """Take a timestamp as the one that others are measured by."""

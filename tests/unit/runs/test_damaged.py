@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -113,6 +114,15 @@ def test_a_model_that_was_edited_is_refused(change, run):
         WsvadError, match=r"model\.json: was edited or damaged after it was written; copy the run again"
     ):
         load_method(run)
+
+
+@pytest.mark.parametrize("change", [{"config": {"iterations": -math.inf}}, {"more": [math.inf]}])
+def test_a_model_with_numbers_that_could_not_be_written_again_is_refused(change, run):
+    record = json.loads((run / "model.json").read_text())
+    record |= change
+    (run / "model.json").write_text(json.dumps(sealed(record)))
+    with pytest.raises(WsvadError, match=r"model\.json: damaged .* instead of a mapping with finite numbers"):
+        RunFolder(run).write_thresholds({})
 
 
 @pytest.mark.parametrize("key", ["sha256", "weights"])

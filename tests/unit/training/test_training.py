@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from wsvad.datasets.bags import PackedBags
 from wsvad.datasets.dataset import Bag
@@ -130,6 +132,46 @@ def test_a_loss_that_refuses_scores_which_are_no_number_is_training_that_diverge
     phase = replace(method.phases()[0], loss=lambda batch: {"total": F.binary_cross_entropy(label / 0, label)})
     with pytest.raises(WsvadError, match=r"^training diverged in phase 'train' \(scores are not finite\); lower"):
         run_phases(method, [phase], lambda segments: packed(), Normalisation(kinds={"rgb": "none"}), seed=0)
+
+
+def altered(path: Path, change: str) -> None:
+    """A checkpoint that is another one than was written."""
+    with safe_open(path, framework="pt") as file:
+        tensors, about = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+    place = json.loads(about["place"])
+    match change:
+        case "weights":
+            name = next(name for name in tensors if name.startswith("method."))
+            tensors[name] = tensors[name] * 0
+        case "random":
+            tensors["random"] = tensors["random"][:5]
+        case "place":
+            place["iteration"] += 1
+        case "history":
+            place["history"] = 1
+        case "no hash":
+            del place["sha256"]
+    save_file(tensors, path, {"place": json.dumps(place)})
+
+
+@pytest.mark.parametrize("change", ["weights", "random", "place", "history", "no hash"])
+def test_a_checkpoint_that_is_not_as_it_was_written_is_named(tmp_path, change):
+    with pytest.raises(Stop):
+        train(tmp_path / "cut", stop_after=5)
+    altered(tmp_path / "cut", change)
+    with pytest.raises(WsvadError, match="cut: damaged, or not a checkpoint of wsvad; delete it"):
+        train(tmp_path / "cut")
+
+
+def test_a_checkpoint_of_another_method_is_named(tmp_path):
+    with pytest.raises(Stop):
+        train(tmp_path / "cut", stop_after=5)
+    method = Mil({"rgb": 6}, MilConfig(iterations=6, bags=2))
+    with pytest.raises(WsvadError, match="cut: damaged, or not a checkpoint of wsvad; delete it"):
+        run_phases(
+            method, method.phases(), lambda segments: packed(), Normalisation(kinds={"rgb": "none"}), seed=0,
+            checkpoint=tmp_path / "cut",
+        )  # fmt: skip
 
 
 def test_a_foreign_checkpoint_is_named(tmp_path):
