@@ -164,7 +164,8 @@ def test_a_threshold_that_a_person_set_outlives_an_interruption_but_not_other_we
     assert "set by hand (--find 1): " in capsys.readouterr().err
     monkeypatch.setattr("wsvad.runs.folder.RunFolder.keeps_weights_of", lambda *_: False)
     assert main(train) == 0
-    assert "--find" not in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert said.count("--find") == 1 and "set by hand (--find 1), is not kept, because the new fit has other" in said
     assert "chosen" not in json.loads((out / "model.json").read_text())["calibration"]
 
 

@@ -211,11 +211,11 @@ def score(
         outputs=outputs,
         rate=rate,
     )
-    if json:
+    if json:  # also where nothing could be scored: a program reads why
         show_json(as_json(found.timelines, found.failed))
+    elif found.timelines:
+        show(events_table(found.timelines))
     if found.timelines:
-        if not json:
-            show(events_table(found.timelines))
         tell(found.sentences)
         say(f"report.html and the other results are in {out}")
     status = left_out(found.failed)

@@ -29,7 +29,7 @@ from wsvad.runs.device import device_of
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.model import TrainedMethod
 from wsvad.runs.scorer import EVERYTHING, MODES, Mode, Scored, Scorer, Wanted
-from wsvad.video.clock import SNIPPET, SnippetClock, exact_rate
+from wsvad.video.clock import SNIPPET, SnippetClock, exact_rate, filmed
 from wsvad.video.names import video_name
 from wsvad.video.reader import Frame
 from wsvad.video.wall_clock import WallClock, tags_of
@@ -290,7 +290,11 @@ def timeline_of(
         seconds_filmed=clock.filmed,
         frame_edges=clock.edges,
         scores=scored.scores,
-        events=tuple(find_events(scored.scores, times, clock.edges, threshold=threshold, rules=rules)),
+        events=tuple(
+            find_events(
+                scored.scores, times, clock.edges, threshold=threshold, rules=rules, filmed=filmed(times, clock.filmed)
+            )
+        ),
         threshold=threshold,
         low=threshold * rules.low,
         truth=(() if video.label == 0 else video.intervals) if video else None,

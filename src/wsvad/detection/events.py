@@ -2,7 +2,8 @@
 
 An event opens where a score reaches the threshold and reaches both ways for as long as scores stay at or above a lower
 one (hysteresis: a curve that trembles around one threshold would open and close all the time). Events with a gap
-shorter than the merge gap become one; then those that are too short are dropped.
+shorter than the merge gap become one; then those that are too short are dropped. Where nothing was filmed for as long,
+as by a recorder that films when something moves, an event ends, and what follows is another one.
 
 These rules are monotone: what a higher threshold calls an event lies inside what a lower one does. The *number* of
 events is not, since one event may split into two as the threshold rises.
@@ -17,6 +18,8 @@ from wsvad.ranges import Range, check_fields
 
 CLOCK = 1e-6
 """Seconds by which two durations may differ and still count as equal (sums of snippet durations are rounded)."""
+LEAP = 1.0
+"""Seconds without video in a snippet that are no rounding; the gaps of recorders are longer (`video.times.GAP`)."""
 Duration = Annotated[float, Range(0, 86_400)]
 """Seconds, a day at most: a rule that nothing ever meets would report nothing, without a word."""
 
@@ -62,6 +65,7 @@ def find_events(
     *,
     threshold: float,
     rules: EventRules,
+    filmed: np.ndarray | None = None,
 ) -> list[Event]:
     """Events of one video, in order of time; they neither overlap nor touch.
 
@@ -71,40 +75,50 @@ def find_events(
         frame_edges: `(T + 1,)` the same in frames.
         threshold: score at or above which an event opens.
         rules: hysteresis, merge gap, shortest event.
+        filmed: `(T,)` seconds of video in each snippet; None where all of their time was filmed.
     """
-    events = []
-    for first, last in zip(*spans(scores_T, times, threshold, rules), strict=True):
+    events, ends = [], ends_of(times, filmed)
+    for first, last in zip(*spans(scores_T, times, threshold, rules, filmed), strict=True):
         peak = first + int(np.argmax(scores_T[first : last + 1]))
         events.append(
             Event(
                 start_frame=int(frame_edges[first]),
                 end_frame=int(frame_edges[last + 1]),
                 start=float(times[first]),
-                end=float(times[last + 1]),
+                end=float(ends[last]),
                 peak=float(scores_T[peak]),
-                peak_time=float(times[peak] + times[peak + 1]) / 2,
+                peak_time=float(times[peak] + ends[peak]) / 2,
             )
         )
     return events
 
 
+def ends_of(times: np.ndarray, filmed: np.ndarray | None = None) -> np.ndarray:
+    """`(T,)` seconds at which each snippet ends: where the next one begins, but before a gap in which nothing was
+    filmed. Where in its snippet a gap is, the clock does not say; so the snippet is taken to lie before it."""
+    if filmed is None:
+        return times[1:]
+    return np.where(np.diff(times) - filmed > LEAP, times[:-1] + filmed, times[1:])
+
+
 def spans(
-    scores_T: np.ndarray, times: np.ndarray, threshold: float, rules: EventRules
+    scores_T: np.ndarray, times: np.ndarray, threshold: float, rules: EventRules, filmed: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """First and last snippet of each event, `(E,)` each. Arguments as in `find_events`."""
     scores = np.asarray(scores_T, np.float64)
     kept = np.flatnonzero(scores >= rules.low * threshold)
     if not kept.size:
         return kept, kept
-    broken = np.diff(kept) > 1
+    ends, enough = ends_of(times, filmed), rules.merge_seconds - CLOCK
+    broken = (np.diff(kept) > 1) | (times[kept[1:]] - ends[kept[:-1]] >= max(enough, LEAP))
     first, last = kept[np.append(True, broken)], kept[np.append(broken, True)]
     opens = np.maximum.reduceat(scores[kept], np.flatnonzero(np.append(True, broken))) >= threshold
     first, last = first[opens], last[opens]
     if not first.size:
         return first, last
 
-    apart = times[first[1:]] - times[last[:-1] + 1] >= rules.merge_seconds - CLOCK
+    apart = times[first[1:]] - ends[last[:-1]] >= enough
     first, last = first[np.append(True, apart)], last[np.append(apart, True)]
 
-    long = times[last + 1] - times[first] >= rules.min_seconds - CLOCK
+    long = ends[last] - times[first] >= rules.min_seconds - CLOCK
     return first[long], last[long]

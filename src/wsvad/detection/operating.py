@@ -136,8 +136,8 @@ class OperatingCurve:
         """What a threshold does."""
         alarms = rate = None
         if self.hours:
-            scores, times, _ = self._line
-            alarms = len(spans(scores, times, threshold, self.rules)[0])
+            scores, times, seconds = self._line
+            alarms = len(spans(scores, times, threshold, self.rules, seconds)[0])
             rate = rates(alarms, self.hours, spread=self.spread)
         found = int((self.found_up_to * (1 + 2 * ROUNDING) >= threshold).sum()) if self.events else None
         return OperatingPoint(threshold=threshold, false_alarms=alarms, per_hour=rate, found=found)

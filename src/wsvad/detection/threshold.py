@@ -168,9 +168,9 @@ def usable(
     threshold does on the same normal video. Arguments as in `calibrate`."""
     if calibration.promised:
         return calibration
-    scores, times, _ = one_timeline(normal, rules)
+    scores, times, seconds = one_timeline(normal, rules)
     threshold = float(np.clip(calibration.threshold, *UNPROMISED))
-    found = len(spans(scores, times, threshold, rules)[0])
+    found = len(spans(scores, times, threshold, rules, seconds)[0])
     bound = upper_bound(found, calibration.confidence, calibration.spread) / calibration.hours
     return _told(replace(calibration, threshold=threshold, false_alarms=found, upper_bound_per_hour=bound), in_all)
 
@@ -200,7 +200,7 @@ def _lowest(
 
     lowest, found, rank = thresholds[0], 0, 1
     while rank < thresholds.size:
-        count = len(spans(scores, times, thresholds[rank], rules)[0])
+        count = len(spans(scores, times, thresholds[rank], rules, seconds)[0])
         if count > allowed:
             break
         lowest, found = thresholds[rank], count

@@ -9,11 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wsvad.detection.events import Event
+import numpy as np
+
+from wsvad.detection.events import Event, ends_of
 from wsvad.detection.timeline import Timeline
 from wsvad.errors import WsvadError
 from wsvad.files import is_file, remove
 from wsvad.video.clips import Span, cut
+from wsvad.video.clock import filmed
 from wsvad.video.names import file_stems
 from wsvad.video.results import is_result
 
@@ -37,11 +40,15 @@ def write_clips(timeline: Timeline, folder: Path | str, *, margin: float = MARGI
 
 def spans_of(timeline: Timeline, folder: Path, stem: str, margin: float) -> list[Span]:
     """What the clips of a video hold and where they are; `stem` is what they are named after."""
-    first, end = float(timeline.times[0]), float(timeline.times[-1])
+    times = timeline.times
+    ends = ends_of(times, filmed(times, timeline.seconds_filmed))
+    gaps = np.flatnonzero(ends < times[1:])
+    # A margin does not reach into a gap in which nothing was filmed, or the clip would last as long as that.
+    begins, stops = np.append(times[0], times[gaps + 1]), np.append(ends[gaps], times[-1])
     return [
         Span(
-            start=max(first, event.start - margin),
-            end=min(end, event.end + margin),
+            start=float(max(event.start - margin, begins[begins <= max(event.start, times[0])].max())),
+            end=float(min(event.end + margin, stops[stops >= min(event.end, times[-1])].min())),
             path=folder / f"{stem}.{number:03d}.{_when(timeline, event)}.mp4",
         )
         for number, event in enumerate(timeline.events, 1)

@@ -1,7 +1,7 @@
 """Events against a loop that follows the rules word by word, and what holds for all curves."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import pairwise
 
 import numpy as np
@@ -152,3 +152,31 @@ def test_the_lower_threshold_is_a_share_of_the_upper(low):
 def test_a_rule_that_nothing_meets_is_refused(name, seconds):
     with pytest.raises(UsageError, match=rf"{name} .*: a number, from 0 to 86400"):
         EventRules(**{name: seconds})
+
+
+@settings(deadline=None)
+@given(curves(), curves(), thresholds, rules_of, st.sampled_from([11.0, 2400.0]))
+def test_a_gap_in_which_nothing_was_filmed_parts_events_as_if_there_were_two_videos(a, b, threshold, rules, gap):
+    (scores_a, times_a, frames_a), (scores_b, times_b, frames_b) = a, b
+    after = times_a[-1] + gap
+    scores = np.concatenate([scores_a, scores_b]).astype(np.float64)
+    times = np.concatenate([times_a[:-1], after + times_b])  # the last snippet before the gap lasts until its end
+    frames = np.concatenate([frames_a[:-1], frames_a[-1] + frames_b])
+    filmed = np.concatenate([np.diff(times_a), np.diff(times_b)])
+    found = find_events(scores, times, frames, threshold=threshold, rules=rules, filmed=filmed)
+    one = find_events(scores_a.astype(np.float64), times_a, frames_a, threshold=threshold, rules=rules)
+    two = find_events(scores_b.astype(np.float64), times_b, frames_b, threshold=threshold, rules=rules)
+    moved = [
+        replace(
+            each, start=after + each.start, end=after + each.end, peak_time=after + each.peak_time,
+            start_frame=frames_a[-1] + each.start_frame, end_frame=frames_a[-1] + each.end_frame,
+        )
+        for each in two
+    ]  # fmt: skip
+    assert [(e.start_frame, e.end_frame, e.peak) for e in found] == [
+        (e.start_frame, e.end_frame, e.peak) for e in [*one, *moved]
+    ]
+    for event, expected in zip(found, [*one, *moved], strict=True):
+        assert [event.start, event.end, event.peak_time] == pytest.approx(
+            [expected.start, expected.end, expected.peak_time], abs=1e-6
+        )
