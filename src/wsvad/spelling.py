@@ -27,6 +27,6 @@ def message(words: object) -> str:
 
 
 def short(value: object, most: int = 80) -> str:
-    """A value of a file, of a length that leaves room for the rest of a message."""
-    text = str(value)
+    """A value of a file on one line, of a length that leaves room for the rest of a message."""
+    text = plain(value)
     return text if len(text) <= most else f"{text[: most - 21]}…{text[-20:]}"

@@ -21,7 +21,7 @@ from wsvad.methods.abilities import FromOfficial
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.model import TrainedMethod
 from wsvad.runs.normalisation import Normalisation
-from wsvad.spelling import plain, short
+from wsvad.spelling import short
 from wsvad.version import __version__
 
 WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights", "params")
@@ -113,7 +113,7 @@ def _tensors(path: Path, held: Any) -> dict[str, Tensor]:
     inside, through = held, set[int]()
     while isinstance(inside, Mapping) and (key := _wrapper(inside)) is not None:
         if id(inside) in through:
-            raise WsvadError(f"{path}: '{short(plain(key))}' contains itself; save model.state_dict()")
+            raise WsvadError(f"{path}: '{short(key)}' contains itself; save model.state_dict()")
         through.add(id(inside))
         inside = inside[key]
     if not isinstance(inside, Mapping) or not inside:
@@ -121,9 +121,9 @@ def _tensors(path: Path, held: Any) -> dict[str, Tensor]:
     for name, value in inside.items():
         if not isinstance(value, Tensor):
             what = "thing that is not read" if isinstance(value, Beside) else type(value).__name__
-            raise WsvadError(f"{path}: '{short(plain(name))}' is a {what}, not a tensor; save model.state_dict()")
+            raise WsvadError(f"{path}: '{short(name)}' is a {what}, not a tensor; save model.state_dict()")
         if problem := _unusual(value):
-            raise WsvadError(f"{path}: '{short(plain(name))}' is {problem}; save model.state_dict() of plain tensors")
+            raise WsvadError(f"{path}: '{short(name)}' is {problem}; save model.state_dict() of plain tensors")
     return {str(name): value for name, value in inside.items()}
 
 
@@ -179,7 +179,7 @@ def import_checkpoint(path: Path | str, name: str, config: Any, out: Path) -> Tr
         raise WsvadError(f"{path}: {error}") from None
     bad = [key for key, tensor in weights.items() if not bool(torch.isfinite(tensor).all())]
     if bad:
-        raise WsvadError(f"{path}: '{short(plain(bad[0]))}' holds numbers that are not finite; copy or download it again")
+        raise WsvadError(f"{path}: '{short(bad[0])}' holds numbers that are not finite; copy or download it again")
     trained = TrainedMethod(
         name=name,
         method=method.eval(),
