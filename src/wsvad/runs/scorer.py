@@ -36,8 +36,8 @@ Wanted = Literal["class_scores", "attributions", "shift", "embeddings"]
 EVERYTHING: tuple[Wanted, ...] = ("class_scores", "attributions", "shift", "embeddings")
 CLASSES: tuple[Wanted, ...] = ("class_scores",)
 EMBEDDINGS: tuple[Wanted, ...] = ("embeddings",)
-BLOCK = 4096
-"""A longer video is scored in overlapping blocks of so many snippets (36 minutes at 30 frames per second), because
+BLOCK = 2048
+"""A longer video is scored in overlapping blocks of so many snippets (18 minutes at 30 frames per second), because
 temporal networks take time with the square of the length. How much that changes, and why so many:
 benchmarks/results/long.md."""
 OVERLAP = 1 / 8
