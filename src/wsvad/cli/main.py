@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return interrupted()
     except BrokenPipeError:  # whoever read our output has left
         return 1
-    except Exception as error:
+    except Exception as error:  # the last place: whatever it is becomes one line
         if interrupted_by(error) and not isinstance(error, Interrupted):
             return interrupted()
         if debug:

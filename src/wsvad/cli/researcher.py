@@ -44,18 +44,11 @@ def extract(
         workers: Processes; 0 uses this process (default: one per core).
         rate: Frames per second of raw streams (.h264, .hevc) that do not say it.
     """
-    from wsvad.datasets.folder import NONE, not_reached, open_folder, unlabelled_videos
-    from wsvad.extraction.extract import extract as extract_videos
-    from wsvad.extraction.prepare import prepare
+    from wsvad.extraction.prepare import extract_folder
 
     specs = resolved({"rgb": "auto"} | streams)
-    loose = unlabelled_videos(folder) if labels is None else None
-    if loose:
-        failed, lost = extract_videos(loose, specs, out, workers=workers, rate=rate).failed, not_reached([folder])
-        return left_out(failed | lost, of=len(loose) + len(lost))
-    need_videos = not all(spec.startswith("lsa:") for spec in specs.values())
-    dataset = open_folder(folder, labels, NONE, need_videos=need_videos)
-    return left_out(prepare(dataset, specs, out, workers=workers, rate=rate), of=len(dataset.videos))
+    failed, count = extract_folder(folder, specs, out, labels=labels, workers=workers, rate=rate)
+    return left_out(failed, of=count)
 
 
 def fit(

@@ -195,7 +195,7 @@ class Scoring:
                     draw_overlay(self.found[name], self.kept, self.stems[name])
                 if self.outputs.clips is not None:
                     cut_events(self.found[name], self.kept, self.stems[name], self.outputs.clips)
-            except Exception as error:
+            except Exception as error:  # an interrupt or a shortage comes in whichever class a library gives it
                 if interrupted_by(error):
                     raise KeyboardInterrupt from error
                 short = shortage(error)
@@ -225,7 +225,7 @@ class Scoring:
             clock, scored = self.detector.look_at(
                 path, mode=self.mode, rate=self.kept.rate, on_frames=on_frames, part=part
             )
-        except BaseException as error:
+        except BaseException as error:  # Ctrl-C is no Exception; whatever it is goes on
             if interrupted_by(error) and part.snippets:
                 self.kept.write_part(name, stamp, part)
                 self.partly = f", and {part.snippets * SNIPPET:,} frames of {name}"

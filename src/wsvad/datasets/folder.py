@@ -169,6 +169,7 @@ def videos_in(what: Sequence[Path], left: dict[Path, str] | None = None) -> list
     """
     found: list[tuple[str, Path]] = []
     seen: set[Path] = set()
+    left = {} if left is None else left
     drawn = [path for path in what if is_result(path)]
     for path in drawn:
         if len(drawn) == len(what):
@@ -177,23 +178,11 @@ def videos_in(what: Sequence[Path], left: dict[Path, str] | None = None) -> list
     for path in (path for path in what if path not in drawn):
         inside = list(videos_below(_root(path), left).items()) if path.is_dir() else [(video_name(path), path)]
         if not inside:
-            lost = next(iter(not_reached([path]).values()), "")
-            raise WsvadError(lost or f"{path}: there are no videos in this folder")
+            lost = (reason for file, reason in left.items() if file.is_relative_to(path))
+            raise WsvadError(next(lost, f"{path}: there are no videos in this folder"))
         found += [(name, file) for name, file in inside if file.resolve() not in seen]
         seen |= {file.resolve() for _, file in inside}
     return distinct_names(found)
-
-
-def not_reached(what: Sequence[Path]) -> dict[str, str]:
-    """What cannot be reached in the folders among those that were given, and is a video, or may hold some: broken
-    links, folders without the right to read them. File → the reason."""
-    return {
-        str(found.path): f"{found.path}: {found.problem}"
-        for folder in what
-        if folder.is_dir()
-        for found in walk(_root(folder))
-        if found.lost and found.may_be_video
-    }
 
 
 def folds(videos: Sequence[LabelledVideo], count: int, seed: int) -> list[list[str]]:
@@ -222,11 +211,15 @@ def _shuffled(names: list[str], draw: random.Random) -> list[str]:
     return draw.sample(names, len(names))
 
 
-def unlabelled_videos(folder: Path) -> list[tuple[str, Path]]:
-    """Names and files of the videos of a folder that carries no labels; empty if it does."""
+def unlabelled_videos(folder: Path, left: dict[Path, str] | None = None) -> list[tuple[str, Path]]:
+    """Names and files of the videos of a folder that carries no labels; empty if it does.
+
+    Args:
+        left: as in `videos_below`.
+    """
     if not folder.is_dir() or _find_labels(folder):
         return []
-    return list(videos_below(_root(folder)).items())
+    return list(videos_below(_root(folder), left).items())
 
 
 def _root(folder: Path) -> Path:

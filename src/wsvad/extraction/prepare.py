@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from wsvad.datasets.dataset import Dataset
-from wsvad.datasets.folder import NONE, not_reached, open_folder, unlabelled_videos
+from wsvad.datasets.folder import NONE, open_folder, unlabelled_videos
 from wsvad.encoders.build import argument_of, resolved, split
 from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.captions import extract_captions
@@ -41,13 +41,22 @@ def extract_dataset(
     specs, out = resolved(streams), path_of("out", out)
     if isinstance(data, Dataset):
         return prepare(data, specs, out, workers=workers, rate=rate)
-    data = path_of("data", data)
-    loose = unlabelled_videos(data) if labels is None else None
-    if loose:
-        return extract(loose, specs, out, workers=workers, rate=rate).failed | not_reached([data])
+    return extract_folder(path_of("data", data), specs, out, labels=labels, workers=workers, rate=rate)[0]
+
+
+def extract_folder(
+    folder: Path, specs: Mapping[str, str], out: Path, *, labels: Path | str | None = None,
+    workers: int | None = None, rate: Fraction | float | None = None,
+) -> tuple[dict[str, str], int]:  # fmt: skip
+    """The same of a folder, with resolved encoders: what could not be encoded or reached, with the reason, and how many
+    there were in all."""
+    left: dict[Path, str] = {}
+    if loose := unlabelled_videos(folder, left) if labels is None else []:
+        failed = extract(loose, specs, out, workers=workers, rate=rate).failed
+        return failed | {str(path): reason for path, reason in left.items()}, len(loose) + len(left)
     need_videos = not all(spec.startswith("lsa:") for spec in specs.values())
-    dataset = open_folder(data, labels, NONE, need_videos=need_videos)
-    return prepare(dataset, specs, out, workers=workers, rate=rate)
+    dataset = open_folder(folder, labels, NONE, need_videos=need_videos)
+    return prepare(dataset, specs, out, workers=workers, rate=rate), len(dataset.videos)
 
 
 def prepare(

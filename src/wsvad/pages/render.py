@@ -31,7 +31,7 @@ ENVIRONMENT = Environment(
 
 
 def render_page(name: str, **values: Any) -> str:
-    """The page of the template `NAME.html`, with `NAME.css` and, where there is one, `NAME.js` inside.
+    """The page of the template `NAME.html`, with `base.css`, `NAME.css` and, where there is one, `NAME.js` inside.
 
     The page's content security policy allows no script but this one, by its hash.
 
@@ -39,8 +39,9 @@ def render_page(name: str, **values: Any) -> str:
         values: what the template shows; untrusted text is escaped there.
     """
     # Our own files are the only values that go into a page as they are.
-    own = {kind: package_files("wsvad.pages") / f"{name}.{kind}" for kind in ("css", "js")}
-    style, script = (Markup(file.read_text("utf-8") if file.is_file() else "") for file in own.values())
+    own = package_files("wsvad.pages")
+    style = Markup("".join((own / f"{one}.css").read_text("utf-8") for one in ("base", name)))
+    script = Markup((own / f"{name}.js").read_text("utf-8") if (own / f"{name}.js").is_file() else "")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     template = ENVIRONMENT.get_template(f"{name}.html")
     return template.render(style=style, script=script, script_hash=f"sha256-{digest}", **values)

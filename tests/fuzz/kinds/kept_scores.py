@@ -12,19 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from clips import scene, write_clip
 from safetensors.numpy import load as deserialise
 from safetensors.numpy import save as serialise
 
 from fuzz.harness import INTERNAL, NOTHING, Case, Fault, command, kind
 from fuzz.mutate import as_json, damage_bytes, damage_json, damaged_value, replace
+from fuzz.run import save_run
 from wsvad.detection.kept import Kept, Stamp
 from wsvad.encoders import build
 from wsvad.extraction.encode import Part, encode_video
-from wsvad.methods.mil import Mil, MilConfig
-from wsvad.runs.model import TrainedMethod, save_method
-from wsvad.runs.normalisation import Normalisation
 from wsvad.runs.sealed import SEAL, digest_of, sealed
 
 FRAMES, THRESHOLD = 48, "0.3"
@@ -43,21 +40,8 @@ def whole() -> dict[str, Any]:
     for number, name in enumerate(NAMES):
         rng = np.random.default_rng(number)
         write_clip(folder / "videos" / name, [scene(index, bool(number), rng) for index in range(FRAMES)], crf="35")
-    encoded = encode_video(folder / "videos" / "a.mp4", {"rgb": build("motion")})["rgb"]
-    torch.manual_seed(0)
-    widths = {"rgb": encoded.features.shape[-1]}
     (folder / "run").mkdir()
-    save_method(
-        folder / "run",
-        TrainedMethod(
-            name="mil",
-            method=Mil(widths, MilConfig(hidden=(8, 4))),
-            widths=widths,
-            normalisation=Normalisation(kinds={"rgb": "l2"}),
-            encoders={"rgb": "motion"},
-            passports={"rgb": encoded.passport.identity()},
-        ),
-    )
+    save_run(folder / "run", folder / "videos" / "a.mp4")
     command(score(folder, folder / "out"))
     kept, video = Kept(folder / "out", folder / "run", "whole"), folder / "videos" / "b.mp4"
     shutil.copytree(folder / "out", folder / "part")
@@ -65,7 +49,7 @@ def whole() -> dict[str, Any]:
     rows = encode_video(video, {"rgb": build("motion")})["rgb"].features[:2]
     part = Kept(folder / "part", folder / "run", "whole")
     part.write_part("b.mp4", Stamp.of(video), Part({"rgb": list(rows)}))
-    assert part.read_part("b.mp4", Stamp.of(video), widths).snippets == 2
+    assert part.read_part("b.mp4", Stamp.of(video), {"rgb": rows.shape[-1]}).snippets == 2
     assert kept.read("b.mp4", video) is not None
     found = says(folder / "out")
     assert json.loads(found["scores.json"])["videos"][1]["events"]

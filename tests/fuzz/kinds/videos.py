@@ -7,17 +7,12 @@ from pathlib import Path
 
 import av
 import numpy as np
-import torch
 from clips import scene, write_clip
 
 from fuzz.harness import INTERNAL, Case, Fault, kind
 from fuzz.mutate import damaged_bytes, replace
+from fuzz.run import save_run
 from wsvad.detection.detector import Detector
-from wsvad.encoders import build
-from wsvad.extraction.encode import encode_video
-from wsvad.methods.mil import Mil, MilConfig
-from wsvad.runs.model import TrainedMethod, save_method
-from wsvad.runs.normalisation import Normalisation
 
 FORMS = (
     (".mp4", "libx264", {}), (".mp4", "libx265", {"x265-params": "log-level=none"}), (".mkv", "libx264", {"bf": "2"}),
@@ -45,20 +40,7 @@ def whole() -> tuple[list[tuple[str, bytes]], Detector]:
             except (av.FFmpegError, ValueError):
                 continue  # a build of FFmpeg without that encoder
             clips.append((ending, path.read_bytes()))
-        encoded = encode_video(path, {"rgb": build("motion")})["rgb"]
-        torch.manual_seed(0)
-        widths = {"rgb": encoded.features.shape[-1]}
-        save_method(
-            folder,
-            TrainedMethod(
-                name="mil",
-                method=Mil(widths, MilConfig(hidden=(8, 4))),
-                widths=widths,
-                normalisation=Normalisation(kinds={"rgb": "l2"}),
-                encoders={"rgb": "motion"},
-                passports={"rgb": encoded.passport.identity()},
-            ),
-        )
+        save_run(folder, path)
         return clips, Detector.load(folder)
 
 
