@@ -53,7 +53,9 @@ def extract_folder(
     left: dict[Path, str] = {}
     if loose := unlabelled_videos(folder, left) if labels is None else []:
         failed = extract(loose, specs, out, workers=workers, rate=rate).failed
-        return failed | {str(path): reason for path, reason in left.items()}, len(loose) + len(left)
+        # Files are there, and were written by 'wsvad score': nothing that somebody wants features of.
+        lost = {str(path): reason for path, reason in left.items() if not path.is_file()}
+        return failed | lost, len(loose) + len(lost)
     need_videos = not all(spec.startswith("lsa:") for spec in specs.values())
     dataset = open_folder(folder, labels, NONE, need_videos=need_videos)
     return prepare(dataset, specs, out, workers=workers, rate=rate), len(dataset.videos)
