@@ -4,6 +4,8 @@ Cases run one after the other in a forked process, in which everything is import
 watches: one that hangs or takes too much memory is killed, and the next case begins in another.
 """
 
+import ctypes
+import gc
 import io
 import json
 import os
@@ -174,6 +176,7 @@ def run(name: str, count: int, *, seed: int = 0, only: Iterable[int] = ()) -> It
 
 def _batch(name: str, numbers: Sequence[int], seed: int) -> Iterator[Ended]:
     """Run cases in a process of their own, up to the first that takes it down."""
+    give_back()
     reading, writing = os.pipe()
     if (process := os.fork()) == 0:
         os.close(reading)
@@ -206,6 +209,14 @@ def _batch(name: str, numbers: Sequence[int], seed: int) -> Iterator[Ended]:
     if number >= 0:
         words = f"killed after {time.monotonic() - begun:.0f} s" if fault else f"the process ended, status {status}"
         yield Ended(number, fault or INTERNAL, words)
+
+
+def give_back() -> None:
+    """Give memory that is free but still held back to the system: a case that filled it would take none that is
+    seen."""
+    gc.collect()
+    with suppress(OSError, AttributeError):  # glibc alone has it
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _work(name: str, numbers: Sequence[int], seed: int, writing: int) -> None:

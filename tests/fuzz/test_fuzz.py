@@ -91,6 +91,19 @@ def test_the_harness_itself_sees_each_ending(monkeypatch):
         assert (what, found.ending) == (what, ending), found.words
 
 
+def test_memory_that_was_free_before_is_seen_when_it_is_filled(monkeypatch):
+    large = bytearray(2**24 + 2**23)
+    del large  # from now on blocks of that size come from the heap, and stay there when they are free
+    held = [bytearray(b"y") * 2**24 for _ in range(20)]
+    above = bytearray(b"z") * 2**24
+    del held
+    monkeypatch.setattr(harness, "MOST", 2**27)
+    monkeypatch.setattr(harness, "WALL", 60)
+    monkeypatch.setitem(KINDS, "each", lambda rng, folder: ends("fills", folder))
+    (found,) = run("each", 1)
+    assert (found.ending, len(above)) == (MEMORY, 2**24), found.words
+
+
 def test_damage_is_the_same_for_the_same_seed_and_differs_else(tmp_path):
     value = {"a": [1, 2.5, "x"], "b": {"c": None}}
 
