@@ -264,7 +264,8 @@ def _do(
     except WsvadError as error:
         if interrupted_by(error):
             raise KeyboardInterrupt from error
-        return Finished(video=job.video, reason=str(error), fatal=isinstance(error.__cause__, OSError))
+        reason = str(error) if str(job.path) in str(error) else f"{job.path}: {error}"
+        return Finished(video=job.video, reason=reason, fatal=isinstance(error.__cause__, OSError))
     except Exception as error:
         if interrupted_by(error):
             raise KeyboardInterrupt from error
