@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from places import SHARED
 
-from wsvad.encoders.pose import HIPS, LIMBS, SEEN, SHOULDERS, Pose, describe, dimensions
+from wsvad.encoders.pose import OnePerson, Pose, describe, dimensions
+from wsvad.encoders.skeleton import HIPS, LIMBS, SEEN, SHOULDERS
 from wsvad.errors import WsvadError
 from wsvad.video.reader import VideoReader
 
@@ -67,7 +68,7 @@ def part(feature: np.ndarray, name: str) -> np.ndarray:
 
 def test_dimensions_cover_the_feature_without_gap_or_overlap():
     ends = [(one.start, one.stop) for one in DIMS.values()]
-    assert ends[0][0] == 0 and ends[-1][1] == Pose.width
+    assert ends[0][0] == 0 and ends[-1][1] == OnePerson.width
     assert all(end == start for (_, end), (start, _) in pairwise(ends))
 
 
