@@ -87,7 +87,7 @@ def found_in(
     """
     height, width = frames.shape[1:3]
     size = size_for(width, height, shorter) if network.free else network.size
-    fitted, to_picture = fit(frames, size, fill)
+    fitted, to_picture = padded(frames, size, fill)
     threshold: float = network.asked.score  # type: ignore[attr-defined]  # of both encoders that come here
     return [
         brought_back(checked(network, read(frame[None])), threshold, size, to_picture, width / height)
@@ -103,7 +103,7 @@ def size_for(width: int, height: int, shorter: int) -> tuple[int, int]:
     return sides[0], sides[1]
 
 
-def fit(
+def padded(
     frames: np.ndarray, size: tuple[int, int], fill: int = 0
 ) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
     """Frames scaled to fit into `size` and padded with one grey level, and the way back: (x, y) in [0, 1] of that →
@@ -113,9 +113,9 @@ def fit(
     inner = (max(1, round(width * scale)), max(1, round(height * scale)))
     left, top = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
     fitted = np.full((len(frames), size[1], size[0], *frames.shape[3:]), fill, dtype=np.uint8)
-    for padded, frame in zip(fitted, frames, strict=True):
+    for place, frame in zip(fitted, frames, strict=True):
         how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        padded[top : top + inner[1], left : left + inner[0]] = cv2.resize(frame, inner, interpolation=how)
+        place[top : top + inner[1], left : left + inner[0]] = cv2.resize(frame, inner, interpolation=how)
     return fitted, lambda points: (points * size - (left, top)) / inner * (width / height, 1)
 
 

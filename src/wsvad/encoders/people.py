@@ -12,6 +12,7 @@ score is at least `SEEN`. All numbers but `x` are the same in a mirror.
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from math import prod
 
 import numpy as np
 
@@ -197,7 +198,8 @@ def _bodies(people: Found, aspect: float) -> tuple[np.ndarray, np.ndarray]:
 def _of_both_sides(values: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """`(P, 2, 2, …)`, left and right in the third axis → the mean of those that are known, `(P, …)`, and which are."""
     mean, _ = masked(np.moveaxis(values, 2, 0), np.moveaxis(known, 2, 0))
-    return mean.reshape(len(values), -1), known.any(2).reshape(len(values), -1)
+    flat = len(mean), prod(mean.shape[1:])
+    return mean.reshape(flat), known.any(2).reshape(flat)
 
 
 def _motions(before: Found, after: Found) -> tuple[np.ndarray, np.ndarray]:

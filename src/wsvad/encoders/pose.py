@@ -16,7 +16,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from wsvad.encoders.detections import SMALLEST, fit
+from wsvad.encoders.detections import SMALLEST, padded
 from wsvad.encoders.encoder import Sampling, file_argument
 from wsvad.encoders.image_network import Frames, ImageNetwork, Preprocessing
 from wsvad.encoders.people import People, form_of
@@ -115,7 +115,7 @@ class OnePerson:
     def feature(self, frames: np.ndarray) -> np.ndarray:
         """One snippet, `(count, h, w, 3)` uint8 of any size → `(D,)`."""
         height, width = frames.shape[1:3]
-        fitted, to_picture = fit(frames, self._network.size)
+        fitted, to_picture = padded(frames, self._network.size)
         keypoints = self._keypoints(fitted)
         return describe(to_picture(keypoints[..., [1, 0]]), keypoints[..., 2], width / height)
 
