@@ -73,12 +73,19 @@ def corners(centred: np.ndarray) -> np.ndarray:
 
 
 def found_in(
-    network: ImageNetwork, frames: np.ndarray, read: Callable[[np.ndarray], Found], *, shorter: int, fill: int
+    network: ImageNetwork,
+    frames: np.ndarray,
+    read: Callable[[np.ndarray], Found],
+    *,
+    score: float,
+    shorter: int,
+    fill: int,
 ) -> list[Found]:
     """What a network finds in each of several frames of one size, `(M, h, w, 3)`.
 
     Args:
         read: one fitted frame, `(1, h', w', 3)` → what the network finds in it, in its pixels or shares of its picture.
+        score: of a thing that is there, at least.
         shorter: the shorter side of the network's picture, where it takes any size.
         fill: the grey level around the picture.
 
@@ -88,10 +95,8 @@ def found_in(
     height, width = frames.shape[1:3]
     size = size_for(width, height, shorter) if network.free else network.size
     fitted, to_picture = padded(frames, size, fill)
-    threshold: float = network.asked.score  # type: ignore[attr-defined]  # of both encoders that come here
     return [
-        brought_back(checked(network, read(frame[None])), threshold, size, to_picture, width / height)
-        for frame in fitted
+        brought_back(checked(network, read(frame[None])), score, size, to_picture, width / height) for frame in fitted
     ]
 
 
@@ -155,7 +160,7 @@ def brought_back(
     keypoints[..., :2] = np.clip(to_picture(keypoints[..., :2] / unit), 0, edges)
     boxes = np.concatenate([points.min(1), points.max(1)], axis=1)
     found = Found(boxes, found.scores, found.classes, keypoints)
-    found = found.take((boxes[:, 2:] > boxes[:, :2]).all(1))
+    found = found.take(np.all(boxes[:, 2:] > boxes[:, :2], axis=1))
     return found.take(distinct(found.boxes, found.scores)[:MOST])
 
 

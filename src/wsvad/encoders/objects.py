@@ -97,7 +97,12 @@ class Objects:
         """N snippets, each `(count, h, w, 3)` uint8 of any size → `(N, D)` float32."""
         features = np.zeros((len(snippets), self.width), dtype=np.float32)
         for row, frames in zip(features, snippets, strict=True):
-            found = found_in(self.network, frames, self._read, shorter=SHORTER, fill=self._detector.fill)
+            found = found_in(
+                *(self.network, frames, self._read),
+                score=self.network.asked.score,
+                shorter=SHORTER,
+                fill=self._detector.fill,
+            )
             members = [self._members(one) for one in found]
             row[:] = describe(found, members, frames.shape[2] / frames.shape[1])
         return features

@@ -121,6 +121,7 @@ class People:
         self._network, self._form = network, form
         scale, mean, std = form.pixels
         network.prefer(frames=FRAMES, score=form.score, scale=scale, mean=mean, std=std)
+        self._score: float = network.asked.score
         self.settings: dict[str, object] = {"version": 1, "seen": SEEN, "fit": f"pad {form.fill}"}
         self.settings |= {"form": form.name, "overlap": OVERLAP}
         if network.free:
@@ -128,7 +129,7 @@ class People:
 
     def feature(self, frames: np.ndarray) -> np.ndarray:
         """One snippet, `(count, h, w, 3)` uint8 of any size → `(D,)`."""
-        found = found_in(self._network, frames, self._read, shorter=SHORTER, fill=self._form.fill)
+        found = found_in(self._network, frames, self._read, score=self._score, shorter=SHORTER, fill=self._form.fill)
         return describe(found, frames.shape[2] / frames.shape[1])
 
     def _read(self, frame: np.ndarray) -> Found:
@@ -187,7 +188,7 @@ def _bodies(people: Found, aspect: float) -> tuple[np.ndarray, np.ndarray]:
     has_limbs = (seen[:, start] & seen[:, end]).reshape(-1, 2, 2, 2)
     bends = (1 - (limbs[..., 0, :] * limbs[..., 1, :]).sum(-1)) / 2
     up, has_up = _of_both_sides(-limbs[..., 1], has_limbs)
-    bent, has_bent = _of_both_sides(bends, has_limbs.all(-1))
+    bent, has_bent = _of_both_sides(bends, np.logical_and(has_limbs[..., 0], has_limbs[..., 1]))
     known = np.ones((len(people), len(boxes)), dtype=bool)
     return (
         np.concatenate([np.stack(boxes, axis=1), trunk, up, bent], axis=1),

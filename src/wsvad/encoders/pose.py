@@ -106,7 +106,7 @@ class OnePerson:
             WsvadError: it asks for what only networks of several people have.
         """
         self._network = network
-        if network.asked.score is not None:  # type: ignore[attr-defined]
+        if network.asked.score is not None:
             raise WsvadError(
                 f"{network.path}: 'score:' in its YAML file is for networks that find several people, and this one "
                 "finds one; remove it"
