@@ -130,7 +130,7 @@ def checked(network: ImageNetwork, found: Found) -> Found:
     Raises:
         WsvadError: a number is not finite, or a score is none.
     """
-    numbers = (found.boxes, found.scores, found.keypoints)
+    numbers = (found.boxes, found.scores, found.classes, found.keypoints)
     if not all(np.isfinite(one).all() for one in numbers):
         raise WsvadError(f"{network.path}: its output has numbers that are not finite; use another network")
     scores = np.concatenate([found.scores, found.keypoints[..., 2].ravel()])

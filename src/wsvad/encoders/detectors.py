@@ -19,7 +19,7 @@ import numpy as np
 
 from wsvad.encoders.detections import Found, corners, from_corners
 from wsvad.encoders.image_network import ImageNetwork
-from wsvad.encoders.runtime import Tensor
+from wsvad.encoders.runtime import MOST_NUMBERS, Tensor
 from wsvad.errors import WsvadError
 from wsvad.spelling import plain
 
@@ -37,8 +37,6 @@ COCO_90 = (
 """COCO's classes as its annotations number them, from 1, with gaps."""
 COCO = tuple(name for name in COCO_90 if name)
 """Its 80 classes without the gaps."""
-MOST_ROWS = 2**21
-"""Numbers of an output that is read, at most: more than a network of any size that is used here gives."""
 UNIT = (1 / 255, 0.0, 1.0)
 """Scale, mean and deviation of a float input, as YOLO's want it."""
 
@@ -74,18 +72,19 @@ def recognised(network: ImageNetwork, names: tuple[str, ...] | None) -> Detector
     """
     tensors = [tensor for tensor in network.outputs if 1 <= len(tensor.shape) <= 3 and tensor.dtype.kind in "iuf"]
     found = network.run(network.blank(), outputs=tensors) if tensors else []
-    seen = {
-        tensor.name: (tensor, one) for tensor, one in zip(tensors, found, strict=True) if prod(one.shape) <= MOST_ROWS
-    }
+    both = [one for one in zip(tensors, found, strict=True) if prod(one[1].shape) <= MOST_NUMBERS]
+    seen = {one[0].name: one for one in both}
     asked = {name: one for name, one in seen.items() if name == network.asked.output}
     for outputs in (asked, seen):
         for form in (_rows, _tensorflow, _detr, _yolo):
             if detector := form(network, outputs, names):
                 return detector
     shapes = ", ".join(f"{plain(tensor.name)} {_written(seen, tensor)}" for tensor in network.outputs)
+    count = len(names or COCO)
     raise WsvadError(
-        f"{network.path}: its outputs are not those of a detector (boxes with scores and classes): {shapes}; use a "
-        "network of a form that `wsvad.encoders.detectors` lists"
+        f"{network.path}: its outputs are not those of a detector of {count} classes: {shapes}; use one that gives "
+        f"[1, N, 6], YOLO's [1, {4 + count}, N], TensorFlow's boxes, classes and scores, or DETR's logits and boxes, "
+        f"and write the names of its classes as 'names:' in {network.path.name}.yaml if they are not COCO's"
     )
 
 

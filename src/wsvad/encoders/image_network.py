@@ -156,17 +156,17 @@ class ImageNetwork(Generic[Asked]):
         Raises:
             WsvadError: it does not run, or its output has not one part a frame.
         """
+        for one in frames:
+            if one.shape[1:] != self.frame_shape:
+                raise ValueError(f"frames of shape {one.shape[1:]}, expected {self.frame_shape}")
         return self.run(*frames, outputs=[self.output])[0]
 
     def run(self, *frames: np.ndarray, outputs: list[Tensor]) -> list[np.ndarray]:
-        """As a call gives `output`, several outputs of one pass.
+        """As a call gives `output`, several outputs of one pass; where the network is `free`, for frames of any size.
 
         Raises:
             WsvadError: as there.
         """
-        for one in frames:
-            if one.shape[1:] != self.frame_shape and not (self.free and one.shape[3:] == self.frame_shape[2:]):
-                raise ValueError(f"frames of shape {one.shape[1:]}, expected {self.frame_shape}")
         given = self._inputs[0].shape[0]
         batch = given or max(1, min(FREE_BATCH, MOST_NUMBERS // prod(frames[0].shape[1:])))
         batches = []

@@ -133,7 +133,7 @@ class People:
         return describe(found, frames.shape[2] / frames.shape[1])
 
     def _read(self, frame: np.ndarray) -> Found:
-        (rows,) = self._network(frame)
+        ((rows,),) = self._network.run(frame, outputs=[self._network.output])
         return self._form.read(rows.T if self._form is YOLO and rows.shape[1] != 56 else rows)
 
 

@@ -229,6 +229,23 @@ def test_classes_of_ones_own(tmp_path: Path):
     assert feature[dimensions(2)["mean count"]].tolist() == [1, 2]
 
 
+@pytest.mark.parametrize(("place", "value"), [(0, np.nan), (4, np.inf), (5, np.nan), (4, 7), (5, -1), (5, 80)])
+def test_detections_that_are_none(tmp_path: Path, place: int, value: float):
+    table = rows(PIXELS)
+    table[0, 0, place] = value
+    told = (
+        "not finite" if not np.isfinite(value) else "one is 7" if place == 4 else f"finds class {value}, but knows 80"
+    )
+    with pytest.raises(WsvadError, match=told):
+        Objects(write_constant(tmp_path / "net.onnx", {"y": table}, shape=(1, SIDE, SIDE, 3)))
+
+
+def test_a_network_as_large_as_they_come_and_one_that_finds_nothing(tmp_path: Path):
+    for shape in ((1, 25_200, 85), (1, 0, 6)):
+        encoder = Objects(write_constant(tmp_path / "net.onnx", {"y": np.zeros(shape)}))
+        assert not encoder.encode([np.zeros((2, 64, 64, 3), np.uint8)]).any()
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -263,7 +280,7 @@ def test_classes_that_there_are_not(tmp_path: Path, text: str, told: str):
     ],
 )
 def test_networks_that_do_something_else(tmp_path: Path, outputs: dict[str, np.ndarray]):
-    with pytest.raises(WsvadError, match=r"its outputs are not those of a detector .*: \w+ \[1, ") as caught:
+    with pytest.raises(WsvadError, match=r"not those of a detector of 80 classes: \w+ \[1, ") as caught:
         Objects(write_constant(tmp_path / "net.onnx", outputs))
     assert "\n" not in str(caught.value)
 
