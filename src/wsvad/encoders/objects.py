@@ -1,7 +1,7 @@
 """`objects:FILE`: which objects are in view, how many, where, how large and how fast. A detector finds them.
 
-It sees 2 frames of a snippet, scaled to fit and padded. `detectors.py` lists the forms of networks that are recognised;
-of the classes that they know, `classes:` in `FILE.yaml` names those that are told apart, and there is a total over all.
+It sees 2 frames of a snippet, scaled to fit and padded. `detectors.py` lists the forms of networks that are recognised.
+Of the classes that they know, `classes:` in `FILE.yaml` names those that are counted apart; there is a total over all.
 `FILE.yaml` has the fields of `ObjectPreprocessing`; `dimensions()` names the ranges.
 """
 
@@ -58,7 +58,7 @@ class ObjectPreprocessing(Preprocessing):
     score: Score = 0.3
     """Of an object that is there, at least."""
     classes: tuple[str, ...] = CLASSES
-    """Those that are told apart."""
+    """Those that are counted apart."""
     names: tuple[str, ...] | None = None
     """Of all classes that the network knows, in its order, where they are not COCO's."""
 
@@ -136,10 +136,10 @@ class Objects:
         return np.stack([*of_each, np.ones(len(found), dtype=bool)], axis=1)
 
     def _known(self, classes: tuple[str, ...]) -> tuple[str, ...]:
-        """The classes, if they are there to be told apart.
+        """The classes, if the network knows them.
 
         Raises:
-            WsvadError: they are not.
+            WsvadError: it does not.
         """
         path, names = self.network.path, [name for name in self._detector.names if name]
         for name in classes:
