@@ -379,3 +379,13 @@ def test_multipose_on_a_walkway_against_a_plain_run():
     assert [body["y"], body["x"]] == pytest.approx(np.mean(middles, axis=0), abs=0.1)
     assert body["trunk"] > 0.9 and body["thighs"] < -0.8 and body["shins"] < -0.8 and body["upright"] > 0.5
     assert 0.05 < body["size"] < 0.3
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not MULTIPOSE.exists(), reason="the real networks are not beside the project")
+def test_a_size_that_multipose_does_not_take(tmp_path: Path):
+    path = tmp_path / "net.onnx"
+    path.symlink_to(MULTIPOSE)
+    path.with_name("net.onnx.yaml").write_text("size: [250, 250]")
+    with pytest.raises(WsvadError, match=r"does not run on \[1, 250, 250, 3\].*; try a 'size:' in multiples of 32"):
+        Pose(path)

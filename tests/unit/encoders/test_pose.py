@@ -186,6 +186,14 @@ def test_keypoints_in_pixels_are_refused(tmp_path: Path):
         Pose(network(tmp_path / "net.onnx", keypoints=np.full((17, 3), 100.0)))
 
 
+def test_the_passport_of_one_person_stays(tmp_path: Path):
+    """Features that were made before networks of several people were read go on being used."""
+    settings = {"colour": "rgb", "scale": 1 / 255, "frames": 8, "size": [32, 32], "layout": "nhwc", "output": "y"}
+    settings |= {"mean": [0.0], "std": [1.0], "version": 1, "seen": 0.3, "fit": "pad"}
+    passport = Pose(network(tmp_path / "net.onnx", keypoints=np.full((17, 3), 0.5))).passport()
+    assert passport["width"] == 165 and passport["settings"] == settings
+
+
 def test_a_file_that_is_no_network(tmp_path: Path):
     with pytest.raises(WsvadError, match="no such file"):
         Pose(tmp_path / "none.onnx")
