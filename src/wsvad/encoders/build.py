@@ -24,6 +24,7 @@ ENCODERS = Registry(
     raft="wsvad.encoders.flow:Raft",
     pose="wsvad.encoders.pose:Pose",
     mask="wsvad.encoders.mask:Mask",
+    objects="wsvad.encoders.objects:Objects",
     lsa="wsvad.encoders.lsa:Lsa",
 )
 """Encoder classes by scheme: `motion` is `Motion()`, `tflite:FILE` is `TfLite("FILE")`. Beside the protocol `Encoder`,
