@@ -31,7 +31,7 @@ def extract(
     streams: dict[str, str],
     labels: File | None = None,
     workers: Whole | None = None,
-    rate: Positive | None = None,
+    raw_rate: Positive | None = None,
 ) -> int:
     """Turn videos into features, one file each.
 
@@ -42,12 +42,12 @@ def extract(
         out: Feature folder.
         labels: labels.csv, if it is not in the folder.
         workers: Processes; 0 uses this process (default: one per core).
-        rate: Frames per second of raw streams (.h264, .hevc) that do not say it.
+        raw_rate: Frames per second of raw streams (.h264, .hevc) that do not say it.
     """
     from wsvad.extraction.prepare import extract_folder
 
     specs = resolved({"rgb": "auto"} | streams)
-    failed, count = extract_folder(folder, specs, out, labels=labels, workers=workers, rate=rate)
+    failed, count = extract_folder(folder, specs, out, labels=labels, workers=workers, raw_rate=raw_rate)
     return left_out(failed, of=count)
 
 

@@ -112,7 +112,7 @@ class Detector:
         *,
         mode: Mode = "whole",
         name: str = "",
-        rate: Fraction | float | None = None,
+        raw_rate: Fraction | float | None = None,
         on_frames: Callable[[int], None] | None = None,
         wall_clock: WallClock | None = None,
     ) -> Timeline:
@@ -124,8 +124,8 @@ class Detector:
             mode: `whole` looks at all of it at once; `online` scores each snippet by the last W alone, as a live camera
                 has to.
             name: what the video is called; by default as its file.
-            rate: frames per second of features or arrays, 30 by default; of a file only where it is a raw stream that
-                does not say it itself.
+            raw_rate: frames per second of features or arrays, 30 by default; of a file only where it is a raw stream
+                that does not say it itself.
             on_frames: called with the number of frames that were read since the last call, for a progress bar.
             wall_clock: where the recording's start is looked for; by default in the file's name, then in its metadata.
 
@@ -133,7 +133,7 @@ class Detector:
             WsvadError: the video cannot be read, or would be encoded differently from the training videos; the
                 detector's encoders are not known.
         """
-        clock, scored = self.look_at(source, mode=mode, rate=rate, on_frames=on_frames)
+        clock, scored = self.look_at(source, mode=mode, raw_rate=raw_rate, on_frames=on_frames)
         path = Path(source) if isinstance(source, str | Path) else None
         timeline = self.timeline(name or (video_name(path) if path else ""), clock, scored, mode=mode, path=path)
         called, tags = (path.as_posix(), tags_of(path)) if path else (name, {})
@@ -148,7 +148,7 @@ class Detector:
         source: Path | str | Mapping[str, np.ndarray | Tensor] | Iterable[Frame | np.ndarray],
         *,
         mode: Mode,
-        rate: Fraction | float | None = None,
+        raw_rate: Fraction | float | None = None,
         on_frames: Callable[[int], None] | None = None,
         part: Part | None = None,
     ) -> tuple[SnippetClock, Scored]:
@@ -159,20 +159,20 @@ class Detector:
         """
         if mode not in MODES:
             raise UsageError(f"mode {mode}: {' or '.join(MODES)}")
-        rate = exact_rate(rate) if rate is not None else None
+        given = exact_rate(raw_rate, "raw_rate") if raw_rate is not None else None
         if isinstance(source, Mapping):
             streams = {stream: _real(stream, x) for stream, x in source.items()}
             snippets = self._check_streams(streams)
-            clock = SnippetClock(snippets=snippets, frames=SNIPPET * snippets, rate=rate or NOMINAL)
+            clock = SnippetClock(snippets=snippets, frames=SNIPPET * snippets, rate=given or NOMINAL)
         else:
             if isinstance(source, str | Path):
                 path = path_of("source", source)
-                encoded = encode_video(path, self._encoders(), on_frames, rate=rate, hashed=False, part=part)
+                encoded = encode_video(path, self._encoders(), on_frames, raw_rate=given, hashed=False, part=part)
                 stored = self._same_making(path, encoded)
             elif not isinstance(source, Iterable):
                 raise UsageError(f"source {source!r}: give a video file, features by stream, or frames")
             else:
-                frames = Frame.of_arrays(source, rate or NOMINAL)
+                frames = Frame.of_arrays(source, given or NOMINAL)
                 stored = self._same_making("frames", encode_frames(frames, self._encoders(), on_frames))
             streams = {stream: torch.from_numpy(item.features) for stream, item in stored.items()}
             clock = clock_of(next(iter(stored.values())))

@@ -76,15 +76,15 @@ class Stamp:
     """Nanoseconds."""
     source: str
     """Hash of its size and of samples of its bytes."""
-    rate: str | None
+    raw_rate: str | None
     """Frames per second at which it is read, where it is a raw stream."""
 
     @classmethod
-    def of(cls, file: Path, rate: float | None = None) -> "Stamp":
+    def of(cls, file: Path, raw_rate: float | None = None) -> "Stamp":
         """Of a file as it is now.
 
         Args:
-            rate: frames per second of a raw stream that does not say it.
+            raw_rate: frames per second of a raw stream that does not say it.
 
         Raises:
             WsvadError: it cannot be read.
@@ -92,12 +92,12 @@ class Stamp:
         check_file(file)
         try:
             found = file.stat()
-            counted = counted_rate(file, rate)
+            counted = counted_rate(file, raw_rate)
             return cls(
                 size=found.st_size,
                 modified=found.st_mtime_ns,
                 source=sampled_sha256([file]),
-                rate=str(counted) if counted else None,
+                raw_rate=str(counted) if counted else None,
             )
         except OSError as error:
             refuse_shortage(error, file)
@@ -107,9 +107,9 @@ class Stamp:
 class Kept:
     """The scored videos of a folder, by one detector in one mode."""
 
-    def __init__(self, out: Path, run: Path, mode: Mode, rate: float | None = None):
+    def __init__(self, out: Path, run: Path, mode: Mode, raw_rate: float | None = None):
         self.out = out
-        self.rate = rate
+        self.raw_rate = raw_rate
         """Frames per second that raw streams are read at which do not say it."""
         self.made = {"wsvad": __version__, "model": RunFolder(run).scoring_hash(), "mode": mode}
 
@@ -231,14 +231,14 @@ class Kept:
     @staticmethod
     def _read(stamp: Stamp) -> dict[str, str]:
         """Of which bytes, and at which rate."""
-        return {"source": stamp.source} | ({"rate": stamp.rate} if stamp.rate else {})
+        return {"source": stamp.source} | ({"raw_rate": stamp.raw_rate} if stamp.raw_rate else {})
 
     def _made_from(self, record: dict[str, Any], file: Path) -> bool:
         """Whether a record is of this file, by this detector in this mode. A file of another time is read for its
         hash: a copy of the same bytes is the same."""
         source = record["made"].get("source")
-        counted = counted_rate(file, self.rate)
-        if record["made"] != self.made | {"source": source} | ({"rate": str(counted)} if counted else {}):
+        counted = counted_rate(file, self.raw_rate)
+        if record["made"] != self.made | {"source": source} | ({"raw_rate": str(counted)} if counted else {}):
             return False
         there = file.stat()
         if there.st_size != record["size"]:

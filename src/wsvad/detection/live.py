@@ -58,15 +58,15 @@ class LiveScorer:
         self._count = 0
         self._span: tuple[Fraction, Fraction] | None = None
 
-    def push(self, frame: Frame | np.ndarray, *, rate: Fraction | float = 30) -> LiveScore | None:
+    def push(self, frame: Frame | np.ndarray, *, raw_rate: Fraction | float = 30) -> LiveScore | None:
         """Take the next frame; a score each time that a snippet of 16 frames is full, None otherwise.
 
         Args:
             frame: `(h, w, 3)` uint8 RGB, or a reader's `Frame`.
-            rate: frames per second, for the clock of arrays.
+            raw_rate: frames per second of arrays, which have no times of their own.
         """
         if isinstance(frame, np.ndarray):
-            frame = Frame.of_array(frame, self._count, exact_rate(rate))
+            frame = Frame.of_array(frame, self._count, exact_rate(raw_rate, "raw_rate"))
         if not isinstance(frame, Frame):
             raise UsageError(f"frame {self._count}: {type(frame).__name__}; push an array (h, w, 3) or a Frame")
         self._count += 1

@@ -89,7 +89,7 @@ def encode_video(
     on_frames: Callable[[int], None] | None = None,
     *,
     threads: int = 0,
-    rate: Fraction | float | None = None,
+    raw_rate: Fraction | float | None = None,
     hashed: bool = True,
     part: Part | None = None,
 ) -> dict[str, StoredFeatures]:
@@ -99,7 +99,7 @@ def encode_video(
         path: the video.
         encoders: stream name → encoders, joined on the feature axis in this order.
         on_frames: called after each snippet with the number of frames that were read since the last call.
-        threads, rate: see `VideoReader`.
+        threads, raw_rate: see `VideoReader`.
         hashed: whether passports say of which file they are, for which it is read once more; what is not kept needs
             none.
         part: what was encoded of this very file by these encoders before; its frames are decoded and not encoded.
@@ -112,7 +112,7 @@ def encode_video(
         WsvadError: as `VideoReader`; or an encoder breaks its word.
     """
     source = sha256(path) if hashed and Path(path).is_file() else None
-    with VideoReader(path, threads=threads, rate=rate) as video:
+    with VideoReader(path, threads=threads, raw_rate=raw_rate) as video:
         encoded = _encode_frames(video, encoders, on_frames, part)
     facts = {"frame_rate": str(video.info.rate), "source": source, "damaged": video.damaged}
     return _stored(encoders, encoded, **facts)

@@ -53,7 +53,7 @@ def extract(
     *,
     workers: int | None = None,
     builder: str = "wsvad.encoders:build",
-    rate: Fraction | float | None = None,
+    raw_rate: Fraction | float | None = None,
 ) -> ExtractReport:
     """Make the feature files that are missing in `out`, one a video and stream.
 
@@ -67,7 +67,8 @@ def extract(
         workers: processes; None = one for each processor, 0 = work in this process, where a crash ends everything
             (but loses nothing that was finished).
         builder: `module:function` that turns a specification into encoders.
-        rate: frames per second of raw streams that do not say it; features that were made at another are made again.
+        raw_rate: frames per second of raw streams that do not say it; features that were made at another are made
+            again.
 
     Raises:
         UsageError: a specification is wrong.
@@ -79,7 +80,7 @@ def extract(
         raise UsageError(f"workers {workers}: {said}")
     started = time.monotonic()
     out = Path(out)
-    recipe = Recipe(streams=dict(streams), out=out, builder=builder, rate=rate)
+    recipe = Recipe(streams=dict(streams), out=out, builder=builder, raw_rate=raw_rate)
     jobs, failed = _plan(videos, recipe)
     reused, done, frames = len(videos) - len(jobs) - len(failed), 0, 0
     with ExitStack() as held:
@@ -137,7 +138,7 @@ def _plan(videos: Sequence[tuple[str, Path]], recipe: Recipe) -> tuple[list[Job]
         stale = [stream for stream, made in there[name].items() if made.source != sources[name]]
         if stale:
             logger.info("%s: has changed since its features were made; extracting it again", path)
-        elif there[name] and (rate := counted_rate(path, recipe.rate)):
+        elif there[name] and (rate := counted_rate(path, recipe.raw_rate)):
             stale = [stream for stream, made in there[name].items() if rate_of(made) != rate]
             if stale:
                 logger.info("%s: is read at %s frames per second now; extracting it again", path, rate)

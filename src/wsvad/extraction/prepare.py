@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 def extract_dataset(
     data: Path | str | Dataset, streams: Mapping[str, str], out: Path | str, *, labels: Path | str | None = None,
-    workers: int | None = None, rate: Fraction | float | None = None,
+    workers: int | None = None, raw_rate: Fraction | float | None = None,
 ) -> dict[str, str]:  # fmt: skip
     """Turn videos into features, one file a video and stream; interrupted and called again, it resumes.
 
@@ -30,7 +30,7 @@ def extract_dataset(
         out: feature folder.
         labels: labels.csv, if it is not in the folder.
         workers: processes; by default one for each core.
-        rate: frames per second of raw streams that do not say it.
+        raw_rate: frames per second of raw streams that do not say it.
 
     Returns:
         Videos that could not be encoded, with the reason.
@@ -40,25 +40,25 @@ def extract_dataset(
     """
     specs, out = resolved(streams), path_of("out", out)
     if isinstance(data, Dataset):
-        return prepare(data, specs, out, workers=workers, rate=rate)
-    return extract_folder(path_of("data", data), specs, out, labels=labels, workers=workers, rate=rate)[0]
+        return prepare(data, specs, out, workers=workers, raw_rate=raw_rate)
+    return extract_folder(path_of("data", data), specs, out, labels=labels, workers=workers, raw_rate=raw_rate)[0]
 
 
 def extract_folder(
     folder: Path, specs: Mapping[str, str], out: Path, *, labels: Path | str | None = None,
-    workers: int | None = None, rate: Fraction | float | None = None,
+    workers: int | None = None, raw_rate: Fraction | float | None = None,
 ) -> tuple[dict[str, str], int]:  # fmt: skip
     """The same of a folder, with resolved encoders: what could not be encoded or reached, with the reason, and how many
     there were in all."""
     left: dict[Path, str] = {}
     if loose := unlabelled_videos(folder, left) if labels is None else []:
-        failed = extract(loose, specs, out, workers=workers, rate=rate).failed
+        failed = extract(loose, specs, out, workers=workers, raw_rate=raw_rate).failed
         # Files are there, and were written by 'wsvad score': nothing that somebody wants features of.
         lost = {str(path): reason for path, reason in left.items() if not path.is_file()}
         return failed | lost, len(loose) + len(lost)
     need_videos = not all(spec.startswith("lsa:") for spec in specs.values())
     dataset = open_folder(folder, labels, NONE, need_videos=need_videos)
-    return prepare(dataset, specs, out, workers=workers, rate=rate), len(dataset.videos)
+    return prepare(dataset, specs, out, workers=workers, raw_rate=raw_rate), len(dataset.videos)
 
 
 def prepare(
@@ -67,14 +67,14 @@ def prepare(
     out: Path,
     *,
     workers: int | None = None,
-    rate: Fraction | float | None = None,
+    raw_rate: Fraction | float | None = None,
 ) -> dict[str, str]:
     """Extract what is missing of a dataset's streams; those of a public release in `out` are left as they are.
 
     Args:
         streams: stream → resolved encoder specification.
         out: feature folder.
-        workers, rate: see `extract`.
+        workers, raw_rate: see `extract`.
 
     Returns:
         Videos that could not be encoded, with the reason.
@@ -106,7 +106,7 @@ def prepare(
     ]
     if lacking:
         raise WsvadError(f"{lacking[0]}: neither these features nor the video exists; add one of the two")
-    return extract(found, from_video, out, workers=workers, rate=rate).failed if found else {}
+    return extract(found, from_video, out, workers=workers, raw_rate=raw_rate).failed if found else {}
 
 
 def without(dataset: Dataset, failed: Mapping[str, str]) -> Dataset:

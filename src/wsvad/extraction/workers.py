@@ -44,7 +44,7 @@ class Recipe:
     out: Path
     builder: str
     """`module:function`, specification → encoders."""
-    rate: Fraction | float | None = None
+    raw_rate: Fraction | float | None = None
     """Frames per second of raw streams that do not say it."""
 
     def encoders(self) -> dict[str, tuple[Encoder, ...]]:
@@ -212,11 +212,11 @@ def _do(
             reported, unreported = time.monotonic(), 0
 
     try:
-        with VideoReader(job.path, threads=1, rate=recipe.rate) as video:
+        with VideoReader(job.path, threads=1, raw_rate=recipe.raw_rate) as video:
             report(Begun(video=job.video, declared=video.info.declared))
         # One decoding thread: then even a damaged file gives the same frames each time.
         wanted = {name: encoders[name] for name in job.streams}
-        stored = encode_video(job.path, wanted, on_frames, threads=1, rate=recipe.rate)
+        stored = encode_video(job.path, wanted, on_frames, threads=1, raw_rate=recipe.raw_rate)
         for stream, features in stored.items():
             save(feature_path(recipe.out, stream, job.video), features)
     except WsvadError as error:

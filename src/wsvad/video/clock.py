@@ -139,13 +139,13 @@ def positive_frames(
     return np.diff(covered[edges])
 
 
-def exact_rate(rate: Fraction | float) -> Fraction:
-    """Frames per second as they are given for frames from memory.
+def exact_rate(rate: Fraction | float, called: str = "rate") -> Fraction:
+    """Frames per second as they are given, under the name that messages have for them.
 
     Raises:
         UsageError: it is no number above 0.
     """
     if said := problem(rate, Positive):
-        raise UsageError(f"rate {rate}: {said}")
+        raise UsageError(f"{called} {rate}: {said}")
     exact = Fraction(rate if isinstance(rate, Fraction) else float(rate))
     return max(exact.limit_denominator(100_000), Fraction(1, 100_000))

@@ -103,7 +103,7 @@ def test_a_part_is_taken_up_only_as_it_was_written(kept):
     kept.write_part("v.mp4", stamp, Part({"rgb": rows}))
     found = kept.read_part("v.mp4", stamp, {"rgb": 4})
     np.testing.assert_array_equal(found.rows["rgb"], rows)
-    assert not kept.read_part("v.mp4", replace(stamp, rate="20"), {"rgb": 4}).rows
+    assert not kept.read_part("v.mp4", replace(stamp, raw_rate="20"), {"rgb": 4}).rows
     assert not kept.read_part("v.mp4", stamp, {"rgb": 5}).rows
     path = kept.part("v.mp4")
     content = bytearray(path.read_bytes())
