@@ -27,6 +27,7 @@ from wsvad.cli.options import (
 from wsvad.cli.output import say, show, show_json
 from wsvad.errors import UsageError
 from wsvad.ranges import Positive, Range, Score, Seed, Whole
+from wsvad.video.clock import Rate
 
 Videos = Annotated[int, Range(4)]
 Seconds = Annotated[float, "SECONDS", Range(0, 3600)]
@@ -90,6 +91,7 @@ def train(
     max_false_alarms_per_hour: Positive | None = None,
     workers: Whole | None = None,
     all: bool = False,
+    rate: Rate | None = None,
     raw_rate: Positive | None = None,
 ) -> int:
     """Learn a detector from a folder of videos that are labelled normal or abnormal as a whole.
@@ -108,6 +110,7 @@ def train(
         max_false_alarms_per_hour: Budget for choosing the threshold on held-out normal videos (default: 1).
         workers: Processes that extract; 0 uses this process (default: one per core).
         all: Also print the best result on the test videos, which is no honest estimate.
+        rate: Frames per second that all videos are resampled to, here and when scored (default: their own).
         raw_rate: Frames per second of raw streams (.h264, .hevc) that do not say it.
     """
     from wsvad.cli.surveys import first_lines
@@ -135,6 +138,7 @@ def train(
         max_false_alarms_per_hour=budget,
         workers=workers,
         raw_rate=raw_rate,
+        rate=rate,
     )
     show(selections_table(fitted.metrics, everything=all))
     tell(fitted.ending)

@@ -96,7 +96,11 @@ def score_files(
             summary = ReportSummary(
                 model=f"{detector.trained.name}, {mode}",
                 threshold=detector.calibrations.sentence(mode),
-                notes=[*([f"{scoring.so_far.capitalize()}."] if stopped else []), *scoring.sentences],
+                notes=[
+                    *([f"{scoring.so_far.capitalize()}."] if stopped else []),
+                    *scoring.sentences,
+                    *(note for timeline in timelines for note in timeline.notes),
+                ],
                 left_out=list(scoring.failed.values()),
             )
             write_all(out, timelines, stems, scoring.failed, outputs, summary)
@@ -242,6 +246,8 @@ class Scoring:
         whole = replace(timeline, recorded=self.outputs.clock.start(path.as_posix(), found.tags))
         self.found[name] = whole if hours is None else whole.only(lambda event: hours.alert(whole, event))
         self.outside += len(whole.events) - len(self.found[name].events)
+        for note in whole.notes:
+            logger.warning("%s", note)
         if part_only := _cut_off(path):  # what there is of it stays, and nobody may think that all was looked at
             self.failed[str(path)] = f"{path}: {part_only}; copy it again"
 

@@ -4,9 +4,9 @@ threshold needs no second look at the videos.
     OUT/scored/VIDEO.safetensors
     OUT/scored/VIDEO.part               of a video that is not finished: the rows of its streams
 
-Tensors: `scores`, and `times`, `filmed`, `class_scores`, `shift`, `embeddings`, `attributions.NAME` where there are
-any. Metadata: `record`, in JSON: what they were made from, the clock, and what the container says of the recording's
-start. Whatever does not fit is scored again.
+Tensors: `scores`, and `times`, `filmed`, `borders`, `class_scores`, `shift`, `embeddings`, `attributions.NAME` where
+there are any. Metadata: `record`, in JSON: what they were made from, the clock, and what the container says of the
+recording's start. Whatever does not fit is scored again.
 """
 
 import hashlib
@@ -25,14 +25,14 @@ from safetensors.numpy import save as serialise
 
 from wsvad.errors import WsvadError, refuse_shortage, shortage
 from wsvad.extraction.encode import Part
-from wsvad.features.store import Frames, Rate, feature_path
+from wsvad.features.store import FrameRate, Frames, feature_path
 from wsvad.files import atomic, check_file, is_file, overlong, remove, sampled_sha256
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.scorer import Mode, Scored
 from wsvad.runs.sealed import digest_of, sealed, unsealed
 from wsvad.shapes import problems
 from wsvad.version import __version__
-from wsvad.video.clock import SnippetClock, are_borders, are_filmed
+from wsvad.video.clock import SnippetClock, are_borders, are_filmed, are_frames
 from wsvad.video.reader import DECODER, counted_rate
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Record(TypedDict):
     tags: dict[str, str]
     frames: Frames
     stride: Frames
-    rate: Rate | None
+    rate: FrameRate | None
     tensors: str
     """Hash of the numbers."""
     sha256: str
@@ -161,6 +161,7 @@ class Kept:
             "scores": scored.scores,
             "times": clock.times,
             "filmed": clock.filmed,
+            "borders": clock.borders,
             "class_scores": scored.class_scores,
             "shift": scored.shift,
             "embeddings": scored.embeddings,
@@ -252,11 +253,13 @@ def _understood(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> Found:
     Raises:
         ValueError, LookupError, ArithmeticError: it is not what `write` writes.
     """
-    scores, times = arrays["scores"], arrays.pop("times", None)
+    scores, times, borders = arrays["scores"], arrays.pop("times", None), arrays.pop("borders", None)
     if scores.ndim != 1 or not len(scores) or not all(len(array) == len(scores) for array in arrays.values()):
         raise ValueError("arrays of different lengths")
     if times is not None and not are_borders(times, len(scores)):
         raise ValueError("times that do not increase")
+    if borders is not None and not are_frames(borders, record["frames"], len(scores)):
+        raise ValueError("borders that are not those of the frames")
     filmed = arrays.pop("filmed", None)
     if filmed is not None and (times is None or not are_filmed(filmed, times)):
         raise ValueError("more was filmed than the times allow")
@@ -264,8 +267,9 @@ def _understood(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> Found:
         raise ValueError("scores outside [0, 1]")
     rate = None if record["rate"] is None else Fraction(record["rate"])
     clock = SnippetClock(
-        snippets=len(scores), frames=record["frames"], stride=record["stride"], times=times, rate=rate, filmed=filmed
-    )
+        snippets=len(scores), frames=record["frames"], stride=record["stride"], times=times, rate=rate, filmed=filmed,
+        borders=borders,
+    )  # fmt: skip
     named = (name.partition(".") for name in arrays)
     scored = Scored(
         scores=scores,

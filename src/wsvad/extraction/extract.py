@@ -26,6 +26,7 @@ from wsvad.locks import writing
 from wsvad.progress import report_progress
 from wsvad.ranges import Whole, problem
 from wsvad.video.reader import counted_rate
+from wsvad.video.resample import resampling_rate
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ def extract(
     workers: int | None = None,
     builder: str = "wsvad.encoders:build",
     raw_rate: Fraction | float | None = None,
+    rate: Fraction | float | None = None,
 ) -> ExtractReport:
     """Make the feature files that are missing in `out`, one a video and stream.
 
@@ -69,6 +71,7 @@ def extract(
         builder: `module:function` that turns a specification into encoders.
         raw_rate: frames per second of raw streams that do not say it; features that were made at another are made
             again.
+        rate: frames per second that videos are resampled to, by their timestamps; None for their own.
 
     Raises:
         UsageError: a specification is wrong.
@@ -80,7 +83,7 @@ def extract(
         raise UsageError(f"workers {workers}: {said}")
     started = time.monotonic()
     out = Path(out)
-    recipe = Recipe(streams=dict(streams), out=out, builder=builder, raw_rate=raw_rate)
+    recipe = Recipe(streams=dict(streams), out=out, builder=builder, raw_rate=raw_rate, rate=resampling_rate(rate))
     jobs, failed = _plan(videos, recipe)
     reused, done, frames = len(videos) - len(jobs) - len(failed), 0, 0
     with ExitStack() as held:
@@ -119,7 +122,7 @@ def processors() -> int:
 
 def _plan(videos: Sequence[tuple[str, Path]], recipe: Recipe) -> tuple[list[Job], dict[str, str]]:
     """What is left to do, the longest files first, and the videos that are not there."""
-    wanted = {stream: passport(encoders, frames=0) for stream, encoders in recipe.encoders().items()}
+    wanted = {stream: passport(encoders, rate=recipe.rate, frames=0) for stream, encoders in recipe.encoders().items()}
     failed = {name: f"{path}: there is no such video file" for name, path in videos if not is_file(path)}
     for name, path in videos:
         if long := next(filter(None, (overlong(feature_path(recipe.out, stream, name)) for stream in wanted)), None):
@@ -161,9 +164,11 @@ def _there(video: str, wanted: Mapping[str, Passport], out: Path) -> dict[str, P
             continue
         there[stream] = read_passport(path)
         if difference := there[stream].difference(ours):
+            same = f"give --rate {float(Fraction(rate)):g}" if (rate := there[stream].rate) else "leave --rate out"
             raise WsvadError(
                 f"{path}: made with other settings than this extraction ({difference}); "
-                "choose another --out, or delete the file and those made with it"
+                f"{f'{same}, ' if rate != ours.rate else ''}choose another --out, or delete the file and those made "
+                "with it"
             )
     return there
 

@@ -46,6 +46,8 @@ class Recipe:
     """`module:function`, specification → encoders."""
     raw_rate: Fraction | float | None = None
     """Frames per second of raw streams that do not say it."""
+    rate: Fraction | float | None = None
+    """Frames per second that videos are resampled to; None for their own."""
 
     def encoders(self) -> dict[str, tuple[Encoder, ...]]:
         """Build the encoders of every stream; each process has its own. Streams that are made alike share them."""
@@ -216,7 +218,7 @@ def _do(
             report(Begun(video=job.video, declared=video.info.declared))
         # One decoding thread: then even a damaged file gives the same frames each time.
         wanted = {name: encoders[name] for name in job.streams}
-        stored = encode_video(job.path, wanted, on_frames, threads=1, raw_rate=recipe.raw_rate)
+        stored = encode_video(job.path, wanted, on_frames, threads=1, raw_rate=recipe.raw_rate, rate=recipe.rate)
         for stream, features in stored.items():
             save(feature_path(recipe.out, stream, job.video), features)
     except WsvadError as error:

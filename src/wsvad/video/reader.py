@@ -142,6 +142,8 @@ class Frame:
     pictures: Pictures
     unfilmed: Fraction = Fraction(0)
     """Seconds before it in which nothing was filmed, as a recorder leaves that films when something moves."""
+    own: int | None = None
+    """Of a resampled video: how many of its own frames are before that time (`video.resample`)."""
 
     def array(self, size: tuple[int, int] | None = None, colour: Colour = "rgb") -> np.ndarray:
         """The upright picture as `(h, w, 3)` RGB or `(h, w)` luma, uint8.
