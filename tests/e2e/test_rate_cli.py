@@ -196,3 +196,17 @@ def test_a_rate_that_cannot_be_is_refused_before_any_work(videos, tmp_path, caps
     assert main(["extract", str(videos), "--rgb", "motion", "--rate", rate, "--out", str(tmp_path / "out")]) == 2
     assert f"--rate {rate}: a number, from 0.01 to 1000" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_other_verbs_keep_the_rate_of_what_they_go_on_from(run, videos, tmp_path):
+    """A bench takes features as they are, a student its teacher's videos as the teacher saw them."""
+    out, few = tmp_path / "bench", ["--seeds", "1", "--iterations", "2", "--hold-out", "0"]
+    shutil.copytree(run / "features", tmp_path / "features")
+    (tmp_path / "features" / "rgb" / "5.mp4.safetensors").unlink()
+    features = ["--features", str(tmp_path / "features"), "--rgb", "motion"]
+    assert main(["bench", "--data", str(videos), "--methods", "mil", *features, "--out", str(out), *few]) == 0
+    again = load(tmp_path / "features" / "rgb" / "5.mp4.safetensors")
+    assert again.passport == read_passport(run / "features" / "rgb" / "5.mp4.safetensors")
+    student = ["distill", str(run), "--to", "second", "--stream", "second=motion", "--out", str(tmp_path / "student")]
+    assert main([*student, *few, "--workers", "0"]) == 0
+    assert Detector.load(tmp_path / "student").trained.rate == RATE

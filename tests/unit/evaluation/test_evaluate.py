@@ -18,11 +18,12 @@ from wsvad.datasets.benchmark import Totals
 from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.curves import Curve, evaluate, per_category
-from wsvad.evaluation.measure import measure
+from wsvad.evaluation.measure import measure, measure_scored
 from wsvad.evaluation.scores_file import curves_from_scores_file, of_test_videos, read_scores, write_scores
 from wsvad.evaluation.totals import _beside, explain_labels
 from wsvad.evaluation.vocabulary import METRICS
 from wsvad.metrics.interval import Interval
+from wsvad.runs.scorer import Scored
 from wsvad.video.clock import SnippetClock
 
 KEYS = {"auc", "ap", "ap_trapezoid", "auc_abnormal", "ap_abnormal", "video_auc", "far", "auc_constant"}
@@ -145,6 +146,26 @@ def test_features_may_end_a_snippet_before_or_after_the_video(frames, fits):
         return
     curve = curve_of(listed("clip", (100, 1000)), scores, frames)
     assert curve.lengths.sum() == len(curve.frame_scores) == frames and curve.abnormal_frames == frames - 100
+
+
+def test_a_resampled_video_is_measured_on_its_own_frames():
+    """Against a loop over frames: snippets of 4, none, 9 and 7 of them."""
+    edges, scores = np.array([0, 4, 4, 13, 20]), np.array([0.1, 0.9, 0.6, 0.3])
+    clock = SnippetClock(snippets=4, frames=20, borders=edges)
+    curve = Curve.of(listed("clip", (3, 10), (18, 99), frames=20), scores, clock)
+    owner = [int(np.flatnonzero((edges[:-1] <= f) & (f < edges[1:]))[0]) for f in range(20)]
+    assert curve.frame_scores.tolist() == scores[owner].tolist()
+    inside = [3 <= f < 10 or f >= 18 for f in range(20)]
+    expected = [sum(i for i, o in zip(inside, owner, strict=True) if o == snippet) for snippet in range(4)]
+    assert curve.positives.tolist() == expected and curve.peak == 0.6
+    found = evaluate([curve])["auc"]
+    assert found == pytest.approx(roc_auc_score(inside, scores[owner]))
+
+
+def test_the_evaluator_of_a_paper_knows_no_resampled_videos():
+    clock = SnippetClock(snippets=1, frames=20, borders=np.array([0, 20]))
+    with pytest.raises(UsageError, match="--compat vadclip: every snippet has 16 frames there"):
+        measure_scored([listed("a")], [clock], [Scored(scores=np.zeros(1))], ("fight",), "vadclip")
 
 
 @pytest.mark.parametrize("annotated, fits", [(175, True), (144, True), (143, False), (177, False)])
