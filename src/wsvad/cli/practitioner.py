@@ -110,7 +110,7 @@ def train(
         max_false_alarms_per_hour: Budget for choosing the threshold on held-out normal videos (default: 1).
         workers: Processes that extract; 0 uses this process (default: one per core).
         all: Also print the best result on the test videos, which is no honest estimate.
-        rate: Frames per second that all videos are resampled to, here and when scored (default: their own).
+        rate: Frames per second to resample all videos to (default: their own).
         raw_rate: Frames per second of raw streams (.h264, .hevc) that do not say it.
     """
     from wsvad.cli.surveys import first_lines

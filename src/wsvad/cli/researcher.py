@@ -44,7 +44,7 @@ def extract(
         out: Feature folder.
         labels: labels.csv, if it is not in the folder.
         workers: Processes; 0 uses this process (default: one per core).
-        rate: Frames per second that all videos are resampled to, by their timestamps (default: their own).
+        rate: Frames per second to resample all videos to (default: their own).
         raw_rate: Frames per second of raw streams (.h264, .hevc) that do not say it.
     """
     from wsvad.extraction.prepare import extract_folder
