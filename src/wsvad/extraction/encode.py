@@ -1,7 +1,7 @@
 """Encode a video into its streams: decoded once for all encoders, snippet by snippet, in bounded memory."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -12,7 +12,8 @@ import numpy as np
 
 from wsvad.encoders.encoder import Encoder
 from wsvad.errors import WsvadError
-from wsvad.extraction.snippets import Batches, Encoders, Rows, Snippets
+from wsvad.extraction.snippets import Batches, Encoders, Rows
+from wsvad.extraction.spent import Spent
 from wsvad.features.store import Passport, StoredFeatures
 from wsvad.files import sha256
 from wsvad.video.clock import SNIPPET
@@ -45,6 +46,7 @@ def encode_video(
     hashed: bool = True,
     part: Part | None = None,
     at_once: int = 1,
+    spent: Spent | None = None,
 ) -> dict[str, StoredFeatures]:
     """Encode a video file into all its streams in one pass.
 
@@ -58,6 +60,7 @@ def encode_video(
             none.
         part: what was encoded of this very file by these encoders before; its frames are decoded and not encoded.
         at_once: snippets that are encoded together, while the next are read.
+        spent: counts where the time goes.
 
     Returns:
         Stream name → features `(T, D)` or `(C, T, D)` float32 with T = ⌈F / 16⌉ (of the frames after resampling), the
@@ -69,7 +72,7 @@ def encode_video(
     source = sha256(path) if hashed and Path(path).is_file() else None
     with VideoReader(path, threads=threads, raw_rate=raw_rate) as video:
         resampler = _resampler(rate, path)
-        encoded = _encode_frames(video, encoders, on_frames, part, at_once, resampler)
+        encoded = _encode_frames(video, encoders, on_frames, part, at_once, spent, resampler)
     facts = {"frame_rate": str(video.info.rate), "source": source, "damaged": video.damaged}
     return _stored(encoders, encoded, rate=rate, **facts)
 
@@ -119,14 +122,15 @@ def _encode_frames(
     on_frames: Callable[[int], None] | None,
     part: Part | None = None,
     at_once: int = 1,
+    spent: Spent | None = None,
     resampler: Resampler | None = None,
 ) -> _Encoded:
-    part = part or Part({})
+    part, spent = part or Part({}), spent or Spent()
     done, rows = part.snippets, part.rows
     for stream in encoders:
         rows[stream] = rows.get(stream, [])[:done]
     edges, film, borders = list[float](), list[Fraction](), list[int]()
-    snippets, count, reported, last = Snippets(encoders), 0, 0, None
+    count, reported, last = 0, 0, None
 
     def taken() -> int:
         return count if resampler is None else resampler.taken
@@ -145,8 +149,8 @@ def _encode_frames(
                 rows[stream].append(row)
             report(part.snippets)
 
-    with Batches(encoders, at_once) as batches:
-        for frame in frames if resampler is None else resampler.of(frames):
+    with Batches(encoders, at_once, spent) as batches:
+        for frame in _decoded(frames if resampler is None else resampler.of(frames), spent):
             if count % SNIPPET == 0:
                 edges.append(float(frame.time))
                 borders.append(count if frame.own is None else frame.own)
@@ -155,10 +159,8 @@ def _encode_frames(
             count, last = count + 1, frame
             if known:
                 report(count // SNIPPET)
-            elif snippet := snippets.push(frame):
-                keep(batches.push(snippet))
-        if snippet := snippets.flush():
-            keep(batches.push(snippet))
+            else:
+                keep(batches.push(frame))
         keep(batches.flush())
         report(len(borders))
     if last is None:
@@ -173,6 +175,17 @@ def _encode_frames(
         borders=None if resampler is None else [*borders, resampler.taken],
         filmed=[float(end - start) for start, end in pairwise(film)],
     )
+
+
+def _decoded(frames: Iterable[Frame], spent: Spent) -> Iterator[Frame]:
+    """The same, and how long they are waited for."""
+    source = iter(frames)
+    while True:
+        with spent.on("decode"):
+            frame = next(source, None)
+        if frame is None:
+            return
+        yield frame
 
 
 def _stored(
