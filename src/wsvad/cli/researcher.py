@@ -21,6 +21,7 @@ from wsvad.cli.options import (
 from wsvad.cli.output import show, show_json, show_lines
 from wsvad.errors import UsageError
 from wsvad.ranges import Positive, Whole
+from wsvad.video.clock import Rate
 
 Scores = Annotated[Path, "SCORES|RUN"]
 
@@ -31,7 +32,8 @@ def extract(
     streams: dict[str, str],
     labels: File | None = None,
     workers: Whole | None = None,
-    rate: Positive | None = None,
+    rate: Rate | None = None,
+    raw_rate: Positive | None = None,
 ) -> int:
     """Turn videos into features, one file each.
 
@@ -42,12 +44,13 @@ def extract(
         out: Feature folder.
         labels: labels.csv, if it is not in the folder.
         workers: Processes; 0 uses this process (default: one per core).
-        rate: Frames per second of raw streams (.h264, .hevc) that do not say it.
+        rate: Frames per second to resample all videos to (default: their own).
+        raw_rate: Frames per second of raw streams (.h264, .hevc) that do not say it.
     """
     from wsvad.extraction.prepare import extract_folder
 
     specs = resolved({"rgb": "auto"} | streams)
-    failed, count = extract_folder(folder, specs, out, labels=labels, workers=workers, rate=rate)
+    failed, count = extract_folder(folder, specs, out, labels=labels, workers=workers, raw_rate=raw_rate, rate=rate)
     return left_out(failed, of=count)
 
 
