@@ -73,23 +73,7 @@ class Preprocessing:
         Raises:
             WsvadError: it is not YAML, or has a field or value that there is not.
         """
-        path = model.with_name(model.name + ".yaml")
-        if not os.path.lexists(path):
-            return cls()
-        if not path.is_file() or path.stat().st_size > MOST_TEXT:
-            raise WsvadError(
-                f"{path}: not a file of at most {MOST_TEXT:,} bytes; write lines 'field: value', or remove it"
-            )
-        try:
-            given: dict[str, Any] = parse_yaml(read_text(path, "text in UTF-8"), _Loader) or {}
-            problem = next(problems(given, cls), "")
-        except yaml.YAMLError as error:
-            problem = " ".join(str(error).split())
-        if problem:
-            known = ", ".join(field.name for field in dataclasses.fields(cls))
-            raise WsvadError(f"{path}: {problem[:300]}; the fields are: {known}")
-        fields: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in given.items()}
-        return cls(**fields)
+        return settings_beside(model, cls)
 
 
 class _Loader(yaml.SafeLoader):
@@ -99,6 +83,34 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), [*"-+.0123456789"]
 )
+
+
+Settings = TypeVar("Settings")
+
+
+def settings_beside(model: Path, kind: type[Settings]) -> Settings:
+    """What `FILE.yaml` beside a network says, as a dataclass of this kind; its defaults where there is none.
+
+    Raises:
+        WsvadError: it is not YAML, or has a field or value that there is not.
+    """
+    path = model.with_name(model.name + ".yaml")
+    if not os.path.lexists(path):
+        return kind()
+    if not path.is_file() or path.stat().st_size > MOST_TEXT:
+        raise WsvadError(
+            f"{path}: not a file of at most {MOST_TEXT:,} bytes; write lines 'field: value', or remove it"
+        )
+    try:
+        given: dict[str, Any] = parse_yaml(read_text(path, "text in UTF-8"), _Loader) or {}
+        problem = next(problems(given, kind), "")
+    except yaml.YAMLError as error:
+        problem = " ".join(str(error).split())
+    if problem:
+        known = ", ".join(field.name for field in dataclasses.fields(kind))
+        raise WsvadError(f"{path}: {problem[:300]}; the fields are: {known}")
+    fields: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in given.items()}
+    return kind(**fields)
 
 
 Asked = TypeVar("Asked", bound=Preprocessing)
