@@ -98,16 +98,14 @@ def settings_beside(model: Path, kind: type[Settings]) -> Settings:
     if not os.path.lexists(path):
         return kind()
     if not path.is_file() or path.stat().st_size > MOST_TEXT:
-        raise WsvadError(
-            f"{path}: not a file of at most {MOST_TEXT:,} bytes; write lines 'field: value', or remove it"
-        )
+        raise WsvadError(f"{path}: not a file of at most {MOST_TEXT:,} bytes; write lines 'field: value', or remove it")
     try:
         given: dict[str, Any] = parse_yaml(read_text(path, "text in UTF-8"), _Loader) or {}
         problem = next(problems(given, kind), "")
     except yaml.YAMLError as error:
         problem = " ".join(str(error).split())
     if problem:
-        known = ", ".join(field.name for field in dataclasses.fields(kind))
+        known = ", ".join(field.name for field in dataclasses.fields(kind))  # type: ignore[arg-type]
         raise WsvadError(f"{path}: {problem[:300]}; the fields are: {known}")
     fields: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in given.items()}
     return kind(**fields)

@@ -23,7 +23,7 @@ class Scheme:
 
     known_as: str
     """A file that is named like this, as people know it."""
-    names: Sequence[tuple[str, str]] = ()
+    names: tuple[tuple[str, str], ...] = ()
     """Patterns in our names, and what stands in their place there; one after the other, as `re.sub` takes them."""
     unused: str = "$^"
     """Pattern of further names that may be there: a classifier, most often."""

@@ -4,8 +4,8 @@ Features of two pictures are compared at all pairs of positions; a recurrent uni
 thought to have moved, and corrects that several times. Two public kinds of files are read: the authors'
 (`raft-things.pth`), which have these names too, and torchvision's (`raft_large_…pth`).
 
-Shapes: B pairs, 3 channels, H × W pixels; maps have h × w = H/8 × W/8 positions; R = 4 is the radius, L = 4 the levels
-of the pyramid.
+Shapes: B pairs, 3 channels, H × W pixels, `x_B23HW`; maps have h × w = H/8 × W/8 positions; R = 4 is the radius, L = 4
+the levels of the pyramid.
 
     fnet: g_B256hw of both pictures    correlation: C_l, (B·h·w, 1, h/2^l, w/2^l), l < L
     cnet: state_B128hw (tanh) and context_B128hw (ReLU) of the first picture
@@ -153,8 +153,9 @@ class RAFT(nn.Module):
         self.update_block = UpdateBlock()
         self.iterations = iterations
 
-    def forward(self, first_B3HW: Tensor, second_B3HW: Tensor) -> Motion:
-        """Two pictures in [-1, 1]."""
+    def forward(self, pairs_B23HW: Tensor) -> Motion:
+        """Pairs of pictures in [-1, 1]."""
+        first_B3HW, second_B3HW = pairs_B23HW.unbind(1)
         g = self.fnet(torch.cat([first_B3HW, second_B3HW]))
         pyramid = correlation_pyramid(*g.chunk(2))
         state, context = self.cnet(first_B3HW).split(HIDDEN, 1)
