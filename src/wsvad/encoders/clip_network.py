@@ -217,7 +217,7 @@ class SeparableS3D(ClipEncoder):
 
     summary = "16 frames a snippet, S3D from its public weights (s3d-d76dad2f.pth, S3D_kinetics400.pt)"
     scheme, kind, width = "s3d", s3d.S3D, s3d.WIDTH
-    trained = {
+    trained: ClassVar[Mapping[Scheme, ClipPreprocessing]] = {
         s3d.TORCHVISION: replace(SIGNED, scale=1 / 255, mean=MEAN_RGB, std=STD_RGB),
         s3d.KINETICS: SIGNED,
     }
