@@ -11,7 +11,7 @@ weights, `FILE.yaml`, with the fields of `ClipPreprocessing`:
 With several crops a snippet has a feature a crop, `(C, D)`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -31,9 +31,15 @@ from wsvad.files import sha256
 from wsvad.ranges import Range
 from wsvad.video.clock import SNIPPET
 
-Side = Annotated[int, Range(32, 2048)]
-"""Pixels of a picture; the networks halve it five times."""
 SMALLEST = 32
+"""Pixels of a side: the networks halve it five times."""
+SIDES = Range(SMALLEST, 2048)
+
+
+def _sides(value: int | Sequence[int]) -> str:
+    return str(SIDES) if any(map(SIDES, [value] if isinstance(value, int) else value)) else ""
+
+
 MEAN_RGB, STD_RGB = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
 """Of Kinetics-400, which torchvision's video networks are trained with."""
 
@@ -50,11 +56,11 @@ released features of UCF-Crime (ten) and XD-Violence (five), `extractor` that of
 class ClipPreprocessing:
     """How a snippet becomes the network's input, and which of its tensors the feature."""
 
-    resize: Side | tuple[Side, Side] | None = None
+    resize: Annotated[int | tuple[int, int], _sides] | None = None
     """Width and height before cropping, or the shorter side. None, here and below: as the weights were trained."""
     filter: Filter | None = None
     """How Pillow resizes."""
-    crop: Side = 224
+    crop: Annotated[int, SIDES] = 224
     """Width and height of a crop."""
     crops: Literal[1, 5, 10] = 1
     """1: the centre; 5: and the corners; 10: and the same of the mirrored picture."""
