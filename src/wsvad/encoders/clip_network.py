@@ -134,7 +134,8 @@ class ClipEncoder:
         return features_NCD[:, 0] if self.settings.crops == 1 else features_NCD
 
     def passport(self) -> dict[str, object]:
-        settings = {name: value for name, value in asdict(self.settings).items() if value is not None}
+        given = asdict(self.settings).items()
+        settings = {name: list(v) if isinstance(v, tuple) else v for name, v in given if v is not None}
         if self.settings.crops == 1:
             del settings["order"]
         return {
