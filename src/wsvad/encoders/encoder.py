@@ -33,7 +33,7 @@ class Sampling:
 
 class Encoder(Protocol):
     """Makes one stream of a video. It keeps nothing from one snippet to the next, so that a live stream and the same
-    video in a file give the same features."""
+    video in a file give the same features. One that sees several crops has an attribute `crops`, their number C."""
 
     name: str
     """As the user typed it."""

@@ -82,12 +82,17 @@ def encoded(encoders: Encoders, snippets: Sequence[Shown]) -> list[Rows]:
 def _rows(encoder: Encoder, snippets: Sequence[Shown]) -> np.ndarray:
     """`(N, D)` or `(N, C, D)` float32."""
     rows = np.asarray(encoder.encode([snippet[encoder.sampling] for snippet in snippets]), dtype=np.float32)
-    if rows.ndim not in (2, 3) or len(rows) != len(snippets) or rows.shape[-1] != encoder.width:
+    if rows.shape != (expected := (len(snippets), *shape_of([encoder]))):
         raise WsvadError(
-            f"encoder {encoder.name}: gave features of shape {rows.shape} for {len(snippets)} snippets, not "
-            f"({len(snippets)}, {encoder.width})"
+            f"encoder {encoder.name}: gave features of shape {rows.shape} for {len(snippets)} snippets, not {expected}"
         )
     return rows
+
+
+def shape_of(encoders: Sequence[Encoder]) -> tuple[int, ...]:
+    """The shape of a snippet's row in a stream that these encoders make together, `(D,)` or `(C, D)`."""
+    width, crops = sum(encoder.width for encoder in encoders), getattr(encoders[0], "crops", 1)
+    return (width,) if crops == 1 else (crops, width)
 
 
 def _joined(stream: str, encoders: Sequence[Encoder], rows: Sequence[np.ndarray]) -> np.ndarray:
