@@ -109,8 +109,9 @@ class ClipEncoder:
         asked = settings_beside(self.path, ClipPreprocessing)
         module, names = load(self.kind, self.path, list(self.trained))
         self.settings = _completed(asked, self.trained[names])
+        self.crops: int = self.settings.crops
         self.sampling = Sampling(count=SNIPPET, fit=_fit(self.path, self.settings))
-        self._windows = ORDERS[self.settings.order] if self.settings.crops > 1 else ("centre",)
+        self._windows = ORDERS[self.settings.order] if self.crops > 1 else ("centre",)
         tap = self.settings.tap
         try:
             self.network = TorchNetwork(
@@ -118,7 +119,7 @@ class ClipEncoder:
                 self._clips,
                 tap=tap,
                 take=None if tap is None else lambda output: over_space(first_tensor(output), channels_first=True),
-                at_once=max(1, MOST_AT_ONCE // self.settings.crops),
+                at_once=max(1, MOST_AT_ONCE // self.crops),
             )
         except UsageError as error:
             raise UsageError(f"{self.path}.yaml: {error}") from None
@@ -131,12 +132,12 @@ class ClipEncoder:
     def encode(self, snippets: list[np.ndarray]) -> np.ndarray:
         """N snippets, each `(16, h, w, 3)` uint8 → `(N, D)` float32, or `(N, C, D)` with crops."""
         features_NCD = self._features(snippets)
-        return features_NCD[:, 0] if self.settings.crops == 1 else features_NCD
+        return features_NCD[:, 0] if self.crops == 1 else features_NCD
 
     def passport(self) -> dict[str, object]:
         given = asdict(self.settings).items()
         settings = {name: list(v) if isinstance(v, tuple) else v for name, v in given if v is not None}
-        if self.settings.crops == 1:
+        if self.crops == 1:
             del settings["order"]
         return {
             "encoder": f"{self.scheme}:{self.path.name}",
@@ -147,11 +148,11 @@ class ClipEncoder:
 
     def _features(self, snippets: list[np.ndarray]) -> np.ndarray:
         if not snippets:
-            return np.zeros((0, self.settings.crops, self.width), dtype=np.float32)
+            return np.zeros((0, self.crops, self.width), dtype=np.float32)
         rows = np.stack(self.network(snippets))
-        if rows.ndim != 3 or rows.shape[1] != self.settings.crops or not rows.shape[2]:
+        if rows.ndim != 3 or rows.shape[1] != self.crops or not rows.shape[2]:
             raise WsvadError(
-                f"{self.path}: its output {list(rows.shape[1:])} is not a vector for each of {self.settings.crops} "
+                f"{self.path}: its output {list(rows.shape[1:])} is not a vector for each of {self.crops} "
                 f"crops; name another part by 'tap:' in {self.path.name}.yaml"
             )
         return rows
