@@ -11,6 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from places import SHARED
+from published_weights import write_weights
 from small_networks import write_constant
 
 from wsvad.encoders import ENCODERS, auto, build, list_encoders, models_folder
@@ -108,6 +109,23 @@ def write_objects(path: Path) -> Path:
     return write_constant(path, {"y": objects}, shape=(1, 3, 64, 64), of=TensorProto.FLOAT, shifts={"y": shift})
 
 
+def write_clips(name: str):
+    """Weights of a network that reads clips, which it does at a few pixels here."""
+
+    def write(path: Path) -> Path:
+        path = write_weights(path.with_suffix(".safetensors"), name)
+        path.with_name(path.name + ".yaml").write_text("resize: [40, 36]\ncrop: 32\ncrops: 5")
+        return path
+
+    return write
+
+
+def write_raft(path: Path) -> Path:
+    path = write_weights(path.with_suffix(".safetensors"), "raft")
+    path.with_name(path.name + ".yaml").write_text("size: [128, 128]\niterations: 1\nframes: 1")
+    return path
+
+
 NETWORKS = {
     "onnx": write_network,
     "pose": write_keypoints,
@@ -116,6 +134,7 @@ NETWORKS = {
     "mask": write_segmentation,
     "objects": write_objects,
 }
+NETWORKS |= {name: write_clips(name) for name in ("i3d", "i3d-resnet", "s3d")} | {"raft weights": write_raft}
 
 
 @pytest.fixture(
@@ -141,14 +160,17 @@ def snippets(encoder: Encoder, count: int) -> list[np.ndarray]:
     width, height = encoder.sampling.size or (64, 48)
     shape = (encoder.sampling.count, height, width) + ((3,) if encoder.sampling.colour == "rgb" else ())
     random = np.random.default_rng(0)
-    return [random.integers(0, 256, size=shape, dtype=np.uint8) for _ in range(count)]
+    some = [random.integers(0, 256, size=shape, dtype=np.uint8) for _ in range(count)]
+    fit = encoder.sampling.fit
+    return some if fit is None else [np.stack([fit(picture) for picture in snippet]) for snippet in some]
 
 
 def test_every_snippet_gives_one_finite_vector(encoder: Encoder):
     features = encoder.encode(snippets(encoder, 3))
-    assert features.shape == (3, encoder.width) and features.dtype == np.float32
+    crops = (encoder.crops,) if getattr(encoder, "crops", 1) > 1 else ()
+    assert features.shape == (3, *crops, encoder.width) and features.dtype == np.float32
     assert np.isfinite(features).all()
-    assert encoder.encode([]).shape == (0, encoder.width)
+    assert encoder.encode([]).shape == (0, *crops, encoder.width)
     assert 1 <= encoder.sampling.count <= SNIPPET
 
 
@@ -170,7 +192,9 @@ def test_the_passport_answers_for_it(encoder: Encoder):
 
 def test_every_encoder_is_listed_with_what_it_needs():
     listed = {line.name: line for line in list_encoders()}
-    files = {f"{name}:FILE" for name in ("onnx", "tflite", "pose", "mask", "objects", "raft")}
+    files = {
+        f"{name}:FILE" for name in ("onnx", "tflite", "pose", "mask", "objects", "raft", "i3d", "i3d-resnet", "s3d")
+    }
     assert set(listed) >= {"motion", "flow", "lsa:captions.jsonl"} | files
     assert listed["motion"].available and listed["motion"].width == build("motion")[0].width
     assert all(line.available or line.install for line in listed.values())
@@ -182,8 +206,8 @@ def test_a_missing_library_shows_in_the_list(monkeypatch: pytest.MonkeyPatch):
     assert listed["onnx:FILE"].install == "pip install 'wsvad[onnx]'" and not listed["onnx:FILE"].available
     assert listed["lsa:captions.jsonl"].install == "pip install 'wsvad[text]'"
     assert listed["pose:FILE"].install == "pip install 'wsvad[litert]'"
-    assert listed["raft:FILE"].install == "pip install 'wsvad[onnx]'"
-    assert listed["motion"].available and listed["flow"].available
+    assert listed["i3d:FILE"].install == "pip install 'wsvad[transformers]'"  # of which it needs Pillow
+    assert listed["motion"].available and listed["flow"].available and listed["raft:FILE"].available
 
 
 @pytest.mark.parametrize("module", ["onnxruntime", "ai_edge_litert"])
@@ -218,11 +242,12 @@ def test_a_concatenation_keeps_its_order(tmp_path: Path):
     ("spec", "told"),
     [
         ("", "no encoder is called ''"),
-        ("motoin", "choose one of: flow, lsa, mask, motion, objects, onnx, pose, raft, tflite"),
+        ("motoin", "choose one of: flow, i3d, i3d-resnet, lsa, mask, motion, objects, onnx, pose, raft, s3d, tflite"),
         ("motion:fast", "write motion"),
         ("tflite", "write tflite:FILE"),
         ("pose", "write pose:FILE"),
         ("flow:dis", "write flow"),
+        ("i3d-resnet", "write i3d-resnet:FILE"),
         ("onnx:", "write onnx:FILE"),
         ("lsa:captions.jsonl", "from captions, not from video"),
         ("+".join(["motion"] * 500), "motion is listed 500 times; once is enough"),

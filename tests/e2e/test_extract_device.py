@@ -15,7 +15,6 @@ from wsvad.encoders.torch_network import TorchNetwork
 from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.encode import encode_video
 from wsvad.extraction.extract import extract
-from wsvad.features.store import load
 
 BUILDER = "clips:build"
 
@@ -72,9 +71,7 @@ def test_a_crash_while_decoding_costs_one_video_and_no_shared_memory(videos, dev
         shared_memory.SharedMemory, "__init__", lambda self, *a, **k: (made(self, *a, **k), blocks.append(self.name))[0]
     )
     streams = {"rgb": "device", "flow": "means-crash"}
-    report = extract(
-        [*videos, hostile(tmp_path)], streams, tmp_path / "out", builder=BUILDER, workers=2, device=device
-    )
+    report = extract([*videos, hostile(tmp_path)], streams, tmp_path / "out", builder=BUILDER, workers=2, device=device)
     assert set(report.failed) == {"hostile.mp4"} and report.done == 4
     assert signal.SIGSEGV.name in report.failed["hostile.mp4"]
     for block in set(blocks):

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, Self, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import numpy as np
 import yaml
@@ -66,31 +66,6 @@ class Preprocessing:
     frames: Frames = 4
     """Frames of a snippet that the network sees."""
 
-    @classmethod
-    def beside(cls, model: Path, **defaults: Any) -> Self:
-        """From `FILE.yaml` beside the model; what it leaves open is as in `defaults`, else as the class has it.
-
-        Raises:
-            WsvadError: it is not YAML, or has a field or value that there is not.
-        """
-        path = model.with_name(model.name + ".yaml")
-        if not os.path.lexists(path):
-            return cls(**defaults)
-        if not path.is_file() or path.stat().st_size > MOST_TEXT:
-            raise WsvadError(
-                f"{path}: not a file of at most {MOST_TEXT:,} bytes; write lines 'field: value', or remove it"
-            )
-        try:
-            given: dict[str, Any] = parse_yaml(read_text(path, "text in UTF-8"), _Loader) or {}
-            problem = next(problems(given, cls), "")
-        except yaml.YAMLError as error:
-            problem = " ".join(str(error).split())
-        if problem:
-            known = ", ".join(field.name for field in dataclasses.fields(cls))
-            raise WsvadError(f"{path}: {problem[:300]}; the fields are: {known}")
-        fields: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in given.items()}
-        return cls(**defaults | fields)
-
 
 class _Loader(yaml.SafeLoader):
     """Plain values, of which `1e-3` is a number too."""
@@ -99,6 +74,33 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), [*"-+.0123456789"]
 )
+
+
+Settings = TypeVar("Settings")
+
+
+def settings_beside(model: Path, kind: type[Settings], **defaults: Any) -> Settings:
+    """What `FILE.yaml` beside a network says, as a dataclass of this kind; what it leaves open is as in `defaults`, else
+    as the kind has it.
+
+    Raises:
+        WsvadError: it is not YAML, or has a field or value that there is not.
+    """
+    path = model.with_name(model.name + ".yaml")
+    if not os.path.lexists(path):
+        return kind(**defaults)
+    if not path.is_file() or path.stat().st_size > MOST_TEXT:
+        raise WsvadError(f"{path}: not a file of at most {MOST_TEXT:,} bytes; write lines 'field: value', or remove it")
+    try:
+        given: dict[str, Any] = parse_yaml(read_text(path, "text in UTF-8"), _Loader) or {}
+        problem = next(problems(given, kind), "")
+    except yaml.YAMLError as error:
+        problem = " ".join(str(error).split())
+    if problem:
+        known = ", ".join(field.name for field in dataclasses.fields(kind))  # type: ignore[arg-type]
+        raise WsvadError(f"{path}: {problem[:300]}; the fields are: {known}")
+    fields: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in given.items()}
+    return kind(**defaults | fields)
 
 
 Asked = TypeVar("Asked", bound=Preprocessing)
@@ -143,7 +145,7 @@ class ImageNetwork(Generic[Asked]):
         """
         self.path = Path(file).expanduser()
         self._file = open_network(self.path, format, threads)
-        self.asked = kind.beside(self.path)
+        self.asked = settings_beside(self.path, kind)
         self._inputs, self.outputs = self._file.inputs, self._file.outputs
         self._free_size = free_size
         self._settle_input(images)
@@ -197,7 +199,7 @@ class ImageNetwork(Generic[Asked]):
         image = self._inputs[0]
         if image.dtype.kind != "f":
             defaults = {name: value for name, value in defaults.items() if name not in ("scale", "mean", "std")}
-        self.asked = type(self.asked).beside(self.path, **defaults)
+        self.asked = settings_beside(self.path, type(self.asked), **defaults)
         self._settle_normalisation(image, 1 if self.colour == "gray" else 3)
 
     @property
