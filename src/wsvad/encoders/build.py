@@ -21,6 +21,7 @@ ENCODERS = Registry(
     onnx="wsvad.encoders.network:Onnx",
     tflite="wsvad.encoders.network:TfLite",
     flow="wsvad.encoders.flow:Flow",
+    hf="wsvad.encoders.hf:Hf",
     raft="wsvad.encoders.flow:Raft",
     pose="wsvad.encoders.pose:Pose",
     mask="wsvad.encoders.mask:Mask",
