@@ -205,11 +205,13 @@ def offline() -> Iterator[None]:
             os.environ["HF_HUB_OFFLINE"] = before
         from huggingface_hub import constants
 
-        constants.HF_HUB_OFFLINE = (before or os.environ.get("TRANSFORMERS_OFFLINE") or "").upper() in TRUE
+        constants.HF_HUB_OFFLINE = is_offline()
 
 
-TRUE = ("1", "ON", "YES", "TRUE")
-"""How the hub's library reads a variable of the environment."""
+def is_offline() -> bool:
+    """Whether the user wants no hub to be asked, as the hub's library reads the environment."""
+    said = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
+    return said.upper() in ("1", "ON", "YES", "TRUE")
 
 
 def first_of(names: Iterable[str]) -> str:
