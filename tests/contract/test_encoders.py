@@ -188,7 +188,7 @@ def test_a_concatenation_keeps_its_order(tmp_path: Path):
     ("spec", "told"),
     [
         ("", "no encoder is called ''"),
-        ("motoin", "choose one of: flow, lsa, mask, motion, onnx, pose, raft, tflite"),
+        ("motoin", "choose one of: flow, hf, lsa, mask, motion, onnx, pose, raft, tflite"),
         ("motion:fast", "write motion"),
         ("tflite", "write tflite:FILE"),
         ("pose", "write pose:FILE"),

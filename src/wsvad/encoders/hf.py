@@ -6,48 +6,25 @@ tokens. A network for clips gives one feature a snippet; if it reads fewer frame
 spaced, and if it reads more, each is repeated. `HfSettings` chooses otherwise.
 """
 
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from wsvad.encoders.encoder import Sampling
 from wsvad.encoders.hf_files import find, resolve, weights_hash
-from wsvad.encoders.hf_models import Pooling, Space, known, load
-from wsvad.encoders.hf_processor import processing_of
-from wsvad.encoders.hf_reader import Reader
-from wsvad.encoders.image_network import Frames
-from wsvad.encoders.torch_network import TorchNetwork
-from wsvad.errors import UsageError, WsvadError
-from wsvad.ranges import Count, check_fields
+from wsvad.encoders.hf_settings import HfSettings, Pooling, Space
+from wsvad.errors import UsageError, WsvadError, refuse_shortage
 from wsvad.spelling import short
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Hf", "HfSettings"]
 
 TRIAL = (96, 128)
 """Height and width of the black picture that shows how wide the output is."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class HfSettings:
-    """What is read of a snippet, and what is taken of the model. None means: as is usual for its type."""
-
-    frames: Frames | None = None
-    """Frames of a snippet that are read."""
-    tap: str | int | None = None
-    """What is taken: the number of a hidden layer (0 what the first one reads, -1 the last), a field of the output
-    (`pooler_output`, `last_hidden_state`), or the name of any module inside."""
-    space: Space | None = None
-    """Over tokens or positions: their mean (without class and register tokens), the first token, or all of them."""
-    pooling: Pooling | None = None
-    """Over the frames of a snippet: mean; mean and standard deviation; or the middle frame alone."""
-    clip: Count | None = None
-    """Frames that a network for clips reads at once, for one that takes any number."""
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-        if self.pooling == "middle" and self.frames not in (None, 1):
-            raise UsageError(f"pooling: middle reads 1 frame, not {self.frames}; leave 'frames' out")
 
 
 class Hf:
@@ -67,6 +44,12 @@ class Hf:
             UsageError: a setting that the model does not allow.
             WsvadError: the model is not there, or is not one that can be run; or transformers is not installed.
         """
+        # What needs torch is imported here: encoders are listed without it.
+        from wsvad.encoders.hf_models import known, load
+        from wsvad.encoders.hf_processor import processing_of
+        from wsvad.encoders.hf_reader import Reader
+        from wsvad.encoders.torch_network import TorchNetwork
+
         asked = settings or HfSettings()
         self.name = f"hf:{argument}"
         self._known = known(find(argument))
@@ -82,9 +65,8 @@ class Hf:
             tap=asked.tap,
             space=self._space,
         )
-        self._network = TorchNetwork(
-            self._reader, self._reader.prepare, tap=self._reader.tapped, take=self._reader.take
-        )
+        reader = self._reader
+        self._network = TorchNetwork(reader, reader.prepare, tap=reader.tapped, take=reader.take)
         vectors = self._vectors([self._picture(count=self.sampling.count if self._clip else 1)])[0]
         if self._clip and len(vectors) == 1 and self._pooling == "mean+std":
             raise UsageError(f"{self.name}: gives one vector a snippet, which has no deviation; set 'pooling: mean'")
@@ -111,7 +93,7 @@ class Hf:
         fit = self.sampling.fit
         return np.repeat((black if fit is None else fit(black))[None], count, axis=0)
 
-    def to(self, device: torch.device) -> None:
+    def to(self, device: "torch.device") -> None:
         """Move the network to a device."""
         self._network.to(device)
 
@@ -130,8 +112,7 @@ class Hf:
         try:
             return self._network(snippets)
         except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
-            if isinstance(error, torch.OutOfMemoryError):
-                raise
+            refuse_shortage(error, self.name)
             why = short(" ".join(str(error).split()), 200)
             raise WsvadError(
                 f"{self.name}: does not run on pictures {list(snippets[0].shape)} ({why}); use another "
@@ -154,7 +135,6 @@ class Hf:
 
     def passport(self) -> dict[str, object]:
         settings: dict[str, object] = {
-            "network": type(self._model.module).__name__,
             "frames": self.sampling.count,
             "output": self._reader.says,
             "pooling": self._pooling,

@@ -6,21 +6,24 @@ are in the cache that all programs of that family share: `models--ORG--NAME/snap
 
 import hashlib
 import json
+import logging
 import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
 from wsvad.encoders.encoder import file_argument
 from wsvad.errors import WsvadError, refuse_shortage
 from wsvad.files import check_file, instead, is_file, is_folder, read_json, sha256
 from wsvad.shapes import checked
 from wsvad.spelling import plain, short
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 NAME = re.compile(r"(?P<name>[\w.-]+(/[\w.-]+)?)(@(?P<revision>[\w./-]+))?")
 """ORG/NAME, or NAME alone, and a branch, tag or commit."""
@@ -150,13 +153,13 @@ def _part(index: Path, name: str) -> Path:
     return index.parent / name
 
 
-def read_weights(folder: Path) -> dict[str, Tensor]:
+def read_weights(folder: Path) -> dict[str, "Tensor"]:
     """All weights by name.
 
     Raises:
         WsvadError: a file is truncated or damaged, or lacks what the index says of it.
     """
-    weights = dict[str, Tensor]()
+    weights: dict[str, Tensor] = {}
     for path in weight_files(folder):
         if said := instead(path):
             raise WsvadError(f"{path}: {said}")
@@ -190,22 +193,40 @@ def _numbers(value: Any) -> Any:
 
 
 @contextmanager
-def offline() -> Iterator[None]:
-    """No library asks a hub meanwhile, whatever was imported before. What the user set holds again afterwards."""
+def library(folder: Path) -> Iterator[None]:
+    """`transformers` may be imported and used meanwhile. It asks no hub, whatever was imported before, and its reports
+    and progress lines are left out: what matters of them is said by us, in one line. What the user set holds again
+    afterwards.
+
+    Raises:
+        WsvadError: it is not installed.
+    """
     before = os.environ.get("HF_HUB_OFFLINE")
     os.environ["HF_HUB_OFFLINE"] = "1"
     try:
+        import PIL  # noqa: F401
+        import transformers  # noqa: F401
         from huggingface_hub import constants
-
-        constants.HF_HUB_OFFLINE = True
-        yield
+        from transformers.utils import logging as reports
+    except ImportError as error:
+        raise WsvadError(
+            f"{folder}: running it needs {error.name}, which is not installed; pip install 'wsvad[transformers]'"
+        ) from None
     finally:
         os.environ.pop("HF_HUB_OFFLINE")
         if before is not None:
             os.environ["HF_HUB_OFFLINE"] = before
-        from huggingface_hub import constants
-
+    level, bars = reports.get_verbosity(), reports.is_progress_bar_enabled()
+    constants.HF_HUB_OFFLINE = True
+    reports.set_verbosity(logging.CRITICAL)
+    reports.disable_progress_bar()
+    try:
+        yield
+    finally:
         constants.HF_HUB_OFFLINE = is_offline()
+        reports.set_verbosity(level)
+        if bars:
+            reports.enable_progress_bar()
 
 
 def is_offline() -> bool:

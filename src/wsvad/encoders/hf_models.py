@@ -5,23 +5,23 @@ the feature. Weights are loaded by us, so that nothing is unpickled, fetched or 
 import difflib
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from wsvad.encoders.hf_files import CONFIG, first_of, offline, read_config, read_weights
+from wsvad.encoders.hf_files import CONFIG, first_of, library, read_config, read_weights
+from wsvad.encoders.hf_settings import Pooling, Space
 from wsvad.errors import WsvadError, refuse_shortage
 from wsvad.spelling import plain, short
 from wsvad.video.clock import SNIPPET
 
-Space = Literal["mean", "first", "flatten"]
-Pooling = Literal["mean", "mean+std", "middle"]
 MOST_LAYERS = 10_000
 """The largest number that `config.json` may have for layers, of any kind."""
+BUFFERS = ("position_ids", "relative_position_index", "inv_freq", "num_batches_tracked", "attn_mask")
+"""What older versions of the library stored beside weights, and newer ones compute."""
 logger = logging.getLogger(__name__)
 
 
@@ -116,8 +116,7 @@ def known(folder: Path) -> Known:
             installed.
     """
     raw = read_config(folder)
-    with offline():
-        _import(folder)
+    with library(folder):
         config = _configuration(folder, raw)
         family, network = _network(folder, raw["model_type"], config)
         inner = _part_of_config(config, network)
@@ -131,7 +130,7 @@ def load(of: Known) -> Model:
         WsvadError: the weights are missing or damaged, or are not this model's.
     """
     family = of.family
-    with offline():
+    with library(of.folder):
         module, without = _loaded(of.folder, of.network, of.config)
     if without:
         if family.output == "pooler_output":
@@ -140,16 +139,6 @@ def load(of: Known) -> Model:
     module = module.get_submodule(family.part) if family.part else module
     frames = _frames(of.config) if family.clip else None
     return Model(module=module, family=family, frames=frames, patch=_patch(module, of.config))
-
-
-def _import(folder: Path) -> None:
-    try:
-        import PIL  # noqa: F401
-        import transformers  # noqa: F401
-    except ImportError as error:
-        raise WsvadError(
-            f"{folder}: running it needs {error.name}, which is not installed; pip install 'wsvad[transformers]'"
-        ) from None
 
 
 def _configuration(folder: Path, raw: dict[str, Any]) -> Any:
@@ -225,21 +214,20 @@ def _loaded(folder: Path, network: Any, config: Any) -> tuple[nn.Module, set[str
     """
     weights = read_weights(folder)
     _check_size(folder, network, config, weights)
-    with _quiet():
-        try:
-            module, info = network.from_pretrained(
-                None,
-                config=config,
-                state_dict=weights,
-                dtype=torch.float32,
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-            )
-        except Exception as error:  # of a library, on the files of a stranger
-            refuse_shortage(error, folder)
-            raise WsvadError(
-                f"{folder}: cannot be loaded as {network.__name__} ({_one_line(error)}); use the model's own files"
-            ) from None
+    try:
+        module, info = network.from_pretrained(
+            None,
+            config=config,
+            state_dict=weights,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    except Exception as error:  # of a library, on the files of a stranger
+        refuse_shortage(error, folder)
+        raise WsvadError(
+            f"{folder}: cannot be loaded as {network.__name__} ({_one_line(error)}); use the model's own files"
+        ) from None
     for key, found, wanted in sorted(info["mismatched_keys"]):
         raise _not_its(folder, f"'{short(key)}' is {list(found)} where {CONFIG} says {list(wanted)}")
     missing = set(info["missing_keys"])
@@ -254,7 +242,7 @@ def _loaded(folder: Path, network: Any, config: Any) -> tuple[nn.Module, set[str
 def _check_size(folder: Path, network: Any, config: Any, weights: dict[str, Tensor]) -> None:
     """Refuse a configuration that asks for far more numbers than the weights have, before memory is taken for them."""
     try:
-        with torch.device("meta"), _quiet():
+        with torch.device("meta"):
             asked = sum(one.numel() for one in network(config).state_dict().values())
     except Exception as error:  # as above
         refuse_shortage(error, folder)
@@ -269,6 +257,8 @@ def _check_size(folder: Path, network: Any, config: Any, weights: dict[str, Tens
 
 def _within(module: nn.Module, key: str) -> bool:
     """Whether a weight belongs into a row of layers that the model has, of which it then has too few."""
+    if key.endswith(BUFFERS):
+        return False
     rows = {name for name, part in module.named_modules() if isinstance(part, nn.ModuleList)}
     short_key = key.removeprefix(f"{getattr(module, 'base_model_prefix', '')}.")
     return any(f"{name}.".startswith(f"{row}.") for name in (key, short_key) for row in rows)
@@ -295,22 +285,6 @@ def _patch(module: nn.Module, config: Any) -> int | None:
         if isinstance(size, int) and size > 0:
             return size
     return None
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The library's own reports and progress lines are left out: what matters of them is said here, in one line."""
-    from transformers.utils import logging as library
-
-    level, bars = library.get_verbosity(), library.is_progress_bar_enabled()
-    library.set_verbosity(logging.CRITICAL)
-    library.disable_progress_bar()
-    try:
-        yield
-    finally:
-        library.set_verbosity(level)
-        if bars:
-            library.enable_progress_bar()
 
 
 def _one_line(error: Exception) -> str:

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from wsvad.encoders.fit import Filter, Fit
-from wsvad.encoders.hf_files import MOST_JSON
+from wsvad.encoders.hf_files import MOST_JSON, library
 from wsvad.errors import WsvadError
 from wsvad.files import is_file, read_json
 from wsvad.shapes import checked
@@ -41,6 +41,8 @@ WITHOUT_CLASS: dict[str, dict[str, Any]] = {
     "VJEPA2VideoProcessor": CLIP_VIDEO | {"size": {}, "crop_size": 256},
 }
 """Processors that the library has with torchvision only, and their defaults."""
+MOST_SIDE = 8192
+"""Pixels of the longest side that a processor may ask for."""
 TRIALS = ((331, 245), (197, 301))
 """Width and height of the pictures that a processor of the library is compared with."""
 
@@ -219,19 +221,23 @@ def processing_of(folder: Path, model_type: str, *, clip: bool) -> Processing:
         WsvadError: nothing says it; or it does what our code does not.
     """
     path, said = _said(folder, clip=clip)
-    name = _class_name(said, model_type)
-    if name is None:
-        raise WsvadError(f"{path}: it does not say which processor it is of; use the model's own file")
-    if name in WITHOUT_CLASS:
-        attributes, processor = SimpleNamespace(**{**WITHOUT_CLASS[name], **said}), None
-    else:
-        processor = attributes = _library_class(path, name, said)
-    try:
-        processing = _derived(name, attributes)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise WsvadError(f"{path}: its processor {short(name)} cannot be read ({error}); use another model") from None
-    if processor is not None:
-        _compare(path, name, processor, processing)
+    with library(folder):
+        name = _class_name(said, model_type)
+        if name is None:
+            raise WsvadError(f"{path}: it does not say which processor it is of; use the model's own file")
+        if name in WITHOUT_CLASS:
+            attributes, processor = SimpleNamespace(**{**WITHOUT_CLASS[name], **said}), None
+        else:
+            processor = attributes = _library_class(path, name, said)
+        try:
+            processing = _derived(name, attributes)
+            _check(processing)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+            raise WsvadError(
+                f"{path}: its processor {short(name)} cannot be read ({_one_line(error)}); use another model"
+            ) from None
+        if processor is not None:
+            _compare(path, name, processor, processing)
     return processing
 
 
@@ -313,6 +319,25 @@ def _derived(name: str, of: Any) -> Processing:
         patches=resize if isinstance(resize, Patches) else None,
         **common,
     )
+
+
+def _check(processing: Processing) -> None:
+    """Refuse numbers that no processor has, before pictures are made by them.
+
+    Raises:
+        ValueError: a side is not from 1 to `MOST_SIDE`, or a number is not finite or divides by 0.
+    """
+    fit, sides = processing.fit, [*(processing.pad or ()), *(processing.resize_scaled or ())]
+    if isinstance(fit, Fit):
+        resize: Any = dataclasses.astuple(fit.resize) if dataclasses.is_dataclass(fit.resize) else fit.resize
+        sides += [*(fit.crop or ()), *(resize if isinstance(resize, tuple) else [] if resize is None else [resize])]
+    elif fit is not None:
+        sides += dataclasses.astuple(fit)
+    if wrong := [side for side in sides if not 1 <= side <= MOST_SIDE]:
+        raise ValueError(f"a size of {wrong[0]}, where 1 to {MOST_SIDE} can be")
+    numbers = [processing.scale or 0.0, *(processing.mean or ()), *(processing.std or ())]
+    if not all(map(math.isfinite, numbers)) or 0 in (processing.std or ()):
+        raise ValueError("scale, mean and std have to be numbers, and std not 0")
 
 
 def _resize(name: str, of: Any) -> tuple[int, int] | int | Callable[[int, int], tuple[int, int]] | None:

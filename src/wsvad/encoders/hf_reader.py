@@ -7,8 +7,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from wsvad.encoders.encoder import Sampling
-from wsvad.encoders.hf_models import Model, Space
+from wsvad.encoders.hf_models import Model
 from wsvad.encoders.hf_processor import Processing
+from wsvad.encoders.hf_settings import Space
 from wsvad.encoders.torch_network import first_tensor, over_space
 from wsvad.errors import UsageError, WsvadError
 from wsvad.spelling import plain
@@ -106,6 +107,10 @@ class Reader(nn.Module):
         self.flat = x.ndim == 2
         if self._space == "flatten" or self.flat:
             return x.flatten(1)
+        if x.ndim == 4 and self._space == "first":
+            raise UsageError(
+                f"space: {self.says} is a map {list(x.shape)} and has no first token; set 'mean' or 'flatten'"
+            )
         if x.ndim == 3:
             return x[:, 0] if self._space == "first" else over_space(self._places_of(x), channels_first=False)
         return over_space(x, channels_first=self._channels_first(x))
