@@ -21,6 +21,7 @@ ENCODERS = Registry(
     onnx="wsvad.encoders.network:Onnx",
     tflite="wsvad.encoders.network:TfLite",
     flow="wsvad.encoders.flow:Flow",
+    hf="wsvad.encoders.hf:Hf",
     raft="wsvad.encoders.flow:Raft",
     i3d="wsvad.encoders.clip_network:InceptionI3D",
     i3d_resnet="wsvad.encoders.clip_network:ResNetI3D",

@@ -80,7 +80,7 @@ Settings = TypeVar("Settings")
 
 
 def settings_beside(model: Path, kind: type[Settings], **defaults: Any) -> Settings:
-    """What `FILE.yaml` beside a network says, as a dataclass of this kind; what it leaves open is as in `defaults`, else
+    """What `FILE.yaml` beside a network says, as a dataclass of this kind. What it leaves open is as in `defaults`, or
     as the kind has it.
 
     Raises:
