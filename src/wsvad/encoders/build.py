@@ -25,6 +25,7 @@ ENCODERS = Registry(
     pose="wsvad.encoders.pose:Pose",
     mask="wsvad.encoders.mask:Mask",
     lsa="wsvad.encoders.lsa:Lsa",
+    sentence="wsvad.encoders.sentence:Sentence",
 )
 """Encoder classes by scheme: `motion` is `Motion()`, `tflite:FILE` is `TfLite("FILE")`. Beside the protocol `Encoder`,
 a class tells how it is used: `input` ("video", or what else), `argument` (what is typed after the colon, in a word, or
@@ -103,12 +104,18 @@ def _resolved(part: str) -> str:
 def _shortened(part: str) -> str:
     argument = argument_of(part)
     near = part.removesuffix(argument) + os.path.relpath(argument) if argument else part
-    return near if len(near) < len(part) and _resolved(near) == part else part
+    here = part.replace(os.path.join(os.getcwd(), ""), "")  # noqa: PTH109, PTH118 (also of two files in one argument)
+    return min((one for one in (part, near, here) if _resolved(one) == part), key=len)
 
 
 def from_video(spec: str) -> bool:
-    """Whether a specification makes its stream from video alone (not from captions, say)."""
-    return all(ENCODERS[part.partition(":")[0]].input == "video" for part in split(spec))
+    """Whether a specification makes its stream from a video's file alone (not from captions, say)."""
+    return inputs_of(spec) <= {"video", "sound"}
+
+
+def inputs_of(spec: str) -> set[str]:
+    """What the encoders of a specification read: `video`, `sound`, `captions`."""
+    return {ENCODERS[part.partition(":")[0]].input for part in split(auto()[0] if spec == "auto" else spec)}
 
 
 def _build_one(spec: str) -> Encoder:

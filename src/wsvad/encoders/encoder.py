@@ -44,6 +44,22 @@ class Encoder(Protocol):
         ...
 
 
+class CaptionEncoder(Protocol):
+    """Makes a text stream of captions. Its class has `input = "captions"`, and `captions`, a static method: what is
+    typed after the colon → the captions file."""
+
+    name: str
+    width: int
+
+    def encode(self, captions: list[str]) -> np.ndarray:
+        """T captions → `(T, D)` float32."""
+        ...
+
+    def passport(self) -> dict[str, object]:
+        """As `Encoder.passport`."""
+        ...
+
+
 @runtime_checkable
 class ResolvesArgument(Protocol):
     """An encoder class whose argument, what is typed after the colon, means something only where and when it is typed:
