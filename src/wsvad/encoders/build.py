@@ -25,6 +25,7 @@ ENCODERS = Registry(
     pose="wsvad.encoders.pose:Pose",
     mask="wsvad.encoders.mask:Mask",
     lsa="wsvad.encoders.lsa:Lsa",
+    audio="wsvad.encoders.audio:Audio",
     sentence="wsvad.encoders.sentence:Sentence",
 )
 """Encoder classes by scheme: `motion` is `Motion()`, `tflite:FILE` is `TfLite("FILE")`. Beside the protocol `Encoder`,
@@ -32,6 +33,13 @@ a class tells how it is used: `input` ("video", or what else), `argument` (what 
 ""), `summary` (for a list), and where it needs a library that is not always there, `runtime` (the module, or several of
 which any will do) and `extra` (the optional dependency of this package that installs it). A class whose argument is a
 file has `resolve` (`ResolvesArgument`)."""
+
+
+NEEDS = {
+    "video": ("name", "width", "sampling", "encode", "passport"),
+    "sound": ("name", "width", "hearing", "encode_sound", "passport"),
+}
+"""What encoders of a file have, by what they read: `Encoder`, `SoundEncoder`."""
 
 
 def build(spec: str) -> tuple[Encoder, ...]:
@@ -44,6 +52,8 @@ def build(spec: str) -> tuple[Encoder, ...]:
         UsageError: no encoder has that name, it does not read video, or its file is not given.
         WsvadError: a file is missing or broken, or the library that runs it is not installed.
     """
+    if len(read := inputs_of(spec)) > 1:
+        raise UsageError(f"'{spec}': one encoder reads {' and another '.join(sorted(read))}; give each its own stream")
     return tuple(_build_one(part) for part in split(auto()[0] if spec == "auto" else spec))
 
 
@@ -121,7 +131,7 @@ def inputs_of(spec: str) -> set[str]:
 def _build_one(spec: str) -> Encoder:
     scheme, _, argument = spec.partition(":")
     encoder = ENCODERS[scheme]
-    if encoder.input != "video":
+    if encoder.input not in NEEDS:
         raise UsageError(f"'{spec}': {scheme} makes features from {encoder.input}, not from video; use it alone")
     if bool(encoder.argument) != bool(argument):
         raise UsageError(f"'{spec}' is not complete or too long; write {_usage(scheme)}")
@@ -137,7 +147,7 @@ def _check(encoder: Any, who: str) -> None:
     Raises:
         WsvadError: it has not.
     """
-    if lacking := [one for one in ("name", "width", "sampling", "encode", "passport") if not hasattr(encoder, one)]:
+    if lacking := [one for one in NEEDS[encoder.input] if not hasattr(encoder, one)]:
         raise WsvadError(f"{who} has no {', '.join(lacking)}; fix that package, or uninstall it")
     passport = encoder.passport()
     if lacking := [one for one in ("encoder", "width", "weights", "settings") if one not in passport]:

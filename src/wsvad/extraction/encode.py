@@ -12,6 +12,7 @@ import numpy as np
 
 from wsvad.encoders.encoder import Encoder
 from wsvad.errors import WsvadError
+from wsvad.extraction.sound import apart, hear
 from wsvad.features.store import Passport, StoredFeatures
 from wsvad.files import sha256
 from wsvad.video.clock import SNIPPET
@@ -30,6 +31,8 @@ class SnippetEncoder:
     """
 
     def __init__(self, encoders: Encoders, *, stride: int = SNIPPET):
+        if deaf := apart(encoders)[1]:
+            raise WsvadError(f"{', '.join(deaf)} is made from the sound of a file, and frames have none; give the file")
         self.encoders = encoders
         self.stride = stride
         self._frames: list[Frame] = []
@@ -112,8 +115,11 @@ def encode_video(
         WsvadError: as `VideoReader`; or an encoder breaks its word.
     """
     source = sha256(path) if hashed and Path(path).is_file() else None
+    seen, heard = apart(encoders)
     with VideoReader(path, threads=threads, rate=rate) as video:
-        encoded = _encode_frames(video, encoders, on_frames, part)
+        encoded = _encode_frames(video, seen, on_frames, part)
+    middles = [edge + filmed / 2 for edge, filmed in zip(encoded.edges[:-1], encoded.filmed, strict=True)]
+    encoded.rows.update(hear(Path(path), heard, middles, video.start))
     facts = {"frame_rate": str(video.info.rate), "source": source, "damaged": video.damaged}
     return _stored(encoders, encoded, **facts)
 
