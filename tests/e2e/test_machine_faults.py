@@ -20,7 +20,7 @@ from clips import write_clip
 from wsvad import WsvadError, train
 from wsvad.cli.main import main
 from wsvad.detection.detector import encode_video
-from wsvad.extraction.encode import SnippetEncoder
+from wsvad.extraction.snippets import Snippets
 from wsvad.files import whole_folder
 from wsvad.methods.mil import MilConfig
 from wsvad.runs.model import load_method, save_method
@@ -213,16 +213,16 @@ def test_score_goes_on_inside_a_long_video(change, videos, run, tmp_path, capsys
     images = list(np.random.default_rng(9).integers(40, 50, (120, 48, 64, 3)).astype(np.uint8))
     write_clip(long, images)
     shutil.copytree(run, model)
-    encoded, flush = [], SnippetEncoder.flush
+    encoded, flush = [], Snippets.flush
 
-    def flushed(self: SnippetEncoder) -> object:
+    def flushed(self: Snippets) -> object:
         if len(encoded) == 5 and not (out / "scored" / "long.mp4.part").exists():
             raise KeyboardInterrupt
         encoded.append(1)
         return flush(self)
 
     command = ["score", str(long), "--model", str(model), "--out"]
-    monkeypatch.setattr(SnippetEncoder, "flush", flushed)
+    monkeypatch.setattr(Snippets, "flush", flushed)
     assert main([*command, str(out)]) == 1
     assert last_line(capsys) == (
         f"wsvad: {out}: interrupted; 0 of 1 videos are finished and kept, and 80 frames of long.mp4; "
@@ -250,8 +250,8 @@ def test_how_far_a_video_was_encoded_is_kept_while_it_is(videos, run, tmp_path, 
     monkeypatch.setattr("wsvad.cli.score_files.KEEP_EVERY", 0)
     seen = []
     part = tmp_path / "scored" / "v0.mp4.part"
-    flush = SnippetEncoder.flush
-    monkeypatch.setattr(SnippetEncoder, "flush", lambda self: (seen.append(part.exists()), flush(self))[1])
+    flush = Snippets.flush
+    monkeypatch.setattr(Snippets, "flush", lambda self: (seen.append(part.exists()), flush(self))[1])
     assert main(["score", str(videos / "v0.mp4"), "--model", str(run), "--out", str(tmp_path)]) == 0
     assert seen[0] is False and seen[-1] is True and not part.exists()
 

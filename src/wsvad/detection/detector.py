@@ -16,6 +16,7 @@ from wsvad.detection.events import find_events
 from wsvad.detection.explanation import explain
 from wsvad.detection.live import LiveScorer
 from wsvad.detection.timeline import Timeline
+from wsvad.device import device_of
 from wsvad.encoders import build
 from wsvad.encoders.build import from_video
 from wsvad.encoders.encoder import Encoder
@@ -25,7 +26,6 @@ from wsvad.features.store import StoredFeatures, rate_of
 from wsvad.files import path_of
 from wsvad.methods.abilities import Compacts
 from wsvad.ranges import Positive, Score, problem
-from wsvad.runs.device import device_of
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.model import TrainedMethod
 from wsvad.runs.scorer import EVERYTHING, MODES, Mode, Scored, Scorer, Wanted

@@ -15,7 +15,7 @@ import torch
 from wsvad.detection.calibration import Calibrations
 from wsvad.encoders.encoder import Encoder
 from wsvad.errors import UsageError
-from wsvad.extraction.encode import SnippetEncoder
+from wsvad.extraction.snippets import SnippetEncoder
 from wsvad.runs.online import OnlineScorer
 from wsvad.runs.scorer import Scorer
 from wsvad.video.clock import exact_rate

@@ -2,9 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import numpy as np
+
+from wsvad.encoders.fit import Fit
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +22,8 @@ class Sampling:
     """Width and height that frames are resized to; None keeps the video's own size."""
     colour: Literal["rgb", "gray"] = "rgb"
     """Three channels `(h, w, 3)`, or luma alone `(h, w)`."""
+    fit: Fit | None = None
+    """Instead of `size`: how a picture of the video's own size becomes the network's, where it has to be exact."""
 
     def offsets(self, length: int) -> list[int]:
         """Frame offsets inside a snippet of `length` frames: the centres of `count` equal parts, always `count` of
@@ -35,7 +42,9 @@ class Encoder(Protocol):
     sampling: Sampling
 
     def encode(self, snippets: list[np.ndarray]) -> np.ndarray:
-        """N snippets, each `(count, h, w, 3)` or `(count, h, w)` uint8 → `(N, D)` float32."""
+        """N snippets, each `(count, h, w, 3)` or `(count, h, w)` uint8 → `(N, D)` float32, or `(N, C, D)` with crops.
+
+        How many come at once changes no number: bit by bit on a CPU, and within rounding on another device."""
         ...
 
     def passport(self) -> dict[str, object]:
@@ -84,6 +93,15 @@ class CaptionEncoder(Protocol):
 
     def passport(self) -> dict[str, object]:
         """As `Encoder.passport`."""
+        ...
+
+
+@runtime_checkable
+class OnDevice(Protocol):
+    """An encoder whose network runs on any device; it is made on the CPU."""
+
+    def to(self, device: "torch.device") -> None:
+        """Move the network there. Many snippets are then encoded at a time."""
         ...
 
 

@@ -1,7 +1,7 @@
 """Encode a video into its streams: decoded once for all encoders, snippet by snippet, in bounded memory."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -12,6 +12,7 @@ import numpy as np
 
 from wsvad.encoders.encoder import Encoder
 from wsvad.errors import WsvadError
+from wsvad.extraction.snippets import Batches, Encoders, Rows, Snippets
 from wsvad.extraction.sound import apart, hear
 from wsvad.features.store import Passport, StoredFeatures
 from wsvad.files import sha256
@@ -19,66 +20,13 @@ from wsvad.video.clock import SNIPPET
 from wsvad.video.reader import DECODER, Frame, VideoReader
 from wsvad.video.times import filmed_of
 
-Encoders = Mapping[str, tuple[Encoder, ...]]
-"""Stream name → encoders whose outputs are joined on the feature axis."""
-
-
-class SnippetEncoder:
-    """Frames in, one feature row per stream out each time that a snippet is full.
-
-    A file and a live source both go through here, one snippet at a time, and so give the same features bit by bit.
-    At most one snippet of decoded frames is held; only those that an encoder reads are converted, each form once.
-    """
-
-    def __init__(self, encoders: Encoders, *, stride: int = SNIPPET):
-        if deaf := apart(encoders)[1]:
-            raise WsvadError(f"{', '.join(deaf)} is made from the sound of a file, and frames have none; give the file")
-        self.encoders = encoders
-        self.stride = stride
-        self._frames: list[Frame] = []
-
-    def push(self, frame: Frame) -> dict[str, np.ndarray] | None:
-        """Take the next frame; the finished snippet's rows `(D,)` by stream, None while it is not full."""
-        self._frames.append(frame)
-        return self.flush() if len(self._frames) == self.stride else None
-
-    def flush(self) -> dict[str, np.ndarray] | None:
-        """The rows of the frames that remain (a short last snippet); None if there are none."""
-        if not self._frames:
-            return None
-        frames, self._frames = self._frames, []
-        converted: dict[tuple[object, ...], np.ndarray] = {}
-        each = {id(encoder): encoder for encoders in self.encoders.values() for encoder in encoders}
-        rows = {key: _encode(encoder, frames, converted) for key, encoder in each.items()}
-        return {
-            stream: np.concatenate([rows[id(encoder)] for encoder in encoders])
-            for stream, encoders in self.encoders.items()
-        }
-
-
-def _encode(encoder: Encoder, frames: list[Frame], converted: dict[tuple[object, ...], np.ndarray]) -> np.ndarray:
-    """One snippet through one encoder: `(D,)` float32. `converted` is shared by the encoders of the snippet."""
-    sampling = encoder.sampling
-    offsets = sampling.offsets(len(frames))
-    for offset in offsets:
-        key = (offset, sampling.size, sampling.colour)
-        if key not in converted:
-            converted[key] = frames[offset].array(sampling.size, sampling.colour)
-    snippet = np.stack([converted[offset, sampling.size, sampling.colour] for offset in offsets])
-    row = np.asarray(encoder.encode([snippet]), dtype=np.float32)
-    if row.shape != (1, encoder.width):
-        raise WsvadError(
-            f"encoder {encoder.name}: gave features of shape {row.shape} for one snippet, not (1, {encoder.width})"
-        )
-    return row[0]
-
 
 @dataclass
 class Part:
     """What was encoded of a video so far: it is gone on from there, and grows while the video is encoded."""
 
     rows: dict[str, list[np.ndarray]]
-    """Stream → a row `(D,)` of each snippet from the first on."""
+    """Stream → a row `(D,)` or `(C, D)` of each snippet from the first on."""
 
     @property
     def snippets(self) -> int:
@@ -95,6 +43,7 @@ def encode_video(
     rate: Fraction | float | None = None,
     hashed: bool = True,
     part: Part | None = None,
+    at_once: int = 1,
 ) -> dict[str, StoredFeatures]:
     """Encode a video file into all its streams in one pass.
 
@@ -106,10 +55,11 @@ def encode_video(
         hashed: whether passports say of which file they are, for which it is read once more; what is not kept needs
             none.
         part: what was encoded of this very file by these encoders before; its frames are decoded and not encoded.
+        at_once: snippets that are encoded together, while the next are read.
 
     Returns:
-        Stream name → features `(T, D)` float32 with T = ⌈F / 16⌉, the T+1 edges of the snippets in seconds, how much
-        of each was filmed, and the passport.
+        Stream name → features `(T, D)` or `(C, T, D)` float32 with T = ⌈F / 16⌉, the T+1 edges of the snippets in
+        seconds, how much of each was filmed, and the passport.
 
     Raises:
         WsvadError: as `VideoReader`; or an encoder breaks its word.
@@ -117,7 +67,7 @@ def encode_video(
     source = sha256(path) if hashed and Path(path).is_file() else None
     seen, heard = apart(encoders)
     with VideoReader(path, threads=threads, rate=rate) as video:
-        encoded = _encode_frames(video, seen, on_frames, part)
+        encoded = _encode_frames(video, seen, on_frames, part, at_once)
     middles = [edge + filmed / 2 for edge, filmed in zip(encoded.edges[:-1], encoded.filmed, strict=True)]
     encoded.rows.update(hear(Path(path), heard, middles, video.start))
     facts = {"frame_rate": str(video.info.rate), "source": source, "damaged": video.damaged}
@@ -153,31 +103,48 @@ class _Encoded:
 
 
 def _encode_frames(
-    frames: Iterable[Frame], encoders: Encoders, on_frames: Callable[[int], None] | None, part: Part | None = None
+    frames: Iterable[Frame],
+    encoders: Encoders,
+    on_frames: Callable[[int], None] | None,
+    part: Part | None = None,
+    at_once: int = 1,
 ) -> _Encoded:
-    snippets, part = SnippetEncoder(encoders), part or Part({})
+    part = part or Part({})
     done, rows = part.snippets, part.rows
     for stream in encoders:
         rows[stream] = rows.get(stream, [])[:done]
     edges, film = list[float](), list[Fraction]()
-    count, last = 0, None
+    snippets, count, reported, last = Snippets(encoders), 0, 0, None
 
-    def keep(finished: dict[str, np.ndarray] | None, read: int, *, known: bool) -> None:
-        for stream, row in (finished or {}).items():
-            rows[stream].append(row)
-        if on_frames is not None and read and (finished is not None or known):
-            on_frames(read)
+    def report(until: int) -> None:
+        nonlocal reported
+        if on_frames is not None and until > reported:
+            on_frames(until - reported)
+        reported = max(reported, until)
 
-    for frame in frames:
-        if count % SNIPPET == 0:
-            edges.append(float(frame.time))
-            film.append(frame.time - frame.unfilmed)
-        known = count // SNIPPET < done
-        count, last = count + 1, frame
-        keep(None if known else snippets.push(frame), SNIPPET, known=known and count % SNIPPET == 0)
+    def keep(finished: Iterable[Rows]) -> None:
+        for each in finished:
+            for stream, row in each.items():
+                rows[stream].append(row)
+            report(min(count, SNIPPET * part.snippets))
+
+    with Batches(encoders, at_once) as batches:
+        for frame in frames:
+            if count % SNIPPET == 0:
+                edges.append(float(frame.time))
+                film.append(frame.time - frame.unfilmed)
+            known = count // SNIPPET < done
+            count, last = count + 1, frame
+            if known:
+                report(count // SNIPPET * SNIPPET)
+            elif snippet := snippets.push(frame):
+                keep(batches.push(snippet))
+        if snippet := snippets.flush():
+            keep(batches.push(snippet))
+        keep(batches.flush())
+        report(count)
     if last is None:
         raise WsvadError("there are no frames to encode")
-    keep(snippets.flush(), count % SNIPPET, known=count // SNIPPET < done)
     shown = last.time - last.unfilmed
     usual = (shown - film[0]) / (count - 1) if count > 1 else last.duration
     film.append(shown + filmed_of(last.duration, usual))  # a recorder may have stopped behind it
@@ -192,7 +159,7 @@ def _encode_frames(
 def _stored(encoders: Encoders, encoded: _Encoded, **per_video: Any) -> dict[str, StoredFeatures]:
     return {
         stream: StoredFeatures(
-            features=np.stack(encoded.rows[stream]),
+            features=np.stack(encoded.rows[stream], axis=-2),
             passport=passport(encoders[stream], frames=encoded.frames, **per_video),
             times=np.asarray(encoded.edges),
             filmed=np.asarray(encoded.filmed),

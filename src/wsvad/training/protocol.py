@@ -6,9 +6,9 @@ from math import ceil
 from typing import Annotated, Literal
 
 from wsvad.datasets.dataset import LabelledVideo
+from wsvad.device import device_of, on_this_machine
 from wsvad.methods.method import Phase
 from wsvad.ranges import Count, Seed, Share, check_fields
-from wsvad.runs.device import device_of, on_this_machine
 from wsvad.runs.normalisation import Kind
 from wsvad.training.loop import Precision
 

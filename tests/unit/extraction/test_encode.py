@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from wsvad.encoders.encoder import Sampling
 from wsvad.errors import WsvadError
-from wsvad.extraction.encode import Part, SnippetEncoder, encode_video
+from wsvad.extraction.encode import Part, encode_video
+from wsvad.extraction.snippets import SnippetEncoder
 from wsvad.extraction.workers import Recipe
 from wsvad.features.store import load, save
 from wsvad.video.reader import DECODER, VideoReader

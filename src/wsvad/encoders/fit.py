@@ -1,0 +1,53 @@
+"""How a picture of any size becomes a network's: resized and cut exactly as Pillow does it, which processors of
+published networks use. The decoder's own scaling is faster and differs by a level or two."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from wsvad.errors import WsvadError
+
+Filter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """Resize, then cut from the middle."""
+
+    resize: tuple[int, int] | int
+    """Width and height; or the shorter side, and the other in proportion, rounded down."""
+    filter: Filter = "bilinear"
+    crop: tuple[int, int] | None = None
+    """Width and height of the part that is kept; black where the picture is smaller."""
+
+    def __call__(self, picture: np.ndarray) -> np.ndarray:
+        """`(h, w, 3)` uint8 → the same of the size that is wanted.
+
+        Raises:
+            WsvadError: Pillow is not installed.
+        """
+        image = _pillow().fromarray(picture)
+        size = self.resized(image.width, image.height)
+        if size != image.size:
+            image = image.resize(size, _pillow().Resampling[self.filter.upper()])
+        if self.crop is not None and self.crop != image.size:
+            left, top = ((have - keep) // 2 for have, keep in zip(image.size, self.crop, strict=True))
+            image = image.crop((left, top, left + self.crop[0], top + self.crop[1]))
+        return np.array(image)
+
+    def resized(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height before anything is cut."""
+        if not isinstance(self.resize, int):
+            return self.resize
+        short, long = sorted((width, height))
+        other = int(self.resize * long / short)
+        return (self.resize, other) if width <= height else (other, self.resize)
+
+
+def _pillow() -> Any:
+    try:
+        from PIL import Image
+    except ImportError:
+        raise WsvadError("resizing as Pillow does needs it; pip install 'wsvad[transformers]'") from None
+    return Image

@@ -1,0 +1,162 @@
+"""Frames to snippets, and snippets to feature rows: one at a time from a live source, many at a time where the network
+runs on a device of its own."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Self
+
+import numpy as np
+
+from wsvad.encoders.encoder import Encoder, Sampling
+from wsvad.errors import WsvadError
+from wsvad.extraction.sound import apart
+from wsvad.video.clock import SNIPPET
+from wsvad.video.reader import Frame
+
+Encoders = Mapping[str, tuple[Encoder, ...]]
+"""Stream name → encoders whose outputs are joined on the feature axis."""
+Shown = dict[Sampling, np.ndarray]
+"""What encoders read of one snippet: `(count, h, w, 3)` or `(count, h, w)` uint8 for each way of sampling."""
+Rows = dict[str, np.ndarray]
+"""Stream → the feature of one snippet, `(D,)`, or `(C, D)` with crops."""
+WAITING = 2
+"""Batches that are read and wait for the network, at most."""
+
+
+class Snippets:
+    """Frames in, what encoders read of them out each time that a snippet is full.
+
+    At most one snippet of decoded frames is held; only those that an encoder reads are converted, each form once.
+    """
+
+    def __init__(self, encoders: Encoders, *, stride: int = SNIPPET):
+        if deaf := apart(encoders)[1]:
+            raise WsvadError(f"{', '.join(deaf)} is made from the sound of a file, and frames have none; give the file")
+        self.stride = stride
+        self._samplings = list(dict.fromkeys(one.sampling for some in encoders.values() for one in some))
+        self._frames: list[Frame] = []
+
+    def push(self, frame: Frame) -> Shown | None:
+        """Take the next frame; None while the snippet is not full."""
+        self._frames.append(frame)
+        return self.flush() if len(self._frames) == self.stride else None
+
+    def flush(self) -> Shown | None:
+        """The frames that remain (a short last snippet); None if there are none."""
+        frames, self._frames = self._frames, []
+        return shown(frames, self._samplings) if frames else None
+
+
+def shown(frames: Sequence[Frame], samplings: Iterable[Sampling]) -> Shown:
+    """What is read of a snippet, by each way of sampling."""
+    converted: dict[tuple[object, ...], np.ndarray] = {}
+    snippet: Shown = {}
+    for sampling in samplings:
+        form = (sampling.size, sampling.colour, sampling.fit)
+        offsets = sampling.offsets(len(frames))
+        for offset in offsets:
+            if (offset, *form) not in converted:
+                converted[offset, *form] = _picture(frames[offset], sampling)
+        snippet[sampling] = np.stack([converted[offset, *form] for offset in offsets])
+    return snippet
+
+
+def _picture(frame: Frame, sampling: Sampling) -> np.ndarray:
+    if sampling.fit is None:
+        return frame.array(sampling.size, sampling.colour)
+    return sampling.fit(frame.array(None, "rgb"))
+
+
+def encoded(encoders: Encoders, snippets: Sequence[Shown]) -> list[Rows]:
+    """The rows of some snippets; an encoder of several streams sees them once.
+
+    Raises:
+        WsvadError: an encoder gives something else than one row of its width for each.
+    """
+    each = {id(encoder): encoder for some in encoders.values() for encoder in some}
+    rows = {key: _rows(encoder, snippets) for key, encoder in each.items()}
+    return [
+        {stream: _joined(stream, some, [rows[id(one)][i] for one in some]) for stream, some in encoders.items()}
+        for i in range(len(snippets))
+    ]
+
+
+def _rows(encoder: Encoder, snippets: Sequence[Shown]) -> np.ndarray:
+    """`(N, D)` or `(N, C, D)` float32."""
+    rows = np.asarray(encoder.encode([snippet[encoder.sampling] for snippet in snippets]), dtype=np.float32)
+    if rows.ndim not in (2, 3) or len(rows) != len(snippets) or rows.shape[-1] != encoder.width:
+        raise WsvadError(
+            f"encoder {encoder.name}: gave features of shape {rows.shape} for {len(snippets)} snippets, not "
+            f"({len(snippets)}, {encoder.width})"
+        )
+    return rows
+
+
+def _joined(stream: str, encoders: Sequence[Encoder], rows: Sequence[np.ndarray]) -> np.ndarray:
+    if len({row.shape[:-1] for row in rows}) > 1:
+        counts = [len(row) if row.ndim > 1 else 1 for row in rows]
+        crops = ", ".join(f"{one.name} {count}" for one, count in zip(encoders, counts, strict=True))
+        raise WsvadError(f"stream {stream}: its encoders give different numbers of crops ({crops}); set one for all")
+    return np.concatenate(rows, axis=-1)
+
+
+class SnippetEncoder:
+    """Frames in, one feature row per stream out each time that a snippet is full.
+
+    A file and a live source give the same features bit by bit, because both go through `shown` and `encoded`.
+    """
+
+    def __init__(self, encoders: Encoders, *, stride: int = SNIPPET):
+        self._encoders, self._snippets = encoders, Snippets(encoders, stride=stride)
+
+    def push(self, frame: Frame) -> Rows | None:
+        """Take the next frame; the finished snippet's rows by stream, None while it is not full."""
+        return self._encoded(self._snippets.push(frame))
+
+    def flush(self) -> Rows | None:
+        """The rows of the frames that remain (a short last snippet); None if there are none."""
+        return self._encoded(self._snippets.flush())
+
+    def _encoded(self, snippet: Shown | None) -> Rows | None:
+        return None if snippet is None else encoded(self._encoders, [snippet])[0]
+
+
+class Batches:
+    """Encodes snippets, `at_once` of them together; with more than one the network works in a thread of its own while
+    the next snippets are read. At most `WAITING` batches wait for it."""
+
+    def __init__(self, encoders: Encoders, at_once: int = 1):
+        self._encoders, self._at_once = encoders, at_once
+        self._some: list[Shown] = []
+        self._running: deque[Future[list[Rows]]] = deque()
+        self._pool = ThreadPoolExecutor(1) if at_once > 1 else None
+
+    def push(self, snippet: Shown) -> Iterator[Rows]:
+        """Take the next snippet; the rows that are ready, in order."""
+        if self._pool is None:
+            yield from encoded(self._encoders, [snippet])
+            return
+        self._some.append(snippet)
+        if len(self._some) == self._at_once:
+            self._start(self._pool)
+        while len(self._running) > WAITING or (self._running and self._running[0].done()):
+            yield from self._running.popleft().result()
+
+    def flush(self) -> Iterator[Rows]:
+        """The rows of all that is left."""
+        if self._pool is not None and self._some:
+            self._start(self._pool)
+        while self._running:
+            yield from self._running.popleft().result()
+
+    def _start(self, pool: ThreadPoolExecutor) -> None:
+        self._running.append(pool.submit(encoded, self._encoders, self._some))
+        self._some = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
