@@ -1,5 +1,6 @@
 """A detector: a trained method with its encoders, its normalisation and its thresholds. Video in, events out."""
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -22,6 +23,7 @@ from wsvad.encoders.build import from_video
 from wsvad.encoders.encoder import Encoder
 from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.encode import Part, encode_frames, encode_video
+from wsvad.extraction.sound import silence
 from wsvad.features.store import StoredFeatures, rate_of
 from wsvad.files import path_of
 from wsvad.methods.abilities import Compacts
@@ -33,6 +35,8 @@ from wsvad.video.clock import SNIPPET, SnippetClock, exact_rate, filmed
 from wsvad.video.names import video_name
 from wsvad.video.reader import Frame
 from wsvad.video.wall_clock import WallClock, tags_of
+
+logger = logging.getLogger(__name__)
 
 NOMINAL = Fraction(30)
 """Frames per second that are assumed where nobody says how fast frames were taken."""
@@ -168,6 +172,8 @@ class Detector:
             if isinstance(source, str | Path):
                 path = path_of("source", source)
                 encoded = encode_video(path, self._encoders(), on_frames, rate=rate, hashed=False, part=part)
+                if remark := silence(path, self._encoders()):
+                    logger.info(remark)
                 stored = self._same_making(path, encoded)
             elif not isinstance(source, Iterable):
                 raise UsageError(f"source {source!r}: give a video file, features by stream, or frames")

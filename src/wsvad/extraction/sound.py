@@ -1,6 +1,5 @@
 """The streams of a video that are made from its sound, on the clock of its snippets."""
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import islice
@@ -12,8 +11,6 @@ import numpy as np
 from wsvad.encoders.encoder import Encoder, SoundEncoder
 from wsvad.errors import WsvadError
 from wsvad.video.sound import has_sound, windows
-
-logger = logging.getLogger(__name__)
 
 AT_ONCE = 16
 """Snippets that an encoder gets at a time."""
@@ -46,14 +43,20 @@ def hear(
     """
     if not encoders:
         return {}
-    if not has_sound(path):
-        logger.info("%s: has no sound; its %s features are those of silence", path, " and ".join(encoders))
     each = {id(encoder): encoder for several in encoders.values() for encoder in several}
     rows = {key: np.concatenate(list(_rows(path, encoder, middles, start))) for key, encoder in each.items()}
     return {
         stream: list(np.concatenate([rows[id(encoder)] for encoder in several], axis=1))
         for stream, several in encoders.items()
     }
+
+
+def silence(path: Path, encoders: Mapping[str, tuple[Encoder, ...]]) -> str:
+    """A sentence, where streams are made from the sound of a video that has none."""
+    heard = apart(encoders)[1]
+    if not heard or has_sound(path):
+        return ""
+    return f"{path}: has no sound; its {' and '.join(heard)} features are those of silence"
 
 
 def _rows(path: Path, encoder: SoundEncoder, middles: Sequence[float], start: Fraction) -> Iterator[np.ndarray]:

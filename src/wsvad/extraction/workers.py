@@ -18,6 +18,7 @@ from pathlib import Path
 from wsvad.encoders.encoder import Encoder
 from wsvad.errors import WsvadError, shortage
 from wsvad.extraction.encode import encode_video
+from wsvad.extraction.sound import silence
 from wsvad.features.store import feature_path, save
 from wsvad.interrupts import interrupted_by, unheard
 from wsvad.registry import at_fault
@@ -81,6 +82,8 @@ class Finished:
     reason: str | None = None
     fatal: bool = False
     """The reason is not the video's: no other could be written either."""
+    remark: str = ""
+    """What a user should know of features that were made."""
 
 
 Event = Begun | Advanced | Finished
@@ -230,4 +233,5 @@ def _do(
         told = f"{type(error).__name__}: {' '.join(str(error).split())}; leave it out and report this{to}"
         reason = f"{job.path}: {shortage(error) or told}"
         return Finished(video=job.video, reason=reason)
-    return Finished(video=job.video, frames=next(iter(stored.values())).passport.frames)
+    frames = next(iter(stored.values())).passport.frames
+    return Finished(video=job.video, frames=frames, remark=silence(job.path, wanted))
