@@ -1,7 +1,8 @@
 """captions.jsonl: one JSON line a video, `{"video": "a.mp4", "captions": ["a man walks", …]}`, in time order.
 
-A line may say more: `frames`, how many the video has, and `stride`, how many each caption is about. `wsvad caption`
-writes both, and beside the file `captions.jsonl.passport.json`, which says what model wrote the captions, and how.
+A line may say more: `frames`, how many the video has, `stride`, how many each caption is about, and `source`, the hash
+of the video. `wsvad caption` writes all three, and beside the file `captions.jsonl.passport.json`, which says what
+model wrote the captions, and how.
 """
 
 import json
@@ -29,6 +30,7 @@ class _Line(TypedDict):
     captions: list[str]
     frames: NotRequired[Frames]
     stride: NotRequired[Frames]
+    source: NotRequired[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,8 @@ class Captioned:
     """F, where the file says it."""
     stride: int | None = None
     """Frames that each caption is about, the last one fewer; None where the file does not say it, for ⌈F / T⌉."""
+    source: str | None = None
+    """SHA-256 of the video, where the file says it."""
 
 
 def read_captions(path: Path | str) -> dict[str, Captioned]:
@@ -61,7 +65,8 @@ def read_captions(path: Path | str) -> dict[str, Captioned]:
         name = normal(line["video"])
         if name in found:
             raise WsvadError(f"{path} line {number}: '{name}' has captions already; keep one line a video")
-        found[name] = Captioned(captions=line["captions"], frames=line.get("frames"), stride=line.get("stride"))
+        more = {key: line.get(key) for key in ("frames", "stride", "source")}
+        found[name] = Captioned(captions=line["captions"], **more)
     return found
 
 
