@@ -35,8 +35,8 @@ def onnx_network(weights: TensorProto, *nodes: onnx.NodeProto, shape: tuple[Any,
     return model.SerializeToString()
 
 
-def tflite_network(shape: tuple[int, ...] = (1, 4, 6, 3)) -> bytes:
-    """The same convolution, channels last."""
+def tflite_network(shape: tuple[int, ...] = (1, 4, 6, 3), output: int = 3) -> bytes:
+    """The same convolution, channels last. The output may be 4, a tensor that nothing computes."""
     of = schema.TensorType.FLOAT32
     tensors = []
     for name, sizes, buffer in (
@@ -44,6 +44,7 @@ def tflite_network(shape: tuple[int, ...] = (1, 4, 6, 3)) -> bytes:
         ("w", (5, 1, 1, 3), 1),
         ("b", (5,), 2),
         ("map", (*shape[:3], 5), 0),
+        ("nothing", (*shape[:3], 5), 0),
     ):
         tensor = schema.TensorT()
         tensor.name, tensor.shape, tensor.type, tensor.buffer = name.encode(), list(sizes), of, buffer
@@ -56,7 +57,7 @@ def tflite_network(shape: tuple[int, ...] = (1, 4, 6, 3)) -> bytes:
     node.builtinOptions.strideW = node.builtinOptions.strideH = 1
     code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CONV_2D
     graph, model = schema.SubGraphT(), schema.ModelT()
-    graph.tensors, graph.inputs, graph.outputs, graph.operators, graph.name = tensors, [0], [3], [node], b"net"
+    graph.tensors, graph.inputs, graph.outputs, graph.operators, graph.name = tensors, [0], [output], [node], b"net"
     model.version, model.subgraphs, model.buffers, model.operatorCodes = 3, [graph], buffers, [code]
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), b"TFL3")

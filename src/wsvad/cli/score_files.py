@@ -208,7 +208,7 @@ class Scoring:
     def score(self, name: str, path: Path) -> None:
         """Score a video, from where an earlier call came in it."""
         frames, stamp = 0, Stamp.of(path, self.kept.rate)
-        part = self.kept.read_part(name, stamp, self.detector.widths)
+        part = self.kept.read_part(name, stamp, self.detector.shapes)
         if part.snippets:
             logger.info("%s: %s frames were encoded before, and are kept", name, f"{part.snippets * SNIPPET:,}")
         due = time.monotonic() + KEEP_EVERY

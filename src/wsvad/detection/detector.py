@@ -23,6 +23,7 @@ from wsvad.encoders.build import from_video
 from wsvad.encoders.encoder import Encoder
 from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.encode import Part, encode_frames, encode_video
+from wsvad.extraction.snippets import shape_of
 from wsvad.extraction.sound import silence
 from wsvad.features.store import StoredFeatures, rate_of
 from wsvad.files import path_of
@@ -198,9 +199,9 @@ class Detector:
         return {stream: torch.from_numpy(item.features) for stream, item in stored.items()}
 
     @property
-    def widths(self) -> dict[str, int]:
-        """Stream → D of those that it makes from video."""
-        return {stream: sum(each.width for each in encoders) for stream, encoders in self.encoders.items()}
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Stream → the shape of a snippet's row, `(D,)` or `(C, D)`, of those that it makes from video."""
+        return {stream: shape_of(encoders) for stream, encoders in self.encoders.items()}
 
     def _encoders(self) -> dict[str, tuple[Encoder, ...]]:
         if not self.encoders:

@@ -184,11 +184,11 @@ class Kept:
         """Where it is kept how far a video was encoded."""
         return self.path(video).with_suffix(".part")
 
-    def read_part(self, video: str, stamp: Stamp, widths: Mapping[str, int]) -> Part:
+    def read_part(self, video: str, stamp: Stamp, shapes: Mapping[str, tuple[int, ...]]) -> Part:
         """How far a video was encoded; nothing where the file, the model or the decoder are others.
 
         Args:
-            widths: stream → D.
+            shapes: stream → the shape of a snippet's row.
         """
         path, part = self.part(video), Part({})
         if not is_file(path):
@@ -198,19 +198,19 @@ class Kept:
                 about = stored.metadata() or {}
                 if json.loads(about["made"]) != self._making(stamp):
                     return part
-                rows = {name: stored.get_tensor(name) for name in widths}
+                rows = {name: stored.get_tensor(name) for name in shapes}
                 if about["tensors"] != digest_of(rows):
                     raise ValueError("other numbers than were written")
         except DAMAGED as error:
             refuse_shortage(error, path)
             logger.info("%s: damaged (%s); scoring the video from its start", path, error)
             return part
-        shapes = {name: array.shape for name, array in rows.items()}
-        snippets = {shape[0] for shape in shapes.values()}
-        if len(snippets) == 1 and shapes == {name: (*snippets, width) for name, width in widths.items()}:
-            real = {name: a for name, a in rows.items() if a.dtype == np.float32 and np.isfinite(a).all()}
-            part.rows = {name: list(array) for name, array in real.items()}
-        return part if part.rows.keys() == widths.keys() else Part({})
+        if len({array.shape[:1] for array in rows.values()}) == 1 and all(
+            array.dtype == np.float32 and array.shape[1:] == shapes[name] and np.isfinite(array).all()
+            for name, array in rows.items()
+        ):
+            part.rows = {name: list(array) for name, array in rows.items()}
+        return part
 
     def write_part(self, video: str, stamp: Stamp, part: Part) -> None:
         """Keep how far a video was encoded.

@@ -52,8 +52,7 @@ def build(spec: str) -> tuple[Encoder, ...]:
         UsageError: no encoder has that name, it does not read video, or its file is not given.
         WsvadError: a file is missing or broken, or the library that runs it is not installed.
     """
-    if len(read := inputs_of(spec)) > 1:
-        raise UsageError(f"'{spec}': one encoder reads {' and another '.join(sorted(read))}; give each its own stream")
+    _refuse_mixture(spec)
     return tuple(_build_one(part) for part in split(auto()[0] if spec == "auto" else spec))
 
 
@@ -74,9 +73,10 @@ def resolve(spec: str) -> tuple[str, str | None]:
     """A specification that means the same in every folder and later on, and a sentence on the choice of `auto`.
 
     Raises:
-        UsageError: no encoder has that name.
+        UsageError: no encoder has that name, or one reads video and another something else.
     """
     spec, sentence = auto() if spec == "auto" else (spec, None)
+    _refuse_mixture(spec)
     return "+".join(_resolved(part) for part in split(spec)), sentence
 
 
@@ -126,6 +126,11 @@ def from_video(spec: str) -> bool:
 def inputs_of(spec: str) -> set[str]:
     """What the encoders of a specification read: `video`, `sound`, `captions`."""
     return {ENCODERS[part.partition(":")[0]].input for part in split(auto()[0] if spec == "auto" else spec)}
+
+
+def _refuse_mixture(spec: str) -> None:
+    if len(read := inputs_of(spec)) > 1:
+        raise UsageError(f"'{spec}': one encoder reads {' and another '.join(sorted(read))}; give each its own stream")
 
 
 def _build_one(spec: str) -> Encoder:

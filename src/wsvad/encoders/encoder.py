@@ -33,7 +33,7 @@ class Sampling:
 
 class Encoder(Protocol):
     """Makes one stream of a video. It keeps nothing from one snippet to the next, so that a live stream and the same
-    video in a file give the same features."""
+    video in a file give the same features. One that sees several crops has an attribute `crops`, their number C."""
 
     name: str
     """As the user typed it."""
@@ -98,7 +98,11 @@ class CaptionEncoder(Protocol):
 
 @runtime_checkable
 class OnDevice(Protocol):
-    """An encoder whose network runs on any device; it is made on the CPU."""
+    """An encoder whose network may run on another device; it is made on the CPU."""
+
+    def runs_on(self, device: "torch.device") -> bool:
+        """Whether what is installed here runs it there."""
+        ...
 
     def to(self, device: "torch.device") -> None:
         """Move the network there. Many snippets are then encoded at a time."""

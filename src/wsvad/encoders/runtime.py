@@ -114,9 +114,9 @@ class TfLiteFile:
             for name, batch in batches.items():
                 self._interpreter.set_tensor(self._index[name], batch)
             self._interpreter.invoke()
+            return self._interpreter.get_tensor(self._index[output])
         except (ValueError, RuntimeError) as error:
             raise WsvadError(f"{self.path}: does not run on {_shapes(batches)} ({_one_line(error)})") from None
-        return self._interpreter.get_tensor(self._index[output])
 
 
 FORMATS: dict[str, type[OnnxFile] | type[TfLiteFile]] = {"onnx": OnnxFile, "tflite": TfLiteFile}

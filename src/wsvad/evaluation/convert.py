@@ -52,7 +52,7 @@ def convert_scores(what: Path, out: Path, listing: Path | None = None, stride: i
     for path in written(out):
         refuse_to_overwrite(path)
     arrays = load_arrays(what, listing, stride)
-    split(what, arrays)
+    arrays["video"] = np.array(list(split(what, arrays)))  # names as they are compared, which files can have
     left = ""
     if out.suffix != ".npz" and "class_score" in arrays:
         left = "; scores of categories are left out, which only .npz can hold"

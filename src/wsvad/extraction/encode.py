@@ -1,7 +1,7 @@
 """Encode a video into its streams: decoded once for all encoders, snippet by snippet, in bounded memory."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -12,8 +12,9 @@ import numpy as np
 
 from wsvad.encoders.encoder import Encoder
 from wsvad.errors import WsvadError
-from wsvad.extraction.snippets import Batches, Encoders, Rows, Snippets
+from wsvad.extraction.snippets import Batches, Encoders, Rows
 from wsvad.extraction.sound import apart, hear
+from wsvad.extraction.spent import Spent
 from wsvad.features.store import Passport, StoredFeatures
 from wsvad.files import sha256
 from wsvad.video.clock import SNIPPET
@@ -44,6 +45,7 @@ def encode_video(
     hashed: bool = True,
     part: Part | None = None,
     at_once: int = 1,
+    spent: Spent | None = None,
 ) -> dict[str, StoredFeatures]:
     """Encode a video file into all its streams in one pass.
 
@@ -56,6 +58,7 @@ def encode_video(
             none.
         part: what was encoded of this very file by these encoders before; its frames are decoded and not encoded.
         at_once: snippets that are encoded together, while the next are read.
+        spent: counts where the time goes.
 
     Returns:
         Stream name → features `(T, D)` or `(C, T, D)` float32 with T = ⌈F / 16⌉, the T+1 edges of the snippets in
@@ -67,9 +70,10 @@ def encode_video(
     source = sha256(path) if hashed and Path(path).is_file() else None
     seen, heard = apart(encoders)
     with VideoReader(path, threads=threads, rate=rate) as video:
-        encoded = _encode_frames(video, seen, on_frames, part, at_once)
+        encoded = _encode_frames(video, seen, on_frames, part, at_once, spent)
     middles = [edge + filmed / 2 for edge, filmed in zip(encoded.edges[:-1], encoded.filmed, strict=True)]
-    encoded.rows.update(hear(Path(path), heard, middles, video.start))
+    with (spent or Spent()).on("network"):
+        encoded.rows.update(hear(Path(path), heard, middles, video.start))
     facts = {"frame_rate": str(video.info.rate), "source": source, "damaged": video.damaged}
     return _stored(encoders, encoded, **facts)
 
@@ -108,13 +112,14 @@ def _encode_frames(
     on_frames: Callable[[int], None] | None,
     part: Part | None = None,
     at_once: int = 1,
+    spent: Spent | None = None,
 ) -> _Encoded:
-    part = part or Part({})
+    part, spent = part or Part({}), spent or Spent()
     done, rows = part.snippets, part.rows
     for stream in encoders:
         rows[stream] = rows.get(stream, [])[:done]
     edges, film = list[float](), list[Fraction]()
-    snippets, count, reported, last = Snippets(encoders), 0, 0, None
+    count, reported, last = 0, 0, None
 
     def report(until: int) -> None:
         nonlocal reported
@@ -128,8 +133,8 @@ def _encode_frames(
                 rows[stream].append(row)
             report(min(count, SNIPPET * part.snippets))
 
-    with Batches(encoders, at_once) as batches:
-        for frame in frames:
+    with Batches(encoders, at_once, spent) as batches:
+        for frame in _decoded(frames, spent):
             if count % SNIPPET == 0:
                 edges.append(float(frame.time))
                 film.append(frame.time - frame.unfilmed)
@@ -137,10 +142,8 @@ def _encode_frames(
             count, last = count + 1, frame
             if known:
                 report(count // SNIPPET * SNIPPET)
-            elif snippet := snippets.push(frame):
-                keep(batches.push(snippet))
-        if snippet := snippets.flush():
-            keep(batches.push(snippet))
+            else:
+                keep(batches.push(frame))
         keep(batches.flush())
         report(count)
     if last is None:
@@ -154,6 +157,17 @@ def _encode_frames(
         edges=[*edges, float(last.time + last.duration)],
         filmed=[float(end - start) for start, end in pairwise(film)],
     )
+
+
+def _decoded(frames: Iterable[Frame], spent: Spent) -> Iterator[Frame]:
+    """The same, and how long they are waited for."""
+    source = iter(frames)
+    while True:
+        with spent.on("decode"):
+            frame = next(source, None)
+        if frame is None:
+            return
+        yield frame
 
 
 def _stored(encoders: Encoders, encoded: _Encoded, **per_video: Any) -> dict[str, StoredFeatures]:

@@ -464,6 +464,7 @@ WRONG = {
     "number.json": (json.dumps([task(3)]), "task 1: .*data.video is no name"),
     "words.json": (json.dumps([task("a", timeline(1, 2, 3))]), "timelinelabels.0 is 3 instead of text"),
     "letters.json": (json.dumps([task("a", timeline(1, 2, "\ud800"))]), "has a category that is no text"),
+    "nul_category.json": (json.dumps([task("a", timeline(1, 2, "\0"))]), "has a category that is no text"),
     "nul.json": (json.dumps([task("a\0")]), "has a NUL in it"),
     "address.json": (json.dumps([task("http://[x/a.mp4", timeline(1, 3))]), "of a.mp4 has no category"),
     "name.json": (json.dumps(VIA | {"file": {"1": {"fname": 7}}}), "file.1.fname is 7 instead of text"),

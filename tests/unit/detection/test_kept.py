@@ -82,31 +82,41 @@ def test_a_record_without_its_hash_is_not_believed(kept):
 
 
 def test_rows_of_a_video_that_is_not_finished_are_believed_as_they_were_written(kept):
-    stamp, widths = Stamp.of(kept.out.parent / "v.mp4"), {"rgb": 2}
+    stamp, shapes = Stamp.of(kept.out.parent / "v.mp4"), {"rgb": (2,)}
     rows = np.arange(6, dtype=np.float32).reshape(3, 2)
     kept.write_part("v.mp4", stamp, Part({"rgb": list(rows)}))
-    assert np.array_equal(kept.read_part("v.mp4", stamp, widths).rows["rgb"], rows)
+    assert np.array_equal(kept.read_part("v.mp4", stamp, shapes).rows["rgb"], rows)
     path = kept.part("v.mp4")
     with safe_open(path, framework="numpy") as stored:
         about = stored.metadata()
     save_file({"rgb": rows * 0}, path, metadata=about)
-    assert kept.read_part("v.mp4", stamp, widths).snippets == 0
+    assert kept.read_part("v.mp4", stamp, shapes).snippets == 0
     # Nor those of other numbers, by one who knows the hash.
     save_file(
         {"rgb": rows.astype(np.float64)}, path, metadata=about | {"tensors": digest_of({"rgb": rows.astype(float)})}
     )
-    assert kept.read_part("v.mp4", stamp, widths).snippets == 0
+    assert kept.read_part("v.mp4", stamp, shapes).snippets == 0
 
 
 def test_a_part_is_taken_up_only_as_it_was_written(kept):
     rows, stamp = [np.full(4, i, np.float32) for i in range(3)], Stamp.of(kept.out.parent / "v.mp4")
     kept.write_part("v.mp4", stamp, Part({"rgb": rows}))
-    found = kept.read_part("v.mp4", stamp, {"rgb": 4})
+    found = kept.read_part("v.mp4", stamp, {"rgb": (4,)})
     np.testing.assert_array_equal(found.rows["rgb"], rows)
-    assert not kept.read_part("v.mp4", replace(stamp, rate="20"), {"rgb": 4}).rows
-    assert not kept.read_part("v.mp4", stamp, {"rgb": 5}).rows
+    assert not kept.read_part("v.mp4", replace(stamp, rate="20"), {"rgb": (4,)}).rows
+    assert not kept.read_part("v.mp4", stamp, {"rgb": (5,)}).rows
     path = kept.part("v.mp4")
+    for odd in (
+        np.ones(4, np.float32),
+        np.ones((), np.float32),
+        np.ones((3, 4, 1), np.float32),
+        np.full((3, 4), np.nan),
+    ):
+        about = {"made": json.dumps(kept._making(stamp)), "tensors": digest_of({"rgb": odd})}
+        save_file({"rgb": odd}, path, metadata=about)  # by somebody who knows how they are sealed
+        assert not kept.read_part("v.mp4", stamp, {"rgb": (4,)}).rows
+    kept.write_part("v.mp4", stamp, Part({"rgb": rows}))
     content = bytearray(path.read_bytes())
     content[-2] ^= 1  # of the last number, which stays one
     path.write_bytes(content)
-    assert not kept.read_part("v.mp4", stamp, {"rgb": 4}).rows
+    assert not kept.read_part("v.mp4", stamp, {"rgb": (4,)}).rows

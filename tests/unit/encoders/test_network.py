@@ -274,6 +274,12 @@ def test_a_size_that_no_memory_holds_is_refused(tmp_path: Path):
         Onnx(path)
 
 
+def test_an_output_that_nothing_computes_is_told(tmp_path):
+    (tmp_path / "a.tflite").write_bytes(tflite_network(output=4))
+    with pytest.raises(WsvadError, match=r"a\.tflite: does not run on \[1, 4, 6, 3\]"):
+        TfLite(tmp_path / "a.tflite")
+
+
 def test_tensorflow_lite_gives_the_same_as_onnx(tmp_path: Path):
     (tmp_path / "a.tflite").write_bytes(tflite_network())
     encoder = TfLite(tmp_path / "a.tflite")

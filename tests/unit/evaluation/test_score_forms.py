@@ -357,6 +357,15 @@ def test_scores_json_becomes_what_evaluate_reads(tmp_path):
         )
 
 
+@pytest.mark.parametrize("out", ["s.npz", "s.csv", "s.npy", "folder"])
+def test_names_are_written_as_they_are_compared(tmp_path, out):
+    """A JSON file can hold names that no file can have."""
+    ours = scored(tmp_path)
+    ours.write_text(ours.read_text().replace("gate/a.mp4", "gate\\\\.\\\\\\ud8ff.mp4"))
+    assert main(["convert", str(ours), "--out", str(tmp_path / out)]) == 0
+    assert list(read_scores(tmp_path / out)) == ["gate/%FF.mp4", "b.mp4"]
+
+
 def test_the_folder_of_scores_is_no_scores_and_says_which_file_is(tmp_path, capsys):
     scored(tmp_path)
     assert main(["convert", str(tmp_path), "--out", str(tmp_path / "out.npz")]) == 2

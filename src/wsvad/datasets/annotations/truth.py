@@ -120,7 +120,7 @@ def _check(which: str, interval: Interval) -> None:
         raise WsvadError(f"{which} is longer than any video; correct it")
     if not interval.category.strip():
         raise WsvadError(f"{which} has no category")
-    if len(interval.category) > LONGEST or UNDECODED.search(interval.category):
+    if len(interval.category) > LONGEST or "\0" in interval.category or UNDECODED.search(interval.category):
         raise WsvadError(f"{which} has a category that is no text of at most {LONGEST} letters; change it")
 
 
