@@ -24,6 +24,7 @@ from wsvad.encoders.encoder import Encoder
 from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.encode import Part, encode_frames, encode_video
 from wsvad.extraction.snippets import shape_of
+from wsvad.extraction.sound import silence
 from wsvad.features.store import StoredFeatures
 from wsvad.files import path_of
 from wsvad.methods.abilities import Compacts
@@ -180,6 +181,8 @@ class Detector:
                 encoded = encode_video(
                     path, self._encoders(), on_frames, raw_rate=given, rate=self.trained.rate, hashed=False, part=part
                 )
+                if remark := silence(path, self._encoders()):
+                    logger.info(remark)
                 stored = self._same_making(path, encoded)
             elif not isinstance(source, Iterable):
                 raise UsageError(f"source {source!r}: give a video file, features by stream, or frames")

@@ -55,6 +55,49 @@ class Encoder(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class Hearing:
+    """What an encoder of sound hears of each snippet."""
+
+    rate: int
+    """Samples per second."""
+    seconds: float
+    """Of sound around the middle of the snippet."""
+
+
+class SoundEncoder(Protocol):
+    """Makes one stream of the sound of a video, on the clock of its snippets. Its class has `input = "sound"`."""
+
+    name: str
+    width: int
+    hearing: Hearing
+
+    def encode_sound(self, waves: list[np.ndarray]) -> np.ndarray:
+        """N snippets, each `(round(rate · seconds),)` float32 in about [-1, 1], 0 where there is no sound → `(N, D)`
+        float32."""
+        ...
+
+    def passport(self) -> dict[str, object]:
+        """As `Encoder.passport`."""
+        ...
+
+
+class CaptionEncoder(Protocol):
+    """Makes a text stream of captions. Its class has `input = "captions"`, and `captions`, a static method: what is
+    typed after the colon → the captions file."""
+
+    name: str
+    width: int
+
+    def encode(self, captions: list[str]) -> np.ndarray:
+        """T captions → `(T, D)` float32."""
+        ...
+
+    def passport(self) -> dict[str, object]:
+        """As `Encoder.passport`."""
+        ...
+
+
 @runtime_checkable
 class OnDevice(Protocol):
     """An encoder whose network may run on another device; it is made on the CPU."""

@@ -6,21 +6,18 @@ encoder adds.
 """
 
 import dataclasses
-import os
-import re
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import numpy as np
-import yaml
 
+from wsvad.encoders.beside import beside
 from wsvad.encoders.runtime import MOST_NUMBERS, Tensor, open_network
 from wsvad.errors import WsvadError
-from wsvad.files import parse_yaml, read_text, sha256
+from wsvad.files import sha256
 from wsvad.ranges import Count, Range
-from wsvad.shapes import problems
 from wsvad.spelling import plain
 from wsvad.video.clock import SNIPPET
 
@@ -30,8 +27,6 @@ FREE_SIZE = (224, 224)
 """Width and height for a network that takes any."""
 FREE_BATCH = 16
 """Frames at once for a network that takes any number."""
-MOST_TEXT = 2**14
-"""Bytes of the YAML file."""
 
 
 def _spread(value: float) -> str:
@@ -65,42 +60,6 @@ class Preprocessing:
     """Name of the output that is used."""
     frames: Frames = 4
     """Frames of a snippet that the network sees."""
-
-
-class _Loader(yaml.SafeLoader):
-    """Plain values, of which `1e-3` is a number too."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), [*"-+.0123456789"]
-)
-
-
-Settings = TypeVar("Settings")
-
-
-def settings_beside(model: Path, kind: type[Settings], **defaults: Any) -> Settings:
-    """What `FILE.yaml` beside a network says, as a dataclass of this kind. What it leaves open is as in `defaults`, or
-    as the kind has it.
-
-    Raises:
-        WsvadError: it is not YAML, or has a field or value that there is not.
-    """
-    path = model.with_name(model.name + ".yaml")
-    if not os.path.lexists(path):
-        return kind(**defaults)
-    if not path.is_file() or path.stat().st_size > MOST_TEXT:
-        raise WsvadError(f"{path}: not a file of at most {MOST_TEXT:,} bytes; write lines 'field: value', or remove it")
-    try:
-        given: dict[str, Any] = parse_yaml(read_text(path, "text in UTF-8"), _Loader) or {}
-        problem = next(problems(given, kind), "")
-    except yaml.YAMLError as error:
-        problem = " ".join(str(error).split())
-    if problem:
-        known = ", ".join(field.name for field in dataclasses.fields(kind))  # type: ignore[arg-type]
-        raise WsvadError(f"{path}: {problem[:300]}; the fields are: {known}")
-    fields: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in given.items()}
-    return kind(**defaults | fields)
 
 
 Asked = TypeVar("Asked", bound=Preprocessing)
@@ -145,7 +104,7 @@ class ImageNetwork(Generic[Asked]):
         """
         self.path = Path(file).expanduser()
         self._file = open_network(self.path, format, threads)
-        self.asked = settings_beside(self.path, kind)
+        self.asked = beside(self.path, kind)
         self._inputs, self.outputs = self._file.inputs, self._file.outputs
         self._free_size = free_size
         self._settle_input(images)
@@ -199,7 +158,7 @@ class ImageNetwork(Generic[Asked]):
         image = self._inputs[0]
         if image.dtype.kind != "f":
             defaults = {name: value for name, value in defaults.items() if name not in ("scale", "mean", "std")}
-        self.asked = settings_beside(self.path, type(self.asked), **defaults)
+        self.asked = beside(self.path, type(self.asked), **defaults)
         self._settle_normalisation(image, 1 if self.colour == "gray" else 3)
 
     @property

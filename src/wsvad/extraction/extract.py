@@ -108,6 +108,8 @@ def extract(
                     case Finished(reason=None):
                         done += 1
                         frames += event.frames
+                        if event.remark:
+                            logger.info(event.remark)
                     case Finished(fatal=True):
                         raise WsvadError(event.reason)
                     case Finished():

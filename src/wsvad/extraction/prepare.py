@@ -8,7 +8,7 @@ from pathlib import Path
 
 from wsvad.datasets.dataset import Dataset
 from wsvad.datasets.folder import NONE, open_folder, unlabelled_videos
-from wsvad.encoders.build import argument_of, resolved, split
+from wsvad.encoders.build import inputs_of, resolved, split
 from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.captions import extract_captions
 from wsvad.extraction.extract import extract
@@ -59,7 +59,7 @@ def extract_folder(
         # Files are there, and were written by 'wsvad score': nothing that somebody wants features of.
         lost = {str(path): reason for path, reason in left.items() if not path.is_file()}
         return failed | lost, len(loose) + len(lost)
-    need_videos = not all(spec.startswith("lsa:") for spec in specs.values())
+    need_videos = not all(inputs_of(spec) == {"captions"} for spec in specs.values())
     dataset = open_folder(folder, labels, NONE, need_videos=need_videos)
     failed = prepare(dataset, specs, out, workers=workers, raw_rate=raw_rate, rate=rate)
     return failed, len(dataset.videos)
@@ -93,14 +93,14 @@ def prepare(
     if dataset.understood:
         logger.info(dataset.understood)
     streams = {stream: spec for stream, spec in streams.items() if stream not in released(out)}
-    from_captions = {stream: spec for stream, spec in streams.items() if spec.startswith("lsa:")}
+    from_captions = {stream: spec for stream, spec in streams.items() if "captions" in inputs_of(spec)}
     if rate is not None and (from_captions or not streams):
         clock = "captions have the clock of the videos' own frames" if from_captions else "the features are there"
         raise UsageError(f"--rate {float(rate):g}: {clock}, and are not resampled; leave it out")
     for stream, spec in from_captions.items():
         if len(split(spec)) > 1:
             raise UsageError(f"'{spec}': captions have their own timing; use them alone, or as another stream")
-        extract_captions(Path(argument_of(spec)), dataset, out, stream=stream, snippet_clock=stream != "rgb")
+        extract_captions(spec, dataset, out, stream=stream, snippet_clock=stream != "rgb")
     from_video = {stream: spec for stream, spec in streams.items() if stream not in from_captions}
     if not from_video:
         return {}

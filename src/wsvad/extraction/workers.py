@@ -20,6 +20,7 @@ from wsvad.encoders.encoder import Encoder
 from wsvad.errors import WsvadError, shortage
 from wsvad.extraction.device import AT_ONCE, Description, Owner, Served
 from wsvad.extraction.encode import encode_video
+from wsvad.extraction.sound import silence
 from wsvad.extraction.spent import Spent
 from wsvad.features.store import feature_path, save
 from wsvad.interrupts import interrupted_by, unheard
@@ -96,6 +97,8 @@ class Finished:
     reason: str | None = None
     fatal: bool = False
     """The reason is not the video's: no other could be written either."""
+    remark: str = ""
+    """What a user should know of features that were made."""
     spent: Spent = field(default_factory=Spent)
     """As `Advanced`."""
 
@@ -279,4 +282,4 @@ def _do(
         reason = f"{job.path}: {shortage(error) or told}"
         return Finished(video=job.video, reason=reason)
     frames = next(iter(stored.values())).passport.frames
-    return Finished(video=job.video, frames=frames, spent=spent.taken())
+    return Finished(video=job.video, frames=frames, spent=spent.taken(), remark=silence(job.path, wanted))
