@@ -82,9 +82,7 @@ def test_both_runtimes_give_the_same_up_to_rounding_and_say_which_it_was(tmp_pat
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 def test_a_tensor_that_there_is_not_is_told_with_near_ones(tmp_path, runtime):
     path = settings(two_layers(tmp_path / "net.onnx"), output="inner/rely", runtime=runtime)
-    with pytest.raises(
-        WsvadError, match=r"net\.onnx: it has no output 'inner/rely'; .*near names inside of it: inner/relu"
-    ):
+    with pytest.raises(WsvadError, match=r"no output 'inner/rely'; .*near names inside of it: inner/relu"):
         Onnx(path)
 
 
@@ -96,9 +94,7 @@ def test_any_tensor_of_a_tensorflow_lite_file_can_be_the_output(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (4, 4, 6, 3), np.uint8)
     np.testing.assert_allclose(encoder.encode([pixels])[0], pixels.mean((0, 1, 2)), rtol=1e-6)
     settings(path, output="maps")
-    with pytest.raises(
-        WsvadError, match=r"net\.tflite: it has no output 'maps'; its outputs are: map; near names .*: map"
-    ):
+    with pytest.raises(WsvadError, match=r"no output 'maps'; its outputs are: map; near names .*: map"):
         TfLite(path)
 
 
@@ -109,9 +105,7 @@ def test_openvino_is_for_onnx_files_and_says_what_it_does_not_read(tmp_path):
         TfLite(settings(path, runtime="openvino"))
     broken = settings(tmp_path / "broken.onnx", runtime="openvino")
     broken.write_bytes(two_layers(tmp_path / "net.onnx").read_bytes()[:-30])
-    with pytest.raises(
-        WsvadError, match=r"broken\.onnx: (not a network in ONNX format|OpenVINO does not read it)"
-    ) as said:
+    with pytest.raises(WsvadError, match=r"(not a network in ONNX format|OpenVINO does not read it)") as said:
         Onnx(broken)
     assert "\n" not in str(said.value)
 
