@@ -54,7 +54,7 @@ class PosePreprocessing(Preprocessing):
     frames: Frames = 8
     """Frames of a snippet that the network sees; 4 of one that finds several people, unless this says otherwise."""
     score: Score | None = None
-    """Of a person that is there, at least, where the network finds several; None takes 0.2 of MoveNet, 0.25 of YOLO."""
+    """Of a person that is there, at least, where the network finds several; else 0.15 of MoveNet, 0.25 of YOLO."""
 
 
 class Pose(Placed):
