@@ -33,5 +33,10 @@ def device_of(device: torch.device | str) -> str:
     return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
 
 
+def name_of(device: str) -> str:
+    """A device as people know it: "cuda (NVIDIA H100)"."""
+    return f"{device} ({torch.cuda.get_device_name(device)})" if device.startswith("cuda") else device
+
+
 def _cuda_devices() -> int:
     return torch.cuda.device_count() if torch.cuda.is_available() else 0

@@ -20,9 +20,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from wsvad.encoders.beside import beside
 from wsvad.encoders.encoder import Sampling, file_argument
 from wsvad.encoders.fit import Filter, Fit
-from wsvad.encoders.image_network import Level, Spread, settings_beside
+from wsvad.encoders.image_network import Level, Spread
 from wsvad.encoders.networks import i3d, i3d_resnet, s3d
 from wsvad.encoders.networks.published import Scheme, load
 from wsvad.encoders.torch_network import MOST_AT_ONCE, TorchNetwork, first_tensor, over_space
@@ -106,7 +107,7 @@ class ClipEncoder:
         """
         self.name = f"{self.scheme}:{file}"
         self.path = Path(file).expanduser()
-        asked = settings_beside(self.path, ClipPreprocessing)
+        asked = beside(self.path, ClipPreprocessing)
         module, names = load(self.kind, self.path, list(self.trained))
         self.settings = _completed(asked, self.trained[names])
         self.crops: int = self.settings.crops

@@ -1,7 +1,8 @@
 """A torch module that reads snippets, on any device; its output, or that of any part of it."""
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,8 @@ MOST_AT_ONCE = 32
 class TorchNetwork:
     """A module in evaluation mode, what is done to its input, and which of its tensors is taken.
 
-    On a CPU every snippet goes through by itself, so that its numbers are the same whatever comes with it. Elsewhere
-    snippets are joined, as many as the device's memory holds.
+    On a CPU every snippet goes through by itself, in one thread, so that its numbers are the same whatever comes with
+    it and however many work beside each other. Elsewhere snippets are joined, as many as the device's memory holds.
     """
 
     def __init__(
@@ -67,13 +68,18 @@ class TorchNetwork:
         while len(outputs) < len(snippets):
             some = snippets[len(outputs) :][: 1 if self.device.type == "cpu" else self._at_once]
             try:
-                outputs += self._run(some)
+                with _one_thread() if self.device.type == "cpu" else nullcontext():
+                    outputs += self._run(some)
             except torch.OutOfMemoryError:
                 if len(some) == 1:
                     raise
                 torch.cuda.empty_cache()
                 self._at_once = len(some) // 2
         return outputs
+
+    def runs_on(self, device: torch.device) -> bool:
+        """It does on every device that PyTorch knows."""
+        return True
 
     @torch.inference_mode()
     def _run(self, snippets: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -93,6 +99,16 @@ class TorchNetwork:
     def _keep(self, module: nn.Module, inputs: Any, output: Any) -> None:
         assert self._tapped is not None
         self._tapped.append(output)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def part_of(module: nn.Module, name: str) -> nn.Module:

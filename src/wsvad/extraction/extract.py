@@ -16,16 +16,21 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from wsvad.device import device_of, name_of
+from wsvad.encoders.encoder import Encoder
 from wsvad.errors import Interrupted, UsageError, WsvadError
+from wsvad.extraction.device import AT_ONCE, Owner, move
 from wsvad.extraction.encode import passport
 from wsvad.extraction.progress import Estimate
-from wsvad.extraction.workers import Finished, Job, Recipe, in_processes, in_this_process
+from wsvad.extraction.snippets import Encoders
+from wsvad.extraction.workers import Events, Finished, Job, Recipe, in_processes, in_this_process
 from wsvad.features.store import Passport, feature_path, rate_of, read_passport
 from wsvad.files import is_file, overlong, sha256
 from wsvad.locks import writing
 from wsvad.progress import report_progress
 from wsvad.ranges import Whole, problem
 from wsvad.video.reader import counted_rate
+from wsvad.video.resample import resampling_rate
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +58,9 @@ def extract(
     *,
     workers: int | None = None,
     builder: str = "wsvad.encoders:build",
+    raw_rate: Fraction | float | None = None,
     rate: Fraction | float | None = None,
+    device: str = "cpu",
 ) -> ExtractReport:
     """Make the feature files that are missing in `out`, one a video and stream.
 
@@ -67,7 +74,11 @@ def extract(
         workers: processes; None = one for each processor, 0 = work in this process, where a crash ends everything
             (but loses nothing that was finished).
         builder: `module:function` that turns a specification into encoders.
-        rate: frames per second of raw streams that do not say it; features that were made at another are made again.
+        raw_rate: frames per second of raw streams that do not say it; features that were made at another are made
+            again.
+        rate: frames per second that videos are resampled to, by their timestamps; None for their own.
+        device: where networks run, as PyTorch names it, or `auto`. On any but the CPU they run in this process, and
+            the workers decode.
 
     Raises:
         UsageError: a specification is wrong.
@@ -79,14 +90,15 @@ def extract(
         raise UsageError(f"workers {workers}: {said}")
     started = time.monotonic()
     out = Path(out)
-    recipe = Recipe(streams=dict(streams), out=out, builder=builder, rate=rate)
-    jobs, failed = _plan(videos, recipe)
+    recipe = Recipe(streams=dict(streams), out=out, builder=builder, raw_rate=raw_rate, rate=resampling_rate(rate))
+    parts = recipe.parts()
+    jobs, failed = _plan(videos, recipe, recipe.joined(parts))
     reused, done, frames = len(videos) - len(jobs) - len(failed), 0, 0
     with ExitStack() as held:
         if jobs:  # a folder that has everything may be read by many at once, and need not be writable
             held.enter_context(writing(out))
             held.enter_context(_swept(out, streams))
-        events = in_this_process(jobs, recipe) if workers == 0 else in_processes(jobs, recipe, workers or processors())
+        events = _events(jobs, recipe, parts, processors() if workers is None else workers, device_of(device))
         try:
             estimate = Estimate(jobs)
             for event in events:
@@ -96,6 +108,8 @@ def extract(
                     case Finished(reason=None):
                         done += 1
                         frames += event.frames
+                        if event.remark:
+                            logger.info(event.remark)
                     case Finished(fatal=True):
                         raise WsvadError(event.reason)
                     case Finished():
@@ -111,14 +125,27 @@ def extract(
     return ExtractReport(done=done, reused=reused, failed=failed, frames=frames, seconds=time.monotonic() - started)
 
 
+def _events(
+    jobs: Sequence[Job], recipe: Recipe, parts: Mapping[str, tuple[Encoder, ...]], workers: int, device: str
+) -> Events:
+    """Do the jobs, where they are to be done."""
+    if device == "cpu" or not jobs:
+        return in_processes(jobs, recipe, workers) if workers else in_this_process(jobs, recipe, parts)
+    logger.info("encoding on %s", name_of(device))
+    if not workers:
+        move((encoder for some in parts.values() for encoder in some), device)
+        return in_this_process(jobs, recipe, parts, AT_ONCE)
+    return in_processes(jobs, recipe, workers, Owner(parts, device))
+
+
 def processors() -> int:
     """Processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _plan(videos: Sequence[tuple[str, Path]], recipe: Recipe) -> tuple[list[Job], dict[str, str]]:
+def _plan(videos: Sequence[tuple[str, Path]], recipe: Recipe, encoders: Encoders) -> tuple[list[Job], dict[str, str]]:
     """What is left to do, the longest files first, and the videos that are not there."""
-    wanted = {stream: passport(encoders, frames=0) for stream, encoders in recipe.encoders().items()}
+    wanted = {stream: passport(some, rate=recipe.rate, frames=0) for stream, some in encoders.items()}
     failed = {name: f"{path}: there is no such video file" for name, path in videos if not is_file(path)}
     for name, path in videos:
         if long := next(filter(None, (overlong(feature_path(recipe.out, stream, name)) for stream in wanted)), None):
@@ -137,7 +164,7 @@ def _plan(videos: Sequence[tuple[str, Path]], recipe: Recipe) -> tuple[list[Job]
         stale = [stream for stream, made in there[name].items() if made.source != sources[name]]
         if stale:
             logger.info("%s: has changed since its features were made; extracting it again", path)
-        elif there[name] and (rate := counted_rate(path, recipe.rate)):
+        elif there[name] and (rate := counted_rate(path, recipe.raw_rate)):
             stale = [stream for stream, made in there[name].items() if rate_of(made) != rate]
             if stale:
                 logger.info("%s: is read at %s frames per second now; extracting it again", path, rate)
@@ -160,9 +187,11 @@ def _there(video: str, wanted: Mapping[str, Passport], out: Path) -> dict[str, P
             continue
         there[stream] = read_passport(path)
         if difference := there[stream].difference(ours):
+            same = f"give --rate {float(Fraction(rate)):g}" if (rate := there[stream].rate) else "leave --rate out"
             raise WsvadError(
                 f"{path}: made with other settings than this extraction ({difference}); "
-                "choose another --out, or delete the file and those made with it"
+                f"{f'{same}, ' if rate != ours.rate else ''}choose another --out, or delete the file and those made "
+                "with it"
             )
     return there
 

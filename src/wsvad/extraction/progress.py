@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 
+from wsvad.extraction.spent import Spent
 from wsvad.extraction.workers import Advanced, Begun, Event, Finished, Job
 from wsvad.progress import duration
 
@@ -18,6 +19,7 @@ class Estimate:
         """Video → frames, of those that were opened and promise any."""
         self._read: dict[str, int] = {}
         self._finished = 0
+        self.spent = Spent()
         self._started = time.monotonic()
 
     def update(self, event: Event) -> None:
@@ -26,8 +28,10 @@ class Estimate:
             case Begun(declared=int(declared)):
                 self._expected[event.video] = declared
             case Advanced():
+                self.spent.add(event.spent)
                 self._read[event.video] = self._read.get(event.video, 0) + event.frames
             case Finished():
+                self.spent.add(event.spent)
                 self._finished += 1
                 self._read[event.video] = event.frames
                 self._expected[event.video] = event.frames
@@ -50,10 +54,11 @@ class Estimate:
         return self.frames() / total if total else self._finished / max(len(self._sizes), 1)
 
     def status(self) -> str:
-        """`12/50 videos, 2,345 frames/s, 3 min left`."""
+        """`12/50 videos, 2,345 frames/s, 3 min left (network 61%, decode 30%)`."""
         seconds = time.monotonic() - self._started
         rate = self.frames() / seconds if seconds > 0 else 0.0
         parts = [f"{self._finished}/{len(self._sizes)} videos", f"{rate:,.0f} frames/s"]
         if (total := self.total()) and rate:
             parts.append(f"{duration((total - self.frames()) / rate)} left")
-        return ", ".join(parts)
+        shares = [f"{what} {share:.0%}" for what, share in self.spent.shares().items() if share >= 0.05]
+        return ", ".join(parts) + (f" ({', '.join(shares)})" if shares else "")

@@ -10,6 +10,8 @@ import numpy as np
 
 from wsvad.encoders.encoder import Encoder, Sampling
 from wsvad.errors import WsvadError
+from wsvad.extraction.sound import apart
+from wsvad.extraction.spent import Spent
 from wsvad.video.clock import SNIPPET
 from wsvad.video.reader import Frame
 
@@ -30,6 +32,8 @@ class Snippets:
     """
 
     def __init__(self, encoders: Encoders, *, stride: int = SNIPPET):
+        if deaf := apart(encoders)[1]:
+            raise WsvadError(f"{', '.join(deaf)} is made from the sound of a file, and frames have none; give the file")
         self.stride = stride
         self._samplings = list(dict.fromkeys(one.sampling for some in encoders.values() for one in some))
         self._frames: list[Frame] = []
@@ -125,36 +129,50 @@ class SnippetEncoder:
 
 
 class Batches:
-    """Encodes snippets, `at_once` of them together; with more than one the network works in a thread of its own while
-    the next snippets are read. At most `WAITING` batches wait for it."""
+    """Frames in, rows out, of `at_once` snippets together. With more than one the network works in a thread of its own
+    while the next snippets are read, and at most `WAITING` batches wait for it."""
 
-    def __init__(self, encoders: Encoders, at_once: int = 1):
-        self._encoders, self._at_once = encoders, at_once
+    def __init__(self, encoders: Encoders, at_once: int = 1, spent: Spent | None = None):
+        self._encoders, self._snippets, self._at_once = encoders, Snippets(encoders), at_once
+        self._spent = spent or Spent()
         self._some: list[Shown] = []
         self._running: deque[Future[list[Rows]]] = deque()
         self._pool = ThreadPoolExecutor(1) if at_once > 1 else None
 
-    def push(self, snippet: Shown) -> Iterator[Rows]:
-        """Take the next snippet; the rows that are ready, in order."""
-        if self._pool is None:
-            yield from encoded(self._encoders, [snippet])
-            return
-        self._some.append(snippet)
-        if len(self._some) == self._at_once:
-            self._start(self._pool)
-        while len(self._running) > WAITING or (self._running and self._running[0].done()):
-            yield from self._running.popleft().result()
+    def push(self, frame: Frame) -> Iterator[Rows]:
+        """Take the next frame; the rows that are ready, in order."""
+        with self._spent.on("convert"):
+            snippet = self._snippets.push(frame)
+        return self._taken(snippet)
 
     def flush(self) -> Iterator[Rows]:
         """The rows of all that is left."""
-        if self._pool is not None and self._some:
-            self._start(self._pool)
+        yield from self._taken(self._snippets.flush())
+        if self._some:
+            self._start()
         while self._running:
             yield from self._running.popleft().result()
 
-    def _start(self, pool: ThreadPoolExecutor) -> None:
-        self._running.append(pool.submit(encoded, self._encoders, self._some))
-        self._some = []
+    def _taken(self, snippet: Shown | None) -> Iterator[Rows]:
+        if snippet is not None:
+            self._some.append(snippet)
+        if len(self._some) == self._at_once:
+            self._start()
+        while len(self._running) > WAITING or (self._running and self._running[0].done()):
+            yield from self._running.popleft().result()
+
+    def _start(self) -> None:
+        some, self._some = self._some, []
+        if self._pool is not None:
+            self._running.append(self._pool.submit(self._encoded, some))
+        else:
+            future: Future[list[Rows]] = Future()
+            self._running.append(future)
+            future.set_result(self._encoded(some))
+
+    def _encoded(self, some: Sequence[Shown]) -> list[Rows]:
+        with self._spent.on("network"):
+            return encoded(self._encoders, some)
 
     def __enter__(self) -> Self:
         return self

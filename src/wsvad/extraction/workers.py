@@ -7,17 +7,21 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from importlib import import_module
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from wsvad.encoders.build import split
 from wsvad.encoders.encoder import Encoder
 from wsvad.errors import WsvadError, shortage
+from wsvad.extraction.device import AT_ONCE, Description, Owner, Served
 from wsvad.extraction.encode import encode_video
+from wsvad.extraction.sound import silence
+from wsvad.extraction.spent import Spent
 from wsvad.features.store import feature_path, save
 from wsvad.interrupts import interrupted_by, unheard
 from wsvad.registry import at_fault
@@ -44,15 +48,25 @@ class Recipe:
     out: Path
     builder: str
     """`module:function`, specification → encoders."""
-    rate: Fraction | float | None = None
+    raw_rate: Fraction | float | None = None
     """Frames per second of raw streams that do not say it."""
+    rate: Fraction | float | None = None
+    """Frames per second that videos are resampled to; None for their own."""
 
-    def encoders(self) -> dict[str, tuple[Encoder, ...]]:
-        """Build the encoders of every stream; each process has its own. Streams that are made alike share them."""
+    def parts(self) -> dict[str, tuple[Encoder, ...]]:
+        """Build each encoder that the streams need; streams that are made alike share them."""
+        return {part: self.build(part) for spec in dict.fromkeys(self.streams.values()) for part in split(spec)}
+
+    def build(self, part: str) -> tuple[Encoder, ...]:
+        """The encoders of a part of a specification, made anew."""
         module, _, function = self.builder.partition(":")
-        build = getattr(import_module(module), function)
-        made = {spec: build(spec) for spec in dict.fromkeys(self.streams.values())}
-        return {stream: made[spec] for stream, spec in self.streams.items()}
+        return getattr(import_module(module), function)(part)
+
+    def joined(self, parts: Mapping[str, tuple[Encoder, ...]]) -> dict[str, tuple[Encoder, ...]]:
+        """Stream → its encoders, of those of each part."""
+        return {
+            stream: tuple(one for part in split(spec) for one in parts[part]) for stream, spec in self.streams.items()
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +84,8 @@ class Advanced:
 
     video: str
     frames: int
+    spent: Spent = field(default_factory=Spent)
+    """What the process has done since it said so last."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +97,10 @@ class Finished:
     reason: str | None = None
     fatal: bool = False
     """The reason is not the video's: no other could be written either."""
+    remark: str = ""
+    """What a user should know of features that were made."""
+    spent: Spent = field(default_factory=Spent)
+    """As `Advanced`."""
 
 
 Event = Begun | Advanced | Finished
@@ -90,35 +110,42 @@ _REPORT_EVERY = 0.2
 """Seconds between two messages on how far a video is."""
 
 
-def in_this_process(jobs: Sequence[Job], recipe: Recipe) -> Events:
-    """Do the jobs one after the other, here."""
-    encoders = recipe.encoders() if jobs else {}
+def in_this_process(
+    jobs: Sequence[Job], recipe: Recipe, parts: Mapping[str, tuple[Encoder, ...]], at_once: int = 1
+) -> Events:
+    """Do the jobs one after the other, here, with encoders that are made."""
+    encoders = recipe.joined(parts)
     for job in jobs:
         events: list[Event] = []
-        finished = _do(job, encoders, recipe, events.append)
+        finished = _do(job, encoders, recipe, events.append, at_once)
         yield from events
         yield finished
 
 
-def in_processes(jobs: Sequence[Job], recipe: Recipe, workers: int) -> Events:
+def in_processes(jobs: Sequence[Job], recipe: Recipe, workers: int, owner: Owner | None = None) -> Events:
     """Do the jobs in up to `workers` processes; closing the generator ends them.
+
+    Args:
+        owner: of the networks that run in this process, on a device; the others run in each.
 
     Raises:
         WsvadError: a process ends before it could take a job.
     """
-    queue = list(reversed(jobs))
-    team = [_Worker(recipe) for _ in range(min(workers, len(jobs)))]
+    queue, served = list(reversed(jobs)), owner.served if owner else {}
+    team = [_Worker(recipe, served) for _ in range(min(workers, len(jobs)))]
     try:
         while team:
-            for connection in wait([worker.connection for worker in team]):
-                worker = next(worker for worker in team if worker.connection is connection)
+            ready = wait([connection for worker in team for connection in (worker.connection, worker.requests)])
+            if owner is not None:
+                owner.answer([worker.requests for worker in team if worker.requests in ready])
+            for worker in [worker for worker in team if worker.connection in ready]:
                 try:
                     event = worker.connection.recv()
                 except (EOFError, OSError):
                     team.remove(worker)
                     yield worker.crashed()
                     if len(queue) > len(team):
-                        team.append(_Worker(recipe))
+                        team.append(_Worker(recipe, served))
                     continue
                 if event is not None:
                     yield event
@@ -134,19 +161,23 @@ def in_processes(jobs: Sequence[Job], recipe: Recipe, workers: int) -> Events:
             worker.process.kill()
         for worker in team:
             worker.stop()
+        if owner is not None:
+            owner.close()
 
 
 class _Worker:
     """A process and the job that it is at."""
 
-    def __init__(self, recipe: Recipe):
+    def __init__(self, recipe: Recipe, served: Mapping[tuple[str, int], Description]):
         # FFmpeg and most network runtimes do not survive a fork: start from nothing.
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self.process: BaseProcess = context.Process(target=_work, args=(theirs, recipe), daemon=True)
+        self.requests, asking = context.Pipe()
+        self.process: BaseProcess = context.Process(target=_work, args=(theirs, asking, recipe, served), daemon=True)
         with unheard():
             self.process.start()
         theirs.close()
+        asking.close()
         self.job: Job | None = None
 
     def crashed(self) -> Finished:
@@ -167,20 +198,31 @@ class _Worker:
     def stop(self) -> None:
         self.process.join()
         self.connection.close()
+        self.requests.close()
 
 
-def _work(connection: Connection, recipe: Recipe) -> None:
+def _work(
+    connection: Connection, asking: Connection, recipe: Recipe, served: Mapping[tuple[str, int], Description]
+) -> None:
     """The life of a process: ask for a job (None), do it, tell how it goes, and so on until there is none."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ["OMP_NUM_THREADS"] = "1"
+    remote = {key: Served(description, key[1], asking) for key, description in served.items()}
+    whole = {part for part, _ in remote}
     try:
-        encoders = recipe.encoders()
+        specs = [part for spec in dict.fromkeys(recipe.streams.values()) for part in split(spec)]
+        own = {part: recipe.build(part) for part in specs if part not in whole}
+        there = {part: tuple(one for (of, _), one in remote.items() if of == part) for part in whole}
+        encoders = recipe.joined(own | there)
         _one_thread()
         connection.send(None)
         while (job := connection.recv()) is not None:
-            connection.send(_do(job, encoders, recipe, connection.send))
+            connection.send(_do(job, encoders, recipe, connection.send, AT_ONCE if remote else 1))
     except (EOFError, BrokenPipeError):
         return  # the parent is gone
+    finally:
+        for one in remote.values():
+            one.close()
 
 
 def _end_with_parent() -> None:
@@ -199,30 +241,39 @@ def _one_thread() -> None:
 
 
 def _do(
-    job: Job, encoders: dict[str, tuple[Encoder, ...]], recipe: Recipe, report: Callable[[Event], None]
+    job: Job,
+    encoders: dict[str, tuple[Encoder, ...]],
+    recipe: Recipe,
+    report: Callable[[Event], None],
+    at_once: int = 1,
 ) -> Finished:
     """Encode one video and write its streams."""
-    reported, unreported = time.monotonic(), 0
+    reported, unreported, spent = time.monotonic(), 0, Spent()
 
     def on_frames(count: int) -> None:
         nonlocal reported, unreported
         unreported += count
         if time.monotonic() - reported >= _REPORT_EVERY:
-            report(Advanced(video=job.video, frames=unreported))
+            report(Advanced(video=job.video, frames=unreported, spent=spent.taken()))
             reported, unreported = time.monotonic(), 0
 
     try:
-        with VideoReader(job.path, threads=1, rate=recipe.rate) as video:
+        with VideoReader(job.path, threads=1, raw_rate=recipe.raw_rate) as video:
             report(Begun(video=job.video, declared=video.info.declared))
         # One decoding thread: then even a damaged file gives the same frames each time.
         wanted = {name: encoders[name] for name in job.streams}
-        stored = encode_video(job.path, wanted, on_frames, threads=1, rate=recipe.rate)
-        for stream, features in stored.items():
-            save(feature_path(recipe.out, stream, job.video), features)
+        stored = encode_video(
+            job.path, wanted, on_frames, threads=1, raw_rate=recipe.raw_rate, rate=recipe.rate, at_once=at_once,
+            spent=spent,
+        )  # fmt: skip
+        with spent.on("write"):
+            for stream, features in stored.items():
+                save(feature_path(recipe.out, stream, job.video), features)
     except WsvadError as error:
         if interrupted_by(error):
             raise KeyboardInterrupt from error
-        return Finished(video=job.video, reason=str(error), fatal=isinstance(error.__cause__, OSError))
+        reason = str(error) if str(job.path) in str(error) else f"{job.path}: {error}"
+        return Finished(video=job.video, reason=reason, fatal=isinstance(error.__cause__, OSError))
     except Exception as error:
         if interrupted_by(error):
             raise KeyboardInterrupt from error
@@ -230,4 +281,5 @@ def _do(
         told = f"{type(error).__name__}: {' '.join(str(error).split())}; leave it out and report this{to}"
         reason = f"{job.path}: {shortage(error) or told}"
         return Finished(video=job.video, reason=reason)
-    return Finished(video=job.video, frames=next(iter(stored.values())).passport.frames)
+    frames = next(iter(stored.values())).passport.frames
+    return Finished(video=job.video, frames=frames, spent=spent.taken(), remark=silence(job.path, wanted))

@@ -111,7 +111,7 @@ def test_encoders_of_a_stream_are_joined_in_their_order(tmp_path):
 
 def test_streams_that_are_made_alike_are_encoded_once(tmp_path, monkeypatch):
     recipe = Recipe(streams={"a": "means", "b": "means", "c": "means-other"}, out=tmp_path, builder="clips:build")
-    encoders = recipe.encoders()
+    encoders = recipe.joined(recipe.parts())
     assert encoders["a"][0] is encoders["b"][0] is not encoders["c"][0]
     calls = []
     encode = Means.encode

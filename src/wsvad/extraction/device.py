@@ -1,0 +1,190 @@
+"""One process owns the device. Those that decode hand it their snippets in shared memory and get rows back, so that a
+network is loaded once, and works while many videos are decoded ahead of it."""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from math import prod
+from multiprocessing.connection import Connection
+from multiprocessing.shared_memory import SharedMemory
+from typing import TypeGuard
+
+import numpy as np
+import torch
+
+from wsvad.encoders.encoder import Encoder, OnDevice, Sampling
+from wsvad.errors import WsvadError, shortage
+
+AT_ONCE = 16
+"""Snippets that a decoding process hands over at a time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What a decoding process has to know of a network that it does not hold."""
+
+    spec: str
+    name: str
+    width: int
+    crops: int
+    sampling: Sampling
+    passport: dict[str, object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Request:
+    """Snippets of one encoder, end to end in a block of shared memory."""
+
+    spec: str
+    index: int
+    """Which encoder of that specification."""
+    block: str
+    shapes: tuple[tuple[int, ...], ...]
+    dtype: str
+
+
+class Served:
+    """An encoder whose network is in another process."""
+
+    def __init__(self, description: Description, index: int, connection: Connection):
+        self.name, self.width, self.sampling = description.name, description.width, description.sampling
+        self.crops = description.crops
+        self._description, self._index, self._connection = description, index, connection
+        self._block: SharedMemory | None = None
+
+    def encode(self, snippets: list[np.ndarray]) -> np.ndarray:
+        """As `Encoder.encode`; it waits for the device.
+
+        Raises:
+            WsvadError: the network says so.
+        """
+        shapes, dtype = tuple(one.shape for one in snippets), snippets[0].dtype
+        block = self._of_size(sum(one.nbytes for one in snippets))
+        for view, one in zip(_views(block, shapes, dtype), snippets, strict=True):
+            view[...] = one
+        self._connection.send(
+            _Request(spec=self._description.spec, index=self._index, block=block.name, shapes=shapes, dtype=dtype.str)
+        )
+        answer = self._connection.recv()
+        if isinstance(answer, WsvadError):
+            raise answer
+        return answer
+
+    def passport(self) -> dict[str, object]:
+        return self._description.passport
+
+    def close(self) -> None:
+        """Give the shared memory back."""
+        if self._block is not None:
+            self._block.close()
+            self._block.unlink()
+            self._block = None
+
+    def _of_size(self, size: int) -> SharedMemory:
+        if self._block is None or self._block.size < size:
+            self.close()
+            self._block = SharedMemory(create=True, size=size)
+        return self._block
+
+
+class Owner:
+    """The networks on the device, and who asks for them."""
+
+    def __init__(self, encoders: Mapping[str, Sequence[Encoder]], device: str):
+        """
+        Args:
+            encoders: specification → its encoders. Those of a specification with a network are moved to the device,
+                the others are left to the processes that decode.
+        """
+        self.busy = 0.0
+        """Seconds that the networks have worked."""
+        self._encoders: dict[tuple[str, int], Encoder] = {}
+        self._blocks = set[str]()
+        for spec, some in encoders.items():
+            if any(runs_on(encoder, device) for encoder in some):
+                self._encoders |= {(spec, index): encoder for index, encoder in enumerate(some)}
+                move(some, device)
+
+    @property
+    def served(self) -> dict[tuple[str, int], Description]:
+        """What is here, by specification and place in it."""
+        return {
+            (spec, index): Description(
+                spec=spec,
+                name=encoder.name,
+                width=encoder.width,
+                crops=getattr(encoder, "crops", 1),
+                sampling=encoder.sampling,
+                passport=encoder.passport(),
+            )
+            for (spec, index), encoder in self._encoders.items()
+        }
+
+    def answer(self, connections: Sequence[Connection]) -> None:
+        """Answer those that ask; snippets of several go through a network together."""
+        asked: dict[tuple[str, int], list[tuple[Connection, _Request]]] = {}
+        for connection in connections:
+            with suppress(EOFError, OSError):  # its process has ended, which its other connection tells
+                request = connection.recv()
+                asked.setdefault((request.spec, request.index), []).append((connection, request))
+        for key, some in asked.items():
+            started = time.monotonic()
+            answers = self._encode(self._encoders[key], [request for _, request in some])
+            self.busy += time.monotonic() - started
+            for (connection, _), answer in zip(some, answers, strict=True):
+                with suppress(BrokenPipeError, OSError):
+                    connection.send(answer)
+
+    def close(self) -> None:
+        """Remove the shared memory that crashed processes have left."""
+        for name in self._blocks:
+            with suppress(FileNotFoundError):
+                left = SharedMemory(name=name)
+                left.close()
+                left.unlink()
+
+    def _encode(self, encoder: Encoder, requests: Sequence[_Request]) -> list[np.ndarray | WsvadError]:
+        """One answer a request. What is wrong with one is not told to the others: each is tried by itself then."""
+        blocks = [SharedMemory(name=request.block) for request in requests]
+        self._blocks |= {block.name for block in blocks}
+        try:
+            views = [_views(b, r.shapes, np.dtype(r.dtype)) for b, r in zip(blocks, requests, strict=True)]
+            snippets = [view for some in views for view in some]
+            ends = np.cumsum([len(some) for some in views])
+            return list(np.split(encoder.encode(snippets), ends[:-1]))
+        except Exception as error:
+            told = _told(encoder, error)
+        finally:
+            views, snippets = [], []  # nothing may look into a block that is closed
+            for block in blocks:
+                block.close()
+        return (
+            [told] if len(requests) == 1 else [one for request in requests for one in self._encode(encoder, [request])]
+        )
+
+
+def move(encoders: Iterable[Encoder], device: str) -> None:
+    """Move those encoders to a device that run there."""
+    for encoder in encoders:
+        if runs_on(encoder, device):
+            encoder.to(torch.device(device))
+
+
+def runs_on(encoder: Encoder, device: str) -> TypeGuard[OnDevice]:
+    """Whether an encoder has a network that runs on a device other than the CPU."""
+    return isinstance(encoder, OnDevice) and encoder.runs_on(torch.device(device))
+
+
+def _views(block: SharedMemory, shapes: Sequence[tuple[int, ...]], dtype: np.dtype) -> list[np.ndarray]:
+    starts = np.cumsum([0, *(prod(shape) * dtype.itemsize for shape in shapes)]).tolist()
+    return [np.ndarray(shape, dtype, block.buf, start) for shape, start in zip(shapes, starts[:-1], strict=True)]
+
+
+def _told(encoder: Encoder, error: Exception) -> WsvadError:
+    """An error that can travel."""
+    if isinstance(error, WsvadError):
+        return WsvadError(str(error))
+    if short := shortage(error):
+        return WsvadError(f"encoder {encoder.name}: {short}")
+    return WsvadError(f"encoder {encoder.name}: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
