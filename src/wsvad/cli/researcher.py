@@ -37,6 +37,7 @@ def extract(
     workers: Whole | None = None,
     rate: Rate | None = None,
     raw_rate: Positive | None = None,
+    device: Annotated[str, "DEVICE"] = "auto",
 ) -> int:
     """Turn videos into features, one file each.
 
@@ -49,11 +50,14 @@ def extract(
         workers: Processes; 0 uses this process (default: one per core).
         rate: Frames per second to resample all videos to (default: their own).
         raw_rate: Frames per second of raw streams (.h264, .hevc) that do not say it.
+        device: Where networks run: cpu, cuda, cuda:N, mps, or auto, the fastest of them.
     """
     from wsvad.extraction.prepare import extract_folder
 
     specs = resolved({"rgb": "auto"} | streams)
-    failed, count = extract_folder(folder, specs, out, labels=labels, workers=workers, raw_rate=raw_rate, rate=rate)
+    failed, count = extract_folder(
+        folder, specs, out, labels=labels, workers=workers, raw_rate=raw_rate, rate=rate, device=device
+    )
     return left_out(failed, of=count)
 
 
@@ -81,7 +85,7 @@ def caption(
         frames: Frames of each segment that the model sees.
         prompt: Question to the model, or the beginning of each caption.
         tokens: Largest number of tokens in a caption.
-        device: auto, cpu, cuda, cuda:N or mps.
+        device: Where the model runs: cpu, cuda, cuda:N, mps, or auto, the fastest of them.
         raw_rate: Frames per second of raw streams (.h264, .hevc) that do not say it.
     """
     from wsvad.cli.output import say

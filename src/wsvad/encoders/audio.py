@@ -20,7 +20,7 @@ import numpy as np
 
 from wsvad.encoders.beside import beside
 from wsvad.encoders.encoder import Hearing, file_argument
-from wsvad.encoders.runtime import OnnxFile, Tensor, TfLiteFile, open_network
+from wsvad.encoders.runtime import NetworkFile, Tensor, open_network
 from wsvad.encoders.transformer_folder import broken, model_hash, open_model, transformers_module
 from wsvad.errors import WsvadError
 from wsvad.files import sha256
@@ -106,7 +106,7 @@ class _One:
 
     def __init__(self, path: Path, output: str | None = None):
         self.path = path
-        self.file: OnnxFile | TfLiteFile = open_network(path)
+        self.file: NetworkFile = open_network(path)
         outputs = {tensor.name: tensor for tensor in self.file.outputs}
         if len(self.file.inputs) != 1 or self.file.inputs[0].dtype.kind != "f" or not outputs:
             shapes = ", ".join(f"{plain(one.name)} {list(one.shape)}" for one in self.file.inputs)

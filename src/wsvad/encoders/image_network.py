@@ -9,17 +9,20 @@ import dataclasses
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar
 
 import numpy as np
 
 from wsvad.encoders.beside import beside
-from wsvad.encoders.runtime import MOST_NUMBERS, Tensor, open_network
+from wsvad.encoders.runtime import MOST_NUMBERS, Runtime, Tensor, open_network
 from wsvad.errors import WsvadError
 from wsvad.files import sha256
 from wsvad.ranges import Count, Range
 from wsvad.spelling import plain
 from wsvad.video.clock import SNIPPET
+
+if TYPE_CHECKING:
+    import torch
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and standard deviation of the channels."""
@@ -57,12 +60,28 @@ class Preprocessing:
     std: Spread | tuple[Spread, ...] | None = None
     """One number, or one a channel."""
     output: str | None = None
-    """Name of the output that is used."""
+    """Name of the output that is used, or of any tensor inside of the network."""
+    runtime: Runtime | None = None
+    """What runs an ONNX file."""
     frames: Frames = 4
     """Frames of a snippet that the network sees."""
 
 
 Asked = TypeVar("Asked", bound=Preprocessing)
+
+
+class Placed:
+    """What encoders with such a network share: it runs where its runtime can."""
+
+    network: "ImageNetwork[Any]"
+
+    def runs_on(self, device: "torch.device") -> bool:
+        """Whether what is installed here runs it there."""
+        return self.network.runs_on(device)
+
+    def to(self, device: "torch.device") -> None:
+        """Run it there from now on."""
+        self.network.to(device)
 
 
 class ImageNetwork(Generic[Asked]):
@@ -78,6 +97,8 @@ class ImageNetwork(Generic[Asked]):
     """Whether it takes frames of other sizes too: neither its file nor its YAML file sets one."""
     output: Tensor
     """The output that is used; another of `outputs` may be set."""
+    alone = True
+    """Whether each snippet is to go through it by itself, so that its numbers are the same whatever comes with it."""
 
     def __init__(
         self,
@@ -103,8 +124,8 @@ class ImageNetwork(Generic[Asked]):
                 wrong, or the library that runs it is not installed.
         """
         self.path = Path(file).expanduser()
-        self._file = open_network(self.path, format, threads)
-        self.asked = beside(self.path, kind)
+        self.asked = beside(self.path, kind) if self.path.is_file() else kind()  # that it is missing is told next
+        self._file = open_network(self.path, format, threads, self.asked.runtime)
         self._inputs, self.outputs = self._file.inputs, self._file.outputs
         self._free_size = free_size
         self._settle_input(images)
@@ -160,6 +181,15 @@ class ImageNetwork(Generic[Asked]):
             defaults = {name: value for name, value in defaults.items() if name not in ("scale", "mean", "std")}
         self.asked = beside(self.path, type(self.asked), **defaults)
         self._settle_normalisation(image, 1 if self.colour == "gray" else 3)
+
+    def runs_on(self, device: "torch.device") -> bool:
+        """Whether what is installed here runs it there."""
+        return self._file.runs_on(device.type)
+
+    def to(self, device: "torch.device") -> None:
+        """Run it there from now on."""
+        self._file.to(device.type, device.index)
+        self.alone = device.type == "cpu"
 
     @property
     def frame_shape(self) -> tuple[int, ...]:
@@ -230,14 +260,12 @@ class ImageNetwork(Generic[Asked]):
             raise WsvadError(f"{self.path}: mean and std need one number or {channels}")
 
     def _settle_output(self) -> Tensor:
-        """The output that is asked for, else the first."""
-        named = {tensor.name: tensor for tensor in self.outputs}
+        """The output that is asked for, which may be any tensor inside; else the first."""
         name = self.asked.output or self.outputs[0].name
-        if name not in named:
-            raise WsvadError(
-                f"{self.path}: it has no output '{plain(name)}'; its outputs are: {plain(', '.join(named))}"
-            )
-        return named[name]
+        found = next((tensor for tensor in self.outputs if tensor.name == name), None)
+        if found is None:
+            found, self.outputs = self._file.tap(name), self._file.outputs
+        return found
 
     def _to_input(self, frames: np.ndarray) -> np.ndarray:
         """Pixels → the network's numbers and layout."""

@@ -60,7 +60,7 @@ def extract(
     builder: str = "wsvad.encoders:build",
     raw_rate: Fraction | float | None = None,
     rate: Fraction | float | None = None,
-    device: str = "cpu",
+    device: str = "auto",
 ) -> ExtractReport:
     """Make the feature files that are missing in `out`, one a video and stream.
 
