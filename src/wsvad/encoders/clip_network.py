@@ -136,6 +136,9 @@ class ClipEncoder:
             blank = np.zeros((SNIPPET, SMALLEST, SMALLEST, 3), dtype=np.uint8)
             self.width = self._features([blank]).shape[-1]
 
+    def runs_on(self, device: torch.device) -> bool:
+        return self.network.runs_on(device)
+
     def to(self, device: torch.device) -> None:
         self.network.to(device)
 
