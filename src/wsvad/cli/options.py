@@ -26,7 +26,7 @@ STREAM_OPTIONS = {
     "depth": "Encoder of the depth stream: onnx:FILE or tflite:FILE, a depth network.",
     "mask": "Encoder of the mask stream: mask:FILE, a segmentation network.",
     "flow": "Encoder of the flow stream: flow, or raft:FILE.",
-    "text": "Encoder of the text stream: lsa:captions.jsonl.",
+    "text": "Encoder of the text stream: lsa:captions.jsonl, or sentence:MODEL:captions.jsonl.",
 }
 """Streams with an option of their own. A method says which streams it learns from."""
 OTHER_STREAM = (

@@ -12,6 +12,7 @@ from wsvad.cli.options import (
     Folder,
     Names,
     Run,
+    Video,
     narrowed,
     refuse,
     refuse_own_truth,
@@ -20,9 +21,11 @@ from wsvad.cli.options import (
 )
 from wsvad.cli.output import show, show_json, show_lines
 from wsvad.errors import UsageError
-from wsvad.ranges import Positive, Whole
+from wsvad.ranges import Positive, Range, Whole
 from wsvad.video.clock import Rate
 
+Frames = Annotated[int, Range(1, 64)]
+Tokens = Annotated[int, Range(1, 1000)]
 Scores = Annotated[Path, "SCORES|RUN"]
 
 
@@ -34,6 +37,7 @@ def extract(
     workers: Whole | None = None,
     rate: Rate | None = None,
     raw_rate: Positive | None = None,
+    device: Annotated[str, "DEVICE"] = "auto",
     plan: bool = False,
     json: bool = False,
 ) -> int:
@@ -49,6 +53,7 @@ def extract(
         workers: Processes; 0 uses this process (default: one per core).
         rate: Frames per second to resample all videos to (default: their own).
         raw_rate: Frames per second of raw streams (.h264, .hevc) that do not say it.
+        device: Where networks run: cpu, cuda, cuda:N, mps, or auto, the fastest of them.
         plan: Only say what it will come to, by a minute of it on this machine.
         json: With --plan, print it as JSON.
     """
@@ -59,15 +64,64 @@ def extract(
         from wsvad.cli.surveys import show_plan
         from wsvad.doctor.plan import plan as plan_of
 
-        found = plan_of(folder, specs, out, labels=labels, workers=workers, raw_rate=raw_rate, rate=rate)
+        found = plan_of(folder, specs, out, labels=labels, workers=workers, raw_rate=raw_rate, rate=rate, device=device)
         if json:
             show_json(found.as_dict())
         else:
             show_plan(found)
         return left_out({file: f"{file}: {reason}" for file, reason in found.unread.items()})
     refuse("an extraction without --plan", {"--json": json})
-    failed, count = extract_folder(folder, specs, out, labels=labels, workers=workers, raw_rate=raw_rate, rate=rate)
+    failed, count = extract_folder(
+        folder, specs, out, labels=labels, workers=workers, raw_rate=raw_rate, rate=rate, device=device
+    )
     return left_out(failed, of=count)
+
+
+def caption(
+    videos: list[Video],
+    model: Annotated[str, "hf:FOLDER"],
+    out: File = Path("captions.jsonl"),
+    segment: Annotated[str, "LENGTH"] = "5s",
+    frames: Frames = 1,
+    prompt: Annotated[str, "TEXT"] | None = None,
+    tokens: Tokens = 40,
+    device: Annotated[str, "DEVICE"] = "auto",
+    raw_rate: Positive | None = None,
+) -> int:
+    """Describe videos in words with a vision-language model, for a text stream.
+
+    Interrupt at any time; run the command again to resume. Then 'wsvad extract videos --text
+    sentence:MODEL:captions.jsonl' makes features of the captions.
+
+    Args:
+        videos: Video files, or folders of them. Names in the file are those that labels use.
+        model: Local folder of a model of transformers (BLIP, LLaVA, SmolVLM, Qwen2-VL …), in safetensors.
+        out: Captions file to write, one JSON line per video.
+        segment: Length of video that one caption describes: seconds (5s) or frames (80).
+        frames: Frames of each segment that the model sees.
+        prompt: Question to the model, or the beginning of each caption.
+        tokens: Largest number of tokens in a caption.
+        device: Where the model runs: cpu, cuda, cuda:N, mps, or auto, the fastest of them.
+        raw_rate: Frames per second of raw streams (.h264, .hevc) that do not say it.
+    """
+    from wsvad.cli.output import say
+    from wsvad.datasets.folder import videos_in
+    from wsvad.device import device_of
+    from wsvad.encoders.captioner import Captioner
+    from wsvad.extraction.captioning import Segment, caption_videos
+
+    scheme, _, folder = model.partition(":")
+    if scheme != "hf" or not folder:
+        raise UsageError(f"--model {model}: write hf:FOLDER, a local folder of a model of transformers")
+    left: dict[Path, str] = {}
+    found = dict(videos_in(videos, left))
+    device = device_of(device)
+    captioner = Captioner(Path(folder).expanduser(), prompt=prompt, frames=frames, tokens=tokens)
+    captioner.to(device)
+    captions = caption_videos(found, captioner, out, segment=Segment(segment), raw_rate=raw_rate)
+    failed = captions.failed | {str(path): reason for path, reason in left.items()}
+    say(f"{captions.done + captions.reused} videos have captions in {out} ({captions.reused} had them already)")
+    return left_out(failed, of=len(found) + len(left))
 
 
 def fit(

@@ -5,7 +5,7 @@ from wsvad.cli.exchange import convert, import_checkpoint
 from wsvad.cli.lists import datasets, encoders, methods, toy
 from wsvad.cli.parser import Verb
 from wsvad.cli.practitioner import add_category, audit, check, demo, distill, score, train
-from wsvad.cli.researcher import compare_features, doctor, evaluate, extract, fit
+from wsvad.cli.researcher import caption, compare_features, doctor, evaluate, extract, fit
 from wsvad.cli.thresholds import threshold
 
 PRACTITIONER = {
@@ -39,6 +39,10 @@ RESEARCHER = {
     "extract": Verb(
         function=extract, positional="folder", flags=("plan", "json"), encodes=True,
         example="wsvad extract videos --rgb motion --flow flow --out features",
+    ),
+    "caption": Verb(
+        function=caption, positional="videos", many=True,
+        example="wsvad caption videos --model hf:models/smolvlm --frames 4 --out captions.jsonl",
     ),
     "doctor": Verb(
         function=doctor, positional="features", flags=("json",),
@@ -75,7 +79,7 @@ RESEARCHER = {
 }  # fmt: skip
 LISTS = {
     "methods": Verb(function=methods, example="wsvad methods"),
-    "encoders": Verb(function=encoders, example="wsvad encoders"),
+    "encoders": Verb(function=encoders, flags=("yes",), example="wsvad encoders --get facebook/dinov2-base"),
     "datasets": Verb(function=datasets, example="wsvad datasets"),
     "toy": Verb(function=toy, positional="out", example="wsvad toy camera --videos 48 --seed 0"),
 }

@@ -22,8 +22,10 @@ from wsvad.encoders import build
 from wsvad.encoders.build import from_video
 from wsvad.encoders.encoder import Encoder
 from wsvad.errors import UsageError, WsvadError
+from wsvad.extraction.device import AT_ONCE, move
 from wsvad.extraction.encode import Part, encode_frames, encode_video
 from wsvad.extraction.snippets import shape_of
+from wsvad.extraction.sound import silence
 from wsvad.features.store import StoredFeatures
 from wsvad.files import path_of
 from wsvad.methods.abilities import Compacts
@@ -76,7 +78,7 @@ class Detector:
         """Open a run folder.
 
         Args:
-            device: where the method's network runs: `cpu`, `cuda`, … or `auto`, the fastest.
+            device: where networks run, the encoders' and the method's: `cpu`, `cuda`, … or `auto`, the fastest.
             threshold: the score at which an event starts; by default the run's own thresholds, which training chose,
                 or a person ('wsvad threshold').
             max_false_alarms_per_hour: instead of that, calibrate again for this budget, on the normal video that was
@@ -102,10 +104,13 @@ class Detector:
             calibrations = for_one_call(folder, calibrations, threshold)
         needed = {stream: trained.encoders.get(stream, "") for stream in trained.method.runs_on}
         known = all(spec and from_video(spec) for spec in needed.values())
+        encoders = {stream: build(spec) for stream, spec in needed.items()} if known else {}
+        if device != "cpu":
+            move((encoder for some in encoders.values() for encoder in some), device)
         return cls(
             trained=trained,
             scorer=Scorer.of(trained, device),
-            encoders={stream: build(spec) for stream, spec in needed.items()} if known else {},
+            encoders=encoders,
             calibrations=calibrations,
             run=folder.path,
         )
@@ -178,8 +183,11 @@ class Detector:
             if isinstance(source, str | Path):
                 path = path_of("source", source)
                 encoded = encode_video(
-                    path, self._encoders(), on_frames, raw_rate=given, rate=self.trained.rate, hashed=False, part=part
-                )
+                    path, self._encoders(), on_frames, raw_rate=given, rate=self.trained.rate, hashed=False, part=part,
+                    at_once=1 if self.scorer.device.type == "cpu" else AT_ONCE,
+                )  # fmt: skip
+                if remark := silence(path, self._encoders()):
+                    logger.info(remark)
                 stored = self._same_making(path, encoded)
             elif not isinstance(source, Iterable):
                 raise UsageError(f"source {source!r}: give a video file, features by stream, or frames")

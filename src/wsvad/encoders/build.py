@@ -21,16 +21,30 @@ ENCODERS = Registry(
     onnx="wsvad.encoders.network:Onnx",
     tflite="wsvad.encoders.network:TfLite",
     flow="wsvad.encoders.flow:Flow",
+    hf="wsvad.encoders.hf:Hf",
     raft="wsvad.encoders.flow:Raft",
+    i3d="wsvad.encoders.clip_network:InceptionI3D",
+    i3d_resnet="wsvad.encoders.clip_network:ResNetI3D",
+    s3d="wsvad.encoders.clip_network:SeparableS3D",
     pose="wsvad.encoders.pose:Pose",
     mask="wsvad.encoders.mask:Mask",
+    objects="wsvad.encoders.objects:Objects",
     lsa="wsvad.encoders.lsa:Lsa",
+    audio="wsvad.encoders.audio:Audio",
+    sentence="wsvad.encoders.sentence:Sentence",
 )
 """Encoder classes by scheme: `motion` is `Motion()`, `tflite:FILE` is `TfLite("FILE")`. Beside the protocol `Encoder`,
 a class tells how it is used: `input` ("video", or what else), `argument` (what is typed after the colon, in a word, or
 ""), `summary` (for a list), and where it needs a library that is not always there, `runtime` (the module, or several of
 which any will do) and `extra` (the optional dependency of this package that installs it). A class whose argument is a
 file has `resolve` (`ResolvesArgument`)."""
+
+
+NEEDS = {
+    "video": ("name", "width", "sampling", "encode", "passport"),
+    "sound": ("name", "width", "hearing", "encode_sound", "passport"),
+}
+"""What encoders of a file have, by what they read: `Encoder`, `SoundEncoder`."""
 
 
 def build(spec: str) -> tuple[Encoder, ...]:
@@ -43,6 +57,7 @@ def build(spec: str) -> tuple[Encoder, ...]:
         UsageError: no encoder has that name, it does not read video, or its file is not given.
         WsvadError: a file is missing or broken, or the library that runs it is not installed.
     """
+    _refuse_mixture(spec)
     return tuple(_build_one(part) for part in split(auto()[0] if spec == "auto" else spec))
 
 
@@ -63,9 +78,10 @@ def resolve(spec: str) -> tuple[str, str | None]:
     """A specification that means the same in every folder and later on, and a sentence on the choice of `auto`.
 
     Raises:
-        UsageError: no encoder has that name.
+        UsageError: no encoder has that name, or one reads video and another something else.
     """
     spec, sentence = auto() if spec == "auto" else (spec, None)
+    _refuse_mixture(spec)
     return "+".join(_resolved(part) for part in split(spec)), sentence
 
 
@@ -103,18 +119,29 @@ def _resolved(part: str) -> str:
 def _shortened(part: str) -> str:
     argument = argument_of(part)
     near = part.removesuffix(argument) + os.path.relpath(argument) if argument else part
-    return near if len(near) < len(part) and _resolved(near) == part else part
+    here = part.replace(os.path.join(os.getcwd(), ""), "")  # noqa: PTH109, PTH118 (also of two files in one argument)
+    return min((one for one in (part, near, here) if _resolved(one) == part), key=len)
 
 
 def from_video(spec: str) -> bool:
-    """Whether a specification makes its stream from video alone (not from captions, say)."""
-    return all(ENCODERS[part.partition(":")[0]].input == "video" for part in split(spec))
+    """Whether a specification makes its stream from a video's file alone (not from captions, say)."""
+    return inputs_of(spec) <= {"video", "sound"}
+
+
+def inputs_of(spec: str) -> set[str]:
+    """What the encoders of a specification read: `video`, `sound`, `captions`."""
+    return {ENCODERS[part.partition(":")[0]].input for part in split(auto()[0] if spec == "auto" else spec)}
+
+
+def _refuse_mixture(spec: str) -> None:
+    if len(read := inputs_of(spec)) > 1:
+        raise UsageError(f"'{spec}': one encoder reads {' and another '.join(sorted(read))}; give each its own stream")
 
 
 def _build_one(spec: str) -> Encoder:
     scheme, _, argument = spec.partition(":")
     encoder = ENCODERS[scheme]
-    if encoder.input != "video":
+    if encoder.input not in NEEDS:
         raise UsageError(f"'{spec}': {scheme} makes features from {encoder.input}, not from video; use it alone")
     if bool(encoder.argument) != bool(argument):
         raise UsageError(f"'{spec}' is not complete or too long; write {_usage(scheme)}")
@@ -130,7 +157,7 @@ def _check(encoder: Any, who: str) -> None:
     Raises:
         WsvadError: it has not.
     """
-    if lacking := [one for one in ("name", "width", "sampling", "encode", "passport") if not hasattr(encoder, one)]:
+    if lacking := [one for one in NEEDS[encoder.input] if not hasattr(encoder, one)]:
         raise WsvadError(f"{who} has no {', '.join(lacking)}; fix that package, or uninstall it")
     passport = encoder.passport()
     if lacking := [one for one in ("encoder", "width", "weights", "settings") if one not in passport]:

@@ -1,5 +1,6 @@
 """What an encoder is: snippets of frames in, one feature vector a snippet out."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
@@ -22,8 +23,9 @@ class Sampling:
     """Width and height that frames are resized to; None keeps the video's own size."""
     colour: Literal["rgb", "gray"] = "rgb"
     """Three channels `(h, w, 3)`, or luma alone `(h, w)`."""
-    fit: Fit | None = None
-    """Instead of `size`: how a picture of the video's own size becomes the network's, where it has to be exact."""
+    fit: Fit | Callable[[np.ndarray], np.ndarray] | None = None
+    """Instead of `size`: how a picture of the video's own size becomes the network's, where it has to be exact. `Fit`,
+    or another frozen dataclass that turns `(h, w, 3)` uint8 into the same of another size."""
 
     def offsets(self, length: int) -> list[int]:
         """Frame offsets inside a snippet of `length` frames: the centres of `count` equal parts, always `count` of
@@ -50,6 +52,49 @@ class Encoder(Protocol):
     def passport(self) -> dict[str, object]:
         """The fields of `wsvad.features.store.Passport` that the encoder answers for: `encoder`, `width`, `weights`,
         `settings`. What it calls itself there is the same wherever its files lie."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hearing:
+    """What an encoder of sound hears of each snippet."""
+
+    rate: int
+    """Samples per second."""
+    seconds: float
+    """Of sound around the middle of the snippet."""
+
+
+class SoundEncoder(Protocol):
+    """Makes one stream of the sound of a video, on the clock of its snippets. Its class has `input = "sound"`."""
+
+    name: str
+    width: int
+    hearing: Hearing
+
+    def encode_sound(self, waves: list[np.ndarray]) -> np.ndarray:
+        """N snippets, each `(round(rate · seconds),)` float32 in about [-1, 1], 0 where there is no sound → `(N, D)`
+        float32."""
+        ...
+
+    def passport(self) -> dict[str, object]:
+        """As `Encoder.passport`."""
+        ...
+
+
+class CaptionEncoder(Protocol):
+    """Makes a text stream of captions. Its class has `input = "captions"`, and `captions`, a static method: what is
+    typed after the colon → the captions file."""
+
+    name: str
+    width: int
+
+    def encode(self, captions: list[str]) -> np.ndarray:
+        """T captions → `(T, D)` float32."""
+        ...
+
+    def passport(self) -> dict[str, object]:
+        """As `Encoder.passport`."""
         ...
 
 

@@ -18,46 +18,14 @@ from safetensors.numpy import save as serialise
 
 from wsvad.encoders.encoder import file_argument
 from wsvad.errors import WsvadError
-from wsvad.files import atomic, read_text
-from wsvad.video.names import normal
+from wsvad.files import atomic
 
 Captions = Mapping[str, list[str]]
 """Video → its captions, in time order."""
 
 TERMS: dict[str, Any] = {"ngram_range": (1, 2), "sublinear_tf": True}
-MOST_BYTES = 64 * 2**20
-"""Size of the largest captions file, thirty times that of UCF-Crime."""
 COMMON = 5
 """Training captions that a term must occur in to count; fewer where there are only a few thousand."""
-
-
-def read_captions(path: Path | str) -> dict[str, list[str]]:
-    """Read a captions file: one JSON line a video, `{"video": "a.mp4", "captions": ["a man walks", …]}`.
-
-    Raises:
-        WsvadError: there is no such file, or a line is not of this form, repeats a video, or has no captions.
-    """
-    found: dict[str, list[str]] = {}
-    lines = read_text(path, "captions in UTF-8", MOST_BYTES).split("\n")  # a caption may hold other ends of lines
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        match _json(line):
-            case {"video": str(video), "captions": [_, *_] as captions} if all(isinstance(c, str) for c in captions):
-                name = normal(video)
-                if name in found:
-                    raise WsvadError(f"{path} line {number}: '{name}' has captions already; keep one line a video")
-                found[name] = captions
-            case _:
-                raise WsvadError(f'{path} line {number}: expected {{"video": "NAME", "captions": ["TEXT", ...]}}')
-    return found
-
-
-def _json(line: str) -> Any:
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError):  # also numbers of thousands of digits, and brackets without end
-        return None
 
 
 class Lsa:
@@ -70,6 +38,11 @@ class Lsa:
     extra = "text"
     runtime = "sklearn"
     name = "lsa"
+
+    @staticmethod
+    def captions(argument: str) -> Path:
+        """The captions file."""
+        return Path(argument)
 
     def __init__(self, terms: list[str], idf_V: np.ndarray, components_DV: np.ndarray, fitted_to: str):
         """

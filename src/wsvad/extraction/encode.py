@@ -13,6 +13,7 @@ import numpy as np
 from wsvad.encoders.encoder import Encoder
 from wsvad.errors import WsvadError
 from wsvad.extraction.snippets import Batches, Encoders, Rows
+from wsvad.extraction.sound import apart, hear
 from wsvad.extraction.spent import Spent
 from wsvad.features.store import Passport, StoredFeatures
 from wsvad.files import sha256
@@ -70,9 +71,12 @@ def encode_video(
         WsvadError: as `VideoReader`; or an encoder breaks its word.
     """
     source = sha256(path) if hashed and Path(path).is_file() else None
+    seen, heard = apart(encoders)
     with VideoReader(path, threads=threads, raw_rate=raw_rate) as video:
-        resampler = _resampler(rate, path)
-        encoded = _encode_frames(video, encoders, on_frames, part, at_once, spent, resampler)
+        encoded = _encode_frames(video, seen, on_frames, part, at_once, spent, _resampler(rate, path))
+    middles = [edge + filmed / 2 for edge, filmed in zip(encoded.edges[:-1], encoded.filmed, strict=True)]
+    with (spent or Spent()).on("network"):
+        encoded.rows.update(hear(Path(path), heard, middles, video.start))
     facts = {"frame_rate": str(video.info.rate), "source": source, "damaged": video.damaged}
     return _stored(encoders, encoded, rate=rate, **facts)
 

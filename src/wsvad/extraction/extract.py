@@ -60,7 +60,7 @@ def extract(
     builder: str = "wsvad.encoders:build",
     raw_rate: Fraction | float | None = None,
     rate: Fraction | float | None = None,
-    device: str = "cpu",
+    device: str = "auto",
 ) -> ExtractReport:
     """Make the feature files that are missing in `out`, one a video and stream.
 
@@ -108,6 +108,8 @@ def extract(
                     case Finished(reason=None):
                         done += 1
                         frames += event.frames
+                        if event.remark:
+                            logger.info(event.remark)
                     case Finished(fatal=True):
                         raise WsvadError(event.reason)
                     case Finished():

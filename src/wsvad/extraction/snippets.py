@@ -10,6 +10,7 @@ import numpy as np
 
 from wsvad.encoders.encoder import Encoder, Sampling
 from wsvad.errors import WsvadError
+from wsvad.extraction.sound import apart
 from wsvad.extraction.spent import Spent
 from wsvad.video.clock import SNIPPET
 from wsvad.video.reader import Frame
@@ -31,6 +32,8 @@ class Snippets:
     """
 
     def __init__(self, encoders: Encoders, *, stride: int = SNIPPET):
+        if deaf := apart(encoders)[1]:
+            raise WsvadError(f"{', '.join(deaf)} is made from the sound of a file, and frames have none; give the file")
         self.stride = stride
         self._samplings = list(dict.fromkeys(one.sampling for some in encoders.values() for one in some))
         self._frames: list[Frame] = []

@@ -20,6 +20,7 @@ from wsvad.encoders.encoder import Encoder
 from wsvad.errors import WsvadError, shortage
 from wsvad.extraction.device import AT_ONCE, Description, Owner, Served
 from wsvad.extraction.encode import encode_video
+from wsvad.extraction.sound import silence
 from wsvad.extraction.spent import Spent
 from wsvad.features.store import feature_path, save
 from wsvad.interrupts import interrupted_by, unheard
@@ -57,7 +58,7 @@ class Recipe:
         return {part: self.build(part) for spec in dict.fromkeys(self.streams.values()) for part in split(spec)}
 
     def build(self, part: str) -> tuple[Encoder, ...]:
-        """The encoders of a part of a specification, made anew."""
+        """The encoders of a part of a specification."""
         module, _, function = self.builder.partition(":")
         return getattr(import_module(module), function)(part)
 
@@ -96,6 +97,8 @@ class Finished:
     reason: str | None = None
     fatal: bool = False
     """The reason is not the video's: no other could be written either."""
+    remark: str = ""
+    """What a user should know of features that were made."""
     spent: Spent = field(default_factory=Spent)
     """As `Advanced`."""
 
@@ -269,7 +272,8 @@ def _do(
     except WsvadError as error:
         if interrupted_by(error):
             raise KeyboardInterrupt from error
-        return Finished(video=job.video, reason=str(error), fatal=isinstance(error.__cause__, OSError))
+        reason = str(error) if str(job.path) in str(error) else f"{job.path}: {error}"
+        return Finished(video=job.video, reason=reason, fatal=isinstance(error.__cause__, OSError))
     except Exception as error:
         if interrupted_by(error):
             raise KeyboardInterrupt from error
@@ -278,4 +282,4 @@ def _do(
         reason = f"{job.path}: {shortage(error) or told}"
         return Finished(video=job.video, reason=reason)
     frames = next(iter(stored.values())).passport.frames
-    return Finished(video=job.video, frames=frames, spent=spent.taken())
+    return Finished(video=job.video, frames=frames, spent=spent.taken(), remark=silence(job.path, wanted))

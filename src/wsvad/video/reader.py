@@ -217,6 +217,8 @@ class VideoReader:
         self._path = path = Path(path)
         self.damaged = 0
         """Frames so far that could not be decoded and were replaced by the one before."""
+        self.start = Fraction(0)
+        """Seconds on the file's own clock at which times are 0; known once a frame was read."""
         self._broken = False
         self._container = open_container(path)
         try:
@@ -269,7 +271,7 @@ class VideoReader:
         start: Fraction | None = None
         for index, moment in enumerate(Clock(chain(self._first, self._decoded), self._time_base, period)):
             if start is None:
-                start = self._start(moment.time, kept=moment.kept, stamped=moment.stamp is not None)
+                start = self.start = self._start(moment.time, kept=moment.kept, stamped=moment.stamp is not None)
             picture = moment.item
             said = picture.duration and not (self._by_decoding or self._counted or recorded)
             duration = picture.duration * self._time_base if said else period

@@ -18,7 +18,7 @@ from fuzz.mutate import HOSTILE, as_json, damaged_bytes, damaged_value, replace
 from wsvad.datasets.annotations import read_annotations
 from wsvad.datasets.annotations.truth import AtRate
 from wsvad.datasets.open import open_dataset
-from wsvad.encoders.lsa import read_captions
+from wsvad.encoders.captions_file import read_captions
 from wsvad.errors import WsvadError
 from wsvad.evaluation.measure import evaluate
 from wsvad.evaluation.score_forms import save_arrays

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from places import SHARED
 
 from wsvad.datasets.dataset import Dataset, LabelledVideo
-from wsvad.encoders.lsa import Lsa, read_captions
+from wsvad.encoders.captions_file import Captioned, read_captions
+from wsvad.encoders.lsa import Lsa
 from wsvad.errors import WsvadError
 from wsvad.extraction.captions import extract_captions
 from wsvad.features.store import feature_path, load
@@ -23,6 +24,7 @@ CAPTIONS = {
     "b.mp4": ["a car stops", "a car hits a man", "people run away in the street"],
     "c.mp4": ["a dog sits", "a dog runs and a dog barks", "the street is empty"],
 }
+RUNS = ["a man runs"]
 TEXTS = [caption for video in CAPTIONS.values() for caption in video]
 
 
@@ -112,7 +114,8 @@ def write(path: Path, *lines: object) -> Path:
 
 def test_captions_are_read_as_written(tmp_path: Path):
     lines = [{"video": name, "captions": captions} for name, captions in CAPTIONS.items()]
-    assert read_captions(write(tmp_path / "c.jsonl", *lines, "", "  ")) == CAPTIONS
+    found = read_captions(write(tmp_path / "c.jsonl", *lines, "", "  "))
+    assert {name: each.captions for name, each in found.items()} == CAPTIONS
 
 
 @pytest.mark.parametrize(
@@ -164,7 +167,9 @@ def captions_file(folder: Path, **other: list[str]) -> Path:
 
 
 def test_a_dataset_becomes_a_feature_folder_fitted_on_training_videos_alone(tmp_path: Path):
-    encoder = extract_captions(captions_file(tmp_path), dataset(a=30, b=31, c=2), tmp_path, stream="text", width=4)
+    encoder = extract_captions(
+        f"lsa:{captions_file(tmp_path)}", dataset(a=30, b=31, c=2), tmp_path, stream="text", width=4
+    )
     train = {name: CAPTIONS[name] for name in ("a.mp4", "b.mp4")}
     assert encoder.passport() == Lsa.fit(train, width=4).passport()
     assert not any("barks" in term for term in encoder.terms)
@@ -180,9 +185,9 @@ def test_a_dataset_becomes_a_feature_folder_fitted_on_training_videos_alone(tmp_
 def test_videos_without_captions_or_length_are_named_before_anything_is_written(tmp_path: Path):
     path = captions_file(tmp_path)
     with pytest.raises(WsvadError, match=r"1 of 3 videos have no captions, the first is d\.mp4"):
-        extract_captions(path, dataset(a=1, b=2, d=3), tmp_path / "out")
+        extract_captions(f"lsa:{path}", dataset(a=1, b=2, d=3), tmp_path / "out")
     with pytest.raises(WsvadError, match=r"the number of frames of b\.mp4 is not known"):
-        extract_captions(path, dataset(a=1, b=None, c=3), tmp_path / "out")
+        extract_captions(f"lsa:{path}", dataset(a=1, b=None, c=3), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -193,11 +198,11 @@ def written(folder: Path) -> dict[str, int]:
 
 def test_a_second_run_adds_what_is_missing_and_leaves_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path, videos, out = captions_file(tmp_path), dataset(a=30, b=31, c=2), tmp_path / "out"
-    extract_captions(path, videos, out)
+    extract_captions(f"lsa:{path}", videos, out)
     before, content = written(out / "rgb"), {file.name: file.read_bytes() for file in (out / "rgb").iterdir()}
     feature_path(out, "rgb", "b.mp4").unlink()
     monkeypatch.setattr(Lsa, "fit", None)  # what is fitted is not fitted again
-    extract_captions(path, videos, out)
+    extract_captions(f"lsa:{path}", videos, out)
     after = written(out / "rgb")
     assert {name for name in after if after[name] != before[name]} == {"b.mp4.safetensors"}
     assert {file.name: file.read_bytes() for file in (out / "rgb").iterdir()} == content
@@ -205,9 +210,9 @@ def test_a_second_run_adds_what_is_missing_and_leaves_the_rest(tmp_path: Path, m
 
 def test_new_captions_of_a_test_video_are_encoded_again_by_the_same_encoder(tmp_path: Path):
     videos = dataset(a=30, b=31, c=2)
-    encoder = extract_captions(captions_file(tmp_path), videos, tmp_path)
+    encoder = extract_captions(f"lsa:{captions_file(tmp_path)}", videos, tmp_path)
     before = written(tmp_path / "rgb")
-    extract_captions(captions_file(tmp_path, c=["a man runs"]), videos, tmp_path)
+    extract_captions(f"lsa:{captions_file(tmp_path, c=RUNS)}", videos, tmp_path)
     after = written(tmp_path / "rgb")
     assert {name for name in after if after[name] != before[name]} == {"c.mp4.safetensors"}
     stored = load(feature_path(tmp_path, "rgb", "c.mp4"))
@@ -216,16 +221,16 @@ def test_new_captions_of_a_test_video_are_encoded_again_by_the_same_encoder(tmp_
 
 def test_streams_that_were_made_in_another_way_are_refused(tmp_path: Path):
     videos = dataset(a=30, b=31, c=2)
-    extract_captions(captions_file(tmp_path), videos, tmp_path)
+    extract_captions(f"lsa:{captions_file(tmp_path)}", videos, tmp_path)
     with pytest.raises(WsvadError, match="fitted to other captions or settings"):
-        extract_captions(captions_file(tmp_path), videos, tmp_path, width=3)
+        extract_captions(f"lsa:{captions_file(tmp_path)}", videos, tmp_path, width=3)
     with pytest.raises(WsvadError, match="fitted to other captions or settings"):
-        extract_captions(captions_file(tmp_path, a=["a man runs"]), videos, tmp_path)
+        extract_captions(f"lsa:{captions_file(tmp_path, a=RUNS)}", videos, tmp_path)
     (tmp_path / "rgb" / "lsa.safetensors").unlink()
     with pytest.raises(
         WsvadError, match=r"a\.mp4\.safetensors: made from other captions or settings .*width: 6 against 3"
     ):
-        extract_captions(captions_file(tmp_path), videos, tmp_path, width=3)
+        extract_captions(f"lsa:{captions_file(tmp_path)}", videos, tmp_path, width=3)
 
 
 @pytest.mark.real
@@ -233,7 +238,7 @@ def test_streams_that_were_made_in_another_way_are_refused(tmp_path: Path):
 def test_captions_of_ucf_crime():
     captions = read_captions(UCF)
     assert len(captions) == 1900
-    few = dict(list(captions.items())[::10])
+    few = {name: each.captions for name, each in list(captions.items())[::10]}
     encoder = Lsa.fit(few, width=64)
     driving, also_driving, shopping = encoder.encode(
         ["a person is driving a car on the street", "a man drives down the road", "a woman looks at items in a store"]
@@ -243,7 +248,7 @@ def test_captions_of_ucf_crime():
 
 def test_captions_are_found_by_any_spelling_of_a_name(tmp_path):
     path = write(tmp_path / "c.jsonl", json.dumps({"video": ".\\gate\\cafe\u0301.mp4", "captions": ["a man"]}))
-    assert read_captions(path) == {"gate/caf\u00e9.mp4": ["a man"]}
+    assert read_captions(path) == {"gate/caf\u00e9.mp4": Captioned(captions=["a man"])}
     with path.open("a", encoding="utf-8") as file:
         file.write("\n" + json.dumps({"video": "gate/caf\u00e9.mp4", "captions": ["a dog"]}))
     with pytest.raises(WsvadError, match=r"line 3: 'gate/caf.\.mp4' has captions already"):

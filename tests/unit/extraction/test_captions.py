@@ -30,7 +30,7 @@ def written(folder: Path, captions: int, frames: int) -> tuple[Path, Dataset, li
 )
 def test_a_row_is_the_caption_of_the_frame_in_the_middle_of_its_snippet(tmp_path: Path, captions: int, frames: int):
     path, videos, texts = written(tmp_path, captions, frames)
-    encoder = extract_captions(path, videos, tmp_path, "text", snippet_clock=True)
+    encoder = extract_captions(f"lsa:{path}", videos, tmp_path, "text", snippet_clock=True)
     stored = load(feature_path(tmp_path, "text", "a.mp4"))
 
     # By frames: each frame has its caption; each snippet is a piece of the list.
@@ -45,16 +45,16 @@ def test_a_row_is_the_caption_of_the_frame_in_the_middle_of_its_snippet(tmp_path
 
 def test_the_two_clocks_are_not_mixed(tmp_path: Path):
     path, videos, _ = written(tmp_path, 5, 100)
-    extract_captions(path, videos, tmp_path, "text")
+    extract_captions(f"lsa:{path}", videos, tmp_path, "text")
     assert load(feature_path(tmp_path, "text", "a.mp4")).passport.stride == 20
     with pytest.raises(WsvadError, match=r"made from other captions or settings .*clock"):
-        extract_captions(path, videos, tmp_path, "text", snippet_clock=True)
+        extract_captions(f"lsa:{path}", videos, tmp_path, "text", snippet_clock=True)
 
 
 def test_a_second_run_leaves_what_is_there(tmp_path: Path):
     path, videos, _ = written(tmp_path, 5, 100)
-    extract_captions(path, videos, tmp_path, "text", snippet_clock=True)
+    extract_captions(f"lsa:{path}", videos, tmp_path, "text", snippet_clock=True)
     file = feature_path(tmp_path, "text", "a.mp4")
     before = file.stat().st_mtime_ns
-    extract_captions(path, videos, tmp_path, "text", snippet_clock=True)
+    extract_captions(f"lsa:{path}", videos, tmp_path, "text", snippet_clock=True)
     assert file.stat().st_mtime_ns == before

@@ -1,0 +1,102 @@
+"""A vision-language model of `transformers` that says what some pictures show, in one line.
+
+Two kinds are known by what stands in their folder: a model with a chat template is asked a question about any number of
+pictures (SmolVLM, Qwen2-VL, LLaVA); one without reads one picture and begins its caption with the prompt (BLIP).
+Decoding is greedy, so that the same pictures give the same words.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wsvad.encoders.transformer_folder import broken, model_hash, open_model, transformers_module
+from wsvad.errors import UsageError, WsvadError, refuse_shortage
+from wsvad.spelling import ACTING, short
+
+QUESTION = "Describe in one short sentence what the people and vehicles in these pictures of a surveillance camera do."
+"""What a model with a chat template is asked, where no prompt is given."""
+LONGEST = 2000
+"""Letters of a caption, at most."""
+BESIDE = (
+    "generation_config.json", "preprocessor_config.json", "processor_config.json", "tokenizer.json",
+    "tokenizer_config.json", "chat_template.jinja", "chat_template.json", "vocab.json", "merges.txt", "vocab.txt",
+    "special_tokens_map.json", "added_tokens.json",
+)  # fmt: skip
+"""Files of a folder that change what a model says, beside its weights and configuration."""
+
+
+class Captioner:
+    """A model in a folder, and how it is asked."""
+
+    def __init__(self, folder: Path, *, prompt: str | None = None, frames: int = 1, tokens: int = 40):
+        """
+        Args:
+            prompt: the question, or how captions begin; None for `QUESTION`, or no beginning.
+            frames: pictures that it is asked about at once.
+            tokens: that a caption has, at most.
+
+        Raises:
+            UsageError: the model reads one picture alone.
+            WsvadError: the folder holds no such model, or the library is not installed.
+        """
+        self.folder, self.frames, self._tokens = folder, frames, tokens
+        self._model = open_model(folder, "AutoModelForImageTextToText")
+        try:
+            self._processor: Any = transformers_module(folder).AutoProcessor.from_pretrained(
+                str(folder), local_files_only=True, trust_remote_code=False, backend="pil"
+            )
+        except Exception as error:  # whatever the library makes of a damaged folder, or lacks for this one
+            raise broken(folder, error) from None
+        self._asked = bool(getattr(self._processor, "chat_template", None))
+        if frames > 1 and not self._asked:
+            raise UsageError(f"{folder}: this model reads one picture at a time; leave --frames out, or set it to 1")
+        self.prompt = prompt if prompt is not None else QUESTION if self._asked else ""
+
+    def to(self, device: str) -> None:
+        """Move the model to a device."""
+        self._model.to(device)
+
+    def passport(self) -> dict[str, str | int]:
+        """All that decides what it says of the same pictures."""
+        weights = model_hash(self.folder, *BESIDE)
+        asked: dict[str, str | int] = {"prompt": self.prompt, "frames": self.frames, "tokens": self._tokens}
+        return {"model": self.folder.name, "weights": weights} | asked
+
+    def describe(self, pictures: list[np.ndarray]) -> str:
+        """What some pictures show, `(h, w, 3)` uint8 RGB each; empty where the model says nothing.
+
+        Raises:
+            WsvadError: it does not run on pictures.
+        """
+        import torch
+
+        try:
+            with torch.inference_mode():
+                given = self._inputs(pictures).to(self._model.device)
+                found = self._model.generate(**given, do_sample=False, num_beams=1, max_new_tokens=self._tokens)
+        except Exception as error:  # of a folder whose parts do not fit each other
+            refuse_shortage(error, self.folder)
+            what = f"{type(error).__name__}: {short(error, 200)}"
+            raise WsvadError(f"{self.folder}: does not run on pictures ({what}); use another model") from None
+        read = given.get("input_ids")
+        if read is not None and torch.equal(found[:, : read.shape[1]], read):  # the question before the answer
+            found = found[:, read.shape[1] :]
+        return one_line(self._processor.batch_decode(found, skip_special_tokens=True)[0])
+
+    def _inputs(self, pictures: list[np.ndarray]) -> Any:
+        from PIL import Image
+
+        images = [Image.fromarray(picture) for picture in pictures]
+        if not self._asked:
+            return self._processor(images=images[0], text=self.prompt or None, return_tensors="pt")
+        content = [*({"type": "image", "image": image} for image in images), {"type": "text", "text": self.prompt}]
+        return self._processor.apply_chat_template(
+            [{"role": "user", "content": content}],
+            add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt",
+        )  # fmt: skip
+
+
+def one_line(text: str) -> str:
+    """What a model has written, as it may stand in a file and be shown: on one line, without control characters."""
+    return " ".join(ACTING.sub(" ", text).split())[:LONGEST].strip()
