@@ -1,10 +1,12 @@
 """A vision-language model of `transformers` that says what some pictures show, in one line.
 
 Two kinds are known by what stands in their folder: a model with a chat template is asked a question about any number of
-pictures (SmolVLM, Qwen2-VL, LLaVA); one without reads one picture and begins its caption with the prompt (BLIP).
-Decoding is greedy, so that the same pictures give the same words.
+pictures (LLaVA, Idefics3, Gemma 3, and with torchvision SmolVLM and Qwen2-VL); one without reads one picture and begins
+its caption with the prompt (BLIP). Decoding is greedy, so that the same pictures give the same words.
 """
 
+import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,11 @@ class Captioner:
                 str(folder), local_files_only=True, trust_remote_code=False, backend="pil"
             )
         except Exception as error:  # whatever the library makes of a damaged folder, or lacks for this one
+            if find_spec("torchvision") is None and re.search("video processor|torchvision", str(error), re.IGNORECASE):
+                raise WsvadError(
+                    f"{folder}: its processor reads videos as well, for which transformers needs torchvision; "
+                    "pip install torchvision, or use another model"
+                ) from None
             raise broken(folder, error) from None
         self._asked = bool(getattr(self._processor, "chat_template", None))
         if frames > 1 and not self._asked:

@@ -77,8 +77,11 @@ def open_model(folder: Path, kind: str) -> Any:
 
 def broken(folder: Path, error: Exception) -> WsvadError:
     """The error of a folder that the library cannot make a model of."""
-    what = shortage(error) or f"not a model that transformers can load ({short(error, 200)}); use another copy of it"
-    return WsvadError(f"{folder}: {what}")
+    words = short(" ".join(str(error).split()), 200)
+    what = f"not a model that transformers can load ({words}); use another copy of it"
+    if isinstance(error, ImportError):
+        what = f"it needs a library that is not installed ({words}); install that, or use another model"
+    return WsvadError(f"{folder}: {shortage(error) or what}")
 
 
 def model_hash(folder: Path, *beside: str) -> str:
