@@ -192,7 +192,7 @@ def auc(videos: Sequence[LabelledVideo], bags: Sequence[Bag], scores: np.ndarray
         labels = np.repeat([video.label for video in videos], lengths)
         return float(roc_auc(scores, labels, 1 - labels))
     parts = zip(videos, bags, np.split(scores, np.cumsum(lengths)[:-1]), strict=True)
-    return evaluate([Curve.of(video, one, bag.frames, bag.stride) for video, bag, one in parts])["auc"]
+    return evaluate([Curve.of(video, one, bag.clock) for video, bag, one in parts])["auc"]
 
 
 def events(whole: np.ndarray, found: np.ndarray, threshold: float) -> dict[str, int]:

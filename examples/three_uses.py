@@ -19,11 +19,11 @@ def arrays_from_memory(detector: Detector, video: Path) -> None:
     """Pictures, or features that were computed elsewhere, are scored without a file."""
     with VideoReader(video) as reader:
         rate, pictures = reader.info.rate, [frame.array() for frame in reader]  # (h, w, 3) uint8 RGB
-    timeline = detector.score(pictures, rate=rate, name="pictures")
+    timeline = detector.score(pictures, raw_rate=rate, name="pictures")
     print(f"{len(pictures)} pictures: highest score {timeline.peak:.2f}, {len(timeline.events)} event(s)")
 
     features = {stream: np.asarray(x) for stream, x in detector.encoded(video).items()}  # (T, D) each
-    timeline = detector.score(features, rate=rate, name="features")
+    timeline = detector.score(features, raw_rate=rate, name="features")
     for event in timeline.events:
         print(f"features: {event.start:.1f} s to {event.end:.1f} s, score {event.peak:.2f}")
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import ClassVar
 
 import av
 import numpy as np
@@ -179,7 +180,30 @@ class Means:
         return {"encoder": self.name, "width": self.width, "weights": self.weights, "settings": settings}
 
 
+class OnDevice(Means):
+    """`device`: the same numbers, by a network on a device; it notes in which process it works, and on how much."""
+
+    seen: ClassVar[list[tuple[int, int]]] = []
+    device: object = None
+
+    def runs_on(self, device: object) -> bool:
+        return True
+
+    def to(self, device: object) -> None:
+        self.device = device
+
+    def encode(self, snippets: list[np.ndarray]) -> np.ndarray:
+        assert self.device is not None, "its network is not where it is to be"
+        self.seen.append((os.getpid(), len(snippets)))
+        if self.name == "device-bug" and any(index_of(snippet) == 29 for snippet in snippets):
+            raise IndexError("list index\nout of range")
+        return super().encode(snippets)
+
+    def passport(self) -> dict[str, object]:
+        return super().passport() | {"encoder": "means"}
+
+
 def build(spec: str) -> tuple[Encoder, ...]:
-    """What `wsvad.encoders.build` does, for `Means`: `means`, `means-slow`, `means:4+means-crash`."""
+    """What `wsvad.encoders.build` does, for `Means`: `means`, `means-slow`, `means:4+means-crash`, `device`."""
     parts = [part.partition(":") for part in spec.split("+")]
-    return tuple(Means(name, int(count or 2)) for name, _, count in parts)
+    return tuple((OnDevice if name.startswith("device") else Means)(name, int(count or 2)) for name, _, count in parts)

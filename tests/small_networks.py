@@ -1,5 +1,6 @@
 """Networks of a few hundred bytes, as they come from exporters: ONNX in one file or two, and TensorFlow Lite."""
 
+from pathlib import Path
 from typing import Any
 
 import flatbuffers
@@ -62,3 +63,33 @@ def tflite_network(shape: tuple[int, ...] = (1, 4, 6, 3), output: int = 3) -> by
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
+
+
+def write_constant(
+    path: Path,
+    outputs: dict[str, np.ndarray],
+    *,
+    shape: tuple[Any, ...] = (1, 64, 64, 3),
+    of: int = TensorProto.UINT8,
+    shifts: dict[str, np.ndarray] | None = None,
+) -> Path:
+    """A network that gives the same whatever it sees, plus `shifts` times the mean of its input."""
+    nodes = [
+        helper.make_node("Cast", ["image"], ["numbers"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["numbers"], ["mean"], axes=list(range(len(shape))), keepdims=0),
+    ]
+    tensors, infos = [], []
+    for name, values in outputs.items():
+        shift = (shifts or {}).get(name, np.zeros_like(values))
+        for part, numbers in (("value", values), ("shift", shift)):
+            tensors.append(numpy_helper.from_array(np.asarray(numbers, np.float32), f"{name} {part}"))
+        nodes += [
+            helper.make_node("Mul", [f"{name} shift", "mean"], [f"{name} part"]),
+            helper.make_node("Add", [f"{name} value", f"{name} part"], [name]),
+        ]
+        infos.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, list(np.shape(values))))
+    graph = helper.make_graph(
+        nodes, "constant", [helper.make_tensor_value_info("image", of, list(shape))], infos, tensors
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    return path

@@ -11,6 +11,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from places import SHARED
+from published_weights import write_weights
+from small_networks import write_constant
 
 from wsvad.encoders import ENCODERS, auto, build, list_encoders, models_folder
 from wsvad.encoders.build import resolve, shortened, split
@@ -21,6 +23,8 @@ from wsvad.video.clock import SNIPPET
 BUILD = import_module("wsvad.encoders.build")  # the package has a function of that name
 MOBILENET = SHARED / "models" / "mobilenet_v1_1.0_224_quant_embedding_extractor.tflite"
 MOVENET = SHARED / "models" / "movenet_single_pose_lightning_ptq.tflite"
+MULTIPOSE = SHARED / "models" / "movenet-multipose.onnx"
+CENTERNET = SHARED / "models" / "centernet.onnx"
 DEEPLAB = SHARED / "models" / "deeplabv3_mnv2_dm05_pascal_quant.tflite"
 real = (
     pytest.mark.real,
@@ -87,7 +91,50 @@ def write_segmentation(path: Path) -> Path:
     return path
 
 
-NETWORKS = {"onnx": write_network, "pose": write_keypoints, "raft": write_flow, "mask": write_segmentation}
+def write_people(path: Path) -> Path:
+    """A network of six people who go to the right where the picture is bright, some of them hard to see."""
+    people = np.random.default_rng(0).uniform(0.2, 0.5, size=(1, 6, 56))
+    people[..., 53:55] += 0.3
+    shift = np.zeros_like(people)
+    shift[..., 1:51:3], shift[..., [52, 54]] = 1e-3, 1e-3
+    return write_constant(path, {"y": people}, shape=(1, "h", "w", 3), of=TensorProto.INT32, shifts={"y": shift})
+
+
+def write_objects(path: Path) -> Path:
+    """A detector in YOLO's form, whose objects go to the right where the picture is bright."""
+    objects = np.random.default_rng(0).uniform(0, 0.5, size=(1, 84, 50))
+    objects[:, :4] = np.random.default_rng(1).uniform(10, 40, size=(1, 4, 50))
+    shift = np.zeros_like(objects)
+    shift[:, 0] = 10
+    return write_constant(path, {"y": objects}, shape=(1, 3, 64, 64), of=TensorProto.FLOAT, shifts={"y": shift})
+
+
+def write_clips(name: str):
+    """Weights of a network that reads clips, which it does at a few pixels here."""
+
+    def write(path: Path) -> Path:
+        path = write_weights(path.with_suffix(".safetensors"), name)
+        path.with_name(path.name + ".yaml").write_text("resize: [40, 36]\ncrop: 32\ncrops: 5")
+        return path
+
+    return write
+
+
+def write_raft(path: Path) -> Path:
+    path = write_weights(path.with_suffix(".safetensors"), "raft")
+    path.with_name(path.name + ".yaml").write_text("size: [128, 128]\niterations: 1\nframes: 1")
+    return path
+
+
+NETWORKS = {
+    "onnx": write_network,
+    "pose": write_keypoints,
+    "pose of several": write_people,
+    "raft": write_flow,
+    "mask": write_segmentation,
+    "objects": write_objects,
+}
+NETWORKS |= {name: write_clips(name) for name in ("i3d", "i3d-resnet", "s3d")} | {"raft weights": write_raft}
 
 
 @pytest.fixture(
@@ -96,12 +143,14 @@ NETWORKS = {"onnx": write_network, "pose": write_keypoints, "raft": write_flow, 
         pytest.param(f"tflite:{MOBILENET}", marks=real),
         pytest.param(f"pose:{MOVENET}", marks=real),
         pytest.param(f"mask:{DEEPLAB}", marks=real),
+        pytest.param(f"pose:{MULTIPOSE}", marks=real),
+        pytest.param(f"objects:{CENTERNET}", marks=real),
     ]
 )
 def encoder(request: pytest.FixtureRequest, tmp_path: Path) -> Encoder:
     spec = request.param
     if spec in NETWORKS:
-        spec = f"{spec}:{NETWORKS[spec](tmp_path / 'net.onnx')}"
+        spec = f"{spec.split()[0]}:{NETWORKS[spec](tmp_path / 'net.onnx')}"
     (built,) = build(spec)
     assert built.name == spec
     return built
@@ -111,14 +160,17 @@ def snippets(encoder: Encoder, count: int) -> list[np.ndarray]:
     width, height = encoder.sampling.size or (64, 48)
     shape = (encoder.sampling.count, height, width) + ((3,) if encoder.sampling.colour == "rgb" else ())
     random = np.random.default_rng(0)
-    return [random.integers(0, 256, size=shape, dtype=np.uint8) for _ in range(count)]
+    some = [random.integers(0, 256, size=shape, dtype=np.uint8) for _ in range(count)]
+    fit = encoder.sampling.fit
+    return some if fit is None else [np.stack([fit(picture) for picture in snippet]) for snippet in some]
 
 
 def test_every_snippet_gives_one_finite_vector(encoder: Encoder):
     features = encoder.encode(snippets(encoder, 3))
-    assert features.shape == (3, encoder.width) and features.dtype == np.float32
+    crops = (encoder.crops,) if getattr(encoder, "crops", 1) > 1 else ()
+    assert features.shape == (3, *crops, encoder.width) and features.dtype == np.float32
     assert np.isfinite(features).all()
-    assert encoder.encode([]).shape == (0, encoder.width)
+    assert encoder.encode([]).shape == (0, *crops, encoder.width)
     assert 1 <= encoder.sampling.count <= SNIPPET
 
 
@@ -140,7 +192,9 @@ def test_the_passport_answers_for_it(encoder: Encoder):
 
 def test_every_encoder_is_listed_with_what_it_needs():
     listed = {line.name: line for line in list_encoders()}
-    files = {f"{name}:FILE" for name in ("onnx", "tflite", "pose", "mask", "raft")}
+    files = {
+        f"{name}:FILE" for name in ("onnx", "tflite", "pose", "mask", "objects", "raft", "i3d", "i3d-resnet", "s3d")
+    }
     assert set(listed) >= {"motion", "flow", "lsa:captions.jsonl"} | files
     assert listed["motion"].available and listed["motion"].width == build("motion")[0].width
     assert all(line.available or line.install for line in listed.values())
@@ -152,15 +206,15 @@ def test_a_missing_library_shows_in_the_list(monkeypatch: pytest.MonkeyPatch):
     assert listed["onnx:FILE"].install == "pip install 'wsvad[onnx]'" and not listed["onnx:FILE"].available
     assert listed["lsa:captions.jsonl"].install == "pip install 'wsvad[text]'"
     assert listed["pose:FILE"].install == "pip install 'wsvad[litert]'"
-    assert listed["raft:FILE"].install == "pip install 'wsvad[onnx]'"
-    assert listed["motion"].available and listed["flow"].available
+    assert listed["i3d:FILE"].install == "pip install 'wsvad[transformers]'"  # of which it needs Pillow
+    assert listed["motion"].available and listed["flow"].available and listed["raft:FILE"].available
 
 
 @pytest.mark.parametrize("module", ["onnxruntime", "ai_edge_litert"])
 def test_one_of_two_libraries_is_enough(monkeypatch: pytest.MonkeyPatch, module: str):
     monkeypatch.setattr(BUILD, "find_spec", lambda name: object() if name == module else None)
     listed = {line.name: line for line in list_encoders()}
-    assert all(listed[f"{name}:FILE"].available for name in ("pose", "mask", "raft"))
+    assert all(listed[f"{name}:FILE"].available for name in ("pose", "mask", "objects", "raft"))
 
 
 @pytest.mark.parametrize(
@@ -188,11 +242,12 @@ def test_a_concatenation_keeps_its_order(tmp_path: Path):
     ("spec", "told"),
     [
         ("", "no encoder is called ''"),
-        ("motoin", r"choose one of: .*flow, .*lsa, .*motion, .*tflite"),
+        ("motoin", "choose one of: "),
         ("motion:fast", "write motion"),
         ("tflite", "write tflite:FILE"),
         ("pose", "write pose:FILE"),
         ("flow:dis", "write flow"),
+        ("i3d-resnet", "write i3d-resnet:FILE"),
         ("onnx:", "write onnx:FILE"),
         ("lsa:captions.jsonl", "from captions, not from video"),
         ("sentence:a:captions.jsonl", "from captions, not from video"),

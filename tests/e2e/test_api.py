@@ -84,7 +84,7 @@ def test_features_frames_and_the_file_give_the_same_scores(run, videos):
     whole = detector.score(videos / "v9.mp4")
     stored = load(feature_path(run / "features", "rgb", "v9.mp4"))
     rate = Fraction(stored.passport.frame_rate)
-    of_features = detector.score({"rgb": stored.features}, rate=rate, name="v9")
+    of_features = detector.score({"rgb": stored.features}, raw_rate=rate, name="v9")
     np.testing.assert_allclose(of_features.scores, whole.scores, atol=1e-6)
     assert of_features.video == "v9" and of_features.frames == 16 * 6
     with VideoReader(videos / "v9.mp4") as reader:
@@ -93,7 +93,7 @@ def test_features_frames_and_the_file_give_the_same_scores(run, videos):
     np.testing.assert_allclose(of_frames.times, whole.times)
     with VideoReader(videos / "v9.mp4") as reader:
         arrays = [frame.array() for frame in reader]
-    of_arrays = detector.score(iter(arrays), rate=reader.info.rate)
+    of_arrays = detector.score(iter(arrays), raw_rate=reader.info.rate)
     assert len(of_arrays.scores) == len(whole.scores) and of_arrays.frames == 88
     np.testing.assert_allclose(of_arrays.times, whole.times, atol=1e-9)
     np.testing.assert_allclose(of_arrays.scores, whole.scores, atol=0.15)  # colours are rounded on the way
@@ -121,7 +121,7 @@ def test_live_is_the_replay(run, tmp_path, frames):
 def test_arrays_have_a_clock(run):
     live = Detector.load(run).live()
     pictures = np.random.default_rng(0).integers(0, 255, (20, 48, 64, 3)).astype(np.uint8)
-    (first,) = [snippet for picture in pictures if (snippet := live.push(picture, rate=10))]
+    (first,) = [snippet for picture in pictures if (snippet := live.push(picture, raw_rate=10))]
     last = live.flush()
     assert (first.start, first.end, last.start, last.end) == pytest.approx((0, 1.6, 1.6, 2.0))
 
@@ -152,8 +152,8 @@ def test_what_cannot_be_scored_is_one_line(run):
         (lambda run, v: Detector.load(run, max_false_alarms_per_hour="1"), "max_false_alarms_per_hour 1: a number"),
         (lambda run, v: Detector.load(None), "run None: not a path; give it as text or as a pathlib.Path"),
         (lambda run, v: Detector.load("x" * 3000), "not a finished run"),
-        (lambda run, v: Detector.load(run).score([], rate="fast"), "rate fast: a number, above 0"),
-        (lambda run, v: Detector.load(run).score([], rate=0), "rate 0: a number, above 0"),
+        (lambda run, v: Detector.load(run).score([], raw_rate="fast"), "raw_rate fast: a number, above 0"),
+        (lambda run, v: Detector.load(run).score([], raw_rate=0), "raw_rate 0: a number, above 0"),
         (lambda run, v: Detector.load(run).live().push("x"), r"frame 0: str; push an array \(h, w, 3\) or a Frame"),
         (lambda run, v: extract(v, v, {}), "streams '.*': give each stream its encoder, as in {'rgb': 'motion'}"),
         (lambda run, v: extract(v, {}, v), "streams {}: give each stream its encoder"),

@@ -70,12 +70,15 @@ def test_a_model_that_is_talked_to_sees_several_pictures(tmp_path: Path, videos:
     llava = write_llava(tmp_path / "llava")
     with VideoReader(videos / "cam-1.mp4") as video:
         pictures = [frame.array() for frame, _ in zip(video, range(3), strict=False)]
-    asked = Captioner(llava, frames=3, tokens=5)
+    asked = Captioner(str(llava), frames=3, tokens=5)
     assert asked.prompt == QUESTION
     said = asked.describe(pictures)
-    assert said == Captioner(llava, frames=3, tokens=5).describe(pictures)
+    assert said == Captioner(str(llava), frames=3, tokens=5).describe(pictures)
     assert "<image>" not in said and "Describe" not in said
-    others = [Captioner(llava, frames=3, tokens=5, prompt="what happens"), Captioner(llava, frames=2, tokens=5)]
+    others = [
+        Captioner(str(llava), frames=3, tokens=5, prompt="what happens"),
+        Captioner(str(llava), frames=2, tokens=5),
+    ]
     passports = [captioner.passport() for captioner in (asked, *others)]
     assert len({json.dumps(passport) for passport in passports}) == 3
     assert len({passport["weights"] for passport in passports}) == 1
@@ -115,15 +118,16 @@ def without_words(folder: Path) -> None:
     ("spoil", "told"),
     [
         (no_folder, "there is no such folder"),
-        (pickled, "only pickled weights"),
-        (truncated, "not a model that transformers can load"),
+        (pickled, "its only weights are pytorch_model.bin, a format that can run code"),
+        (truncated, "model.safetensors: truncated or damaged"),
         pytest.param(of_videos, "needs torchvision; pip install", marks=without_torchvision),
-        (without_words, "not a model that transformers can load"),
+        (without_words, "transformers refuses what stands beside the model"),
     ],
 )
 def test_models_that_cannot_caption(videos: Path, tmp_path: Path, capsys, spoil, told: str):
     folder = write_blip(tmp_path / "blip")
     spoil(folder)
+    capsys.readouterr()  # of the library, which has written the model
     command = ["caption", str(videos), "--model", f"hf:{folder}", "--out", str(tmp_path / "captions.jsonl")]
     assert main(command) == 1
     said = capsys.readouterr().err

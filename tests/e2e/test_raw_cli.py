@@ -53,7 +53,7 @@ def recordings(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def run(recordings) -> Path:
     out = recordings.parent / "run"
-    assert main(["train", str(recordings), "--rgb", "motion", "--rate", "20", "--out", str(out), *SMALL]) == 0
+    assert main(["train", str(recordings), "--rgb", "motion", "--raw-rate", "20", "--out", str(out), *SMALL]) == 0
     return out
 
 
@@ -64,25 +64,25 @@ def found(path: Path, run: Path, out: Path, *more: str) -> dict:
 
 
 def test_scores_and_times_are_those_of_the_same_pictures_in_a_container(recordings, run, tmp_path, capsys):
-    raw = found(recordings / "cam-5.h264", run, tmp_path / "raw", "--rate", "20")
+    raw = found(recordings / "cam-5.h264", run, tmp_path / "raw", "--raw-rate", "20")
     contained = found(recordings.parent / "cam-5.mp4", run, tmp_path / "mp4")
     assert raw["frame_rate"] == contained["frame_rate"] == "20"
     assert raw["events"] and raw["events"] == contained["events"]
     assert raw["snippets"] == contained["snippets"]
-    by_api = Detector.load(run).score(recordings / "cam-5.h264", rate=20).events
+    by_api = Detector.load(run).score(recordings / "cam-5.h264", raw_rate=20).events
     assert [[event.start, event.end] for event in by_api] == [[event["start"], event["end"]] for event in raw["events"]]
 
 
 def test_another_rate_is_another_reading(recordings, run, tmp_path, capsys):
     path = recordings / "cam-5.h264"
     assert main(["score", str(path), "--model", str(run), "--out", str(tmp_path)]) == 1
-    assert "cam-5.h264: a raw stream that does not say its frames per second; say it with --rate" in (
+    assert "cam-5.h264: a raw stream that does not say its frames per second; say it with --raw-rate" in (
         capsys.readouterr().err
     )
-    at = {rate: found(path, run, tmp_path, "--rate", rate)["events"][0]["start"] for rate in ("20", "10", "20")}
+    at = {rate: found(path, run, tmp_path, "--raw-rate", rate)["events"][0]["start"] for rate in ("20", "10", "20")}
     assert at["10"] == 2 * at["20"]
     assert "scored before" not in capsys.readouterr().err
-    found(path, run, tmp_path, "--rate", "20")
+    found(path, run, tmp_path, "--raw-rate", "20")
     assert "1 of 1 videos were scored before" in capsys.readouterr().err
 
 
@@ -96,7 +96,7 @@ def test_features_that_were_made_at_another_rate_are_made_again(recordings, tmp_
     assert main(command) == 3, "only the raw stream is left out"
     assert "cam-0.h264: a raw stream" in capsys.readouterr().err and not path.exists()
     rates = []
-    for more in (["--rate", "20"], [], ["--rate", "12.5"], []):
+    for more in (["--raw-rate", "20"], [], ["--raw-rate", "12.5"], []):
         assert main([*command, *more]) == 0
         rates.append(read_passport(path).frame_rate)
     assert rates == ["20", "20", "25/2", "25/2"]
@@ -108,7 +108,7 @@ def test_a_run_at_another_rate_is_the_one_that_would_have_been_trained_at_it(rec
     """Features, thresholds and the report follow the rate; what it does not change is not learned again."""
     out, fresh = tmp_path / "run", tmp_path / "fresh"
     shutil.copytree(run, out)
-    command = ["train", str(recordings), "--rgb", "motion", "--rate", "10", *SMALL]
+    command = ["train", str(recordings), "--rgb", "motion", "--raw-rate", "10", *SMALL]
     assert main([*command, "--out", str(out)]) == 0
     assert main([*command, "--out", str(fresh)]) == 0
     for name in ("model.json", "model.safetensors", "metrics.json", "report.html"):

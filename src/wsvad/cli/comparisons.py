@@ -160,7 +160,7 @@ def transfer(
         refuse(f"{trained.name}, which has no CORE, so that nothing is trained", dict.fromkeys(asked, True))
     split = earlier_split(out) | folder.split()
     with writing(out):
-        dataset, features, failed = open_data(to, trained.encoders, to_features, out, split=split)
+        dataset, features, failed = open_data(to, trained.encoders, to_features, out, split=split, rate=trained.rate)
         show_text(as_markdown(transfer(run, Place(dataset=dataset, features=features), protocol, out)))
     say(f"table in {out / 'transfer.md'}")
     return left_out(failed)

@@ -1,12 +1,15 @@
 """Verbs that list what there is, and the simulated camera. What a verb needs is imported when it is called."""
 
+import sys
 from importlib import import_module
 from textwrap import indent
+from typing import Annotated
 
 from wsvad.cli.common import DONE
 from wsvad.cli.options import Folder
 from wsvad.cli.output import say, show, show_text, table
 from wsvad.cli.practitioner import Videos
+from wsvad.errors import UsageError
 from wsvad.ranges import Count, Seed
 
 
@@ -33,8 +36,18 @@ def datasets() -> int:
     return DONE
 
 
-def encoders() -> int:
-    """List the encoders: the input of each, and whether it runs on this machine."""
+def encoders(get: Annotated[str, "MODEL"] | None = None, yes: bool = False) -> int:
+    """List the encoders: the input of each, and whether it runs on this machine.
+
+    Args:
+        get: A model for 'hf:', as ORG/NAME or ORG/NAME@REVISION: show its files, size, licence and hash, ask, and
+            download it into the cache of Hugging Face. Only safetensors and settings; the only download there is.
+        yes: Download without asking.
+    """
+    if get is not None:
+        return _get(get, ask=not yes)
+    if yes:
+        raise UsageError("--yes goes with --get")
     from wsvad.encoders import auto, list_encoders
 
     rows = [
@@ -44,6 +57,36 @@ def encoders() -> int:
     show(table(("encoder", "makes features from", "width", "runs here"), rows))
     say(auto()[1])
     return DONE
+
+
+def _get(model: str, *, ask: bool) -> int:
+    """Download a model."""
+    from wsvad.encoders.hf_get import fetch, in_units, offer
+
+    found = offer(model)
+    rows = [(piece.name, in_units(piece.size), piece.sha256 or "-") for piece in found.pieces]
+    show(table(("file", "size", "SHA-256"), rows))
+    show(f"{found.name}, commit {found.commit[:12]}, licence: {found.licence}; {in_units(found.size)} in all")
+    if found.there:
+        say(f"All of it is in {found.folder} already.")
+    elif ask and not _agreed(f"Download it into {found.folder}? [y/N] "):
+        say("Nothing was downloaded.")
+        return DONE
+    fetch(found)
+    say(f"Use it as hf:{model}")
+    return DONE
+
+
+def _agreed(question: str) -> bool:
+    """Whether somebody at the terminal says yes.
+
+    Raises:
+        UsageError: there is nobody to ask.
+    """
+    if not sys.stdin.isatty():
+        raise UsageError("--get asks before it downloads, and there is no terminal to ask at; add --yes")
+    say(question)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def toy(out: Folder, videos: Videos = 48, seed: Seed = 0, workers: Count | None = None) -> int:

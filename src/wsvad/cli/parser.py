@@ -64,7 +64,7 @@ def arguments_of(verb: Verb, words: Sequence[str]) -> dict[str, Any]:
     from wsvad.cli import configs
 
     words, settings = configs.taken_out(words) if verb.configures else (list(words), [])
-    values = dict(vars(parsed(verb_parser(verb), words, verb.example)))
+    values = parsed(verb_parser(verb), words, verb.example).as_dict()  # not vars(), which has a mark at `get`
     if verb.encodes:
         streams = streams_of(values)
         values = {name: value for name, value in values.items() if name not in (*STREAM_OPTIONS, "stream")}

@@ -27,6 +27,7 @@ from wsvad.cli.options import (
 from wsvad.cli.output import say, show, show_json
 from wsvad.errors import UsageError
 from wsvad.ranges import Positive, Range, Score, Seed, Whole
+from wsvad.video.clock import Rate
 
 Videos = Annotated[int, Range(4)]
 Seconds = Annotated[float, "SECONDS", Range(0, 3600)]
@@ -47,7 +48,7 @@ def check(
     folder: Folder,
     labels: File | None = None,
     intervals: File | None = None,
-    rate: Positive | None = None,
+    raw_rate: Positive | None = None,
     json: bool = False,
 ) -> int:
     """Look through a folder of videos before training: what will be read, what not, and whether it can teach.
@@ -61,13 +62,13 @@ def check(
         folder: Folder of videos, with labels or without.
         labels: labels.csv (video,label[,category][,split]), if it is not in the folder.
         intervals: intervals.csv (video,category,start_frame,end_frame) of the test videos, if it is not beside labels.
-        rate: Frames per second of raw streams (.h264, .hevc) that do not say it.
+        raw_rate: Frames per second of raw streams (.h264, .hevc) that do not say it.
         json: Print all of it as JSON.
     """
     from wsvad.cli.surveys import show_survey
     from wsvad.doctor.survey import survey
 
-    found = survey(folder, labels, intervals, rate=rate)
+    found = survey(folder, labels, intervals, raw_rate=raw_rate)
     if json:
         show_json(found.as_dict())
     else:
@@ -90,7 +91,8 @@ def train(
     max_false_alarms_per_hour: Positive | None = None,
     workers: Whole | None = None,
     all: bool = False,
-    rate: Positive | None = None,
+    rate: Rate | None = None,
+    raw_rate: Positive | None = None,
 ) -> int:
     """Learn a detector from a folder of videos that are labelled normal or abnormal as a whole.
 
@@ -108,7 +110,8 @@ def train(
         max_false_alarms_per_hour: Budget for choosing the threshold on held-out normal videos (default: 1).
         workers: Processes that extract; 0 uses this process (default: one per core).
         all: Also print the best result on the test videos, which is no honest estimate.
-        rate: Frames per second of raw streams (.h264, .hevc) that do not say it.
+        rate: Frames per second to resample all videos to (default: their own).
+        raw_rate: Frames per second of raw streams (.h264, .hevc) that do not say it.
     """
     from wsvad.cli.surveys import first_lines
     from wsvad.cli.tables import selections_table
@@ -122,7 +125,7 @@ def train(
     budget = budget_of(max_false_alarms_per_hour, protocol)
     asked = encoders_for(streams, [(method, config)])
     dataset = open_folder(folder, labels, intervals, seed=protocol.first_seed, split=RunFolder(out).split())
-    tell(first_lines(survey_of(folder, dataset, rate=rate, thorough=False)))
+    tell(first_lines(survey_of(folder, dataset, raw_rate=raw_rate, thorough=False)))
     fitted, failed = train_detector(
         dataset,
         resolved(asked, features),
@@ -134,6 +137,7 @@ def train(
         features=features,
         max_false_alarms_per_hour=budget,
         workers=workers,
+        raw_rate=raw_rate,
         rate=rate,
     )
     show(selections_table(fitted.metrics, everything=all))
@@ -150,7 +154,7 @@ def score(
     threshold: Score | None = None,
     max_false_alarms_per_hour: Positive | None = None,
     format: Names = "csv,json",
-    rate: Positive | None = None,
+    raw_rate: Positive | None = None,
     overlay: bool = False,
     clips: bool = False,
     clip_margin: Seconds | None = None,
@@ -174,7 +178,7 @@ def score(
         threshold: Score at which an event starts, for this call (default: the run's, see 'wsvad threshold').
         max_false_alarms_per_hour: Budget for choosing another threshold, for this call.
         format: Results besides the report: csv, json, srt and vtt (subtitles), edl (editors), ics (calendars).
-        rate: Frames per second of raw streams (.h264, .hevc) that do not say it.
+        raw_rate: Frames per second of raw streams (.h264, .hevc) that do not say it.
         overlay: Also write each video with its score curve drawn in, as MP4.
         clips: Also write each event as a video of its own, into the folder clips.
         clip_margin: Seconds of a clip before and after its event (default: 5).
@@ -209,7 +213,7 @@ def score(
         threshold=threshold,
         max_false_alarms_per_hour=max_false_alarms_per_hour,
         outputs=outputs,
-        rate=rate,
+        raw_rate=raw_rate,
     )
     if json:  # also where nothing could be scored: a program reads why
         show_json(as_json(found.timelines, found.failed))

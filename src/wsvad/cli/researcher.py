@@ -22,6 +22,7 @@ from wsvad.cli.options import (
 from wsvad.cli.output import show, show_json, show_lines
 from wsvad.errors import UsageError
 from wsvad.ranges import Positive, Range, Whole
+from wsvad.video.clock import Rate
 
 Frames = Annotated[int, Range(1, 64)]
 Tokens = Annotated[int, Range(1, 1000)]
@@ -34,7 +35,8 @@ def extract(
     streams: dict[str, str],
     labels: File | None = None,
     workers: Whole | None = None,
-    rate: Positive | None = None,
+    rate: Rate | None = None,
+    raw_rate: Positive | None = None,
 ) -> int:
     """Turn videos into features, one file each.
 
@@ -45,12 +47,13 @@ def extract(
         out: Feature folder.
         labels: labels.csv, if it is not in the folder.
         workers: Processes; 0 uses this process (default: one per core).
-        rate: Frames per second of raw streams (.h264, .hevc) that do not say it.
+        rate: Frames per second to resample all videos to (default: their own).
+        raw_rate: Frames per second of raw streams (.h264, .hevc) that do not say it.
     """
     from wsvad.extraction.prepare import extract_folder
 
     specs = resolved({"rgb": "auto"} | streams)
-    failed, count = extract_folder(folder, specs, out, labels=labels, workers=workers, rate=rate)
+    failed, count = extract_folder(folder, specs, out, labels=labels, workers=workers, raw_rate=raw_rate, rate=rate)
     return left_out(failed, of=count)
 
 
@@ -63,7 +66,7 @@ def caption(
     prompt: Annotated[str, "TEXT"] | None = None,
     tokens: Tokens = 40,
     device: Annotated[str, "DEVICE"] = "auto",
-    rate: Positive | None = None,
+    raw_rate: Positive | None = None,
 ) -> int:
     """Describe videos in words with a vision-language model, for a text stream.
 
@@ -80,7 +83,7 @@ def caption(
         prompt: Question to the model, or the beginning of each caption.
         tokens: Largest number of tokens in a caption.
         device: auto, cpu, cuda, cuda:N or mps.
-        rate: Frames per second of raw streams (.h264, .hevc) that do not say it.
+        raw_rate: Frames per second of raw streams (.h264, .hevc) that do not say it.
     """
     from wsvad.cli.output import say
     from wsvad.datasets.folder import videos_in
@@ -94,9 +97,9 @@ def caption(
     left: dict[Path, str] = {}
     found = dict(videos_in(videos, left))
     device = device_of(device)
-    captioner = Captioner(Path(folder).expanduser(), prompt=prompt, frames=frames, tokens=tokens)
+    captioner = Captioner(folder, prompt=prompt, frames=frames, tokens=tokens)
     captioner.to(device)
-    captions = caption_videos(found, captioner, out, segment=Segment(segment), rate=rate)
+    captions = caption_videos(found, captioner, out, segment=Segment(segment), raw_rate=raw_rate)
     failed = captions.failed | {str(path): reason for path, reason in left.items()}
     say(f"captions in {out}: {captions.done} videos described now, {captions.reused} before")
     return left_out(failed, of=len(found) + len(left))

@@ -60,7 +60,7 @@ def score_files(
     threshold: float | None = None,
     max_false_alarms_per_hour: float | None = None,
     outputs: Outputs,
-    rate: float | None = None,
+    raw_rate: float | None = None,
 ) -> Scores:
     """Everything that `wsvad score` does.
 
@@ -78,7 +78,7 @@ def score_files(
     failed = {str(path): why for path, why in left.items() if not is_own(path.absolute(), out.absolute())}
     failed |= too_long(out, videos, outputs)
     videos = {name: path for name, path in videos.items() if str(path) not in failed}
-    kept = Kept(out, detector.run, mode, rate)
+    kept = Kept(out, detector.run, mode, raw_rate)
     stay_inside(out, [kept.path(name) for name in videos])
     stay_inside(out, [out / file for stem in stems.values() for file in outputs.files(stem).values()])
     scoring = Scoring(
@@ -96,7 +96,11 @@ def score_files(
             summary = ReportSummary(
                 model=f"{detector.trained.name}, {mode}",
                 threshold=detector.calibrations.sentence(mode),
-                notes=[*([f"{scoring.so_far.capitalize()}."] if stopped else []), *scoring.sentences],
+                notes=[
+                    *([f"{scoring.so_far.capitalize()}."] if stopped else []),
+                    *scoring.sentences,
+                    *(note for timeline in timelines for note in timeline.notes),
+                ],
                 left_out=list(scoring.failed.values()),
             )
             write_all(out, timelines, stems, scoring.failed, outputs, summary)
@@ -207,7 +211,7 @@ class Scoring:
 
     def score(self, name: str, path: Path) -> None:
         """Score a video, from where an earlier call came in it."""
-        frames, stamp = 0, Stamp.of(path, self.kept.rate)
+        frames, stamp = 0, Stamp.of(path, self.kept.raw_rate)
         part = self.kept.read_part(name, stamp, self.detector.shapes)
         if part.snippets:
             logger.info("%s: %s frames were encoded before, and are kept", name, f"{part.snippets * SNIPPET:,}")
@@ -223,7 +227,7 @@ class Scoring:
 
         try:
             clock, scored = self.detector.look_at(
-                path, mode=self.mode, rate=self.kept.rate, on_frames=on_frames, part=part
+                path, mode=self.mode, raw_rate=self.kept.raw_rate, on_frames=on_frames, part=part
             )
         except BaseException as error:  # Ctrl-C is no Exception; whatever it is goes on
             if interrupted_by(error) and part.snippets:
@@ -242,6 +246,8 @@ class Scoring:
         whole = replace(timeline, recorded=self.outputs.clock.start(path.as_posix(), found.tags))
         self.found[name] = whole if hours is None else whole.only(lambda event: hours.alert(whole, event))
         self.outside += len(whole.events) - len(self.found[name].events)
+        for note in whole.notes:
+            logger.warning("%s", note)
         if part_only := _cut_off(path):  # what there is of it stays, and nobody may think that all was looked at
             self.failed[str(path)] = f"{path}: {part_only}; copy it again"
 

@@ -38,6 +38,13 @@ def load_bag(
     source = open_features(features)
     stored = {name: _existing(video, source, name).load(video.name, name) for name in streams}
     first = stored[streams[0]]
+    rates = {name: item.passport.rate or "its own" for name, item in stored.items()}
+    if len(set(rates.values())) > 1:
+        shown = ", ".join(f"{name} {rate}" for name, rate in rates.items())
+        raise WsvadError(
+            f"{source.folder}: the streams of {video.name} are of different frame rates ({shown}); extract them "
+            "together, with one --rate or none"
+        )
     stored = {name: _fitted(item, first) for name, item in stored.items()}
     lengths = {name: item.features.shape[-2] for name, item in stored.items()}
     if len(set(lengths.values())) > 1:
@@ -66,6 +73,7 @@ def load_bag(
         times=first.times,
         rate=rate_of(passport),
         filmed=first.filmed,
+        borders=first.borders,
     )
     return bag, stored
 
@@ -76,9 +84,13 @@ class PassportCheck:
     def __init__(self, features: Path | FeatureSource):
         self.source = open_features(features)
         self.passports: dict[str, Passport] = {}
+        self.rates: dict[str, float] = {}
+        """Frames per second of the videos themselves, where that is known."""
         self._first: dict[str, str] = {}
 
     def __call__(self, bag: Bag, stored: dict[str, StoredFeatures]) -> Bag:
+        if rate := bag.clock.filmed_rate:
+            self.rates[bag.video] = rate
         for stream, item in stored.items():
             first = self.passports.setdefault(stream, item.passport)
             name = self._first.setdefault(stream, bag.video)

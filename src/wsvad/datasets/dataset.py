@@ -78,6 +78,8 @@ class Bag:
     """Frames per second; None where it is not known."""
     filmed: np.ndarray | None = None
     """`(T,)` seconds of video in each snippet; None where they were not counted."""
+    borders: np.ndarray | None = None
+    """`(T + 1,)` frames of the video itself at which snippets begin, where it was resampled."""
 
     @property
     def snippets(self) -> int:
@@ -89,7 +91,7 @@ class Bag:
         """When its snippets are."""
         return SnippetClock(
             snippets=self.snippets, frames=self.frames, stride=self.stride, times=self.times, rate=self.rate,
-            filmed=self.filmed,
+            filmed=self.filmed, borders=self.borders,
         )  # fmt: skip
 
 

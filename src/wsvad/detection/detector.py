@@ -25,7 +25,7 @@ from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.encode import Part, encode_frames, encode_video
 from wsvad.extraction.snippets import shape_of
 from wsvad.extraction.sound import silence
-from wsvad.features.store import StoredFeatures, rate_of
+from wsvad.features.store import StoredFeatures
 from wsvad.files import path_of
 from wsvad.methods.abilities import Compacts
 from wsvad.ranges import Positive, Score, problem
@@ -117,7 +117,7 @@ class Detector:
         *,
         mode: Mode = "whole",
         name: str = "",
-        rate: Fraction | float | None = None,
+        raw_rate: Fraction | float | None = None,
         on_frames: Callable[[int], None] | None = None,
         wall_clock: WallClock | None = None,
     ) -> Timeline:
@@ -129,7 +129,8 @@ class Detector:
             mode: `whole` looks at all of it at once; `online` scores each snippet by the last W alone, as a live camera
                 has to.
             name: what the video is called; by default as its file.
-            rate: frames per second of features or arrays, 30 by default; of a file only where it is a raw stream that
+            raw_rate: frames per second of arrays, or those that features were made from, 30 by default (of features the
+                rate that the detector was trained at, where it has one); of a file only where it is a raw stream that
                 does not say it itself.
             on_frames: called with the number of frames that were read since the last call, for a progress bar.
             wall_clock: where the recording's start is looked for; by default in the file's name, then in its metadata.
@@ -138,22 +139,26 @@ class Detector:
             WsvadError: the video cannot be read, or would be encoded differently from the training videos; the
                 detector's encoders are not known.
         """
-        clock, scored = self.look_at(source, mode=mode, rate=rate, on_frames=on_frames)
+        clock, scored = self.look_at(source, mode=mode, raw_rate=raw_rate, on_frames=on_frames)
         path = Path(source) if isinstance(source, str | Path) else None
         timeline = self.timeline(name or (video_name(path) if path else ""), clock, scored, mode=mode, path=path)
+        for note in timeline.notes:
+            logger.warning("%s", note)
         called, tags = (path.as_posix(), tags_of(path)) if path else (name, {})
         return replace(timeline, recorded=(wall_clock or WallClock()).start(called, tags))
 
     def timeline(self, name: str, clock: SnippetClock, scored: Scored, *, mode: Mode, path: Path | None) -> Timeline:
-        """The events in what was scored, by the detector's thresholds."""
-        return timeline_of(name, clock, scored, self.scorer, self.calibrations, mode=mode, path=path)
+        """The events in what was scored, by the detector's thresholds; and what has to be known of the video."""
+        timeline = timeline_of(name, clock, scored, self.scorer, self.calibrations, mode=mode, path=path)
+        said = self.trained.foreign_rate(clock)
+        return replace(timeline, notes=(f"{name or 'the video'}: {said}",)) if said else timeline
 
     def look_at(
         self,
         source: Path | str | Mapping[str, np.ndarray | Tensor] | Iterable[Frame | np.ndarray],
         *,
         mode: Mode,
-        rate: Fraction | float | None = None,
+        raw_rate: Fraction | float | None = None,
         on_frames: Callable[[int], None] | None = None,
         part: Part | None = None,
     ) -> tuple[SnippetClock, Scored]:
@@ -164,30 +169,34 @@ class Detector:
         """
         if mode not in MODES:
             raise UsageError(f"mode {mode}: {' or '.join(MODES)}")
-        rate = exact_rate(rate) if rate is not None else None
+        given = exact_rate(raw_rate, "raw_rate") if raw_rate is not None else None
         if isinstance(source, Mapping):
             streams = {stream: _real(stream, x) for stream, x in source.items()}
             snippets = self._check_streams(streams)
-            clock = SnippetClock(snippets=snippets, frames=SNIPPET * snippets, rate=rate or NOMINAL)
+            given = given or self.trained.rate or NOMINAL
+            clock = SnippetClock(snippets=snippets, frames=SNIPPET * snippets, rate=given)
         else:
             if isinstance(source, str | Path):
                 path = path_of("source", source)
-                encoded = encode_video(path, self._encoders(), on_frames, rate=rate, hashed=False, part=part)
+                encoded = encode_video(
+                    path, self._encoders(), on_frames, raw_rate=given, rate=self.trained.rate, hashed=False, part=part
+                )
                 if remark := silence(path, self._encoders()):
                     logger.info(remark)
                 stored = self._same_making(path, encoded)
             elif not isinstance(source, Iterable):
                 raise UsageError(f"source {source!r}: give a video file, features by stream, or frames")
             else:
-                frames = Frame.of_arrays(source, rate or NOMINAL)
-                stored = self._same_making("frames", encode_frames(frames, self._encoders(), on_frames))
+                frames = Frame.of_arrays(source, given or NOMINAL)
+                encoded = encode_frames(frames, self._encoders(), on_frames, rate=self.trained.rate)
+                stored = self._same_making("frames", encoded)
             streams = {stream: torch.from_numpy(item.features) for stream, item in stored.items()}
-            clock = clock_of(next(iter(stored.values())))
+            clock = next(iter(stored.values())).clock
         return clock, self.scorer.describe(streams, WANTED[mode], mode)
 
     def live(self) -> LiveScorer:
         """A scorer that takes the frames of a live source, one by one; its scores are those of `mode="online"`."""
-        return LiveScorer(self.scorer, self._encoders(), self.calibrations)
+        return LiveScorer(self.scorer, self._encoders(), self.calibrations, self.trained.rate)
 
     def encoded(self, path: Path | str) -> dict[str, Tensor]:
         """The streams of a video file as the method reads them, before normalisation, `(T, D)` or `(C, T, D)` each.
@@ -195,7 +204,8 @@ class Detector:
         Raises:
             WsvadError: as `score`.
         """
-        stored = self._same_making(path, encode_video(path, self._encoders(), hashed=False))
+        encoded = encode_video(path, self._encoders(), rate=self.trained.rate, hashed=False)
+        stored = self._same_making(path, encoded)
         return {stream: torch.from_numpy(item.features) for stream, item in stored.items()}
 
     @property
@@ -254,19 +264,6 @@ def _real(stream: str, array: np.ndarray | Tensor) -> Tensor:
     if tensor.is_complex() or not tensor.isfinite().all():
         raise WsvadError(f"the stream '{stream}' has values that are not finite real numbers; encode it again")
     return tensor
-
-
-def clock_of(stored: StoredFeatures) -> SnippetClock:
-    """When the snippets of stored features are."""
-    passport = stored.passport
-    return SnippetClock(
-        snippets=stored.features.shape[-2],
-        frames=passport.frames,
-        stride=passport.stride,
-        times=stored.times,
-        rate=rate_of(passport),
-        filmed=stored.filmed,
-    )
 
 
 def timeline_of(

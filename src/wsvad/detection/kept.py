@@ -4,9 +4,9 @@ threshold needs no second look at the videos.
     OUT/scored/VIDEO.safetensors
     OUT/scored/VIDEO.part               of a video that is not finished: the rows of its streams
 
-Tensors: `scores`, and `times`, `filmed`, `class_scores`, `shift`, `embeddings`, `attributions.NAME` where there are
-any. Metadata: `record`, in JSON: what they were made from, the clock, and what the container says of the recording's
-start. Whatever does not fit is scored again.
+Tensors: `scores`, and `times`, `filmed`, `borders`, `class_scores`, `shift`, `embeddings`, `attributions.NAME` where
+there are any. Metadata: `record`, in JSON: what they were made from, the clock, and what the container says of the
+recording's start. Whatever does not fit is scored again.
 """
 
 import hashlib
@@ -25,14 +25,14 @@ from safetensors.numpy import save as serialise
 
 from wsvad.errors import WsvadError, refuse_shortage, shortage
 from wsvad.extraction.encode import Part
-from wsvad.features.store import Frames, Rate, feature_path
+from wsvad.features.store import FrameRate, Frames, feature_path
 from wsvad.files import atomic, check_file, is_file, overlong, remove, sampled_sha256
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.scorer import Mode, Scored
 from wsvad.runs.sealed import digest_of, sealed, unsealed
 from wsvad.shapes import problems
 from wsvad.version import __version__
-from wsvad.video.clock import SnippetClock, are_borders, are_filmed
+from wsvad.video.clock import SnippetClock, are_borders, are_filmed, are_frames
 from wsvad.video.reader import DECODER, counted_rate
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Record(TypedDict):
     tags: dict[str, str]
     frames: Frames
     stride: Frames
-    rate: Rate | None
+    rate: FrameRate | None
     tensors: str
     """Hash of the numbers."""
     sha256: str
@@ -76,15 +76,15 @@ class Stamp:
     """Nanoseconds."""
     source: str
     """Hash of its size and of samples of its bytes."""
-    rate: str | None
+    raw_rate: str | None
     """Frames per second at which it is read, where it is a raw stream."""
 
     @classmethod
-    def of(cls, file: Path, rate: float | None = None) -> "Stamp":
+    def of(cls, file: Path, raw_rate: float | None = None) -> "Stamp":
         """Of a file as it is now.
 
         Args:
-            rate: frames per second of a raw stream that does not say it.
+            raw_rate: frames per second of a raw stream that does not say it.
 
         Raises:
             WsvadError: it cannot be read.
@@ -92,12 +92,12 @@ class Stamp:
         check_file(file)
         try:
             found = file.stat()
-            counted = counted_rate(file, rate)
+            counted = counted_rate(file, raw_rate)
             return cls(
                 size=found.st_size,
                 modified=found.st_mtime_ns,
                 source=sampled_sha256([file]),
-                rate=str(counted) if counted else None,
+                raw_rate=str(counted) if counted else None,
             )
         except OSError as error:
             refuse_shortage(error, file)
@@ -107,9 +107,9 @@ class Stamp:
 class Kept:
     """The scored videos of a folder, by one detector in one mode."""
 
-    def __init__(self, out: Path, run: Path, mode: Mode, rate: float | None = None):
+    def __init__(self, out: Path, run: Path, mode: Mode, raw_rate: float | None = None):
         self.out = out
-        self.rate = rate
+        self.raw_rate = raw_rate
         """Frames per second that raw streams are read at which do not say it."""
         self.made = {"wsvad": __version__, "model": RunFolder(run).scoring_hash(), "mode": mode}
 
@@ -161,6 +161,7 @@ class Kept:
             "scores": scored.scores,
             "times": clock.times,
             "filmed": clock.filmed,
+            "borders": clock.borders,
             "class_scores": scored.class_scores,
             "shift": scored.shift,
             "embeddings": scored.embeddings,
@@ -231,14 +232,14 @@ class Kept:
     @staticmethod
     def _read(stamp: Stamp) -> dict[str, str]:
         """Of which bytes, and at which rate."""
-        return {"source": stamp.source} | ({"rate": stamp.rate} if stamp.rate else {})
+        return {"source": stamp.source} | ({"raw_rate": stamp.raw_rate} if stamp.raw_rate else {})
 
     def _made_from(self, record: dict[str, Any], file: Path) -> bool:
         """Whether a record is of this file, by this detector in this mode. A file of another time is read for its
         hash: a copy of the same bytes is the same."""
         source = record["made"].get("source")
-        counted = counted_rate(file, self.rate)
-        if record["made"] != self.made | {"source": source} | ({"rate": str(counted)} if counted else {}):
+        counted = counted_rate(file, self.raw_rate)
+        if record["made"] != self.made | {"source": source} | ({"raw_rate": str(counted)} if counted else {}):
             return False
         there = file.stat()
         if there.st_size != record["size"]:
@@ -252,11 +253,13 @@ def _understood(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> Found:
     Raises:
         ValueError, LookupError, ArithmeticError: it is not what `write` writes.
     """
-    scores, times = arrays["scores"], arrays.pop("times", None)
+    scores, times, borders = arrays["scores"], arrays.pop("times", None), arrays.pop("borders", None)
     if scores.ndim != 1 or not len(scores) or not all(len(array) == len(scores) for array in arrays.values()):
         raise ValueError("arrays of different lengths")
     if times is not None and not are_borders(times, len(scores)):
         raise ValueError("times that do not increase")
+    if borders is not None and not are_frames(borders, record["frames"], len(scores)):
+        raise ValueError("borders that are not those of the frames")
     filmed = arrays.pop("filmed", None)
     if filmed is not None and (times is None or not are_filmed(filmed, times)):
         raise ValueError("more was filmed than the times allow")
@@ -264,8 +267,9 @@ def _understood(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> Found:
         raise ValueError("scores outside [0, 1]")
     rate = None if record["rate"] is None else Fraction(record["rate"])
     clock = SnippetClock(
-        snippets=len(scores), frames=record["frames"], stride=record["stride"], times=times, rate=rate, filmed=filmed
-    )
+        snippets=len(scores), frames=record["frames"], stride=record["stride"], times=times, rate=rate, filmed=filmed,
+        borders=borders,
+    )  # fmt: skip
     named = (name.partition(".") for name in arrays)
     scored = Scored(
         scores=scores,

@@ -5,8 +5,8 @@ recording, up to the rounding of batched arithmetic (1e-5), because both go thro
 time, and look at the same window of W snippets.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -20,6 +20,7 @@ from wsvad.runs.online import OnlineScorer
 from wsvad.runs.scorer import Scorer
 from wsvad.video.clock import exact_rate
 from wsvad.video.reader import Frame
+from wsvad.video.resample import Resampler
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,38 +46,60 @@ class LiveScorer:
     ...         print(snippet.start, snippet.score)
     """
 
-    def __init__(self, scorer: Scorer, encoders: Mapping[str, tuple[Encoder, ...]], calibrations: Calibrations):
+    def __init__(
+        self,
+        scorer: Scorer,
+        encoders: Mapping[str, tuple[Encoder, ...]],
+        calibrations: Calibrations,
+        rate: Fraction | None = None,
+    ):
+        """
+        Args:
+            rate: frames per second to resample to, as the training videos were; None for the source's own.
+        """
         self.threshold = calibrations.threshold("online")
         self._scorer = scorer
         self._encoders = dict(encoders)
+        self._rate = rate
         self.reset()
 
     def reset(self) -> None:
         """Forget everything that was pushed: after a break in the source, what comes is not a continuation."""
         self._snippets = SnippetEncoder(self._encoders)
+        self._resampler = None if self._rate is None else Resampler(self._rate)
         self._online = OnlineScorer(self._scorer.score_streams, self._scorer.window)
         self._count = 0
         self._span: tuple[Fraction, Fraction] | None = None
 
-    def push(self, frame: Frame | np.ndarray, *, rate: Fraction | float = 30) -> LiveScore | None:
+    def push(self, frame: Frame | np.ndarray, *, raw_rate: Fraction | float = 30) -> LiveScore | None:
         """Take the next frame; a score each time that a snippet of 16 frames is full, None otherwise.
+
+        A detector that was trained at a rate of its own resamples the source to it. Where that is so much faster than
+        the source that a frame fills several snippets, the score is the highest of them, over all of them.
 
         Args:
             frame: `(h, w, 3)` uint8 RGB, or a reader's `Frame`.
-            rate: frames per second, for the clock of arrays.
+            raw_rate: frames per second of arrays, which have no times of their own.
         """
         if isinstance(frame, np.ndarray):
-            frame = Frame.of_array(frame, self._count, exact_rate(rate))
+            frame = Frame.of_array(frame, self._count, exact_rate(raw_rate, "raw_rate"))
         if not isinstance(frame, Frame):
             raise UsageError(f"frame {self._count}: {type(frame).__name__}; push an array (h, w, 3) or a Frame")
         self._count += 1
-        start = self._span[0] if self._span else frame.time
-        self._span = start, frame.time + frame.duration
-        return self._scored(self._snippets.push(frame))
+        return _highest(self._pushed([frame] if self._resampler is None else self._resampler.push(frame)))
 
     def flush(self) -> LiveScore | None:
         """The score of the frames that are left when the source has ended (a short snippet); None without any."""
-        return self._scored(self._snippets.flush())
+        found = list(self._pushed([] if self._resampler is None else self._resampler.flush()))
+        last = self._scored(self._snippets.flush())
+        return _highest([*found, last] if last else found)
+
+    def _pushed(self, frames: Iterable[Frame]) -> Iterator[LiveScore]:
+        for frame in frames:
+            start = self._span[0] if self._span else frame.time
+            self._span = start, frame.time + frame.duration
+            if found := self._scored(self._snippets.push(frame)):
+                yield found
 
     def _scored(self, rows: dict[str, np.ndarray] | None) -> LiveScore | None:
         if rows is None or self._span is None:
@@ -84,3 +107,11 @@ class LiveScorer:
         score = self._online.push({stream: torch.from_numpy(row) for stream, row in rows.items()})
         (start, end), self._span = self._span, None
         return LiveScore(score=score, alarm=score >= self.threshold, start=float(start), end=float(end))
+
+
+def _highest(scores: Iterable[LiveScore]) -> LiveScore | None:
+    """One for all of them; None where there are none."""
+    found = list(scores)
+    if not found:
+        return None
+    return replace(max(found, key=lambda one: one.score), start=found[0].start, end=found[-1].end)

@@ -60,6 +60,8 @@ class Timeline:
     """`(T,)` seconds of video in each snippet; None where they were not counted."""
     recorded: Start | None = None
     """When the recording began, by the clock on the wall; None where nobody says."""
+    notes: tuple[str, ...] = ()
+    """What has to be known of it before its scores are believed, in sentences."""
 
     def __post_init__(self) -> None:
         if not len(self.scores):
@@ -95,7 +97,12 @@ class Timeline:
 
     def snippets(self, event: Event) -> tuple[int, int]:
         """An event's first snippet, and the one after its last."""
-        first, end = np.searchsorted(self.frame_edges, [event.start_frame, event.end_frame])
+        # Of a resampled video snippets may hold no frame, so that only their times tell them apart.
+        if (np.diff(self.frame_edges) > 0).all() or not (np.diff(self.times) > 0).all():
+            first, end = np.searchsorted(self.frame_edges, [event.start_frame, event.end_frame])
+        else:
+            first = np.searchsorted(self.times, event.start)
+            end = max(first + 1, np.searchsorted(self.times, event.end))
         return int(first), int(end)
 
     def categories(self, event: Event) -> dict[str, float]:
@@ -157,6 +164,7 @@ def as_dict(timeline: Timeline) -> dict[str, Any]:
         **({"block": timeline.block} if timeline.block else {}),
         **_recorded(timeline),
         "threshold": _rounded(timeline.threshold),
+        **({"notes": [printable(note) for note in timeline.notes]} if timeline.notes else {}),
         "events": [
             {
                 "start_frame": int(event.start_frame),

@@ -236,11 +236,11 @@ def as_crops(look: Look, layout: Layout, snippets: int) -> np.ndarray:
 
 
 def _lengths(looks: Sequence[Look], layout: Layout) -> dict[str, int]:
-    """Snippets of the videos on the clock of 16 frames."""
+    """Snippets of the videos on the clock of 16 of their own frames."""
     return {
         look.video: crops_shape(look, layout)[1]
         for look in looks
-        if not look.passport or look.passport.stride == SNIPPET
+        if not look.passport or (look.passport.stride == SNIPPET and not look.passport.rate)
     }
 
 

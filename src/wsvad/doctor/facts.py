@@ -57,13 +57,13 @@ class Look:
     """Its pictures at every `STEP` of the beginning, `(K, D)` uint8; empty where they were not asked for."""
 
 
-def facts_of(path: Path, name: str, clock: WallClock | None = None, rate: float | None = None) -> Facts:
+def facts_of(path: Path, name: str, clock: WallClock | None = None, raw_rate: float | None = None) -> Facts:
     """The facts of a video file; arguments as `look_at`."""
-    return look_at(path, name, clock, rate=rate).facts
+    return look_at(path, name, clock, raw_rate=raw_rate).facts
 
 
 def look_at(
-    path: Path, name: str, clock: WallClock | None = None, *, seconds: float = 0.0, rate: float | None = None
+    path: Path, name: str, clock: WallClock | None = None, *, seconds: float = 0.0, raw_rate: float | None = None
 ) -> Look:
     """Look at the head of a video file, at its first picture, and at so many seconds of its beginning.
 
@@ -72,13 +72,13 @@ def look_at(
         name: the video's name with its folders, in which a start may be.
         clock: where the start of recordings is looked for.
         seconds: how much is sampled.
-        rate: frames per second of a raw stream that does not say it.
+        raw_rate: frames per second of a raw stream that does not say it.
 
     Raises:
         WsvadError: no picture of it can be read.
         OSError: it cannot be reached any more.
     """
-    with VideoReader(path, threads=1, rate=rate) as video:
+    with VideoReader(path, threads=1, raw_rate=raw_rate) as video:
         frames = iter(video)
         first = next(frames)
         small = first.array((THUMBNAIL, THUMBNAIL)).astype(np.float64) / 255

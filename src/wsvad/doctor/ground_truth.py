@@ -94,7 +94,7 @@ def _odd(labels: np.ndarray, videos: Sequence[LabelledVideo], rule: str, reading
 def _expected(video: LabelledVideo, length: int, reading: tuple[int, int]) -> np.ndarray:
     """A video's labels under a reading of its intervals."""
     shifted = [(start + reading[0], stop + reading[1]) for start, stop in truth(video) or ()]
-    return positive_frames(shifted, length, length, stride=1)
+    return positive_frames(shifted, np.arange(length + 1))
 
 
 def _difference(found: np.ndarray, expected: np.ndarray) -> str:

@@ -127,14 +127,14 @@ def survey(
     labels: Path | str | None = None,
     intervals: Path | str | None = None,
     *,
-    rate: float | None = None,
+    raw_rate: float | None = None,
 ) -> Survey:
     """Look through a folder as `wsvad check` does. Nothing is written.
 
     Args:
         folder: videos, with labels or without.
         labels, intervals: the files, where they are not in the folder.
-        rate: frames per second of raw streams that do not say it.
+        raw_rate: frames per second of raw streams that do not say it.
 
     Raises:
         WsvadError: the folder cannot be read, or no longer; two videos have the same name.
@@ -148,7 +148,7 @@ def survey(
         if labels or intervals or carries_labels(folder):
             message = str(error)
             findings.append(Finding(kind="labels", level="wrong", message=message, remedy=REMEDY))
-    return survey_of(folder, dataset, findings, rate=rate)
+    return survey_of(folder, dataset, findings, raw_rate=raw_rate)
 
 
 REMEDY = "until then 'wsvad train' stops here; the videos are looked at without labels"
@@ -159,7 +159,7 @@ def survey_of(
     dataset: Dataset | None,
     findings: Sequence[Finding] = (),
     *,
-    rate: float | None = None,
+    raw_rate: float | None = None,
     thorough: bool = True,
 ) -> Survey:
     """The same of a folder whose labels were read.
@@ -167,7 +167,7 @@ def survey_of(
     Args:
         dataset: what `open_folder` made of it; None for videos without labels.
         findings: what is known to be wrong before.
-        rate: as `survey`.
+        raw_rate: as `survey`.
         thorough: False does not compare pictures, so that only the head of each video is read.
     """
     root = place_of_videos(folder, labelled=dataset is not None)
@@ -175,7 +175,7 @@ def survey_of(
     rows = {video.name: video for video in dataset.videos} if dataset else {}
     given = {name: row.path for name, row in rows.items() if row.path} if dataset else videos_below(root)
     readable = {name: path for name, path in given.items() if not (path in entries and entries[path].kind == "unread")}
-    looks, failed = _looked(readable, LOOKED if thorough else 0.0, rate)
+    looks, failed = _looked(readable, LOOKED if thorough else 0.0, raw_rate)
     if failed and not any(map(is_file, given.values())):
         raise WsvadError(f"{folder}: can no longer be read; connect the drive again and run the same command again")
     for name, reason in failed.items():
@@ -206,11 +206,15 @@ def survey_of(
     )
 
 
-def _looked(videos: Mapping[str, Path], seconds: float, rate: float | None) -> tuple[dict[str, Look], dict[str, str]]:
+def _looked(
+    videos: Mapping[str, Path], seconds: float, raw_rate: float | None
+) -> tuple[dict[str, Look], dict[str, str]]:
     """Look at each video; those that cannot be read, with the reason."""
     looks, failed = {}, {}
     with ThreadPoolExecutor(processors()) as pool:  # decoding leaves the interpreter free
-        waiting = {name: pool.submit(look_at, path, name, seconds=seconds, rate=rate) for name, path in videos.items()}
+        waiting = {
+            name: pool.submit(look_at, path, name, seconds=seconds, raw_rate=raw_rate) for name, path in videos.items()
+        }
         try:
             for name in track(list(waiting), "check"):
                 try:

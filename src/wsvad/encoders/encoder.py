@@ -1,5 +1,6 @@
 """What an encoder is: snippets of frames in, one feature vector a snippet out."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
@@ -22,8 +23,9 @@ class Sampling:
     """Width and height that frames are resized to; None keeps the video's own size."""
     colour: Literal["rgb", "gray"] = "rgb"
     """Three channels `(h, w, 3)`, or luma alone `(h, w)`."""
-    fit: Fit | None = None
-    """Instead of `size`: how a picture of the video's own size becomes the network's, where it has to be exact."""
+    fit: Fit | Callable[[np.ndarray], np.ndarray] | None = None
+    """Instead of `size`: how a picture of the video's own size becomes the network's, where it has to be exact. `Fit`,
+    or another frozen dataclass that turns `(h, w, 3)` uint8 into the same of another size."""
 
     def offsets(self, length: int) -> list[int]:
         """Frame offsets inside a snippet of `length` frames: the centres of `count` equal parts, always `count` of

@@ -1,6 +1,7 @@
 """How a picture of any size becomes a network's: resized and cut exactly as Pillow does it, which processors of
 published networks use. The decoder's own scaling is faster and differs by a level or two."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,14 +10,16 @@ import numpy as np
 from wsvad.errors import WsvadError
 
 Filter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
+Rule = Callable[[int, int], tuple[int, int]]
+"""Width and height of a picture → those that it is resized to. A frozen dataclass, so that a passport can hold it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
     """Resize, then cut from the middle."""
 
-    resize: tuple[int, int] | int
-    """Width and height; or the shorter side, and the other in proportion, rounded down."""
+    resize: tuple[int, int] | int | Rule | None
+    """Width and height; or the shorter side, and the other in proportion, rounded down; or a rule; None keeps both."""
     filter: Filter = "bilinear"
     crop: tuple[int, int] | None = None
     """Width and height of the part that is kept; black where the picture is smaller."""
@@ -38,8 +41,12 @@ class Fit:
 
     def resized(self, width: int, height: int) -> tuple[int, int]:
         """Width and height before anything is cut."""
-        if not isinstance(self.resize, int):
+        if self.resize is None:
+            return width, height
+        if isinstance(self.resize, tuple):
             return self.resize
+        if callable(self.resize):
+            return self.resize(width, height)
         short, long = sorted((width, height))
         other = int(self.resize * long / short)
         return (self.resize, other) if width <= height else (other, self.resize)

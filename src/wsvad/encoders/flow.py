@@ -5,24 +5,32 @@ the mean y, the mean and the maximum of the magnitude, averaged over pairs of co
 of a picture of 160x120, in which a video of any size and shape is measured: x and y in about ±80, magnitudes from 0.
 Pairs across a scene cut and pairs of equal frames are left out; where no pair remains all is 0.
 
-`flow` estimates by DIS (Kroeger et al., ECCV 2016) and needs no weights. `raft:FILE` runs a network that was exported
-with two images in and the flow from the first to the second out, as RAFT (Teed and Deng, ECCV 2020) is:
-`(N, 2, h, w)` in its own pixels. Such networks want pixels in 0 … 255 and normalise them themselves; one that does not
-(torchvision's: `scale: 0.00784313725`, `mean: 1`) says so in `FILE.yaml`, with the fields of `FlowPreprocessing`.
+`flow` estimates by DIS (Kroeger et al., ECCV 2016) and needs no weights. `raft:FILE` runs RAFT (Teed and Deng, ECCV
+2020) from its public weights (`raft_weights.py`), or a network that was exported with two images in and the flow from
+the first to the second out, as RAFT is: `(N, 2, h, w)` in its own pixels. Such networks want pixels in 0 … 255 and
+normalise them themselves; one that does not (torchvision's: `scale: 0.00784313725`, `mean: 1`) says so in `FILE.yaml`,
+with the fields of `FlowPreprocessing`.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
 
-from wsvad.encoders.encoder import Sampling, file_argument
+from wsvad.encoders.encoder import OnDevice, Sampling, file_argument
 from wsvad.encoders.image_network import ImageNetwork, Level, Preprocessing, Spread
 from wsvad.encoders.motion import COLUMNS, HEIGHT, ROWS, WIDTH, is_cut
 from wsvad.video.clock import SNIPPET
 
+if TYPE_CHECKING:
+    from wsvad.encoders.raft_weights import RaftWeights
+
+WEIGHTS = (".pt", ".pth", ".safetensors")
+"""Ends of the names of files of weights; any other holds a whole network."""
 STATISTICS = ("x", "y", "speed", "peak")
 FLOW_WIDTH = ROWS * COLUMNS * len(STATISTICS)
 
@@ -71,43 +79,29 @@ class FlowPreprocessing(Preprocessing):
     std: Spread | tuple[Spread, ...] | None = 1.0
 
 
-class Raft:
-    """The encoder `raft:FILE`."""
+class FlowNetwork:
+    """A network in ONNX or TensorFlow Lite with two images in and the flow out."""
 
-    input = "video"
-    argument = "FILE"
-    resolve = staticmethod(file_argument)
-    summary = "optical flow between 4 pairs of frames a snippet, by a RAFT-like network in ONNX or TensorFlow Lite"
-    extra = "onnx"
-    runtime = ("onnxruntime", "ai_edge_litert")
-    width = FLOW_WIDTH
+    output: Literal["flow"] = "flow"
 
-    def __init__(self, file: Path | str):
+    def __init__(self, path: Path):
         """Open the network and try it.
 
         Raises:
             WsvadError: as `ImageNetwork`; or its output is not the flow between two images.
         """
-        self.name = f"raft:{file}"
-        self.network = ImageNetwork(file, FlowPreprocessing, images=2, free_size=(320, 240))
-        self.sampling = Sampling(count=SNIPPET, size=self.network.size, colour=self.network.colour)
+        self.network = ImageNetwork(path, FlowPreprocessing, images=2, free_size=(320, 240))
+        self.size, self.colour, self.frames = self.network.size, self.network.colour, self.network.asked.frames
         if self.network.asked.output is None:
             self._prefer_the_last_flow()
-        self._flows(self.network.blank(), self.network.blank())
+        self._flows(np.stack([self.network.blank(), self.network.blank()], axis=1))
 
-    def encode(self, snippets: list[np.ndarray]) -> np.ndarray:
-        """N snippets, each `(16, h, w, 3)` uint8 of the size in `sampling` → `(N, 192)` float32."""
-        features = np.zeros((len(snippets), FLOW_WIDTH), dtype=np.float32)
-        for row, frames in zip(features, snippets, strict=True):
-            pairs = moments(np.stack([_small_grey(frame) for frame in frames]))
-            if pairs:
-                wanted = Sampling(count=min(self.network.asked.frames, len(pairs))).offsets(len(pairs))
-                first = np.array(pairs)[wanted]
-                row[:] = describe(self._flows(frames[first], frames[first + 1]))
-        return features
+    def __call__(self, snippets: list[np.ndarray]) -> Iterator[np.ndarray]:
+        """The pairs of each snippet, `(P, 2, h, w[, 3])` uint8 → `(P, h, w, 2)`."""
+        return map(self._flows, snippets)
 
-    def passport(self) -> dict[str, object]:
-        return self.network.passport("raft", self.width, version=1)
+    def passport(self, width: int) -> dict[str, object]:
+        return self.network.passport("raft", width, version=1)
 
     def _prefer_the_last_flow(self) -> None:
         """RAFT's exports give coarse or earlier estimates first and the best one last."""
@@ -115,13 +109,66 @@ class Raft:
         if flows:
             self.network.output = flows[-1]
 
-    def _flows(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """M pairs → `(M, h, w, 2)`."""
-        width, height = self.network.size
-        flows = self.network(first, second)
+    def _flows(self, pairs: np.ndarray) -> np.ndarray:
+        width, height = self.size
+        flows = self.network(pairs[:, 0], pairs[:, 1])
         if flows.shape[1:] != (2, height, width):
             raise self.network.wrong_output(flows.shape, f"the flow between two images, [N, 2, {height}, {width}]")
         return flows.transpose(0, 2, 3, 1)
+
+
+class Raft:
+    """The encoder `raft:FILE`."""
+
+    input = "video"
+    argument = "FILE"
+    resolve = staticmethod(file_argument)
+    summary = "optical flow between 4 pairs of frames a snippet, by RAFT's public weights or a flow network in a file"
+    width = FLOW_WIDTH
+
+    def __init__(self, file: Path | str):
+        """Open the network.
+
+        Raises:
+            WsvadError: as `FlowNetwork` and `RaftWeights`.
+        """
+        self.name = f"raft:{file}"
+        self.network = _opened(Path(file).expanduser())
+        if isinstance(self.network, OnDevice):
+            self.to = self.network.to
+        if self.network.output == "state":
+            self.width = self.network.state_width
+        self.sampling = Sampling(count=SNIPPET, size=self.network.size, colour=self.network.colour)
+
+    def encode(self, snippets: list[np.ndarray]) -> np.ndarray:
+        """N snippets, each `(16, h, w, 3)` uint8 of the size in `sampling` → `(N, 192)` float32, or `(N, 256)`."""
+        features = np.zeros((len(snippets), self.width), dtype=np.float32)
+        pairs = [self._pairs(frames) for frames in snippets]
+        moving = [i for i, some in enumerate(pairs) if len(some)]
+        seen = self.network([snippets[i][pairs[i]] for i in moving])
+        for i, found in zip(moving, seen, strict=True):
+            features[i] = describe(found) if self.network.output == "flow" else found.mean(0)
+        return features
+
+    def passport(self) -> dict[str, object]:
+        return self.network.passport(self.width)
+
+    def _pairs(self, frames: np.ndarray) -> np.ndarray:
+        """Which frames are compared, `(P, 2)`: of all that show one scene at two moments as many as are asked for; for
+        the state the same of any snippet, because it tells of what stands still, too."""
+        if self.network.output == "state":
+            return self.network.between()
+        pairs = moments(np.stack([_small_grey(frame) for frame in frames]))
+        first = np.array(pairs, dtype=int)[Sampling(count=min(self.network.frames, len(pairs))).offsets(len(pairs))]
+        return np.stack([first, first + 1], axis=1)
+
+
+def _opened(path: Path) -> "FlowNetwork | RaftWeights":
+    if path.suffix.lower() not in WEIGHTS:
+        return FlowNetwork(path)
+    from wsvad.encoders.raft_weights import RaftWeights  # torch is not loaded for other files
+
+    return RaftWeights(path)
 
 
 def moments(frames: np.ndarray) -> list[int]:

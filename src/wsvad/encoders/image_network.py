@@ -6,18 +6,21 @@ encoder adds.
 """
 
 import dataclasses
+import os
+import re
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Annotated, Generic, Literal, Self, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import numpy as np
+import yaml
 
-from wsvad.encoders.beside import beside
 from wsvad.encoders.runtime import MOST_NUMBERS, Tensor, open_network
 from wsvad.errors import WsvadError
-from wsvad.files import sha256
+from wsvad.files import parse_yaml, read_text, sha256
 from wsvad.ranges import Count, Range
+from wsvad.shapes import problems
 from wsvad.spelling import plain
 from wsvad.video.clock import SNIPPET
 
@@ -27,6 +30,8 @@ FREE_SIZE = (224, 224)
 """Width and height for a network that takes any."""
 FREE_BATCH = 16
 """Frames at once for a network that takes any number."""
+MOST_TEXT = 2**14
+"""Bytes of the YAML file."""
 
 
 def _spread(value: float) -> str:
@@ -61,21 +66,48 @@ class Preprocessing:
     frames: Frames = 4
     """Frames of a snippet that the network sees."""
 
-    @classmethod
-    def beside(cls, model: Path) -> Self:
-        """From `FILE.yaml` beside the model; the defaults where there is none.
 
-        Raises:
-            WsvadError: it is not YAML, or has a field or value that there is not.
-        """
-        return beside(model, cls)
+class _Loader(yaml.SafeLoader):
+    """Plain values, of which `1e-3` is a number too."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), [*"-+.0123456789"]
+)
+
+
+Settings = TypeVar("Settings")
+
+
+def settings_beside(model: Path, kind: type[Settings], **defaults: Any) -> Settings:
+    """What `FILE.yaml` beside a network says, as a dataclass of this kind. What it leaves open is as in `defaults`, or
+    as the kind has it.
+
+    Raises:
+        WsvadError: it is not YAML, or has a field or value that there is not.
+    """
+    path = model.with_name(model.name + ".yaml")
+    if not os.path.lexists(path):
+        return kind(**defaults)
+    if not path.is_file() or path.stat().st_size > MOST_TEXT:
+        raise WsvadError(f"{path}: not a file of at most {MOST_TEXT:,} bytes; write lines 'field: value', or remove it")
+    try:
+        given: dict[str, Any] = parse_yaml(read_text(path, "text in UTF-8"), _Loader) or {}
+        problem = next(problems(given, kind), "")
+    except yaml.YAMLError as error:
+        problem = " ".join(str(error).split())
+    if problem:
+        known = ", ".join(field.name for field in dataclasses.fields(kind))  # type: ignore[arg-type]
+        raise WsvadError(f"{path}: {problem[:300]}; the fields are: {known}")
+    fields: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in given.items()}
+    return kind(**defaults | fields)
 
 
 Asked = TypeVar("Asked", bound=Preprocessing)
 
 
 class ImageNetwork(Generic[Asked]):
-    """A network file with one or several images in, and one output chosen."""
+    """A network file with one or several images in, and one output chosen; `run` gives others."""
 
     size: tuple[int, int]
     """Width and height of a frame."""
@@ -83,6 +115,8 @@ class ImageNetwork(Generic[Asked]):
     """What it reads."""
     layout: Literal["nhwc", "nchw"]
     """Whether channels come last or first."""
+    free: bool
+    """Whether it takes frames of other sizes too: neither its file nor its YAML file sets one."""
     output: Tensor
     """The output that is used; another of `outputs` may be set."""
 
@@ -111,7 +145,7 @@ class ImageNetwork(Generic[Asked]):
         """
         self.path = Path(file).expanduser()
         self._file = open_network(self.path, format, threads)
-        self.asked = kind.beside(self.path)
+        self.asked = settings_beside(self.path, kind)
         self._inputs, self.outputs = self._file.inputs, self._file.outputs
         self._free_size = free_size
         self._settle_input(images)
@@ -127,20 +161,46 @@ class ImageNetwork(Generic[Asked]):
         for one in frames:
             if one.shape[1:] != self.frame_shape:
                 raise ValueError(f"frames of shape {one.shape[1:]}, expected {self.frame_shape}")
+        return self.run(*frames, outputs=[self.output])[0]
+
+    def run(self, *frames: np.ndarray, outputs: list[Tensor]) -> list[np.ndarray]:
+        """As a call gives `output`, several outputs of one pass; where the network is `free`, for frames of any size.
+
+        Raises:
+            WsvadError: as there.
+        """
         given = self._inputs[0].shape[0]
-        batch = given or max(1, min(FREE_BATCH, MOST_NUMBERS // prod(self.frame_shape)))
-        outputs = []
+        batch = given or max(1, min(FREE_BATCH, MOST_NUMBERS // prod(frames[0].shape[1:])))
+        batches = []
         for start in range(0, len(frames[0]), batch):
             parts = [self._to_input(one[start : start + batch]) for one in frames]
             count = len(parts[0])
             if given:
                 parts = [np.concatenate([part, np.repeat(part[-1:], batch - count, axis=0)]) for part in parts]
             feeds = {tensor.name: part for tensor, part in zip(self._inputs, parts, strict=True)}
-            output = self._file.run(feeds, self.output.name)
-            if output.ndim == 0 or len(output) < count:
-                raise self.wrong_output(output.shape, "one part for each frame of a batch")
-            outputs.append(self.output.real(output[:count]))
-        return np.concatenate(outputs)
+            found = self._fed(feeds, outputs)
+            for tensor, output in zip(outputs, found, strict=True):
+                if output.ndim == 0 or len(output) < count:
+                    raise self.wrong_output(output.shape, "one part for each frame of a batch", tensor)
+            batches.append([tensor.real(output[:count]) for tensor, output in zip(outputs, found, strict=True)])
+        return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
+
+    def _fed(self, feeds: dict[str, np.ndarray], outputs: list[Tensor]) -> list[np.ndarray]:
+        try:
+            return self._file.run(feeds, [tensor.name for tensor in outputs])
+        except WsvadError as error:
+            if self.asked.size and any(side % 32 for side in self.size):
+                raise WsvadError(f"{error}; try a 'size:' in multiples of 32") from None
+            raise
+
+    def prefer(self, **defaults: Any) -> None:
+        """Other defaults for what the YAML file leaves open, once an output shows what kind of network it is. Those of
+        `scale`, `mean` and `std` are for a network that reads floats; one that reads integers gets the pixels."""
+        image = self._inputs[0]
+        if image.dtype.kind != "f":
+            defaults = {name: value for name, value in defaults.items() if name not in ("scale", "mean", "std")}
+        self.asked = settings_beside(self.path, type(self.asked), **defaults)
+        self._settle_normalisation(image, 1 if self.colour == "gray" else 3)
 
     @property
     def frame_shape(self) -> tuple[int, ...]:
@@ -151,9 +211,9 @@ class ImageNetwork(Generic[Asked]):
         """Black frames, to see what the network makes of them."""
         return np.zeros((count, *self.frame_shape), dtype=np.uint8)
 
-    def wrong_output(self, shape: tuple[int, ...], expected: str) -> WsvadError:
+    def wrong_output(self, shape: tuple[int, ...], expected: str, tensor: Tensor | None = None) -> WsvadError:
         """The error of a network that does something else than it was taken for."""
-        output, outputs = plain(self.output.name), plain(", ".join(tensor.name for tensor in self.outputs))
+        output, outputs = plain((tensor or self.output).name), plain(", ".join(tensor.name for tensor in self.outputs))
         return WsvadError(
             f"{self.path}: its output '{output}' {list(shape)} is not {expected}; name another by 'output:' in "
             f"{self.path.name}.yaml, or use another network (its outputs are: {outputs})"
@@ -191,6 +251,7 @@ class ImageNetwork(Generic[Asked]):
         if (width or size[0], height or size[1]) != tuple(size):
             raise WsvadError(f"{self.path}: its input is {width}x{height}, but its YAML file asks for {size}")
         self.size = (size[0], size[1])
+        self.free = not (width or height or self.asked.size)
         self.colour = "gray" if channels == 1 else "rgb"
         if (first.shape[0] or 1) * prod(self.frame_shape) > MOST_NUMBERS:
             raise WsvadError(f"{self.path}: a 'size:' of {size[0]}x{size[1]} in its YAML file is too large")

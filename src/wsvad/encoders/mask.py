@@ -6,7 +6,6 @@ snippet. `FILE.yaml` has the fields of `MaskPreprocessing`; `dimensions()` names
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +14,7 @@ import numpy as np
 
 from wsvad.encoders.encoder import Sampling, file_argument
 from wsvad.encoders.image_network import Frames, ImageNetwork, Preprocessing
-from wsvad.encoders.pose import masked
+from wsvad.encoders.pooling import masked, ranges
 from wsvad.errors import WsvadError
 from wsvad.ranges import Range
 
@@ -35,9 +34,7 @@ def dimensions(classes: int) -> dict[str, slice]:
 
     Middle and spread are taken over the frames in which the class occurs, and are 0 where that is none."""
     parts = {"area": classes, "x": classes, "y": classes, "spread": classes, "foreground": ROWS * COLUMNS}
-    named = {f"{statistic} {name}": size for statistic in ("mean", "deviation") for name, size in parts.items()}
-    edges = np.cumsum([0, *named.values()]).tolist()
-    return {name: slice(start, end) for name, (start, end) in zip(named, pairwise(edges), strict=True)}
+    return ranges({f"{statistic} {name}": size for statistic in ("mean", "deviation") for name, size in parts.items()})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -69,10 +69,10 @@ class OnnxFile:
         _check_sizes(path, [tensor.shape for tensor in self.inputs])
         self.outputs = [_onnx_tensor(node) for node in self._session.get_outputs()]
 
-    def run(self, batches: dict[str, np.ndarray], output: str) -> np.ndarray:
-        """One output for a batch at every input."""
+    def run(self, batches: dict[str, np.ndarray], outputs: list[str]) -> list[np.ndarray]:
+        """These outputs for a batch at every input."""
         try:
-            return self._session.run([output], batches)[0]
+            return list(self._session.run(outputs, batches))
         except Exception as error:  # as above
             raise WsvadError(f"{self.path}: does not run on {_shapes(batches)} ({_one_line(error)})") from None
 
@@ -101,8 +101,8 @@ class TfLiteFile:
         self.inputs = [_tflite_tensor(detail) for detail in inputs]
         self.outputs = [_tflite_tensor(detail) for detail in outputs]
 
-    def run(self, batches: dict[str, np.ndarray], output: str) -> np.ndarray:
-        """One output for a batch at every input."""
+    def run(self, batches: dict[str, np.ndarray], outputs: list[str]) -> list[np.ndarray]:
+        """These outputs for a batch at every input."""
         shapes = {name: batch.shape for name, batch in batches.items()}
         try:
             if shapes != self._fed:
@@ -114,7 +114,7 @@ class TfLiteFile:
             for name, batch in batches.items():
                 self._interpreter.set_tensor(self._index[name], batch)
             self._interpreter.invoke()
-            return self._interpreter.get_tensor(self._index[output])
+            return [self._interpreter.get_tensor(self._index[output]) for output in outputs]
         except (ValueError, RuntimeError) as error:
             raise WsvadError(f"{self.path}: does not run on {_shapes(batches)} ({_one_line(error)})") from None
 

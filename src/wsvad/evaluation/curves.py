@@ -9,7 +9,7 @@ from wsvad.datasets.categories import names_of
 from wsvad.datasets.dataset import LabelledVideo
 from wsvad.errors import WsvadError
 from wsvad.metrics.frame import Ranking, auc_below, false_alarm_rate, roc_auc, step_below, trapezoid_below
-from wsvad.video.clock import SNIPPET, positive_frames, snippet_lengths
+from wsvad.video.clock import SNIPPET, SnippetClock, positive_frames
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,35 +40,36 @@ class Curve:
             )
 
     @classmethod
-    def of(cls, video: LabelledVideo, scores_T: np.ndarray, frames: int, stride: int = SNIPPET) -> "Curve":
+    def of(cls, video: LabelledVideo, scores_T: np.ndarray, clock: SnippetClock) -> "Curve":
         """Put a video's snippet scores beside its truth.
 
-        The truth takes the length of the video as it was scored (`frames`): annotated frames beyond are dropped, frames
+        The truth takes the length of the video as it was scored: annotated frames beyond are dropped, frames
         that the annotation lacks are normal (the length rule, section 1.1). One snippet of difference is a matter of
         tail policies and decoders; more means that scores and truth are not of the same video.
 
         Args:
             video: its label, category and intervals.
             scores_T: `(T,)`.
-            frames: F, the frames that were decoded.
-            stride: frames from one snippet to the next.
+            clock: which frames of the video each of them stands for.
 
         Raises:
             WsvadError: scores, frames and annotation differ by more than a snippet, or a score is NaN.
         """
         scores = np.asarray(scores_T)
+        frames, stride = clock.frames, clock.stride
         check_length(video, frames)
-        if not len(scores) or abs(len(scores) * stride - frames) > max(stride, SNIPPET):
+        counted = clock.borders is not None or abs(len(scores) * stride - frames) <= max(stride, SNIPPET)
+        if not len(scores) or len(scores) != clock.snippets or not counted:
             raise WsvadError(
                 f"{video.name}: {len(scores)} scores of {stride} frames do not fit a video of {frames} frames; "
                 "extract its features again"
             )
         intervals = truth(video)
-        positives = None if intervals is None else positive_frames(intervals, frames, len(scores), stride)
+        positives = None if intervals is None else positive_frames(intervals, clock.edges)
         return cls(
             video=video.name,
             scores=scores,
-            lengths=snippet_lengths(frames, len(scores), stride),
+            lengths=clock.lengths,
             positives=positives,
             label=video.label,
             category=video.category,

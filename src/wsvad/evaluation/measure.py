@@ -129,6 +129,8 @@ def measure_scored(
     normal_is_event: bool = False,
 ) -> Measured:
     """Measure scores of videos, and class scores of these categories, beside the truth."""
+    if compat and any(clock.borders is not None for clock in clocks):
+        raise UsageError(f"--compat {compat}: every snippet has 16 frames there, but these videos were resampled")
     curves = curves_of(videos, clocks, [one.scores for one in scored])
     classes = None
     if categories:
@@ -154,7 +156,7 @@ def curves_of(
     videos: Sequence[LabelledVideo], clocks: Sequence[SnippetClock], scores: Sequence[np.ndarray]
 ) -> list[Curve]:
     """Each video's scores `(T,)` with the frames that they stand for, and the truth."""
-    return [Curve.of(v, s, c.frames, c.stride) for v, s, c in zip(videos, scores, clocks, strict=True)]
+    return [Curve.of(v, s, c) for v, s, c in zip(videos, scores, clocks, strict=True)]
 
 
 def _of_scores_file(what: Path, dataset: Dataset | None, compat: Compat | None) -> Measured:

@@ -239,7 +239,7 @@ def _curve(name: str, video: VideoScores, listed: LabelledVideo | None) -> Curve
         check_length(listed, frames)
         intervals = truth(listed)
         if intervals is not None:
-            label = positive_frames(intervals, frames, frames, stride=1)
+            label = positive_frames(intervals, np.arange(frames + 1))
     starts = np.append(0, np.flatnonzero(video.score[1:] != video.score[:-1]) + 1)
     abnormal = None if label is None else int(label.any())
     return Curve(

@@ -84,9 +84,7 @@ def check_bags(dataset: Dataset, bags: Sequence[Bag]) -> list[str]:
     if benchmark_of(dataset) is None:
         return []
     scores = [np.zeros(bag.snippets) for bag in bags]
-    return check_totals(
-        dataset, [Curve.of(v, s, b.frames, b.stride) for v, s, b in zip(dataset.test, scores, bags, strict=True)]
-    )
+    return check_totals(dataset, [Curve.of(v, s, b.clock) for v, s, b in zip(dataset.test, scores, bags, strict=True)])
 
 
 def departing(videos: Sequence[LabelledVideo], lengths: Mapping[str, int]) -> tuple[str | None, list[tuple[str, int]]]:
@@ -151,7 +149,7 @@ def _apart(stored: VideoScores, intervals: Sequence[tuple[int, int]], before: in
     """Frames whose stored label is not the one that a reading of the intervals gives."""
     frames = len(stored.score)
     shifted = [(start + before, end + after) for start, end in intervals]
-    return int((positive_frames(shifted, frames, frames, stride=1) != stored.label).sum())
+    return int((positive_frames(shifted, np.arange(frames + 1)) != stored.label).sum())
 
 
 def _splits(dataset: Dataset, benchmark: Benchmark) -> str:
@@ -183,7 +181,7 @@ def _annotated(name: str, videos: Sequence[LabelledVideo]) -> Totals:
     """Totals of the annotation under one rule."""
     frames = [RULES[name](video.frames or 0) for video in videos]
     positives = [
-        int(positive_frames(intervals, n, 1, n).sum()) if n and (intervals := truth(video)) is not None else 0
+        int(positive_frames(intervals, np.array([0, n])).sum()) if n and (intervals := truth(video)) is not None else 0
         for video, n in zip(videos, frames, strict=True)
     ]
     inside = sum(n for n, positive in zip(frames, positives, strict=True) if positive)

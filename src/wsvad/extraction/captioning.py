@@ -65,14 +65,14 @@ class Captions:
 
 
 def caption_videos(
-    videos: Mapping[str, Path], captioner: Captioner, out: Path, *, segment: Segment, rate: float | None = None
+    videos: Mapping[str, Path], captioner: Captioner, out: Path, *, segment: Segment, raw_rate: float | None = None
 ) -> Captions:
     """Write the captions of all videos that have none in `out` yet.
 
     Args:
         videos: name → file.
         segment: frames that a caption is about.
-        rate: frames per second of raw streams that do not say it.
+        raw_rate: frames per second of raw streams that do not say it.
 
     Raises:
         UsageError: there is no such segment.
@@ -90,7 +90,7 @@ def caption_videos(
             for number, (name, path) in enumerate(missing.items()):
                 report_progress("caption", number, len(missing), f"{number}/{len(missing)} videos")
                 try:
-                    _append(out, _line(name, path, captioner, segment, rate, len(missing), number))
+                    _append(out, _line(name, path, captioner, segment, raw_rate, len(missing), number))
                     found.done += 1
                 except _Unread as error:
                     found.failed[name] = str(error)
@@ -107,7 +107,7 @@ class _Unread(WsvadError):
 
 
 def _line(
-    name: str, path: Path, captioner: Captioner, segment: Segment, rate: float | None, videos: int, number: int
+    name: str, path: Path, captioner: Captioner, segment: Segment, raw_rate: float | None, videos: int, number: int
 ) -> dict[str, object]:
     """A video's line: its captions, and what they are about.
 
@@ -117,7 +117,7 @@ def _line(
     """
     captions, count = list[str](), 0
     try:
-        video = VideoReader(path, rate=rate)
+        video = VideoReader(path, raw_rate=raw_rate)
     except WsvadError as error:
         raise _Unread(str(error)) from None
     with video:

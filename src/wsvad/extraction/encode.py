@@ -19,6 +19,7 @@ from wsvad.features.store import Passport, StoredFeatures
 from wsvad.files import sha256
 from wsvad.video.clock import SNIPPET
 from wsvad.video.reader import DECODER, Frame, VideoReader
+from wsvad.video.resample import Resampler, resampling_rate
 from wsvad.video.times import filmed_of
 
 
@@ -41,6 +42,7 @@ def encode_video(
     on_frames: Callable[[int], None] | None = None,
     *,
     threads: int = 0,
+    raw_rate: Fraction | float | None = None,
     rate: Fraction | float | None = None,
     hashed: bool = True,
     part: Part | None = None,
@@ -53,7 +55,8 @@ def encode_video(
         path: the video.
         encoders: stream name → encoders, joined on the feature axis in this order.
         on_frames: called after each snippet with the number of frames that were read since the last call.
-        threads, rate: see `VideoReader`.
+        threads, raw_rate: see `VideoReader`.
+        rate: frames per second that it is resampled to (`video.resample`); None for its own.
         hashed: whether passports say of which file they are, for which it is read once more; what is not kept needs
             none.
         part: what was encoded of this very file by these encoders before; its frames are decoded and not encoded.
@@ -61,35 +64,45 @@ def encode_video(
         spent: counts where the time goes.
 
     Returns:
-        Stream name → features `(T, D)` or `(C, T, D)` float32 with T = ⌈F / 16⌉, the T+1 edges of the snippets in
-        seconds, how much of each was filmed, and the passport.
+        Stream name → features `(T, D)` or `(C, T, D)` float32 with T = ⌈F / 16⌉ (of the frames after resampling), the
+        T+1 edges of the snippets in seconds, how much of each was filmed, and the passport.
 
     Raises:
         WsvadError: as `VideoReader`; or an encoder breaks its word.
     """
     source = sha256(path) if hashed and Path(path).is_file() else None
     seen, heard = apart(encoders)
-    with VideoReader(path, threads=threads, rate=rate) as video:
-        encoded = _encode_frames(video, seen, on_frames, part, at_once, spent)
+    with VideoReader(path, threads=threads, raw_rate=raw_rate) as video:
+        resampler = _resampler(rate, path)
+        encoded = _encode_frames(video, seen, on_frames, part, at_once, spent, resampler)
     middles = [edge + filmed / 2 for edge, filmed in zip(encoded.edges[:-1], encoded.filmed, strict=True)]
     with (spent or Spent()).on("network"):
         encoded.rows.update(hear(Path(path), heard, middles, video.start))
     facts = {"frame_rate": str(video.info.rate), "source": source, "damaged": video.damaged}
-    return _stored(encoders, encoded, **facts)
+    return _stored(encoders, encoded, rate=rate, **facts)
 
 
 def encode_frames(
-    frames: Iterable[Frame], encoders: Encoders, on_frames: Callable[[int], None] | None = None
+    frames: Iterable[Frame],
+    encoders: Encoders,
+    on_frames: Callable[[int], None] | None = None,
+    *,
+    rate: Fraction | float | None = None,
 ) -> dict[str, StoredFeatures]:
     """Encode frames from memory or of any other source, in order; as `encode_video`.
 
     Raises:
         WsvadError: there are none; or an encoder breaks its word.
     """
-    encoded = _encode_frames(frames, encoders, on_frames)
+    encoded = _encode_frames(frames, encoders, on_frames, resampler=_resampler(rate))
     lasts = encoded.edges[-1] - encoded.edges[0]
-    rate = Fraction(encoded.frames / lasts).limit_denominator(1001) if lasts > 0 else None
-    return _stored(encoders, encoded, frame_rate=str(rate) if rate else None)
+    own = Fraction(encoded.frames / lasts).limit_denominator(1001) if lasts > 0 else None
+    return _stored(encoders, encoded, rate=rate, frame_rate=str(own) if own else None)
+
+
+def _resampler(rate: Fraction | float | None, called: Path | str = "frames") -> Resampler | None:
+    exact = resampling_rate(rate)
+    return None if exact is None else Resampler(exact, str(called))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,9 +112,11 @@ class _Encoded:
     rows: dict[str, list[np.ndarray]]
     """Of each stream, T."""
     frames: int
-    """F."""
+    """F, of the source."""
     edges: list[float]
     """T + 1, the seconds at which snippets begin and the last one ends."""
+    borders: list[int] | None
+    """T + 1, the same in frames of the source, where it was resampled."""
     filmed: list[float]
     """T, the seconds of video in each snippet."""
 
@@ -113,16 +128,22 @@ def _encode_frames(
     part: Part | None = None,
     at_once: int = 1,
     spent: Spent | None = None,
+    resampler: Resampler | None = None,
 ) -> _Encoded:
     part, spent = part or Part({}), spent or Spent()
     done, rows = part.snippets, part.rows
     for stream in encoders:
         rows[stream] = rows.get(stream, [])[:done]
-    edges, film = list[float](), list[Fraction]()
+    edges, film, borders = list[float](), list[Fraction](), list[int]()
     count, reported, last = 0, 0, None
 
-    def report(until: int) -> None:
+    def taken() -> int:
+        return count if resampler is None else resampler.taken
+
+    def report(snippets: int) -> None:
+        """So many are done."""
         nonlocal reported
+        until = borders[snippets] if snippets < len(borders) else taken()
         if on_frames is not None and until > reported:
             on_frames(until - reported)
         reported = max(reported, until)
@@ -131,21 +152,22 @@ def _encode_frames(
         for each in finished:
             for stream, row in each.items():
                 rows[stream].append(row)
-            report(min(count, SNIPPET * part.snippets))
+            report(part.snippets)
 
     with Batches(encoders, at_once, spent) as batches:
-        for frame in _decoded(frames, spent):
+        for frame in _decoded(frames if resampler is None else resampler.of(frames), spent):
             if count % SNIPPET == 0:
                 edges.append(float(frame.time))
+                borders.append(count if frame.own is None else frame.own)
                 film.append(frame.time - frame.unfilmed)
             known = count // SNIPPET < done
             count, last = count + 1, frame
             if known:
-                report(count // SNIPPET * SNIPPET)
+                report(count // SNIPPET)
             else:
                 keep(batches.push(frame))
         keep(batches.flush())
-        report(count)
+        report(len(borders))
     if last is None:
         raise WsvadError("there are no frames to encode")
     shown = last.time - last.unfilmed
@@ -153,8 +175,9 @@ def _encode_frames(
     film.append(shown + filmed_of(last.duration, usual))  # a recorder may have stopped behind it
     return _Encoded(
         rows={stream: each[: len(edges)] for stream, each in rows.items()},
-        frames=count,
+        frames=taken(),
         edges=[*edges, float(last.time + last.duration)],
+        borders=None if resampler is None else [*borders, resampler.taken],
         filmed=[float(end - start) for start, end in pairwise(film)],
     )
 
@@ -170,21 +193,30 @@ def _decoded(frames: Iterable[Frame], spent: Spent) -> Iterator[Frame]:
         yield frame
 
 
-def _stored(encoders: Encoders, encoded: _Encoded, **per_video: Any) -> dict[str, StoredFeatures]:
+def _stored(
+    encoders: Encoders, encoded: _Encoded, *, rate: Fraction | float | None, **per_video: Any
+) -> dict[str, StoredFeatures]:
     return {
         stream: StoredFeatures(
             features=np.stack(encoded.rows[stream], axis=-2),
-            passport=passport(encoders[stream], frames=encoded.frames, **per_video),
+            passport=passport(encoders[stream], rate=rate, frames=encoded.frames, **per_video),
             times=np.asarray(encoded.edges),
             filmed=np.asarray(encoded.filmed),
+            borders=None if encoded.borders is None else np.asarray(encoded.borders, np.int64),
         )
         for stream in encoders
     }
 
 
-def passport(encoders: tuple[Encoder, ...], **per_video: Any) -> Passport:
+def passport(encoders: tuple[Encoder, ...], *, rate: Fraction | float | None = None, **per_video: Any) -> Passport:
     """The passport of a stream that these encoders make together: names and weights joined by "+", settings nested
-    by encoder where there are several. `per_video` gives the passport's fields below the line."""
+    by encoder where there are several.
+
+    Args:
+        rate: frames per second that videos are resampled to; None for their own.
+        per_video: the passport's fields below the line.
+    """
+    exact = resampling_rate(rate)
     each = [encoder.passport() for encoder in encoders]
     weights = [str(one.get("weights") or "") for one in each]
     settings = {str(one["encoder"]): one.get("settings", {}) for one in each}
@@ -196,5 +228,6 @@ def passport(encoders: tuple[Encoder, ...], **per_video: Any) -> Passport:
         settings=json.loads(json.dumps(settings if len(each) > 1 else each[0].get("settings", {}))),
         window=SNIPPET,
         decoder=DECODER,
+        rate=None if exact is None else str(exact),
         **per_video,
     )

@@ -30,6 +30,7 @@ from wsvad.locks import writing
 from wsvad.progress import report_progress
 from wsvad.ranges import Whole, problem
 from wsvad.video.reader import counted_rate
+from wsvad.video.resample import resampling_rate
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ def extract(
     *,
     workers: int | None = None,
     builder: str = "wsvad.encoders:build",
+    raw_rate: Fraction | float | None = None,
     rate: Fraction | float | None = None,
     device: str = "cpu",
 ) -> ExtractReport:
@@ -72,7 +74,9 @@ def extract(
         workers: processes; None = one for each processor, 0 = work in this process, where a crash ends everything
             (but loses nothing that was finished).
         builder: `module:function` that turns a specification into encoders.
-        rate: frames per second of raw streams that do not say it; features that were made at another are made again.
+        raw_rate: frames per second of raw streams that do not say it; features that were made at another are made
+            again.
+        rate: frames per second that videos are resampled to, by their timestamps; None for their own.
         device: where networks run, as PyTorch names it, or `auto`. On any but the CPU they run in this process, and
             the workers decode.
 
@@ -86,7 +90,7 @@ def extract(
         raise UsageError(f"workers {workers}: {said}")
     started = time.monotonic()
     out = Path(out)
-    recipe = Recipe(streams=dict(streams), out=out, builder=builder, rate=rate)
+    recipe = Recipe(streams=dict(streams), out=out, builder=builder, raw_rate=raw_rate, rate=resampling_rate(rate))
     parts = recipe.parts()
     jobs, failed = _plan(videos, recipe, recipe.joined(parts))
     reused, done, frames = len(videos) - len(jobs) - len(failed), 0, 0
@@ -141,7 +145,7 @@ def processors() -> int:
 
 def _plan(videos: Sequence[tuple[str, Path]], recipe: Recipe, encoders: Encoders) -> tuple[list[Job], dict[str, str]]:
     """What is left to do, the longest files first, and the videos that are not there."""
-    wanted = {stream: passport(some, frames=0) for stream, some in encoders.items()}
+    wanted = {stream: passport(some, rate=recipe.rate, frames=0) for stream, some in encoders.items()}
     failed = {name: f"{path}: there is no such video file" for name, path in videos if not is_file(path)}
     for name, path in videos:
         if long := next(filter(None, (overlong(feature_path(recipe.out, stream, name)) for stream in wanted)), None):
@@ -160,7 +164,7 @@ def _plan(videos: Sequence[tuple[str, Path]], recipe: Recipe, encoders: Encoders
         stale = [stream for stream, made in there[name].items() if made.source != sources[name]]
         if stale:
             logger.info("%s: has changed since its features were made; extracting it again", path)
-        elif there[name] and (rate := counted_rate(path, recipe.rate)):
+        elif there[name] and (rate := counted_rate(path, recipe.raw_rate)):
             stale = [stream for stream, made in there[name].items() if rate_of(made) != rate]
             if stale:
                 logger.info("%s: is read at %s frames per second now; extracting it again", path, rate)
@@ -183,9 +187,11 @@ def _there(video: str, wanted: Mapping[str, Passport], out: Path) -> dict[str, P
             continue
         there[stream] = read_passport(path)
         if difference := there[stream].difference(ours):
+            same = f"give --rate {float(Fraction(rate)):g}" if (rate := there[stream].rate) else "leave --rate out"
             raise WsvadError(
                 f"{path}: made with other settings than this extraction ({difference}); "
-                "choose another --out, or delete the file and those made with it"
+                f"{f'{same}, ' if rate != ours.rate else ''}choose another --out, or delete the file and those made "
+                "with it"
             )
     return there
 

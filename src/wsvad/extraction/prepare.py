@@ -14,13 +14,14 @@ from wsvad.extraction.captions import extract_captions
 from wsvad.extraction.extract import extract
 from wsvad.features.source import open_features, released
 from wsvad.files import path_of
+from wsvad.video.resample import resampling_rate
 
 logger = logging.getLogger(__name__)
 
 
 def extract_dataset(
     data: Path | str | Dataset, streams: Mapping[str, str], out: Path | str, *, labels: Path | str | None = None,
-    workers: int | None = None, rate: Fraction | float | None = None,
+    workers: int | None = None, raw_rate: Fraction | float | None = None, rate: Fraction | float | None = None,
 ) -> dict[str, str]:  # fmt: skip
     """Turn videos into features, one file a video and stream; interrupted and called again, it resumes.
 
@@ -30,7 +31,8 @@ def extract_dataset(
         out: feature folder.
         labels: labels.csv, if it is not in the folder.
         workers: processes; by default one for each core.
-        rate: frames per second of raw streams that do not say it.
+        raw_rate: frames per second of raw streams that do not say it.
+        rate: frames per second that videos are resampled to, by their timestamps; None for their own.
 
     Returns:
         Videos that could not be encoded, with the reason.
@@ -40,25 +42,27 @@ def extract_dataset(
     """
     specs, out = resolved(streams), path_of("out", out)
     if isinstance(data, Dataset):
-        return prepare(data, specs, out, workers=workers, rate=rate)
-    return extract_folder(path_of("data", data), specs, out, labels=labels, workers=workers, rate=rate)[0]
+        return prepare(data, specs, out, workers=workers, raw_rate=raw_rate, rate=rate)
+    folder = path_of("data", data)
+    return extract_folder(folder, specs, out, labels=labels, workers=workers, raw_rate=raw_rate, rate=rate)[0]
 
 
 def extract_folder(
     folder: Path, specs: Mapping[str, str], out: Path, *, labels: Path | str | None = None,
-    workers: int | None = None, rate: Fraction | float | None = None,
+    workers: int | None = None, raw_rate: Fraction | float | None = None, rate: Fraction | float | None = None,
 ) -> tuple[dict[str, str], int]:  # fmt: skip
     """The same of a folder, with resolved encoders: what could not be encoded or reached, with the reason, and how many
     there were in all."""
     left: dict[Path, str] = {}
     if loose := unlabelled_videos(folder, left) if labels is None else []:
-        failed = extract(loose, specs, out, workers=workers, rate=rate).failed
+        failed = extract(loose, specs, out, workers=workers, raw_rate=raw_rate, rate=rate).failed
         # Files are there, and were written by 'wsvad score': nothing that somebody wants features of.
         lost = {str(path): reason for path, reason in left.items() if not path.is_file()}
         return failed | lost, len(loose) + len(lost)
     need_videos = not all(inputs_of(spec) == {"captions"} for spec in specs.values())
     dataset = open_folder(folder, labels, NONE, need_videos=need_videos)
-    return prepare(dataset, specs, out, workers=workers, rate=rate), len(dataset.videos)
+    failed = prepare(dataset, specs, out, workers=workers, raw_rate=raw_rate, rate=rate)
+    return failed, len(dataset.videos)
 
 
 def prepare(
@@ -67,6 +71,7 @@ def prepare(
     out: Path,
     *,
     workers: int | None = None,
+    raw_rate: Fraction | float | None = None,
     rate: Fraction | float | None = None,
 ) -> dict[str, str]:
     """Extract what is missing of a dataset's streams; those of a public release in `out` are left as they are.
@@ -74,7 +79,7 @@ def prepare(
     Args:
         streams: stream → resolved encoder specification.
         out: feature folder.
-        workers, rate: see `extract`.
+        workers, raw_rate, rate: see `extract`.
 
     Returns:
         Videos that could not be encoded, with the reason.
@@ -82,13 +87,16 @@ def prepare(
     Videos that are not there but have their features are taken as they are.
 
     Raises:
-        UsageError: captions are joined with an encoder of frames.
-        WsvadError: neither a video nor its features are there; as `extract`.
+        UsageError: captions are joined with an encoder of frames; or a rate is given, and not all is made from frames.
+        WsvadError: neither a video nor its features are there, or these are at another rate; as `extract`.
     """
     if dataset.understood:
         logger.info(dataset.understood)
     streams = {stream: spec for stream, spec in streams.items() if stream not in released(out)}
     from_captions = {stream: spec for stream, spec in streams.items() if "captions" in inputs_of(spec)}
+    if rate is not None and (from_captions or not streams):
+        clock = "captions have the clock of the videos' own frames" if from_captions else "the features are there"
+        raise UsageError(f"--rate {float(rate):g}: {clock}, and are not resampled; leave it out")
     for stream, spec in from_captions.items():
         if len(split(spec)) > 1:
             raise UsageError(f"'{spec}': captions have their own timing; use them alone, or as another stream")
@@ -106,7 +114,14 @@ def prepare(
     ]
     if lacking:
         raise WsvadError(f"{lacking[0]}: neither these features nor the video exists; add one of the two")
-    return extract(found, from_video, out, workers=workers, rate=rate).failed if found else {}
+    if wanted := resampling_rate(rate):
+        for video, stream in ((v.name, s) for v in dataset.videos for s in from_video if v.path is None):
+            if (there := source.passport(video, stream).rate) != str(wanted):
+                raise WsvadError(
+                    f"{source.path(video, stream)}: is at {there or 'the frame rate of the video'}, not at --rate "
+                    f"{float(wanted):g}, and the video is not there; add it, or leave --rate out"
+                )
+    return extract(found, from_video, out, workers=workers, raw_rate=raw_rate, rate=rate).failed if found else {}
 
 
 def without(dataset: Dataset, failed: Mapping[str, str]) -> Dataset:

@@ -48,8 +48,10 @@ class Recipe:
     out: Path
     builder: str
     """`module:function`, specification → encoders."""
-    rate: Fraction | float | None = None
+    raw_rate: Fraction | float | None = None
     """Frames per second of raw streams that do not say it."""
+    rate: Fraction | float | None = None
+    """Frames per second that videos are resampled to; None for their own."""
 
     def parts(self) -> dict[str, tuple[Encoder, ...]]:
         """Build each encoder that the streams need; streams that are made alike share them."""
@@ -256,18 +258,22 @@ def _do(
             reported, unreported = time.monotonic(), 0
 
     try:
-        with VideoReader(job.path, threads=1, rate=recipe.rate) as video:
+        with VideoReader(job.path, threads=1, raw_rate=recipe.raw_rate) as video:
             report(Begun(video=job.video, declared=video.info.declared))
         # One decoding thread: then even a damaged file gives the same frames each time.
         wanted = {name: encoders[name] for name in job.streams}
-        stored = encode_video(job.path, wanted, on_frames, threads=1, rate=recipe.rate, at_once=at_once, spent=spent)
+        stored = encode_video(
+            job.path, wanted, on_frames, threads=1, raw_rate=recipe.raw_rate, rate=recipe.rate, at_once=at_once,
+            spent=spent,
+        )  # fmt: skip
         with spent.on("write"):
             for stream, features in stored.items():
                 save(feature_path(recipe.out, stream, job.video), features)
     except WsvadError as error:
         if interrupted_by(error):
             raise KeyboardInterrupt from error
-        return Finished(video=job.video, reason=str(error), fatal=isinstance(error.__cause__, OSError))
+        reason = str(error) if str(job.path) in str(error) else f"{job.path}: {error}"
+        return Finished(video=job.video, reason=reason, fatal=isinstance(error.__cause__, OSError))
     except Exception as error:
         if interrupted_by(error):
             raise KeyboardInterrupt from error

@@ -4,7 +4,9 @@
 
 Tensors: `features` `(T, D)`, or `(C, T, D)` with crops, float16 or float32; `times` `(T+1,)` float64, the seconds at
 which each snippet starts and the last one ends (optional); `filmed` `(T,)` float64, the seconds of video in each, which
-are fewer where a recorder has left gaps (optional, only beside `times`). Metadata: `passport`, in JSON.
+are fewer where a recorder has left gaps (optional, only beside `times`); `borders` `(T+1,)` int64, the frames of the
+video itself at which each snippet starts and the last one ends (only where it was resampled). Metadata: `passport`, in
+JSON.
 
 Files come from anywhere: whatever is read is checked here, and nowhere else.
 """
@@ -25,9 +27,9 @@ from safetensors.numpy import save as serialise
 
 from wsvad.errors import WsvadError
 from wsvad.files import atomic, is_file
-from wsvad.ranges import Count, Range, Whole
+from wsvad.ranges import Count, Range, Whole, problem
 from wsvad.shapes import problems
-from wsvad.video.clock import are_borders, are_filmed
+from wsvad.video.clock import Rate, SnippetClock, are_borders, are_filmed, are_frames
 from wsvad.video.names import taken_apart
 
 HEADER = 2**20
@@ -56,8 +58,16 @@ def _shallow(settings: object, level: int = 1) -> str:
 
 Frames = Annotated[int, Range(1, 2**27)]
 """Up to seven weeks of video."""
-Rate = Annotated[str, _rate]
+
+
+def _resampled(text: str) -> str:
+    return _rate(text) or problem(Fraction(text), Rate)
+
+
+FrameRate = Annotated[str, _rate]
 """Frames per second as an exact fraction, `30000/1001`."""
+Resampled = Annotated[str, _resampled]
+"""The same, in the range that videos are resampled to."""
 
 STREAMS = ("rgb", "pose", "depth", "mask", "flow", "text", "audio")
 """The streams that have a name of their own; a second backbone may have any other."""
@@ -81,13 +91,15 @@ class Passport:
     """Tail policy of the snippet clock."""
     decoder: str | None = None
     """Decoder and its version, `PyAV 18.1.0`; None where no video was decoded."""
+    rate: Resampled | None = None
+    """Frames per second that the video was resampled to, as an exact fraction; None for its own frames."""
     # ------------------------------------------------------------------------------ per video
     stride: Frames = 16
-    """Frames from one feature to the next."""
+    """Frames from one feature to the next, of those that it was resampled to."""
     frames: Frames
-    """F, the number of decoded frames."""
-    frame_rate: Rate | None = None
-    """Average frame rate as an exact fraction, `30000/1001`."""
+    """F, the number of decoded frames, of the video itself."""
+    frame_rate: FrameRate | None = None
+    """Average frame rate of the video itself as an exact fraction, `30000/1001`."""
     source: str | None = None
     """SHA-256 of the video file; of its captions, where they were encoded."""
     damaged: Whole = 0
@@ -96,11 +108,19 @@ class Passport:
     def identity(self) -> dict[str, object]:
         """The fields that must agree before two files are used together."""
         per_video = ("stride", "frames", "frame_rate", "source", "damaged")
-        fields = {name: value for name, value in dataclasses.asdict(self).items() if name not in per_video}
+        fields = {name: value for name, value in self.record().items() if name not in per_video}
         return json.loads(json.dumps(fields))  # as it is read back: a tuple that was written is a list
+
+    def record(self) -> dict[str, Any]:
+        """As it is written. Of a video's own frames it says no rate, as before there was one."""
+        fields = dataclasses.asdict(self)
+        return fields if self.rate else {name: value for name, value in fields.items() if name != "rate"}
 
     def difference(self, other: "Passport") -> str | None:
         """The first field in which the two were made differently, as text; None if they may be mixed."""
+        if self.rate != other.rate:
+            own = "the video's own"
+            return f"frames per second: {self.rate or own} against {other.rate or own}"
         theirs = other.identity()
         for name, value in self.identity().items():
             if value != theirs[name]:
@@ -138,6 +158,21 @@ class StoredFeatures:
     """`(T+1,)` seconds."""
     filmed: np.ndarray | None = None
     """`(T,)` seconds of video in each snippet; None where they were not counted (`video.clock.filmed` estimates)."""
+    borders: np.ndarray | None = None
+    """`(T+1,)` frames of the video itself, where it was resampled."""
+
+    @property
+    def clock(self) -> SnippetClock:
+        """When its snippets are."""
+        return SnippetClock(
+            snippets=self.features.shape[-2],
+            frames=self.passport.frames,
+            stride=self.passport.stride,
+            times=self.times,
+            rate=rate_of(self.passport),
+            filmed=self.filmed,
+            borders=self.borders,
+        )
 
 
 def feature_path(folder: Path | str, stream: str, video: str) -> Path:
@@ -169,7 +204,13 @@ def save(path: Path | str, stored: StoredFeatures) -> None:
         if stored.times is None or not are_filmed(np.asarray(stored.filmed), np.asarray(stored.times)):
             raise WsvadError(f"{path}: more was filmed than the times allow; nothing was written")
         tensors["filmed"] = np.ascontiguousarray(stored.filmed, dtype=np.float64)
-    metadata = {"passport": json.dumps(dataclasses.asdict(stored.passport))}
+    if (stored.borders is not None) != (stored.passport.rate is not None):
+        raise WsvadError(f"{path}: a resampled video has borders in its own frames, and no other; nothing was written")
+    if stored.borders is not None:
+        if not are_frames(np.asarray(stored.borders), stored.passport.frames, features.shape[-2]):
+            raise WsvadError(f"{path}: the borders are not those of its frames; nothing was written")
+        tensors["borders"] = np.ascontiguousarray(stored.borders, dtype=np.int64)
+    metadata = {"passport": json.dumps(stored.passport.record())}
     with atomic(path) as temporary:
         # Not save_file: it hides from us that a disk is full.
         temporary.write_bytes(serialise(tensors, metadata=metadata))
@@ -185,11 +226,11 @@ def load(path: Path | str) -> StoredFeatures:
         passport, shape = _checked(path, file, FLOATS)
         features = single(file.get_tensor("features"))
         times = _times(path, file, shape[-2])
-        filmed = _filmed(path, file, times)
+        filmed, borders = _filmed(path, file, times), _borders(path, file, passport, shape[-2])
     if not np.isfinite(features).all():
         bad = int(np.argwhere(~np.isfinite(features))[0][-2])
         raise WsvadError(f"{path}: NaN or infinity in snippet {bad}; delete the file and extract it again")
-    return StoredFeatures(features=features, passport=passport, times=times, filmed=filmed)
+    return StoredFeatures(features=features, passport=passport, times=times, filmed=filmed, borders=borders)
 
 
 def single(features: np.ndarray) -> np.ndarray:
@@ -291,7 +332,9 @@ def _problem(shape: tuple[int, ...], passport: Passport) -> str:
         return f"features of shape {shape}; expected (T, D) or (C, T, D), none of them 0"
     if shape[-1] != passport.width:
         return f"features are {shape[-1]} wide, their passport says {passport.width}"
-    if passport.frames > (shape[-2] + 1) * passport.stride:  # one more, where the tail was dropped
+    if (
+        not passport.rate and passport.frames > (shape[-2] + 1) * passport.stride
+    ):  # one more, where the tail was dropped
         every = f"{shape[-2]:,} snippets of {passport.stride:,} frames"
         return f"features of {every}, their passport says that the video has {passport.frames:,}"
     return ""
@@ -306,6 +349,19 @@ def _times(path: Path | str, file: Any, snippets: int) -> np.ndarray | None:
         if are_borders(times, snippets):
             return times
     raise WsvadError(f"{path}: its times are not {snippets + 1} seconds in order; delete it and extract again")
+
+
+def _borders(path: Path | str, file: Any, passport: Passport, snippets: int) -> np.ndarray | None:
+    """Of a resampled video; of another there are none."""
+    if passport.rate is None:
+        return None
+    if "borders" in file.keys():  # noqa: SIM118 (not a dictionary)
+        found = file.get_slice("borders")
+        if found.get_dtype() == "I64" and found.get_shape() == [snippets + 1]:
+            borders = np.asarray(file.get_tensor("borders"))
+            if are_frames(borders, passport.frames, snippets):
+                return borders
+    raise WsvadError(f"{path}: its borders are not those of its video's frames; delete it and extract again")
 
 
 def _filmed(path: Path | str, file: Any, times: np.ndarray | None) -> np.ndarray | None:

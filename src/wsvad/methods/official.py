@@ -7,12 +7,10 @@ from typing import Any
 from torch import Tensor
 
 from wsvad.errors import WsvadError
+from wsvad.weights import without_prefix
 
 Names = Sequence[tuple[str, str | Callable[[re.Match[str]], str]]]
 """Patterns of our names of parameters, and what stands for each in the public checkpoints, as `re.sub` takes them."""
-PREFIXES = ("module.", "model.", "net.", "network.", "_orig_mod.")
-"""What stands before all names where a network was saved inside of something else: DataParallel, a trainer, a compiled
-module."""
 
 
 def official_name(name: str, names: Names) -> str:
@@ -34,7 +32,7 @@ def from_official(kind: type, state_dict: Mapping[str, Tensor], names: Names, fi
 
     Args:
         kind: the method's class.
-        state_dict: as it was saved; names may all begin with what the network was inside of (`PREFIXES`).
+        state_dict: as it was saved; names may all begin with what the network was inside of (`wsvad.weights.PREFIXES`).
         names: how names are translated.
         first: the public name of the first layer's weight, `(·, D, ·)`, from which the input width is read.
         config: the method's configuration; None = the published one.
@@ -64,14 +62,6 @@ def from_official(kind: type, state_dict: Mapping[str, Tensor], names: Names, fi
         raise WsvadError(f"the checkpoint of {kind.__name__} does not fit the configuration: {_some(wrong)}")
     method.load_state_dict({ours: given[theirs] for theirs, ours in public.items()})
     return method
-
-
-def without_prefix(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights under the names that the network itself gives them."""
-    given = dict(state_dict)
-    while given and (found := next((p for p in PREFIXES if all(key.startswith(p) for key in given)), None)):
-        given = {key.removeprefix(found): tensor for key, tensor in given.items()}
-    return given
 
 
 def _some(told: Collection[str]) -> str:

@@ -37,7 +37,7 @@ def write_overlay(timeline: Timeline, path: Path | str) -> None:
     """
     if timeline.path is None:
         raise WsvadError(f"{timeline.video}: only its features are there; an overlay needs the video file")
-    with VideoReader(timeline.path, rate=timeline.rate) as video:
+    with VideoReader(timeline.path, raw_rate=timeline.rate) as video:
         rate = rate_of(timeline, video.info.rate)
         write_video(path, _painted(at_rate(_film(video, 1 / rate), rate), rate, timeline), rate, comment=COMMENT)
 

@@ -54,7 +54,7 @@ def make_preview(
         if span and not copy_bytes:
             with suppress(NotSeekable):
                 return _by_seeking(path, times, span)
-        with VideoReader(path, threads=1, rate=rate) as video:
+        with VideoReader(path, threads=1, raw_rate=rate) as video:
             shape = (video.info.width, video.info.height)
             frames = stills.watch(video, video.info)
             copy = _copy(frames, video.info) if copy_bytes else None

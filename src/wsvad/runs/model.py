@@ -11,6 +11,7 @@ import platform
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,13 @@ from wsvad.runs.records import Model
 from wsvad.runs.sealed import AGAIN, SEAL, check_weights, own_file, sealed, unsealed
 from wsvad.shapes import checked
 from wsvad.version import __version__
+from wsvad.video.clock import SnippetClock
 
 FORMAT = 4
 """Version of the run folder; raised when an older program could no longer read it, or would believe what this one does
 not. From 4 on, model.json has hashes."""
+FOREIGN = 1.5
+"""By how much the frame rate of a video may differ from those of the training videos, without a word."""
 READ = (2, 3, 4)
 """Versions that are read."""
 
@@ -58,6 +62,31 @@ class TrainedMethod:
     """Thresholds and what they promise, see `wsvad.detection.calibration`."""
     window: int = 64
     """W, the snippets that online scoring looks back on."""
+    filmed_at: tuple[float, float] | None = None
+    """Frames per second of the training videos themselves, from the slowest to the fastest of nine in ten; None where
+    that is not known."""
+
+    @property
+    def rate(self) -> Fraction | None:
+        """Frames per second that the training videos were resampled to, as every video then has to be; None for their
+        own."""
+        found = [self.passports.get(stream, {}).get("rate") for stream in self.method.runs_on]
+        return next((Fraction(str(rate)) for rate in found if rate), None)
+
+    def foreign_rate(self, clock: SnippetClock) -> str:
+        """How the frame rate of a video is another one than in training, where it is not resampled; empty where it is
+        near, or not known."""
+        found = clock.filmed_rate
+        if self.rate or not self.filmed_at or not found:
+            return ""
+        low, high = self.filmed_at
+        if low / FOREIGN <= round(found, 2) <= high * FOREIGN:  # a rate that was measured is never whole
+            return ""
+        learned = f"{low:.3g}" if f"{low:.3g}" == f"{high:.3g}" else f"{low:.3g} to {high:.3g}"
+        return (
+            f"{found:.3g} frames/s, but the detector learned from videos with {learned}: what moves has another speed "
+            f"in its features; train again with --rate {min(low, found):.3g}"
+        )
 
     def check(self, bag: Bag) -> Bag:
         """The bag, if its streams are as wide as those that were learned from.
@@ -83,7 +112,7 @@ class TrainedMethod:
         """
         if stream not in self.passports:
             return None
-        learned = Passport(**{**vars(passport), **self.passports[stream]})
+        learned = Passport(**{**vars(passport), "rate": None, **self.passports[stream]})
         there = replace(passport, decoder=learned.decoder)
         if learned.encoder == passport.encoder == RELEASE:
             there = replace(there, settings=learned.settings)
@@ -134,6 +163,7 @@ def save_method(folder: Path, trained: TrainedMethod) -> None:
         "passports": trained.passports,
         "calibration": trained.calibration,
         "window": trained.window,
+        **({"filmed_at": list(trained.filmed_at)} if trained.filmed_at else {}),
         "plugins": plugins(trained.name, trained.encoders.values()),
         "versions": {"wsvad": __version__, "torch": torch.__version__, "python": platform.python_version()},
         "weights": weights,
@@ -173,7 +203,7 @@ def save_calibration(folder: Path, calibration: Mapping[str, Any]) -> None:
 
 def scoring_hash(folder: Path) -> str:
     """A hash of all that decides how a finished run scores a video. Thresholds do not: they decide what is an event."""
-    later = ("format", "calibration", "threshold", "versions", "weights")
+    later = ("format", "calibration", "threshold", "versions", "weights", "filmed_at")
     record = {key: value for key, value in _record(folder).items() if key not in later}
     text = json.dumps(record, sort_keys=True) + sha256(folder / "model.safetensors")
     return hashlib.sha256(text.encode()).hexdigest()
@@ -228,6 +258,7 @@ def load_method(folder: Path | str) -> TrainedMethod:
         passports=record["passports"],
         calibration=_calibration(record),
         window=record["window"],
+        filmed_at=tuple(record["filmed_at"]) if "filmed_at" in record else None,
     )
 
 

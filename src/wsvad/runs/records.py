@@ -3,8 +3,9 @@
 import json
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
-from wsvad.features.store import Passport
-from wsvad.ranges import Count, NotNegative, Range, Seed, Whole
+from wsvad.features.store import Passport, Resampled
+from wsvad.ranges import Count, NotNegative, Positive, Range, Seed, Whole
+from wsvad.shapes import problems
 
 Width = Annotated[int, Range(1, 2**17)]
 Part = Annotated[float, Range(0, 1)]
@@ -16,7 +17,9 @@ Seconds = Annotated[float, Range(-1e10, 1e10)]
 def _identity(record: object) -> str:
     """What a passport's identity is, where the record has fields of nothing known."""
     known = Passport.__dataclass_fields__
-    return "" if isinstance(record, dict) and all(key in known for key in record) else "fields of a passport"
+    if not isinstance(record, dict) or not all(key in known for key in record):
+        return "fields of a passport"
+    return next(problems(record.get("rate"), Resampled | None, "rate"), "")
 
 
 class Decoded(TypedDict):
@@ -85,6 +88,7 @@ class ModelRecord(TypedDict):
     encoders: dict[str, str]
     passports: dict[str, Annotated[dict[str, Any], _identity]]
     window: Annotated[int, Range(1, 2**16)]
+    filmed_at: NotRequired[tuple[Positive, Positive]]
     calibration: NotRequired[dict[str, Any]]
     threshold: NotRequired[dict[str, Any]]
     weights: NotRequired[str]

@@ -3,7 +3,8 @@
 import logging
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from fractions import Fraction
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from wsvad.evaluation.totals import check_bags, introduce
 from wsvad.evaluation.totals import headline as headline_of
 from wsvad.evaluation.vocabulary import METRICS, words_for
 from wsvad.extraction.prepare import prepare, without
-from wsvad.features.source import released
+from wsvad.features.source import open_features, released
 from wsvad.files import check_writable, write_json, write_text
 from wsvad.runs.folder import RunFolder
 from wsvad.studies.leaderboard import Leaderboard, as_csv, as_markdown
@@ -92,6 +93,14 @@ def run_bench(
     return board
 
 
+def _rate_there(dataset: Dataset, streams: Collection[str], features: Path) -> Fraction | None:
+    """Frames per second that the first of the features which are there were resampled to."""
+    source = open_features(features)
+    there = ((video.name, stream) for stream in streams for video in dataset.videos if source.has(video.name, stream))
+    rate = next((source.passport(*one).rate for one in there), None)
+    return Fraction(rate) if rate else None
+
+
 def check_names(methods: Mapping[str, Any], headline: str | None, baseline: str) -> None:
     """Raises: UsageError, there is no such metric, or the baseline is none of the methods."""
     if headline is not None and headline not in METRICS:
@@ -106,8 +115,12 @@ def open_data(
     features: Path | None,
     out: Path,
     split: Mapping[str, str] | None = None,
+    rate: Fraction | None = None,
 ) -> tuple[Dataset, Path, dict[str, str]]:
     """A dataset (`open_dataset`), or `toy`, with its streams on disk.
+
+    Args:
+        rate: frames per second that videos are resampled to; by default as features that are there were.
 
     Returns:
         The dataset; where its streams are: by default in `out`, or for `toy` in its own folder, where the exact streams
@@ -121,7 +134,7 @@ def open_data(
     dataset = open_dataset(folder or data, split=earlier_split(out) if split is None else split)
     for sentence in introduce(dataset):
         logger.info("%s", sentence)
-    failed = prepare(dataset, streams, features)
+    failed = prepare(dataset, streams, features, rate=rate or _rate_there(dataset, streams, features))
     rest = without(dataset, failed)
     if not rest.test:
         raise WsvadError(f"{features}: no test video could be encoded; fix the files listed above")

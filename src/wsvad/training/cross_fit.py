@@ -15,7 +15,6 @@ from wsvad.datasets.bags import keep_bags, load_bags
 from wsvad.datasets.dataset import LabelledVideo
 from wsvad.datasets.folder import folds
 from wsvad.detection.calibration import NormalScores
-from wsvad.detection.detector import clock_of
 from wsvad.detection.threshold import hours_needed
 from wsvad.runs.scorer import MODES, Scorer
 from wsvad.runs.seed import SeedFolder
@@ -92,7 +91,7 @@ def borders(experiment: Experiment) -> tuple[dict[str, np.ndarray], dict[str, np
     times, counted = {}, {}
     for video in experiment.dataset.train:
         if video.label == 0:
-            clock = clock_of(source.load(video.name, stream))
+            clock = source.load(video.name, stream).clock
             if (seconds := clock.seconds()) is not None:
                 times[video.name] = seconds
             if clock.filmed is not None:

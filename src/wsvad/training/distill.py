@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ class Lesson:
     config: DakdConfig
     streams: dict[str, str]
     """Stream → encoder; a stream without one must lie in `features`."""
+    rate: Fraction | None = None
+    """Frames per second that its teacher's videos were resampled to."""
 
 
 def distill(
@@ -46,7 +49,7 @@ def distill(
         return train_detector(
             lesson.dataset, lesson.streams, "dakd", lesson.config, protocol, out,
             teacher=lesson.teacher, features=lesson.features,
-            max_false_alarms_per_hour=max_false_alarms_per_hour, workers=workers,
+            max_false_alarms_per_hour=max_false_alarms_per_hour, workers=workers, rate=lesson.rate,
         )  # fmt: skip
     experiment = Experiment(
         dataset=lesson.dataset, features=lesson.features, name="dakd", config=lesson.config, protocol=protocol,
@@ -97,7 +100,7 @@ def lesson_of(
                 f"{run}: has no encoder for '{name}', and {features} has no such features; "
                 f"name one with --stream {name}=ENCODER, or the features with --features"
             )
-    return Lesson(teacher=run, dataset=dataset, features=features, config=config, streams=encoders)
+    return Lesson(teacher=run, dataset=dataset, features=features, config=config, streams=encoders, rate=trained.rate)
 
 
 def taught_by(trained: TrainedMethod, to: str, config: DakdConfig) -> DakdConfig:

@@ -280,6 +280,7 @@ class Experiment:
                 encoders=self.encoders,
                 passports=fitting.passports,
                 window=min(WINDOW, fitting.longest),
+                filmed_at=fitting.filmed_at,
             )
         )
         parameters = sum(parameter.numel() for parameter in method.parameters())

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from wsvad.datasets.bags import PackedBags, PassportCheck, load_bags, longest, pack
@@ -84,6 +85,15 @@ class Fitting:
         """Stream → how its features were made."""
         assert self.widths
         return {stream: passport.identity() for stream, passport in self.check.passports.items()}
+
+    @property
+    def filmed_at(self) -> tuple[float, float] | None:
+        """Frames per second of the training videos themselves, without the slowest and the fastest twentieth."""
+        rates = [self.check.rates[v.name] for v in self.dataset.train if v.name in self.check.rates]
+        if not rates:
+            return None
+        low, high = np.quantile(rates, 0.05, method="lower"), np.quantile(rates, 0.95, method="higher")
+        return round(float(low), 3), round(float(high), 3)
 
     @cached_property
     def _packs(self) -> dict[int, PackedBags]:

@@ -56,6 +56,7 @@ def train(
     features: Path | str | None = None,
     max_false_alarms_per_hour: float = 1.0,
     workers: int | None = None,
+    raw_rate: Fraction | float | None = None,
     rate: Fraction | float | None = None,
 ) -> Detector:
     """Train a detector on videos that are labelled normal or abnormal as a whole. Interrupted and called again, it
@@ -73,7 +74,8 @@ def train(
         features: where streams are kept; by default in the run folder.
         max_false_alarms_per_hour: budget from which the thresholds are chosen.
         workers: processes that extract; by default one for each core.
-        rate: frames per second of raw streams that do not say it.
+        raw_rate: frames per second of raw streams that do not say it.
+        rate: frames per second that videos are resampled to, here and wherever the detector scores; None for their own.
 
     Returns:
         The detector; `evaluate(out)` has its metrics. Videos that could not be read are left out, and logged.
@@ -99,6 +101,7 @@ def train(
         features=Path(features) if features else None,
         max_false_alarms_per_hour=max_false_alarms_per_hour,
         workers=workers,
+        raw_rate=raw_rate,
         rate=rate,
     )
     for said in fitted.ending:
@@ -121,6 +124,7 @@ def train_detector(
     max_false_alarms_per_hour: float = 1.0,
     rules: EventRules | None = None,
     workers: int | None = None,
+    raw_rate: Fraction | float | None = None,
     rate: Fraction | float | None = None,
 ) -> tuple[Fitted, dict[str, str]]:
     """Everything that `wsvad train` does.
@@ -130,7 +134,8 @@ def train_detector(
             lie in `features`.
         teacher: run folder of a trained teacher, for a method that has one.
         features: where streams are kept; by default in the run folder.
-        rate: frames per second of raw streams that do not say it.
+        raw_rate: frames per second of raw streams that do not say it.
+        rate: frames per second that videos are resampled to, here and wherever the detector scores; None for their own.
 
     Returns:
         What was fitted, and the videos that had to be left out, with the reason.
@@ -145,7 +150,7 @@ def train_detector(
     )  # fmt: skip
     with writing(out):
         experiment.folder.refuse_other(experiment.settings())
-        failed = prepare(dataset, encoders, features, workers=workers, rate=rate)
+        failed = prepare(dataset, encoders, features, workers=workers, raw_rate=raw_rate, rate=rate)
         experiment = replace(experiment, dataset=without(dataset, failed), config=config)
         for label, word in enumerate(("normal", "abnormal")):
             if not any(video.label == label for video in experiment.dataset.train):

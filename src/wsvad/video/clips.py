@@ -97,7 +97,7 @@ def _cut(source: Path, spans: Sequence[Span], first: float, end: float, rate: Fr
             )
     left = [span for span in spans if span.path not in made]
     if left:
-        with VideoReader(source, threads=1, rate=rate) as video:
+        with VideoReader(source, threads=1, raw_rate=rate) as video:
             frames = ((float(frame.time), frame.array()) for frame in video)
             made |= {clip.path: clip for clip in _encoded(source, frames, left, video.info.rate, end)}
     return [made[span.path] for span in spans]

@@ -9,17 +9,20 @@ F values.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Annotated
 
 import numpy as np
 
 from wsvad.errors import UsageError
-from wsvad.ranges import Positive, problem
+from wsvad.ranges import Positive, Range, problem
 from wsvad.video.times import FARTHEST, GAP
 
 SNIPPET = 16
 """Frames in a snippet."""
 
 
+Rate = Annotated[float, Range(0.01, 1000)]
+"""Frames per second that videos are resampled to."""
 ROUNDING = 1e-5
 """Seconds by which what was filmed may be longer than the borders in double precision say, three centuries from 0."""
 
@@ -54,16 +57,26 @@ class SnippetClock:
     """Frames per second on average; None where it is not known."""
     filmed: np.ndarray | None = None
     """`(T,)` seconds of video in each snippet, as they were counted; None where they were not, see `filmed`."""
+    borders: np.ndarray | None = None
+    """`(T + 1,)` borders in frames of the video itself, where it was resampled and snippets are no `stride` of them;
+    see `edges`."""
 
     @property
     def lengths(self) -> np.ndarray:
-        """`(T,)`, frames that each snippet stands for, see `snippet_lengths`."""
-        return snippet_lengths(self.frames, self.snippets, self.stride)
+        """`(T,)`, frames of the video that each snippet stands for, see `snippet_lengths`; 0 where none is in it."""
+        return snippet_lengths(self.frames, self.snippets, self.stride) if self.borders is None else np.diff(self.edges)
 
     @property
     def edges(self) -> np.ndarray:
-        """`(T + 1,)` borders in frames, from 0 to F."""
-        return np.concatenate([[0], np.cumsum(self.lengths)])
+        """`(T + 1,)` borders in frames of the video itself, from 0 to F. All that counts frames, as intervals and
+        metrics do, goes by them."""
+        return np.concatenate([[0], np.cumsum(self.lengths)]) if self.borders is None else self.borders
+
+    @property
+    def filmed_rate(self) -> float | None:
+        """Frames of the video itself per second that was filmed; as it is said where times are not known."""
+        seconds = 0.0 if self.times is None else float(filmed(self.times, self.filmed).sum())
+        return self.frames / seconds if seconds > 0 else float(self.rate) if self.rate else None
 
     def seconds(self, rate: Fraction | None = None) -> np.ndarray | None:
         """`(T + 1,)` borders in seconds: as they were measured, else by the frame rate, or by `rate` where that is not
@@ -118,34 +131,33 @@ def snippet_lengths(frames: int, snippets: int, stride: int = SNIPPET) -> np.nda
     return np.diff(edges)
 
 
-def expand(scores_T: np.ndarray, frames: int, stride: int = SNIPPET) -> np.ndarray:
-    """Repeat each snippet's score over the frames that it stands for: `(T,)` → `(frames,)`. No interpolation."""
-    return np.repeat(scores_T, snippet_lengths(frames, len(scores_T), stride))
+def are_frames(borders: np.ndarray, frames: int, snippets: int) -> bool:
+    """Whether they can be the borders of so many snippets in a video of so many frames. Two may be equal, as where
+    frames are repeated."""
+    shaped = borders.shape == (snippets + 1,) and np.issubdtype(borders.dtype, np.integer)
+    return bool(shaped and borders[0] == 0 and borders[-1] == frames and (np.diff(borders) >= 0).all())
 
 
-def positive_frames(
-    intervals: Sequence[tuple[int, int]], frames: int, snippets: int, stride: int = SNIPPET
-) -> np.ndarray:
-    """How many of each snippet's frames lie inside any of the half-open `intervals`: `(T,)` counts.
-
-    Intervals may overlap and may end beyond the video (they are clipped).
+def positive_frames(intervals: Sequence[tuple[int, int]], edges: np.ndarray) -> np.ndarray:
+    """How many frames lie inside any of the half-open `intervals`, between each two of the `(T + 1,)` edges from 0 to
+    F: `(T,)` counts. Intervals may overlap and may end beyond the video (they are clipped).
     """
+    frames = int(edges[-1])
     inside = np.zeros(frames + 1, dtype=np.int64)
     for start, end in intervals:
         inside[min(max(start, 0), frames)] += 1
         inside[min(max(end, 0), frames)] -= 1
     covered = np.concatenate([[0], np.cumsum(np.cumsum(inside[:-1]) > 0)])
-    edges = np.concatenate([[0], np.cumsum(snippet_lengths(frames, snippets, stride))])
     return np.diff(covered[edges])
 
 
-def exact_rate(rate: Fraction | float) -> Fraction:
-    """Frames per second as they are given for frames from memory.
+def exact_rate(rate: Fraction | float, called: str = "rate") -> Fraction:
+    """Frames per second as they are given, under the name that messages have for them.
 
     Raises:
         UsageError: it is no number above 0.
     """
     if said := problem(rate, Positive):
-        raise UsageError(f"rate {rate}: {said}")
+        raise UsageError(f"{called} {rate}: {said}")
     exact = Fraction(rate if isinstance(rate, Fraction) else float(rate))
     return max(exact.limit_denominator(100_000), Fraction(1, 100_000))

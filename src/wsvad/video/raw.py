@@ -22,7 +22,7 @@ def has_times(container: av.container.InputContainer) -> bool:
     return not container.format.flags & _NO_TIMESTAMPS
 
 
-def raw_rate(
+def counted(
     path: Path, container: av.container.InputContainer, stream: av.VideoStream, given: Fraction | float | None
 ) -> Fraction | None:
     """Frames per second of a raw stream: as it says itself, else as given. None of a file that is none.
@@ -37,8 +37,8 @@ def raw_rate(
     if own and own <= _FASTEST and container.format.name not in _TICKING:
         return own
     if given is not None:
-        return exact_rate(given)
+        return exact_rate(given, "raw_rate")
     raise WsvadError(
-        f"{path}: a raw stream that does not say its frames per second; say it with --rate 25 (train, score, extract), "
-        "or wrap it with FFmpeg (-r 25 -i … -c copy)"
+        f"{path}: a raw stream that does not say its frames per second; say it with --raw-rate 25 (train, score, "
+        "extract), or wrap it with FFmpeg (-r 25 -i … -c copy)"
     )

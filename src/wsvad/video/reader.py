@@ -23,7 +23,7 @@ from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from wsvad.errors import UsageError, WsvadError, refuse_shortage
 from wsvad.files import is_file
 from wsvad.video.kinds import is_wrapped, photo, referring
-from wsvad.video.raw import raw_rate
+from wsvad.video.raw import counted
 from wsvad.video.times import GAP, Clock
 
 Colour = Literal["rgb", "gray"]
@@ -142,6 +142,8 @@ class Frame:
     pictures: Pictures
     unfilmed: Fraction = Fraction(0)
     """Seconds before it in which nothing was filmed, as a recorder leaves that films when something moves."""
+    own: int | None = None
+    """Of a resampled video: how many of its own frames are before that time (`video.resample`)."""
 
     def array(self, size: tuple[int, int] | None = None, colour: Colour = "rgb") -> np.ndarray:
         """The upright picture as `(h, w, 3)` RGB or `(h, w)` luma, uint8.
@@ -199,14 +201,14 @@ class VideoReader:
     at the rate that it says.
     """
 
-    def __init__(self, path: Path | str, *, threads: int = 0, rate: Fraction | float | None = None):
+    def __init__(self, path: Path | str, *, threads: int = 0, raw_rate: Fraction | float | None = None):
         """Open a video and decode its first frame.
 
         Args:
             path: a local file.
             threads: decoding threads; 0 = as many as FFmpeg likes. With 1, a damaged file gives the same frames each
                 time.
-            rate: frames per second of a raw stream that does not say it; no other file has a use for it.
+            raw_rate: frames per second of a raw stream that does not say it; no other file has a use for it.
 
         Raises:
             WsvadError: there is no such file, or it is empty, no video, truncated so that no frame can be had, or
@@ -225,7 +227,7 @@ class VideoReader:
             self._stream.thread_count = threads
             self._time_base = self._stream.time_base or Fraction(1, 90_000)
             self._by_decoding = timed_by_decoding(self._container, self._stream)
-            self._counted = raw_rate(path, self._container, self._stream, rate)
+            self._counted = counted(path, self._container, self._stream, raw_rate)
             """The rate at which frames are counted, whatever FFmpeg makes of their timestamps."""
             self._decoded = self._decode()
             first = next(self._decoded, None)
@@ -444,7 +446,7 @@ def counted_rate(path: Path, given: Fraction | float | None = None) -> Fraction 
     try:
         if not is_wrapped(path):
             with open_container(path) as container:
-                return raw_rate(path, container, video_stream(container, path), given)
+                return counted(path, container, video_stream(container, path), given)
     except (OSError, WsvadError):  # whoever reads it says so
         pass
     return None

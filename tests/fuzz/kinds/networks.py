@@ -1,4 +1,5 @@
-"""Networks of ONNX and TensorFlow Lite, their weights and what stands beside them, as encoders."""
+"""Networks of ONNX and TensorFlow Lite, their weights and what stands beside them, as encoders: of pictures, of several
+people and of objects."""
 
 import random
 import tempfile
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from small_networks import WEIGHTS, external, onnx_network, tflite_network
+from small_networks import WEIGHTS, external, onnx_network, tflite_network, write_constant
 
 from fuzz.harness import INTERNAL, Case, Fault, kind
 from fuzz.mutate import as_yaml, damaged_bytes, damaged_value, replace
@@ -15,6 +16,9 @@ from wsvad.encoders import build
 
 SETTINGS = {"size": [6, 4], "colour": "bgr", "scale": 0.1, "mean": [1.0, 2.0, 3.0], "std": 2.0, "output": "map",
             "frames": 2, "space": "mean", "pooling": "mean+std", "layout": None}  # fmt: skip
+OBJECTS = {"size": [32, 32], "score": 0.4, "classes": ["a", "c"], "names": ["a", "b", "c"], "frames": 2}
+PEOPLE = {"size": [32, 32], "score": 0.4, "frames": 3, "std": 1.0}
+SCHEMES = {"c.onnx": "onnx", "t.tflite": "tflite", "people.onnx": "pose", "objects.onnx": "objects"}
 
 
 @cache
@@ -26,7 +30,17 @@ def whole() -> dict[str, dict[str, bytes]]:
     return {
         "c.onnx": {"c.onnx": onnx_network(location), "c.data": weights.tobytes(), "c.onnx.yaml": text},
         "t.tflite": {"t.tflite": tflite_network(), "t.tflite.yaml": yaml.safe_dump(settings).encode()},
+        "people.onnx": found("people.onnx", (1, 6, 56), PEOPLE),
+        "objects.onnx": found("objects.onnx", (1, 7, 20), OBJECTS),
     }
+
+
+def found(name: str, shape: tuple[int, ...], beside: dict[str, object]) -> dict[str, bytes]:
+    """A network that finds something."""
+    numbers = np.random.default_rng(0).uniform(0, 1, size=shape)
+    with tempfile.TemporaryDirectory() as place:
+        network = write_constant(Path(place) / name, {"y": numbers}, shape=(1, "h", "w", 3)).read_bytes()
+    return {name: network, f"{name}.yaml": yaml.safe_dump(beside).encode()}
 
 
 @kind("networks")
@@ -44,7 +58,7 @@ def networks(rng: random.Random, folder: Path) -> Case:
         damaged.write_text(as_yaml(value), errors="surrogatepass")
     else:
         damaged.write_bytes(damaged_bytes(rng, files[damaged]))
-    return lambda: encoded(f"{name.partition('.')[2]}:{folder / 'net' / name}")
+    return lambda: encoded(f"{SCHEMES[name]}:{folder / 'net' / name}")
 
 
 def encoded(spec: str) -> None:
@@ -66,4 +80,4 @@ for original in whole():  # the libraries are loaded once, before the cases
     with tempfile.TemporaryDirectory() as place:
         for file, content in whole()[original].items():
             (Path(place) / file).write_bytes(content)
-        encoded(f"{original.partition('.')[2]}:{Path(place) / original}")
+        encoded(f"{SCHEMES[original]}:{Path(place) / original}")

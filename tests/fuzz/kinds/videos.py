@@ -56,7 +56,7 @@ def videos(rng: random.Random, folder: Path) -> Case:
         replace(rng, path)
 
     def case() -> None:
-        found = detector.score(path, rate=25)  # which damage may hide in a raw stream
+        found = detector.score(path, raw_rate=25)  # which damage may hide in a raw stream
         times = np.asarray(found.times)
         if not (len(times) == len(found.scores) + 1 and np.isfinite(times).all() and (np.diff(times) >= 0).all()):
             raise Fault(INTERNAL, f"times {times}")

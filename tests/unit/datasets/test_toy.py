@@ -26,7 +26,7 @@ from wsvad.datasets.toy.story import Story, tell
 from wsvad.datasets.toy.streams import exact_streams
 from wsvad.errors import WsvadError
 from wsvad.features.store import feature_path, load
-from wsvad.video.clock import SNIPPET, positive_frames, snippet_count, snippet_lengths
+from wsvad.video.clock import SNIPPET, SnippetClock, positive_frames, snippet_count
 
 VIDEOS, SEED = 5, 3
 WIDTHS = {"pose": 115, "depth": 3 * 48, "mask": len(CLASSES) * 48, "flow": 4 * 48, "text": len(VOCABULARY)}
@@ -270,8 +270,8 @@ def test_neither_brightness_nor_motion_gives_the_event_away(seed):
             continue
         story = story_of(seed, item)
         values, frames = simple_signals(Renderer(story, backdrops[item.scene])), story.frames
-        lengths = snippet_lengths(frames, len(values))
-        positive = positive_frames(story.intervals, frames, len(values))
+        clock = SnippetClock(snippets=len(values), frames=frames)
+        lengths, positive = clock.lengths, positive_frames(story.intervals, clock.edges)
         truth.append(np.concatenate([np.arange(n) < p for p, n in zip(positive, lengths, strict=True)]))
         signals.append(np.repeat(values, lengths, axis=0))
         departures.append(np.repeat(np.abs(values - np.median(values, axis=0)), lengths, axis=0))

@@ -47,12 +47,13 @@ def test_features_have_to_be_finite_numbers(array, detector):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"rate": 0}, {"rate": -1}, {"rate": float("nan")}, {"rate": Fraction(0)}, {"mode": "both"}]
+    "wrong",
+    [{"raw_rate": 0}, {"raw_rate": -1}, {"raw_rate": float("nan")}, {"raw_rate": Fraction(0)}, {"mode": "both"}],
 )
 def test_a_rate_and_a_mode_have_to_be_possible(wrong, detector):
     with pytest.raises(UsageError):
         detector.score({"rgb": torch.zeros(3, 4)}, **wrong)
-    assert len(detector.score({"rgb": torch.zeros(3, 4)}, rate=25).scores) == 3
+    assert len(detector.score({"rgb": torch.zeros(3, 4)}, raw_rate=25).scores) == 3
 
 
 @pytest.mark.parametrize("budget", [0, -1, float("nan"), float("inf")])

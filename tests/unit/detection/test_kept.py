@@ -66,6 +66,14 @@ def test_a_clock_that_cannot_be_is_not_believed(fields, seal, kept):
     assert read(kept) is None
 
 
+@pytest.mark.parametrize("borders", [[0, 20, 40], [0, 30, 20, 40], [0, 20, 30, 41], [0.0, 20.0, 30.0, 40.0]])
+def test_borders_that_cannot_be_are_not_believed(borders, kept):
+    rewrite(kept, {"borders": np.array([0, 20, 20, 40])})
+    assert read(kept).clock.edges.tolist() == [0, 20, 20, 40]
+    rewrite(kept, {"borders": np.array(borders)})
+    assert read(kept) is None
+
+
 def test_times_without_end_are_not_believed(kept):
     rewrite(kept, {"times": np.array([0, 1, 2, np.inf])})
     assert read(kept) is None
@@ -103,7 +111,7 @@ def test_a_part_is_taken_up_only_as_it_was_written(kept):
     kept.write_part("v.mp4", stamp, Part({"rgb": rows}))
     found = kept.read_part("v.mp4", stamp, {"rgb": (4,)})
     np.testing.assert_array_equal(found.rows["rgb"], rows)
-    assert not kept.read_part("v.mp4", replace(stamp, rate="20"), {"rgb": (4,)}).rows
+    assert not kept.read_part("v.mp4", replace(stamp, raw_rate="20"), {"rgb": (4,)}).rows
     assert not kept.read_part("v.mp4", stamp, {"rgb": (5,)}).rows
     path = kept.part("v.mp4")
     for odd in (

@@ -35,7 +35,12 @@ def full() -> Timeline:
     )
     start = Start(moment=datetime(1981, 1, 2, tzinfo=UTC), origin="name", camera="gate")
     line = timeline("a\udcff.mp4", events=(event(16, 32),), recorded=start, explanation=why, rate=Fraction(30000, 1001))
-    return replace(line, attributions={"pose": np.array([1.0, 0.5, 0]), "flow": np.array([0, 0.5, 1.0])}, block=2048)
+    return replace(
+        line,
+        attributions={"pose": np.array([1.0, 0.5, 0]), "flow": np.array([0, 0.5, 1.0])},
+        block=2048,
+        notes=("slow",),
+    )
 
 
 def written(*lines: Timeline, left_out: dict[str, str] | None = None) -> Any:

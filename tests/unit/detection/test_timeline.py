@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from wsvad.detection.events import Event
+from wsvad.detection.events import Event, EventRules, find_events
 from wsvad.detection.timeline import Timeline, clock, write_events_csv, write_scores_csv, write_scores_json
 from wsvad.metrics.interval import Interval
 
@@ -110,3 +112,21 @@ def test_clock_in_whole_seconds():
 def test_seconds_of_a_frame_follow_the_borders():
     varying = dataclasses.replace(TIMELINE, times=np.array([0.0, 1.0, 4.0, 4.5]))
     assert [varying.seconds(frame) for frame in (-3, 0, 8, 24, 40, 99)] == [0, 0, 0.5, 2.5, 4.5, 4.5]
+
+
+@given(
+    edges=st.lists(st.integers(0, 9), min_size=1, max_size=12),
+    scores=st.lists(st.sampled_from([0.1, 0.9]), min_size=12, max_size=12),
+)
+def test_events_of_a_resampled_video_have_their_snippets_also_where_those_hold_no_frame(edges, scores):
+    borders = np.concatenate([[0], np.cumsum(edges)])
+    times, each = 1.6 * np.arange(len(borders)), np.array(scores[: len(edges)])
+    events = find_events(each, times, borders, threshold=0.5, rules=EventRules(min_seconds=0, merge_seconds=0))
+    line = dataclasses.replace(TIMELINE, scores=each, times=times, frame_edges=borders, events=tuple(events))
+    marked = np.zeros(len(each), bool)
+    for event in events:
+        first, end = line.snippets(event)
+        assert (times[first], times[end]) == (event.start, event.end)
+        assert (borders[first], borders[end]) == (event.start_frame, event.end_frame)
+        marked[first:end] = True
+    assert marked.tolist() == (each > 0.5).tolist()

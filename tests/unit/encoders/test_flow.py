@@ -6,7 +6,9 @@ import cv2
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import TensorProto, helper, numpy_helper
+from published_weights import random_network, write_weights
 
 from wsvad.encoders.flow import FLOW_WIDTH, Flow, Raft, describe, dimensions, moments
 from wsvad.encoders.motion import HEIGHT, WIDTH
@@ -188,3 +190,101 @@ def test_a_network_of_one_image_is_refused(tmp_path: Path):
     onnx.save(model, tmp_path / "net.onnx")
     with pytest.raises(WsvadError, match="not 2 images of one shape"):
         Raft(tmp_path / "net.onnx")
+
+
+# ------------------------------------------------------------------------ raft from its public weights
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    return write_weights(tmp_path_factory.mktemp("raft") / "raft-things.pth", "raft")
+
+
+def raft(weights: Path, tmp_path: Path, yaml: str = "") -> Raft:
+    path = tmp_path / weights.name
+    if not path.exists():
+        path.hardlink_to(weights)
+    path.with_name(path.name + ".yaml").write_text(f"size: [136, 128]\niterations: 2\n{yaml}")
+    return Raft(path)
+
+
+def coloured(seed: int, still: int = 0) -> np.ndarray:
+    """16 frames that move, of which the last ones stand still."""
+    grey = moving(1, 0, seed=seed)[:, :128, :136]
+    grey = np.pad(grey, ((0, 0), (0, 128 - grey.shape[1]), (0, 136 - grey.shape[2])), mode="reflect")
+    if still:
+        grey[-still:] = grey[-still - 1]
+    return np.repeat(grey[..., None], 3, axis=3)
+
+
+def motions(pairs: np.ndarray):
+    """What RAFT says of pairs `(P, 2, h, w, 3)`, one by one."""
+    network = random_network("raft")
+    network.iterations = 2
+    x = torch.from_numpy(pairs.astype(np.float32) * 2 / 255 - 1).permute(0, 1, 4, 2, 3)
+    with torch.inference_mode():
+        return [network(pair[None]) for pair in x]
+
+
+def test_flow_by_the_weights_has_the_same_statistics(weights: Path, tmp_path: Path):
+    encoder = raft(weights, tmp_path, "frames: 2")
+    assert encoder.sampling.size == (136, 128) and encoder.sampling.count == 16 and encoder.width == 192
+    clips = [coloured(0), coloured(1, still=13), coloured(2, still=15)]
+    features = encoder.encode(clips)
+    for clip, feature, first in zip(clips[:2], features, ([3, 11], [0, 1]), strict=False):
+        pairs = np.stack([clip[first], clip[np.array(first) + 1]], axis=1)
+        flows = [motion.flow_B2HW[0].permute(1, 2, 0).numpy() for motion in motions(pairs)]
+        np.testing.assert_allclose(feature, describe(np.stack(flows)), rtol=1e-3, atol=1e-3)
+    assert not features[2].any()  # nothing moves
+    np.testing.assert_array_equal(features[1:2], encoder.encode(clips[1:2]))
+
+
+def test_the_state_is_the_mean_over_space_and_pairs(weights: Path, tmp_path: Path):
+    encoder = raft(weights, tmp_path, "output: state")
+    assert encoder.width == 256
+    clip = coloured(0)
+    (feature,) = encoder.encode([clip])
+    pairs = np.stack([clip[[4, 8]], clip[[8, 12]]], axis=1)
+    states = [motion.state_B256hw[0].mean((1, 2)).numpy() for motion in motions(pairs)]
+    np.testing.assert_allclose(feature, np.mean(states, axis=0), rtol=1e-3, atol=1e-4)
+    assert encoder.encode([np.zeros_like(clip)]).any()  # what stands still has a state, too
+
+
+def test_snippets_with_other_numbers_of_pairs_go_through_apart(weights: Path, tmp_path: Path):
+    encoder = raft(weights, tmp_path, "frames: 3")
+    seen = []
+    network = encoder.network.network
+    encoder.network.network = lambda some: (seen.append([len(one) for one in some]), network(some))[1]
+    encoder.encode([coloured(0, still=15), coloured(1), coloured(2), coloured(3, still=13)])
+    assert seen == [[3, 3], [2]]
+
+
+@pytest.mark.parametrize("change", ["frames: 3", "iterations: 3", "output: state", "size: [128, 128]"])
+def test_the_passport_tells_how_raft_was_used(weights: Path, tmp_path: Path, change: str):
+    before = raft(weights, tmp_path).passport()
+    lines = [line for line in ("size: [136, 128]", "iterations: 2") if line.split(":")[0] != change.split(":")[0]]
+    (tmp_path / "raft-things.pth.yaml").write_text("\n".join([*lines, change]))
+    assert Raft(tmp_path / "raft-things.pth").passport()["settings"] != before["settings"]
+    assert before["encoder"] == "raft:raft-things.pth" and before["settings"]["frames"] == 4
+
+
+@pytest.mark.parametrize(
+    ("yaml", "told"),
+    [
+        ("size: [130, 128]", "from 128 to 1024, in steps of 8"),
+        ("size: [128, 64]", "from 128 to 1024, in steps of 8"),
+        ("output: hidden", "output is 'hidden' instead of flow or state"),
+        ("mean: 0", "the fields are: size, output, frames, iterations"),
+    ],
+)
+def test_settings_of_raft_that_there_are_not(weights: Path, tmp_path: Path, yaml: str, told: str):
+    (tmp_path / weights.name).hardlink_to(weights)
+    (tmp_path / f"{weights.name}.yaml").write_text(yaml)
+    with pytest.raises(WsvadError, match=told):
+        Raft(tmp_path / weights.name)
+
+
+def test_weights_of_another_network_are_no_raft(tmp_path: Path):
+    torch.save({"conv.weight": torch.ones(3)}, tmp_path / "other.pt")
+    with pytest.raises(WsvadError, match=r"other.pt: not the weights of RAFT .*'fnet.conv1.weight' .* is missing"):
+        Raft(tmp_path / "other.pt")

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from places import SHARED
 
-from wsvad.encoders.pose import HIPS, LIMBS, SEEN, SHOULDERS, Pose, describe, dimensions
+from wsvad.encoders.pose import OnePerson, Pose, describe, dimensions
+from wsvad.encoders.skeleton import HIPS, LIMBS, SEEN, SHOULDERS
 from wsvad.errors import WsvadError
 from wsvad.video.reader import VideoReader
 
@@ -67,7 +68,7 @@ def part(feature: np.ndarray, name: str) -> np.ndarray:
 
 def test_dimensions_cover_the_feature_without_gap_or_overlap():
     ends = [(one.start, one.stop) for one in DIMS.values()]
-    assert ends[0][0] == 0 and ends[-1][1] == Pose.width
+    assert ends[0][0] == 0 and ends[-1][1] == OnePerson.width
     assert all(end == start for (_, end), (start, _) in pairwise(ends))
 
 
@@ -183,6 +184,14 @@ def test_networks_that_do_something_else(tmp_path: Path, shape: tuple[int, ...])
 def test_keypoints_in_pixels_are_refused(tmp_path: Path):
     with pytest.raises(WsvadError, match=r"not y, x, score in \[0, 1\], the largest is 100"):
         Pose(network(tmp_path / "net.onnx", keypoints=np.full((17, 3), 100.0)))
+
+
+def test_the_passport_of_one_person_stays(tmp_path: Path):
+    """Features that were made before networks of several people were read go on being used."""
+    settings = {"colour": "rgb", "scale": 1 / 255, "frames": 8, "size": [32, 32], "layout": "nhwc", "output": "y"}
+    settings |= {"mean": [0.0], "std": [1.0], "version": 1, "seen": 0.3, "fit": "pad"}
+    passport = Pose(network(tmp_path / "net.onnx", keypoints=np.full((17, 3), 0.5))).passport()
+    assert passport["width"] == 165 and passport["settings"] == settings
 
 
 def test_a_file_that_is_no_network(tmp_path: Path):

@@ -18,11 +18,13 @@ from wsvad.datasets.benchmark import Totals
 from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.curves import Curve, evaluate, per_category
-from wsvad.evaluation.measure import measure
+from wsvad.evaluation.measure import measure, measure_scored
 from wsvad.evaluation.scores_file import curves_from_scores_file, of_test_videos, read_scores, write_scores
 from wsvad.evaluation.totals import _beside, explain_labels
 from wsvad.evaluation.vocabulary import METRICS
 from wsvad.metrics.interval import Interval
+from wsvad.runs.scorer import Scored
+from wsvad.video.clock import SnippetClock
 
 KEYS = {"auc", "ap", "ap_trapezoid", "auc_abnormal", "ap_abnormal", "video_auc", "far", "auc_constant"}
 
@@ -52,6 +54,10 @@ def videos():
     return result
 
 
+def curve_of(video, scores, frames):
+    return Curve.of(video, scores, SnippetClock(snippets=len(scores), frames=frames))
+
+
 def expanded(videos):
     """Frame labels, frame scores and video numbers, the slow way."""
     label, score, number = [], [], []
@@ -68,7 +74,7 @@ def test_evaluate_agrees_with_scikit_learn_on_frames(videos):
     precision, recall, _ = precision_recall_curve(label, score)
     abnormal = np.isin(number, number[label == 1])
     means = np.array([score[number == i].astype(np.float64).mean().round(9) for i in range(len(videos))])
-    metrics = evaluate([Curve.of(*video) for video in videos])
+    metrics = evaluate([curve_of(*video) for video in videos])
     assert set(metrics) == KEYS < set(METRICS)
     assert metrics == pytest.approx(
         {
@@ -91,44 +97,44 @@ def test_per_category_takes_the_abnormal_videos_of_a_category_and_no_normal_ones
     for category, members in {"Arson": [0, 1], "Riot": [1, 2], "Fight": [3]}.items():
         chosen = np.isin(number, members)
         expected[category] = math.nan if label[chosen].all() else roc_auc_score(label[chosen], score[chosen])
-    assert per_category([Curve.of(*video) for video in videos]) == pytest.approx(expected, abs=1e-12, nan_ok=True)
+    assert per_category([curve_of(*video) for video in videos]) == pytest.approx(expected, abs=1e-12, nan_ok=True)
 
 
 def test_auc_abnormal_ignores_videos_without_abnormal_frames(videos):
-    curves = [Curve.of(*video) for video in videos]
+    curves = [curve_of(*video) for video in videos]
     less = evaluate(curves[:4])
-    more = evaluate([*curves, Curve.of(listed("empty", label=1), np.ones(5, np.float32), 80)])
+    more = evaluate([*curves, curve_of(listed("empty", label=1), np.ones(5, np.float32), 80)])
     for key in ("auc_abnormal", "ap_abnormal"):
         assert less[key] == more[key] == less[key.removesuffix("_abnormal")]
 
 
 def test_scores_equal_to_the_truth_are_perfect_and_constant_ones_are_chance():
     a, b = listed("a", (16, 32)), listed("b")
-    perfect = evaluate([Curve.of(a, np.array([0.0, 1, 0]), 48), Curve.of(b, np.zeros(3), 48)])
+    perfect = evaluate([curve_of(a, np.array([0.0, 1, 0]), 48), curve_of(b, np.zeros(3), 48)])
     assert perfect == dict.fromkeys(KEYS, 1.0) | {"far": 0.0, "auc_constant": (32 / 2 + 48) / 80}
-    constant = evaluate([Curve.of(a, np.full(3, 0.2), 48), Curve.of(b, np.full(5, 0.2), 77)])
+    constant = evaluate([curve_of(a, np.full(3, 0.2), 48), curve_of(b, np.full(5, 0.2), 77)])
     assert [constant[key] for key in ("auc", "auc_abnormal", "video_auc", "auc_constant")] == [0.5] * 4
 
 
 def test_what_is_undefined_is_nan_and_shown_as_a_dash():
     nothing = evaluate([])
     assert all(math.isnan(value) for value in nothing.values()) and set(nothing) == KEYS
-    normal = evaluate([Curve.of(listed("a"), np.array([0.2, 0.7]), 20)])
+    normal = evaluate([curve_of(listed("a"), np.array([0.2, 0.7]), 20)])
     assert normal["far"] == 4 / 20 and math.isnan(normal["auc"]) and math.isnan(normal["video_auc"])
     assert "–" in rendered(normal)
 
 
 def test_videos_of_unknown_truth_count_for_video_auc_only(videos):
-    curves = [Curve.of(*video) for video in videos]
-    unknown = Curve.of(listed("u", label=1, known=False), np.ones(3), 48)
+    curves = [curve_of(*video) for video in videos]
+    unknown = curve_of(listed("u", label=1, known=False), np.ones(3), 48)
     before, after = evaluate(curves), evaluate([*curves, unknown])
     assert after.pop("video_auc") > before.pop("video_auc")
     assert after == before
-    assert Curve.of(listed("n", label=0, known=False), np.ones(3), 48).positives is not None
+    assert curve_of(listed("n", label=0, known=False), np.ones(3), 48).positives is not None
 
 
 def test_snippets_beyond_the_end_are_nobodys_peak():
-    assert Curve.of(listed("a"), np.array([0.1, 0.2, 0.9]), 32).peak == 0.2
+    assert curve_of(listed("a"), np.array([0.1, 0.2, 0.9]), 32).peak == 0.2
 
 
 @pytest.mark.parametrize("frames, fits", [(159, True), (144, True), (176, True), (143, False), (177, False)])
@@ -136,25 +142,45 @@ def test_features_may_end_a_snippet_before_or_after_the_video(frames, fits):
     scores = np.linspace(0, 1, 10)
     if not fits:
         with pytest.raises(WsvadError, match=r"^clip: 10 scores of 16 frames do not fit a video of"):
-            Curve.of(listed("clip"), scores, frames)
+            curve_of(listed("clip"), scores, frames)
         return
-    curve = Curve.of(listed("clip", (100, 1000)), scores, frames)
+    curve = curve_of(listed("clip", (100, 1000)), scores, frames)
     assert curve.lengths.sum() == len(curve.frame_scores) == frames and curve.abnormal_frames == frames - 100
+
+
+def test_a_resampled_video_is_measured_on_its_own_frames():
+    """Against a loop over frames: snippets of 4, none, 9 and 7 of them."""
+    edges, scores = np.array([0, 4, 4, 13, 20]), np.array([0.1, 0.9, 0.6, 0.3])
+    clock = SnippetClock(snippets=4, frames=20, borders=edges)
+    curve = Curve.of(listed("clip", (3, 10), (18, 99), frames=20), scores, clock)
+    owner = [int(np.flatnonzero((edges[:-1] <= f) & (f < edges[1:]))[0]) for f in range(20)]
+    assert curve.frame_scores.tolist() == scores[owner].tolist()
+    inside = [3 <= f < 10 or f >= 18 for f in range(20)]
+    expected = [sum(i for i, o in zip(inside, owner, strict=True) if o == snippet) for snippet in range(4)]
+    assert curve.positives.tolist() == expected and curve.peak == 0.6
+    found = evaluate([curve])["auc"]
+    assert found == pytest.approx(roc_auc_score(inside, scores[owner]))
+
+
+def test_the_evaluator_of_a_paper_knows_no_resampled_videos():
+    clock = SnippetClock(snippets=1, frames=20, borders=np.array([0, 20]))
+    with pytest.raises(UsageError, match="--compat vadclip: every snippet has 16 frames there"):
+        measure_scored([listed("a")], [clock], [Scored(scores=np.zeros(1))], ("fight",), "vadclip")
 
 
 @pytest.mark.parametrize("annotated, fits", [(175, True), (144, True), (143, False), (177, False)])
 def test_annotation_may_be_a_snippet_longer_or_shorter(annotated, fits):
     video = listed("clip", (150, 175), frames=annotated)
     if fits:
-        assert Curve.of(video, np.zeros(10), 160).abnormal_frames == 10
+        assert curve_of(video, np.zeros(10), 160).abnormal_frames == 10
     else:
         with pytest.raises(WsvadError, match=rf"^clip: scored over 160 frames but annotated over {annotated}"):
-            Curve.of(video, np.zeros(10), 160)
+            curve_of(video, np.zeros(10), 160)
 
 
 def test_scores_that_are_not_numbers_name_their_video():
     with pytest.raises(WsvadError, match=r"^hall/3\.mp4: .*NaN"):
-        Curve.of(listed("hall/3.mp4"), np.array([0.1, math.nan]), 32)
+        curve_of(listed("hall/3.mp4"), np.array([0.1, math.nan]), 32)
 
 
 def rendered(*arguments):
@@ -175,7 +201,7 @@ def test_table_shows_percent_with_two_decimals_and_categories():
 
 def test_scores_file_round_trip(tmp_path, videos):
     path = tmp_path / "deep" / "scores.npz"
-    curves = [Curve.of(*video) for video in videos]
+    curves = [curve_of(*video) for video in videos]
     label, _, number = expanded(videos)
     write_scores(
         path,

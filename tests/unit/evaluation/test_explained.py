@@ -19,6 +19,7 @@ from wsvad.methods import METHODS
 from wsvad.metrics.interval import Interval
 from wsvad.training.experiment import Experiment
 from wsvad.training.protocol import Protocol
+from wsvad.video.clock import SnippetClock
 
 
 def video(name: str, *intervals: tuple[int, int], frames: int | None = None) -> LabelledVideo:
@@ -29,7 +30,7 @@ def video(name: str, *intervals: tuple[int, int], frames: int | None = None) -> 
 
 
 def curve(of: LabelledVideo, frames: int = 64) -> Curve:
-    return Curve.of(of, np.linspace(0, 1, frames // 16), frames)
+    return Curve.of(of, np.linspace(0, 1, frames // 16), SnippetClock(snippets=frames // 16, frames=frames))
 
 
 def test_every_metric_says_what_it_needs():

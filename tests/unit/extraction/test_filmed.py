@@ -15,7 +15,6 @@ from timelines import event, timeline
 from wsvad.datasets.bags import load_bag
 from wsvad.datasets.dataset import LabelledVideo
 from wsvad.detection.calibration import calibrated, recalibrated
-from wsvad.detection.detector import clock_of
 from wsvad.detection.events import EventRules
 from wsvad.detection.kept import Found, Kept, Stamp
 from wsvad.errors import WsvadError
@@ -116,7 +115,7 @@ def test_features_of_earlier_versions_are_estimated(features, tmp_path):
     normal = normal_scores(experiment(tmp_path), 0.1)
     assert "filmed" not in normal.as_dict()
     (one, _) = calibrated(normal, EventRules(), 0.1).each.values()
-    assert one.hours == pytest.approx(clock_of(load(features)).seconds()[-1] / 3600)
+    assert one.hours == pytest.approx(load(features).clock.seconds()[-1] / 3600)
 
 
 def test_it_comes_back_from_disk(features, tmp_path, monkeypatch):

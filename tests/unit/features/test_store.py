@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_tensors
 
@@ -23,6 +24,10 @@ PASSPORT = Passport(
 def stored(shape=(3, 3), dtype=np.float32, **changes) -> StoredFeatures:
     features = np.arange(np.prod(shape), dtype=dtype).reshape(shape)
     return StoredFeatures(features=features, passport=replace(PASSPORT, **changes), times=edges(shape))
+
+
+def resampled(borders: list[int], **changes) -> StoredFeatures:
+    return replace(stored(rate="10", **changes), borders=np.array(borders))
 
 
 def edges(shape: tuple[int, ...]) -> np.ndarray:
@@ -42,6 +47,38 @@ def test_what_is_saved_is_loaded(tmp_path, shape, dtype):
     assert np.array_equal(back.times, edges(shape))
     assert back.passport.difference(PASSPORT) is None
     assert (back.passport.frames, back.passport.frame_rate) == (32, "30000/1001")
+
+
+def test_a_resampled_video_keeps_its_own_frames(tmp_path):
+    save(tmp_path / "f", resampled([0, 90, 90, 1000], frames=1000))
+    back = load(tmp_path / "f")
+    assert back.passport.rate == "10" and back.clock.edges.tolist() == back.borders.tolist() == [0, 90, 90, 1000]
+    assert back.clock.lengths.tolist() == [90, 0, 910]
+    assert back.clock.seconds().tolist() == edges((3, 3)).tolist()
+
+
+def test_a_passport_without_a_rate_is_as_it_was_before_there_was_one(tmp_path):
+    save(tmp_path / "f", stored())
+    with safe_open(tmp_path / "f", framework="numpy") as file:
+        assert "rate" not in json.loads(file.metadata()["passport"])
+    assert load(tmp_path / "f").passport.rate is None
+    assert "rate" not in PASSPORT.identity() and replace(PASSPORT, rate="10").identity()["rate"] == "10"
+
+
+@pytest.mark.parametrize("borders", [None, [0, 8, 24], [0, 24, 8, 32], [1, 8, 24, 32], [0.0, 8.0, 24.0, 32.0]])
+def test_borders_that_are_none_are_refused(tmp_path, borders):
+    passport = json.dumps(replace(PASSPORT, rate="10").record())
+    more = {} if borders is None else {"borders": np.array(borders)}
+    save_file({"features": np.zeros((3, 3), np.float32)} | more, tmp_path / "f", metadata={"passport": passport})
+    with pytest.raises(WsvadError, match=r"^\S+/f: its borders are not those of its video's frames; delete it"):
+        load(tmp_path / "f")
+
+
+@pytest.mark.parametrize("rate", ["0", "1001", "1/1000", "-5", "x", 25, 25.5, "9999999999"])
+def test_a_rate_that_nothing_is_resampled_to_is_no_passport(tmp_path, rate):
+    described(tmp_path / "f", rate=rate)
+    with pytest.raises(WsvadError, match=r"no valid passport \(.*rate"):
+        read_passport(tmp_path / "f")
 
 
 def test_a_file_that_macos_named_is_still_found(tmp_path):
@@ -81,6 +118,7 @@ def test_the_same_features_are_the_same_bytes(tmp_path):
         ({"window": None}, "window"),
         ({"tail": "drop"}, "tail"),
         ({"decoder": "PyAV 1"}, "decoder"),
+        ({"rate": "10"}, "frames per second: the video's own against 10"),
         ({"settings": {"size": [16, 12], "mean": (0.5,)}}, None),  # a tuple that was written is a list
         ({"frames": 1, "frame_rate": None, "source": "x", "damaged": 2, "stride": 8}, None),
     ],
@@ -101,6 +139,10 @@ def test_passports_differ_in_what_changes_the_numbers(change, differs):
         (lambda: stored(frames=65), "3 snippets of 16 frames, their passport says that the video has 65"),
         (lambda: replace(stored(), times=np.array([0, 1, 2.0])), "not 4 seconds in order"),
         (lambda: replace(stored(), times=np.array([0, 2, 1, 3.0])), "not 4 seconds in order"),
+        (lambda: stored(rate="10"), "a resampled video has borders"),
+        (lambda: replace(stored(), borders=np.array([0, 8, 24, 32])), "a resampled video has borders"),
+        (lambda: resampled([0, 24, 8, 32]), "borders are not those of its frames"),
+        (lambda: resampled([0, 8, 24, 33]), "borders are not those of its frames"),
     ],
 )
 def test_what_must_not_be_written_leaves_the_old_file(tmp_path, bad, says):

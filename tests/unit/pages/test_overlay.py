@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from clips import Means, index_of, write_clip
 
-from wsvad.detection.detector import clock_of
 from wsvad.detection.events import Event
 from wsvad.detection.timeline import Timeline
 from wsvad.errors import WsvadError
@@ -93,7 +92,7 @@ def test_gaps_are_left_out_and_the_time_leaps(tmp_path: Path, monkeypatch):
     times = [40 * i + (36_000_000 if i >= 500 else 0) for i in range(975)]
     video = write_clip(tmp_path / "in.mp4", 975, times=times)
     stored = encode_video(video, {"rgb": (Means(count=1),)})["rgb"]
-    clock = clock_of(stored)
+    clock = stored.clock
     assert clock.rate < 1  # with the gap in it
     line = dataclasses.replace(
         timeline(video, rate=clock.rate), frames=975, times=clock.times, seconds_filmed=clock.filmed,

@@ -22,9 +22,10 @@ from wsvad.methods.dakd import DakdConfig
 from wsvad.methods.mil import MilConfig
 from wsvad.methods.rtfm import Rtfm, RtfmConfig
 from wsvad.methods.ur_dmu import UrDmu, UrDmuConfig
-from wsvad.runs.importing import import_checkpoint, read_weights
+from wsvad.runs.importing import import_checkpoint
 from wsvad.runs.model import load_method, save_method
 from wsvad.training.distill import lesson_of
+from wsvad.weights import read_weights
 
 WIDTH = 16
 SMALL = {

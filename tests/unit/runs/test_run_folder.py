@@ -1,6 +1,8 @@
 """A run folder: claimed by one command, whole or not finished, and never believed for other data."""
 
 import json
+from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from wsvad.runs.model import TrainedMethod
 from wsvad.runs.normalisation import Normalisation
 from wsvad.runs.scorer import Scored
 from wsvad.runs.seed import SeedFolder
+from wsvad.video.clock import SnippetClock
 
 SETTINGS = {"data": "set", "method": "mil", "config": {"lr": 0.1, "hidden": [4, 2]}, "protocol": {"seeds": 1}}
 VIDEO = {"label": 0, "category": "normal", "content": {"rgb": "a"}}
@@ -235,3 +238,47 @@ def test_the_weights_of_all_seeds_make_the_hash(tmp_path):
     first = run.weights_hash()
     run.seed(1).write_model(trained())
     assert run.weights_hash() != first
+
+
+# ------------------------------------------------------------------------------------------------- frame rates
+
+
+PASSPORT = Passport(encoder="motion", width=3, frames=32)
+
+
+@pytest.mark.parametrize("learned, now", [(None, "10"), ("10", None), ("10", "25/2")])
+def test_features_at_another_rate_are_others_also_for_a_run_from_before_there_were_any(learned, now):
+    run = trained()
+    run.passports = {"rgb": replace(PASSPORT, rate=learned).identity()}
+    assert run.rate == (learned and 10)
+    assert "frames per second" in run.difference("rgb", replace(PASSPORT, rate=now))
+    assert run.difference("rgb", replace(PASSPORT, rate=learned)) is None
+
+
+@pytest.mark.parametrize(
+    ("filmed_at", "rate", "found", "said"),
+    [
+        ((25.0, 25.0), None, 10, "10 frames/s, but the detector learned from videos with 25"),
+        ((25.0, 25.0), None, 50, "train again with --rate 25"),
+        ((12.5, 29.97), None, 60, "learned from videos with 12.5 to 30"),
+        ((25.0, 25.0), None, Fraction(50, 3), ""),
+        ((25.0, 25.0), None, Fraction(75, 2), ""),
+        ((10.0, 30.0), None, 7, ""),
+        ((25.0, 25.0), "10", 100, ""),
+        (None, None, 10, ""),
+        ((25.0, 25.0), None, None, ""),
+    ],
+)
+def test_a_rate_that_is_far_from_those_in_training_is_told(filmed_at, rate, found, said):
+    run = trained()
+    run.filmed_at, run.passports = filmed_at, {"rgb": replace(PASSPORT, rate=rate).identity()}
+    told = run.foreign_rate(SnippetClock(snippets=3, frames=48, rate=found))
+    assert said in told and bool(told) == bool(said)
+
+
+def test_gaps_say_nothing_of_the_rate():
+    """A recorder that films when something moves: 25 frames/s, on average far fewer."""
+    clock = SnippetClock(
+        snippets=2, frames=32, times=np.array([0, 100.64, 101.28]), filmed=np.array([0.64, 0.64]), rate=Fraction(1)
+    )
+    assert clock.filmed_rate == 25

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsvad.encoders.encoder import Sampling
-from wsvad.video.clock import expand, filmed, positive_frames, snippet_count, snippet_lengths
+from wsvad.video.clock import SnippetClock, filmed, positive_frames, snippet_count, snippet_lengths
 
 frames_and_stride = {"frames": st.integers(1, 400), "stride": st.integers(1, 40)}
 
@@ -30,7 +30,8 @@ def test_lengths_of_any_number_of_snippets_sum_to_the_frames(frames, stride, sni
 def test_expanded_scores_are_those_of_the_snippet_of_each_frame(frames, stride, snippets, seed):
     scores = np.random.default_rng(seed).random(snippets)
     expected = [scores[min(frame // stride, snippets - 1)] for frame in range(frames)]
-    assert expand(scores, frames, stride).tolist() == expected
+    clock = SnippetClock(snippets=snippets, frames=frames, stride=stride)
+    assert np.repeat(scores, clock.lengths).tolist() == expected
 
 
 @given(
@@ -43,7 +44,8 @@ def test_positive_frames_counts_frames_in_any_interval(frames, stride, snippets,
     for frame in range(frames):
         inside = any(start <= frame < end for start, end in intervals)
         expected[min(frame // stride, snippets - 1)] += inside
-    assert positive_frames(intervals, frames, snippets, stride).tolist() == expected
+    clock = SnippetClock(snippets=snippets, frames=frames, stride=stride)
+    assert positive_frames(intervals, clock.edges).tolist() == expected
 
 
 @pytest.mark.parametrize(("frames", "count"), [(1, 1), (15, 1), (16, 1), (17, 2), (1601, 101), (1615, 101)])

@@ -115,5 +115,5 @@ def test_a_stream_of_jpegs_is_a_video(tmp_path):
     path = tmp_path / "camera.mjpeg"
     path.write_bytes(PHOTOS["JPEG"] * 5)
     assert photo(path) is None
-    with VideoReader(path, rate=5) as video:
+    with VideoReader(path, raw_rate=5) as video:
         assert [float(frame.time) for frame in video] == [0, 0.2, 0.4, 0.6, 0.8]

@@ -19,7 +19,7 @@ FRAMES = 25
 
 
 def read(path, rate=None):
-    with VideoReader(path, threads=1, rate=rate) as video:
+    with VideoReader(path, threads=1, raw_rate=rate) as video:
         assert video.damaged == 0
         return video.info.rate, [(index_of(f.array()), f.time, f.duration) for f in video]
 
@@ -51,7 +51,7 @@ def test_a_stream_that_says_its_rate_is_read_at_it(tmp_path, suffix, rate, bf):
 def test_a_stream_that_does_not_say_it_is_read_at_the_given_rate(tmp_path, suffix, rate):
     path = write_raw(tmp_path / f"raw{suffix}", FRAMES, rate, timing=False)
     assert counted_rate(path) is None and counted_rate(path, rate) == rate
-    with pytest.raises(WsvadError, match=r"raw\.\w+: a raw stream that does not say .* --rate 25 .*FFmpeg"):
+    with pytest.raises(WsvadError, match=r"raw\.\w+: a raw stream that does not say .* --raw-rate 25 .*FFmpeg"):
         VideoReader(path)
     said, frames = read(path, rate)
     assert said == rate
@@ -61,7 +61,7 @@ def test_a_stream_that_does_not_say_it_is_read_at_the_given_rate(tmp_path, suffi
 @pytest.mark.parametrize("rate", [0, -5, float("nan"), float("inf")])
 def test_a_rate_that_cannot_be_is_refused(tmp_path, rate):
     with pytest.raises(UsageError, match=r"rate"):
-        VideoReader(write_raw(tmp_path / "raw.h264", 5, 25, timing=False), rate=rate)
+        VideoReader(write_raw(tmp_path / "raw.h264", 5, 25, timing=False), raw_rate=rate)
 
 
 def test_a_rate_is_no_matter_where_a_container_has_times(tmp_path):

@@ -1,0 +1,32 @@
+"""From a video to crops in a feature file, through the command line."""
+
+import json
+
+import numpy as np
+from clips import write_clip
+from published_weights import write_weights
+
+from wsvad.cli.main import main
+from wsvad.encoders import build
+from wsvad.features.store import feature_path, load
+from wsvad.video.reader import VideoReader
+
+
+def test_a_video_becomes_crops_of_i3d(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    random = np.random.default_rng(0)
+    write_clip(videos / "a.mp4", list(random.integers(0, 256, (20, 48, 64, 3), dtype=np.uint8)))
+    write_weights(tmp_path / "rgb_imagenet.pt", "i3d")
+    (tmp_path / "rgb_imagenet.pt.yaml").write_text("resize: [48, 40]\ncrop: 32\ncrops: 5\norder: extractor")
+    assert main(["extract", "videos", "--rgb", "i3d:rgb_imagenet.pt", "--workers", "0", "--out", "features"]) == 0
+    stored = load(feature_path(tmp_path / "features", "rgb", "a.mp4"))
+    assert stored.features.shape == (5, 2, 1024)
+    assert json.loads(json.dumps(stored.passport.settings))["order"] == "extractor"
+    (encoder,) = build("i3d:rgb_imagenet.pt")
+    with VideoReader(videos / "a.mp4") as video:
+        pictures = [encoder.sampling.fit(frame.array(None, "rgb")) for frame in video]
+    last = [16 + offset for offset in encoder.sampling.offsets(4)]
+    wanted = encoder.encode([np.stack(pictures[:16]), np.stack([pictures[i] for i in last])])
+    np.testing.assert_allclose(stored.features.astype(np.float32), wanted.transpose(1, 0, 2), rtol=1e-3, atol=1e-5)

@@ -1,0 +1,162 @@
+"""Extraction on a device, played by an encoder that says that it is on one: its network is in this process, and others
+decode. The files are those of an extraction without."""
+
+import os
+import signal
+from multiprocessing import shared_memory
+
+import numpy as np
+import pytest
+import torch
+from clips import OnDevice, write_clip
+from torch import nn
+
+from wsvad.encoders.torch_network import TorchNetwork
+from wsvad.errors import UsageError, WsvadError
+from wsvad.extraction.encode import encode_video
+from wsvad.extraction.extract import extract
+
+BUILDER = "clips:build"
+
+
+@pytest.fixture
+def videos(tmp_path):
+    """Of 5 to 41 frames, and one of 700, which are several batches."""
+    (tmp_path / "videos").mkdir()
+    counts = {"a.mp4": 5, "b.mp4": 29, "c.mp4": 41, "long.mp4": 700}
+    return [(name, write_clip(tmp_path / "videos" / name, count)) for name, count in counts.items()]
+
+
+@pytest.fixture
+def device(monkeypatch):
+    monkeypatch.setattr("wsvad.extraction.extract.device_of", lambda device: device)
+    OnDevice.seen.clear()
+    return "meta"
+
+
+def hostile(tmp_path):
+    """A video whose frame 29 is what an encoder stumbles over."""
+    return "hostile.mp4", write_clip(tmp_path / "videos" / "hostile.mp4", 1, first=29)
+
+
+def written(out):
+    return {path.relative_to(out): path.read_bytes() for path in out.rglob("*.safetensors")}
+
+
+@pytest.mark.parametrize("workers", [0, 3])
+def test_the_files_are_those_of_an_extraction_without_a_device(videos, device, tmp_path, workers):
+    streams = {"rgb": "device", "flow": "means:4"}
+    assert not extract(videos, {"rgb": "means", "flow": "means:4"}, tmp_path / "cpu", builder=BUILDER).failed
+    report = extract(videos, streams, tmp_path / "device", builder=BUILDER, workers=workers, device=device)
+    assert report.done == 4 and not report.failed
+    assert written(tmp_path / "device") == written(tmp_path / "cpu")
+    assert len(written(tmp_path / "cpu")) == 8
+    assert {process for process, _ in OnDevice.seen} == {os.getpid()}
+    # Two full batches of the long video at least; those of several videos may have gone together.
+    assert max(count for _, count in OnDevice.seen) >= 16 and sum(count for _, count in OnDevice.seen) == 1 + 2 + 3 + 44
+
+
+def test_what_a_network_says_of_one_video_costs_that_video(videos, device, tmp_path):
+    some = [*videos, hostile(tmp_path)]
+    report = extract(some, {"rgb": "device-bug"}, tmp_path / "out", builder=BUILDER, workers=5, device=device)
+    said = f"{some[-1][1]}: encoder device-bug: IndexError: list index out of range"
+    assert report.failed == {"hostile.mp4": said}
+    assert report.done == 4
+
+
+def test_a_crash_while_decoding_costs_one_video_and_no_shared_memory(videos, device, tmp_path, monkeypatch):
+    blocks = []
+    made = shared_memory.SharedMemory.__init__
+    monkeypatch.setattr(
+        shared_memory.SharedMemory, "__init__", lambda self, *a, **k: (made(self, *a, **k), blocks.append(self.name))[0]
+    )
+    streams = {"rgb": "device", "flow": "means-crash"}
+    report = extract([*videos, hostile(tmp_path)], streams, tmp_path / "out", builder=BUILDER, workers=2, device=device)
+    assert set(report.failed) == {"hostile.mp4"} and report.done == 4
+    assert signal.SIGSEGV.name in report.failed["hostile.mp4"]
+    for block in set(blocks):
+        with pytest.raises(FileNotFoundError):
+            made(object.__new__(shared_memory.SharedMemory), name=block)
+
+
+class Sum(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.sum()
+
+
+class Frugal(nn.Module):
+    """The mean of each picture, on a device that holds `most` of them."""
+
+    def __init__(self, most: int):
+        super().__init__()
+        self.most, self.seen = most, []
+        self.inner = nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen.append(len(x))
+        if len(x) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return self.inner(x.flatten(1).mean(1, keepdim=True))
+
+
+def test_a_batch_is_halved_until_the_device_holds_it(monkeypatch):
+    monkeypatch.setattr("torch.cuda.empty_cache", lambda: None)
+    module, rng = Frugal(6), np.random.default_rng(0)
+    network = TorchNetwork(module, lambda x: x.float(), at_once=16)
+    network.device = torch.device("meta")  # anything but the CPU
+    monkeypatch.setattr(torch.Tensor, "to", lambda self, *a, **k: self)
+    snippets = [rng.integers(0, 256, (2, 3, 4, 3), np.uint8) for _ in range(20)]
+    found = network(snippets)
+    assert module.seen == [32, 16, 8, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4]
+    for one, snippet in zip(found, snippets, strict=True):
+        np.testing.assert_allclose(one[:, 0], snippet.reshape(2, -1).mean(1), rtol=1e-6)
+    module.most = 1
+    with pytest.raises(torch.OutOfMemoryError):
+        network(snippets)
+
+
+def test_a_tap_is_any_part_by_its_name():
+    module = nn.Sequential(nn.Flatten(), nn.Linear(12, 5), nn.Tanh(), nn.Linear(5, 2))
+    picture = np.arange(12, dtype=np.uint8).reshape(1, 2, 2, 3)
+    (whole,) = TorchNetwork(module, lambda x: x.float())([picture])
+    (tapped,) = TorchNetwork(module, lambda x: x.float(), tap="1")([picture])
+    expected = module[1](torch.from_numpy(picture).float().flatten(1)).numpy()
+    np.testing.assert_allclose(tapped, expected, rtol=1e-6)
+    assert whole.shape == (1, 2)
+    with pytest.raises(UsageError, match=r"tap '4': the network has no such part; near ones are .*3"):
+        TorchNetwork(module, lambda x: x, tap="4")
+    with pytest.raises(WsvadError, match="has not one part for each snippet"):
+        TorchNetwork(Sum(), lambda x: x.float())([picture])
+
+
+def test_many_at_once_and_one_at_a_time_are_the_same(tmp_path):
+    path, encoder = write_clip(tmp_path / "clip.mp4", 200), OnDevice("device")
+    encoder.to("meta")
+    reported = []
+    whole = encode_video(path, {"rgb": (encoder,)}, reported.append, at_once=5)["rgb"]
+    single = encode_video(path, {"rgb": (encoder,)})["rgb"]
+    np.testing.assert_array_equal(whole.features, single.features)
+    assert sum(reported) == 200
+
+
+def placed():
+    encoder = OnDevice("device")
+    encoder.to("meta")
+    return encoder
+
+
+class TwoCrops(OnDevice):
+    crops = 2
+
+    def encode(self, snippets):
+        return np.stack([super().encode(snippets), 1 + super().encode(snippets)], axis=1)
+
+
+def test_crops_are_kept_apart(tmp_path):
+    path, encoder = write_clip(tmp_path / "clip.mp4", 40), TwoCrops("device")
+    encoder.to("meta")
+    stored = encode_video(path, {"rgb": (encoder,)})["rgb"]
+    assert stored.features.shape == (2, 3, 2)
+    np.testing.assert_array_equal(stored.features[1], stored.features[0] + 1)
+    with pytest.raises(WsvadError, match=r"give different numbers of crops \(device 2, device 1\)"):
+        encode_video(path, {"rgb": (encoder, placed())})
