@@ -209,6 +209,8 @@ def test_without_openvino_it_is_said(folder, tmp_path, monkeypatch):
         ("tap: Mixed_4e\nruntime: openvino", WsvadError, "'tap' needs 'runtime: torch'"),
         ("tap: Mixed_4g", UsageError, "near ones are Mixed_4"),
         ("crops: 3", WsvadError, "crops is 3 instead of 1 or 5 or 10"),
+        ("crops: 10.0", WsvadError, r"crops is 10.0 instead of 1 or 5 or 10"),
+        ("crops: true", WsvadError, "crops is True instead of 1 or 5 or 10"),
         ("order: other", WsvadError, "instead of released or extractor"),
         ("resize: 100", WsvadError, "a 'crop' of 224 does not fit into a 'resize' of 100"),
         ("resize: [340, 16]", WsvadError, r"resize is \[340, 16\] instead of from 32 to 2048"),
