@@ -38,10 +38,13 @@ def extract(
     rate: Rate | None = None,
     raw_rate: Positive | None = None,
     device: Annotated[str, "DEVICE"] = "auto",
+    plan: bool = False,
+    json: bool = False,
 ) -> int:
     """Turn videos into features, one file each.
 
-    Interrupt at any time; run the command again to resume.
+    Interrupt at any time; run the command again to resume. With --plan nothing is written: it encodes for a minute, and
+    says how many snippets and gigabytes there will be, and how long it will take.
 
     Args:
         folder: Folder of videos with their labels, or videos alone.
@@ -51,10 +54,23 @@ def extract(
         rate: Frames per second to resample all videos to (default: their own).
         raw_rate: Frames per second of raw streams (.h264, .hevc) that do not say it.
         device: Where networks run: cpu, cuda, cuda:N, mps, or auto, the fastest of them.
+        plan: Only say what it will come to, by a minute of it on this machine.
+        json: With --plan, print it as JSON.
     """
     from wsvad.extraction.prepare import extract_folder
 
     specs = resolved({"rgb": "auto"} | streams)
+    if plan:
+        from wsvad.cli.surveys import show_plan
+        from wsvad.doctor.plan import plan as plan_of
+
+        found = plan_of(folder, specs, out, labels=labels, workers=workers, raw_rate=raw_rate, rate=rate, device=device)
+        if json:
+            show_json(found.as_dict())
+        else:
+            show_plan(found)
+        return left_out({file: f"{file}: {reason}" for file, reason in found.unread.items()})
+    refuse("an extraction without --plan", {"--json": json})
     failed, count = extract_folder(
         folder, specs, out, labels=labels, workers=workers, raw_rate=raw_rate, rate=rate, device=device
     )
@@ -79,7 +95,8 @@ def caption(
 
     Args:
         videos: Video files, or folders of them. Names in the file are those that labels use.
-        model: Local folder of a model of transformers (BLIP, LLaVA, SmolVLM, Qwen2-VL …), in safetensors.
+        model: Local folder of a model of transformers in safetensors (BLIP, LLaVA, Gemma 3 …; SmolVLM and Qwen2-VL need
+            torchvision as well).
         out: Captions file to write, one JSON line per video.
         segment: Length of video that one caption describes: seconds (5s) or frames (80).
         frames: Frames of each segment that the model sees.
@@ -100,11 +117,11 @@ def caption(
     left: dict[Path, str] = {}
     found = dict(videos_in(videos, left))
     device = device_of(device)
-    captioner = Captioner(Path(folder).expanduser(), prompt=prompt, frames=frames, tokens=tokens)
+    captioner = Captioner(folder, prompt=prompt, frames=frames, tokens=tokens)
     captioner.to(device)
     captions = caption_videos(found, captioner, out, segment=Segment(segment), raw_rate=raw_rate)
     failed = captions.failed | {str(path): reason for path, reason in left.items()}
-    say(f"{captions.done + captions.reused} videos have captions in {out} ({captions.reused} had them already)")
+    say(f"captions in {out}: {captions.done} videos described now, {captions.reused} before")
     return left_out(failed, of=len(found) + len(left))
 
 

@@ -37,12 +37,12 @@ PRACTITIONER = {
 }  # fmt: skip
 RESEARCHER = {
     "extract": Verb(
-        function=extract, positional="folder", encodes=True,
+        function=extract, positional="folder", flags=("plan", "json"), encodes=True,
         example="wsvad extract videos --rgb motion --flow flow --out features",
     ),
     "caption": Verb(
         function=caption, positional="videos", many=True,
-        example="wsvad caption videos --model hf:models/smolvlm --frames 4 --out captions.jsonl",
+        example="wsvad caption videos --model hf:models/llava --frames 4 --out captions.jsonl",
     ),
     "doctor": Verb(
         function=doctor, positional="features", flags=("json",),
