@@ -145,6 +145,13 @@ def test_frames_are_resized_as_pillow_does(folder, tmp_path):
         np.testing.assert_array_equal(fit(picture), np.array(Image.fromarray(picture).resize(size, how)))
 
 
+def test_a_strip_is_not_blown_up(folder, tmp_path):
+    fit = opened(folder / "i3d-resnet.safetensors", tmp_path, "").sampling.fit
+    assert fit(np.zeros((16, 1024, 3), np.uint8)).shape == (256, 16384, 3)
+    with pytest.raises(WsvadError, match="a picture of 16384x16 would be resized to 262144x256, which is too large"):
+        fit(np.zeros((16, 16384, 3), np.uint8))
+
+
 @pytest.mark.parametrize(
     ("change", "same"),
     [
