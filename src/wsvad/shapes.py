@@ -47,7 +47,7 @@ def problems(value: Any, shape: Any, where: str = "") -> Iterator[str]:
     elif origin is Annotated:
         yield from _limited(value, inner[0], inner[1:], where)
     elif origin is Literal:
-        if value not in inner:
+        if not any(value == one and type(value) is type(one) for one in inner):  # True is not 1
             yield _said(where, value, " or ".join(map(str, inner)))
     elif is_typeddict(shape) or dataclasses.is_dataclass(shape):
         yield from _record(value, shape, where)

@@ -115,7 +115,8 @@ def write_clips(name: str):
 
     def write(path: Path) -> Path:
         path = write_weights(path.with_suffix(".safetensors"), name)
-        path.with_name(path.name + ".yaml").write_text("resize: [40, 36]\ncrop: 32\ncrops: 5")
+        crops = 5 if name == "i3d" else 1
+        path.with_name(path.name + ".yaml").write_text(f"resize: [40, 36]\ncrop: 32\ncrops: {crops}")
         return path
 
     return write

@@ -38,6 +38,8 @@ class Shared(Rules):
         ({"a": {"b": "c"}}, dict[str, dict[str, float]], "a.b is 'c' instead of a number"),
         ({"label": 1, "kinds": {"rgb": "l1"}}, Record, "kinds.rgb is 'l1' instead of none or l2"),
         ({"label": 1, "kinds": {"rgb": []}}, Record, "kinds.rgb is [] instead of none or l2"),
+        (True, Literal[1, 5], "it is True instead of 1 or 5"),
+        (5.0, Literal[1, 5], "it is 5.0 instead of 1 or 5"),
         ({}, Record, "'label' is missing"),
         ([], Record, "it is [] instead of a mapping"),
         ({"low": 1, "mid": 2}, Rules, "'mid' is not known"),

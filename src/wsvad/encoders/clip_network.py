@@ -7,6 +7,7 @@ weights, `FILE.yaml`, with the fields of `ClipPreprocessing`:
     # model_rgb.pth.yaml
     crops: 10
     order: extractor
+    runtime: openvino
 
 With several crops a snippet has a feature a crop, `(C, D)`.
 """

@@ -13,6 +13,9 @@ Filter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 Rule = Callable[[int, int], tuple[int, int]]
 """Width and height of a picture → those that it is resized to. A frozen dataclass, so that a passport can hold it."""
 
+MOST_PIXELS = 2**22
+"""Of a picture that is made larger."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
@@ -28,10 +31,15 @@ class Fit:
         """`(h, w, 3)` uint8 → the same of the size that is wanted.
 
         Raises:
-            WsvadError: Pillow is not installed.
+            WsvadError: Pillow is not installed; or the picture is so narrow that it would become huge.
         """
         image = _pillow().fromarray(picture)
         size = self.resized(image.width, image.height)
+        if size[0] * size[1] > max(MOST_PIXELS, image.width * image.height):
+            raise WsvadError(
+                f"a picture of {image.width}x{image.height} would be resized to {size[0]}x{size[1]}, which is too "
+                "large; crop the video, or use an encoder that reads pictures of one size"
+            )
         if size != image.size:
             image = image.resize(size, _pillow().Resampling[self.filter.upper()])
         if self.crop is not None and self.crop != image.size:

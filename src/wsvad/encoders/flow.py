@@ -24,6 +24,7 @@ import numpy as np
 from wsvad.encoders.encoder import Sampling, file_argument
 from wsvad.encoders.image_network import ImageNetwork, Level, Placed, Preprocessing, Spread
 from wsvad.encoders.motion import COLUMNS, HEIGHT, ROWS, WIDTH, is_cut
+from wsvad.encoders.runtime import FORMATS
 from wsvad.video.clock import SNIPPET
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
     from wsvad.encoders.raft_weights import RaftWeights
 
-WEIGHTS = (".pt", ".pth", ".safetensors")
-"""Ends of the names of files of weights; any other holds a whole network."""
 STATISTICS = ("x", "y", "speed", "peak")
 FLOW_WIDTH = ROWS * COLUMNS * len(STATISTICS)
 
@@ -170,7 +169,7 @@ class Raft:
 
 
 def _opened(path: Path) -> "FlowNetwork | RaftWeights":
-    if path.suffix.lower() not in WEIGHTS:
+    if path.suffix.lower().removeprefix(".") in FORMATS:
         return FlowNetwork(path)
     from wsvad.encoders.raft_weights import RaftWeights  # torch is not loaded for other files
 

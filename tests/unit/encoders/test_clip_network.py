@@ -145,6 +145,13 @@ def test_frames_are_resized_as_pillow_does(folder, tmp_path):
         np.testing.assert_array_equal(fit(picture), np.array(Image.fromarray(picture).resize(size, how)))
 
 
+def test_a_strip_is_not_blown_up(folder, tmp_path):
+    fit = opened(folder / "i3d-resnet.safetensors", tmp_path, "").sampling.fit
+    assert fit(np.zeros((16, 1024, 3), np.uint8)).shape == (256, 16384, 3)
+    with pytest.raises(WsvadError, match="a picture of 16384x16 would be resized to 262144x256, which is too large"):
+        fit(np.zeros((16, 16384, 3), np.uint8))
+
+
 @pytest.mark.parametrize(
     ("change", "same"),
     [
@@ -209,6 +216,8 @@ def test_without_openvino_it_is_said(folder, tmp_path, monkeypatch):
         ("tap: Mixed_4e\nruntime: openvino", WsvadError, "'tap' needs 'runtime: torch'"),
         ("tap: Mixed_4g", UsageError, "near ones are Mixed_4"),
         ("crops: 3", WsvadError, "crops is 3 instead of 1 or 5 or 10"),
+        ("crops: 10.0", WsvadError, r"crops is 10.0 instead of 1 or 5 or 10"),
+        ("crops: true", WsvadError, "crops is True instead of 1 or 5 or 10"),
         ("order: other", WsvadError, "instead of released or extractor"),
         ("resize: 100", WsvadError, "a 'crop' of 224 does not fit into a 'resize' of 100"),
         ("resize: [340, 16]", WsvadError, r"resize is \[340, 16\] instead of from 32 to 2048"),

@@ -84,6 +84,8 @@ def _first_difference(
             return f"'{name}' is {list(weights[name].shape)}, expected {shape}"
         if not weights[name].is_floating_point():
             return f"'{name}' is of type {weights[name].dtype}"
+        if name.endswith("running_var") and bool((weights[name] < 0).any()):
+            return f"'{name}' holds negative variances"
     known = set(theirs.values())
     for name in weights:
         if name not in known and not name.endswith(COUNTER) and not re.match(scheme.unused, name):

@@ -291,6 +291,13 @@ def test_what_is_not_needed_may_be_there():
     assert fill(network, changed(head_weight=torch.ones(9)), TWO) is TWO[0]
 
 
+def test_a_negative_variance_is_damage():
+    weights = published("i3d")
+    weights["Mixed_3b.b0.bn.running_var"] = -weights["Mixed_3b.b0.bn.running_var"]
+    with pytest.raises(WsvadError, match=r"'Mixed_3b.b0.bn.running_var' holds negative variances"):
+        fill(NETWORKS["i3d"][0](), weights, NETWORKS["i3d"][1])
+
+
 @pytest.mark.parametrize("name", ["i3d", "i3d-resnet", "s3d", "raft"])
 def test_the_weights_of_another_network_are_refused(tmp_path, name: str):
     other = {"i3d": "s3d", "s3d": "i3d-resnet", "i3d-resnet": "raft", "raft": "i3d"}[name]
