@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Hf", "HfSettings"]
 
 TRIAL = (96, 128)
-"""Height and width of the black picture that shows how wide the output is."""
+"""Height and width of the picture that shows how wide the output is."""
 
 
 class Hf:
@@ -67,7 +67,10 @@ class Hf:
         )
         reader = self._reader
         self._network = TorchNetwork(reader, reader.prepare, tap=reader.tapped, take=reader.take)
-        vectors = self._vectors([self._picture(count=self.sampling.count if self._clip else 1)])[0]
+        trial = self._trial(count=self.sampling.count if self._clip else 1)
+        vectors = self._vectors([trial])[0]
+        if self._known.family.network is None and not np.array_equal(vectors, self._vectors([trial])[0]):
+            raise WsvadError(f"{self.name}: gives other numbers each time that it runs; use another model")
         if self._clip and len(vectors) == 1 and self._pooling == "mean+std":
             raise UsageError(f"{self.name}: gives one vector a snippet, which has no deviation; set 'pooling: mean'")
         self.width = vectors.shape[1] * (2 if self._pooling == "mean+std" else 1)
@@ -87,11 +90,11 @@ class Hf:
             self._pooling = "mean"
         self.sampling = Sampling(count=frames, fit=self._processing.fit)
 
-    def _picture(self, count: int) -> np.ndarray:
-        """Black pictures, as they reach the network."""
-        black = np.zeros((*TRIAL, 3), dtype=np.uint8)
+    def _trial(self, count: int) -> np.ndarray:
+        """Pictures of noise, as they reach the network."""
+        noise = np.random.default_rng(0).integers(0, 256, (*TRIAL, 3), dtype=np.uint8)
         fit = self.sampling.fit
-        return np.repeat((black if fit is None else fit(black))[None], count, axis=0)
+        return np.repeat((noise if fit is None else fit(noise))[None], count, axis=0)
 
     def runs_on(self, device: "torch.device") -> bool:
         """Whether what is installed here runs it there."""

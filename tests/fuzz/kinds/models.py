@@ -1,5 +1,6 @@
 """Models of `transformers`: their settings, those of their processors, and their weights, as encoders."""
 
+import atexit
 import random
 import shutil
 import tempfile
@@ -21,6 +22,7 @@ def whole() -> dict[str, Path]:
     from tiny_models import save
 
     place = Path(tempfile.mkdtemp(prefix="wsvad-models-"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
     for family in FAMILIES:
         save(family, place / family, **({"max_shard_size": "20KB"} if family == "clip" else {}))
         encoded(place / family)

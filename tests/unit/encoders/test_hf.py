@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import transformers as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from tiny_models import TINY, library_processor, prepared, save
+from tiny_models import TINY, VIT, library_processor, prepared, save
 from torch import Tensor
 from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
 from transformers.models.dpt.image_processing_pil_dpt import get_resize_output_image_size
@@ -168,11 +169,9 @@ def test_a_processor_that_is_not_ours_is_refused(said: dict[str, Any], told: str
 
 
 def test_every_type_that_is_known_finds_a_class_of_the_library():
-    import transformers
-
     for kind, family in hf_models.FAMILIES.items():
-        assert kind in transformers.CONFIG_MAPPING
-        assert issubclass(getattr(transformers, family.network), transformers.PreTrainedModel)
+        assert kind in tf.CONFIG_MAPPING
+        assert issubclass(getattr(tf, family.network), tf.PreTrainedModel)
     names = {name for of in IMAGE_PROCESSOR_MAPPING_NAMES.values() for name in of.values()}
     assert {name for name in hf_processor.WITHOUT_CLASS if "Image" in name} <= names
 
@@ -241,6 +240,8 @@ def test_a_family_keeps_the_contract_and_is_the_librarys(kind: str, models: Any,
     for at in range(3):
         np.testing.assert_array_equal(features[at : at + 1], encoder.encode([given[at]]))
     np.testing.assert_allclose(features, [expected(kind, model, frames) for frames in clips], rtol=1e-4, atol=1e-5)
+    joined = encoder._network._run(given)  # as it runs on a device other than the CPU
+    np.testing.assert_allclose([encoder._feature(one) for one in joined], features, rtol=1e-4, atol=1e-5)
     assert np.abs(features[0] - features[1]).max() > 1e-6
 
     passport = encoder.passport()
@@ -473,6 +474,14 @@ def test_settings_that_a_model_does_not_allow(kind: str, how: dict[str, Any], to
     with pytest.raises(WsvadError, match=told) as caught:
         settled(models(kind)[0], **how)
     assert "\n" not in str(caught.value)
+
+
+def test_a_model_that_guesses_is_refused(tmp_path: Path):
+    """A masked autoencoder hides another part of each picture."""
+    tf.ViTMAEModel(tf.ViTMAEConfig(**VIT)).save_pretrained(tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(TINY["vit"].processor))
+    with pytest.raises(WsvadError, match="gives other numbers each time"):
+        Hf(str(tmp_path))
 
 
 def test_an_output_that_is_no_vector(models: Any, monkeypatch: pytest.MonkeyPatch):
