@@ -95,7 +95,8 @@ def caption(
 
     Args:
         videos: Video files, or folders of them. Names in the file are those that labels use.
-        model: Local folder of a model of transformers (BLIP, LLaVA, SmolVLM, Qwen2-VL …), in safetensors.
+        model: Local folder of a model of transformers in safetensors (BLIP, LLaVA, Gemma 3 …; SmolVLM and Qwen2-VL need
+            torchvision as well).
         out: Captions file to write, one JSON line per video.
         segment: Length of video that one caption describes: seconds (5s) or frames (80).
         frames: Frames of each segment that the model sees.
@@ -116,11 +117,11 @@ def caption(
     left: dict[Path, str] = {}
     found = dict(videos_in(videos, left))
     device = device_of(device)
-    captioner = Captioner(Path(folder).expanduser(), prompt=prompt, frames=frames, tokens=tokens)
+    captioner = Captioner(folder, prompt=prompt, frames=frames, tokens=tokens)
     captioner.to(device)
     captions = caption_videos(found, captioner, out, segment=Segment(segment), raw_rate=raw_rate)
     failed = captions.failed | {str(path): reason for path, reason in left.items()}
-    say(f"{captions.done + captions.reused} videos have captions in {out} ({captions.reused} had them already)")
+    say(f"captions in {out}: {captions.done} videos described now, {captions.reused} before")
     return left_out(failed, of=len(found) + len(left))
 
 

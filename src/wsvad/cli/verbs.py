@@ -42,7 +42,7 @@ RESEARCHER = {
     ),
     "caption": Verb(
         function=caption, positional="videos", many=True,
-        example="wsvad caption videos --model hf:models/smolvlm --frames 4 --out captions.jsonl",
+        example="wsvad caption videos --model hf:models/llava --frames 4 --out captions.jsonl",
     ),
     "doctor": Verb(
         function=doctor, positional="features", flags=("json",),

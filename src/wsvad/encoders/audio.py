@@ -1,10 +1,11 @@
 """`audio:FILE`: the sound around each snippet, by a network that embeds sound.
 
-FILE is one of three:
+FILE is one of four:
 
 - an ONNX or TFLite network that reads a waveform and gives a vector, or one for each of several moments;
 - such a network that reads a mel spectrogram, with `melspectrogram: other.onnx` in `FILE.yaml`, the network beside it
   that makes one of a waveform. It is run on windows of as many frames as it reads, `hop` frames apart;
+- the weights of VGGish under their public names, `.pth` or `.safetensors`;
 - a local folder of `transformers` with an Audio Spectrogram Transformer (`ASTModel`), whose pooled output is taken.
 
 The vectors of all moments of a snippet are averaged. What files cannot say stands in `FILE.yaml`, with the fields of
@@ -20,8 +21,9 @@ import numpy as np
 
 from wsvad.encoders.beside import beside
 from wsvad.encoders.encoder import Hearing, file_argument
+from wsvad.encoders.hf_files import read_config
 from wsvad.encoders.runtime import NetworkFile, Tensor, open_network
-from wsvad.encoders.transformer_folder import broken, model_hash, open_model, transformers_module
+from wsvad.encoders.transformer_folder import model_hash, open_model, open_part
 from wsvad.errors import WsvadError
 from wsvad.files import sha256
 from wsvad.ranges import Count, Range
@@ -29,6 +31,8 @@ from wsvad.spelling import plain, short
 
 SECONDS = 0.96
 """Of sound, where nothing says how much the network reads."""
+WEIGHTS = (".pth", ".pt", ".safetensors")
+"""Ends of files that hold weights alone."""
 FREE_RATE = 16_000
 """Samples per second, where nothing says it."""
 
@@ -61,7 +65,7 @@ class Audio:
     input = "sound"
     argument = "FILE"
     resolve = staticmethod(file_argument)
-    summary = "sound: a network from waveform or mel spectrogram to a vector, or a folder with an ASTModel"
+    summary = "sound: a network in ONNX or TensorFlow Lite, the weights of VGGish, or a folder with an ASTModel"
     extra = "onnx"
     runtime = ("onnxruntime", "ai_edge_litert", "transformers")
 
@@ -72,7 +76,7 @@ class Audio:
         """
         self.name = f"audio:{file}"
         self.path = Path(file).expanduser()
-        self._network = _Ast(self.path) if self.path.is_dir() else _opened(self.path)
+        self._network = _opened(self.path)
         self.hearing: Hearing = self._network.hearing
         silence = np.zeros(round(self.hearing.rate * self.hearing.seconds), dtype=np.float32)
         self.width = len(self._vector(silence))
@@ -96,7 +100,11 @@ class Audio:
         return vector
 
 
-def _opened(path: Path) -> "_Waveform | _Spectrogram":
+def _opened(path: Path) -> "_Waveform | _Spectrogram | _Vggish | _Ast":
+    if path.is_dir():
+        return _Ast(path)
+    if path.suffix in WEIGHTS:
+        return _Vggish(path)
     asked = beside(path, AudioSettings)
     return _Spectrogram(path, asked) if asked.melspectrogram else _Waveform(path, asked)
 
@@ -198,20 +206,38 @@ class _Spectrogram:
         return sha256(*self._network.file.files, *self._mel.file.files), settings
 
 
+class _Vggish:
+    """The published VGGish: the embedding before its PCA, of one example of 0.975 s."""
+
+    def __init__(self, path: Path):
+        from wsvad.encoders.networks import published, vggish
+
+        self._path = path
+        self._network, scheme = published.load(vggish.VGGish, path, vggish.SCHEMES)
+        self._known_as = scheme.known_as
+        self.hearing = Hearing(rate=vggish.RATE, seconds=vggish.EXAMPLE / vggish.RATE)
+
+    def __call__(self, wave: np.ndarray) -> np.ndarray:
+        import torch
+
+        from wsvad.encoders.networks import vggish
+
+        with torch.inference_mode():
+            return self._network(vggish.as_input(vggish.examples(wave))).numpy()
+
+    def making(self) -> tuple[str, dict[str, Any]]:
+        return sha256(self._path), {"network": "vggish", "known_as": self._known_as}
+
+
 class _Ast:
     """An Audio Spectrogram Transformer in a folder of `transformers`."""
 
     def __init__(self, folder: Path):
         self._folder = folder
+        if (kind := read_config(folder)["model_type"]) != "audio-spectrogram-transformer":
+            raise WsvadError(f"{folder}: a model of type '{short(kind)}', which is not made for sound; use an ASTModel")
         self._model = open_model(folder, "AutoModel")
-        if type(self._model).__name__ != "ASTModel":
-            raise WsvadError(f"{folder}: a {type(self._model).__name__}, which is not made for sound; use an ASTModel")
-        try:
-            self._features = transformers_module(folder).ASTFeatureExtractor.from_pretrained(
-                str(folder), local_files_only=True
-            )
-        except Exception as error:  # whatever the library makes of a damaged folder
-            raise broken(folder, error) from None
+        self._features = open_part(folder, "ASTFeatureExtractor")
         config, features = self._model.config, self._features
         if (features.num_mel_bins, features.max_length) != (config.num_mel_bins, config.max_length):
             raise WsvadError(

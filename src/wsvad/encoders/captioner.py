@@ -1,16 +1,19 @@
 """A vision-language model of `transformers` that says what some pictures show, in one line.
 
 Two kinds are known by what stands in their folder: a model with a chat template is asked a question about any number of
-pictures (SmolVLM, Qwen2-VL, LLaVA); one without reads one picture and begins its caption with the prompt (BLIP).
-Decoding is greedy, so that the same pictures give the same words.
+pictures (LLaVA, Idefics3, Gemma 3, and with torchvision SmolVLM and Qwen2-VL); one without reads one picture and begins
+its caption with the prompt (BLIP). Decoding is greedy, so that the same pictures give the same words.
 """
 
+import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from wsvad.encoders.transformer_folder import broken, model_hash, open_model, transformers_module
+from wsvad.encoders.hf_files import find
+from wsvad.encoders.transformer_folder import model_hash, open_model, open_part
 from wsvad.errors import UsageError, WsvadError, refuse_shortage
 from wsvad.spelling import ACTING, short
 
@@ -29,9 +32,10 @@ BESIDE = (
 class Captioner:
     """A model in a folder, and how it is asked."""
 
-    def __init__(self, folder: Path, *, prompt: str | None = None, frames: int = 1, tokens: int = 40):
+    def __init__(self, model: str, *, prompt: str | None = None, frames: int = 1, tokens: int = 40):
         """
         Args:
+            model: its folder, or its name in the cache of Hugging Face's libraries.
             prompt: the question, or how captions begin; None for `QUESTION`, or no beginning.
             frames: pictures that it is asked about at once.
             tokens: that a caption has, at most.
@@ -40,14 +44,18 @@ class Captioner:
             UsageError: the model reads one picture alone.
             WsvadError: the folder holds no such model, or the library is not installed.
         """
-        self.folder, self.frames, self._tokens = folder, frames, tokens
+        self.folder = folder = find(model)
+        self.name, self.frames, self._tokens = Path(model).name, frames, tokens
         self._model = open_model(folder, "AutoModelForImageTextToText")
         try:
-            self._processor: Any = transformers_module(folder).AutoProcessor.from_pretrained(
-                str(folder), local_files_only=True, trust_remote_code=False, backend="pil"
-            )
-        except Exception as error:  # whatever the library makes of a damaged folder, or lacks for this one
-            raise broken(folder, error) from None
+            self._processor = open_part(folder, "AutoProcessor", backend="pil", trust_remote_code=False)
+        except WsvadError as error:
+            if find_spec("torchvision") is None and re.search("video processor|torchvision", str(error), re.IGNORECASE):
+                raise WsvadError(
+                    f"{folder}: its processor reads videos as well, for which transformers needs torchvision; "
+                    "pip install torchvision, or use another model"
+                ) from None
+            raise
         self._asked = bool(getattr(self._processor, "chat_template", None))
         if frames > 1 and not self._asked:
             raise UsageError(f"{folder}: this model reads one picture at a time; leave --frames out, or set it to 1")
@@ -61,7 +69,7 @@ class Captioner:
         """All that decides what it says of the same pictures."""
         weights = model_hash(self.folder, *BESIDE)
         asked: dict[str, str | int] = {"prompt": self.prompt, "frames": self.frames, "tokens": self._tokens}
-        return {"model": self.folder.name, "weights": weights} | asked
+        return {"model": self.name, "weights": weights} | asked
 
     def describe(self, pictures: list[np.ndarray]) -> str:
         """What some pictures show, `(h, w, 3)` uint8 RGB each; empty where the model says nothing.

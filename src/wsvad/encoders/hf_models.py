@@ -117,7 +117,7 @@ def known(folder: Path) -> Known:
     """
     raw = read_config(folder)
     with library(folder):
-        config = _configuration(folder, raw)
+        config = configuration(folder, raw)
         family, network = _network(folder, raw["model_type"], config)
         inner = _part_of_config(config, network)
     return Known(folder=folder, raw=raw, family=family, network=network, config=inner)
@@ -131,7 +131,7 @@ def load(of: Known) -> Model:
     """
     family = of.family
     with library(of.folder):
-        module, without = _loaded(of.folder, of.network, of.config)
+        module, without = loaded(of.folder, of.network, of.config)
     if without:
         if family.output == "pooler_output":
             raise _not_its(of.folder, f"they have no {first_of(without)}")
@@ -141,7 +141,7 @@ def load(of: Known) -> Model:
     return Model(module=module, family=family, frames=frames, patch=_patch(module, of.config))
 
 
-def _configuration(folder: Path, raw: dict[str, Any]) -> Any:
+def configuration(folder: Path, raw: dict[str, Any]) -> Any:
     """The library's configuration object; what only chooses another way to compute is left out."""
     import transformers
     from transformers import CONFIG_MAPPING
@@ -206,7 +206,7 @@ def _part_of_config(config: Any, network: Any) -> Any:
     return config if isinstance(config, wanted) or not key else getattr(config, key, config)
 
 
-def _loaded(folder: Path, network: Any, config: Any) -> tuple[nn.Module, set[str]]:
+def loaded(folder: Path, network: Any, config: Any) -> tuple[nn.Module, set[str]]:
     """The model with its weights, and the names of those of its pooling layer where the file has none.
 
     Raises:

@@ -62,7 +62,7 @@ class Preprocessing:
     output: str | None = None
     """Name of the output that is used, or of any tensor inside of the network."""
     runtime: Runtime | None = None
-    """What runs an ONNX file."""
+    """What runs an ONNX file: onnxruntime, or OpenVINO, which differs by at most 0.2 % of the largest number."""
     frames: Frames = 4
     """Frames of a snippet that the network sees."""
 
@@ -229,7 +229,9 @@ class ImageNetwork(Generic[Asked]):
 
     def passport(self, scheme: str, width: int, **own: object) -> dict[str, object]:
         """`Encoder.passport` of an encoder that is typed `scheme:FILE`, with settings of its `own`."""
-        settings = {name: value for name, value in dataclasses.asdict(self.asked).items() if value is not None}
+        asked = dataclasses.asdict(self.asked)
+        del asked["runtime"]  # like a device it changes nothing but the last digits
+        settings = {name: value for name, value in asked.items() if value is not None}
         settings |= {"size": list(self.size), "layout": self.layout}
         settings |= {"mean": self._mean.tolist(), "std": self._std.tolist()}
         settings |= {"output": self.output.name} | own

@@ -87,6 +87,9 @@ class RaftWeights:
     def state_width(self) -> int:
         return 2 * HIDDEN
 
+    def runs_on(self, device: torch.device) -> bool:
+        return self.network.runs_on(device)
+
     def to(self, device: torch.device) -> None:
         self.network.to(device)
 

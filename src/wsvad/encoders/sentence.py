@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
+from wsvad.encoders import hf_files
 from wsvad.encoders.beside import beside
 from wsvad.encoders.encoder import file_argument
 from wsvad.encoders.runtime import open_network
@@ -99,8 +100,9 @@ class Sentence:
 
     @staticmethod
     def resolve(argument: str) -> str:
-        """Both files as absolute paths."""
-        return ":".join(map(file_argument, divided(argument)))
+        """Both files as absolute paths; a model's name in the cache as it is."""
+        model, captions = divided(argument)
+        return f"{hf_files.resolve(model) if _is_name(model) else file_argument(model)}:{file_argument(captions)}"
 
     @staticmethod
     def captions(argument: str) -> Path:
@@ -152,8 +154,14 @@ def divided(argument: str) -> tuple[str, str]:
     return there[-1] if there else pairs[-1]
 
 
+def _is_name(model: str) -> bool:
+    """Whether a model is meant by its name in the cache of Hugging Face's libraries, `ORG/NAME`."""
+    return "/" in model and not model.endswith(".onnx") and not Path(model).expanduser().exists()
+
+
 def _opened(model: Path) -> tuple["_Onnx | _Transformer", Path, SentenceSettings]:
     """The network, the folder with its tokenizer, and what is asked for."""
+    model = hf_files.find(str(model)) if _is_name(str(model)) else model
     if model.is_dir() and (is_transformer(model) or not _networks(model)):
         return _Transformer(model), model, beside(model, SentenceSettings)
     path = _only_network(model) if model.is_dir() else model

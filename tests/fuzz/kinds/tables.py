@@ -114,7 +114,10 @@ SCORES = {
         for n in range(3)
     ]
 }
-CAPTIONS = '{"video": "a.mp4", "captions": ["a man walks", "he falls"]}\n{"video": "b.mp4", "captions": ["nothing"]}\n'
+CAPTIONS = (
+    '{"video": "a.mp4", "captions": ["a man walks", "he falls"], "frames": 30, "stride": 16, "source": "0"}\n'
+    '{"video": "b.mp4", "captions": ["nothing"]}\n'
+)
 HOSTILE_CELLS = (
     "", " ", "-1", "1.5", "1e9", "1e308", "nan", "inf", "9" * 12, "9" * 5000, "²", "٣", "0x10", "1_000", "=1+1", "'=1",
     "\u202e", "\x1b[2J", "a\nb", "a\rb", "\0", '"', "'", ",", "../../x", "/etc/passwd", "C:\\x", "x" * 300, "x/" * 5000,

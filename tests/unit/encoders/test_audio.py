@@ -10,11 +10,15 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from places import SHARED
+from published_weights import random_network
+from safetensors.torch import save_file
 from sounds import tones, write_film
 
 from wsvad.cli.main import main
 from wsvad.encoders import build
 from wsvad.encoders.audio import Audio
+from wsvad.encoders.encoder import Hearing
+from wsvad.encoders.networks import published, vggish
 from wsvad.errors import UsageError, WsvadError
 from wsvad.features.store import feature_path, load
 
@@ -182,11 +186,32 @@ def test_folders_that_are_no_model_of_sound(tmp_path: Path):
         Audio(folder)
     shutil.copytree(folder, tmp_path / "pickled")
     (tmp_path / "pickled" / "model.safetensors").rename(tmp_path / "pickled" / "pytorch_model.bin")
-    with pytest.raises(WsvadError, match="only pickled weights"):
+    with pytest.raises(WsvadError, match="its only weights are"):
         Audio(tmp_path / "pickled")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(WsvadError, match=r"no config\.json"):
+    with pytest.raises(WsvadError, match=r"it has no config\.json"):
         Audio(tmp_path / "empty")
+
+
+def test_the_published_vggish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The network of one example, whose log-mel spectrogram it makes itself. (Its weights are 288 MB.)"""
+    network = random_network("vggish")
+    monkeypatch.setattr(published, "load", lambda build, path, schemes: (network, schemes[0]))
+    (tmp_path / "vggish.pth").write_bytes(b"weights")
+    vggish_ = Audio(tmp_path / "vggish.pth")
+    assert (vggish_.hearing, vggish_.width) == (Hearing(rate=16_000, seconds=0.975), 128)
+    wave = np.random.default_rng(0).uniform(-1, 1, 15_600).astype(np.float32)
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(vggish.log_mel(wave))[None, None])
+    assert len(vggish.log_mel(wave)) == 96
+    np.testing.assert_allclose(vggish_.encode_sound([wave]), expected, rtol=1e-5, atol=1e-6)
+    assert vggish_.passport()["settings"]["network"] == "vggish"
+
+
+def test_weights_of_another_network(tmp_path: Path):
+    save_file({"features.0.weight": torch.zeros(64, 1, 3, 3)}, tmp_path / "other.safetensors")
+    with pytest.raises(WsvadError, match="not the weights of VGGish"):
+        Audio(tmp_path / "other.safetensors")
 
 
 def test_sound_has_a_stream_of_its_own(tmp_path: Path):

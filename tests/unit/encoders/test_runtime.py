@@ -69,14 +69,12 @@ def test_any_tensor_of_an_onnx_file_can_be_the_output(tmp_path, monkeypatch, out
     np.testing.assert_allclose(encoder.encode([pictures()])[0], inner(tensor == "inner/relu"), rtol=1e-4, atol=1e-3)
 
 
-def test_both_runtimes_give_the_same_up_to_rounding_and_say_which_it_was(tmp_path):
+def test_both_runtimes_give_the_same_up_to_rounding(tmp_path):
     path = two_layers(tmp_path / "net.onnx")
     one = Onnx(settings(path))
     other = Onnx(settings(path, runtime="openvino"))
     np.testing.assert_allclose(other.encode([pictures()]), one.encode([pictures()]), rtol=1e-5)
-    assert "runtime" not in one.passport()["settings"]  # as in passports of before there was a choice
-    assert other.passport()["settings"]["runtime"] == "openvino"
-    assert other.passport()["weights"] == one.passport()["weights"]
+    assert other.passport() == one.passport()
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])

@@ -99,6 +99,19 @@ def test_pooling_and_length_are_as_sentence_transformers_says(bert: Path, tmp_pa
     assert encoder(folder, pooling="max").settings["pooling"] == "max"
 
 
+def test_a_model_may_be_named_as_in_the_cache(tmp_path: Path, bert: Path, monkeypatch: pytest.MonkeyPatch):
+    snapshot = tmp_path / "hub" / "models--org--mini" / "snapshots" / ("0" * 40)
+    shutil.copytree(bert, snapshot)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.chdir(tmp_path)
+    assert Sentence.resolve("org/mini:captions.jsonl") == f"org/mini:{tmp_path}/captions.jsonl"
+    named, there = Sentence("org/mini:captions.jsonl"), encoder(bert)
+    np.testing.assert_array_equal(named.encode(["a man runs"]), there.encode(["a man runs"]))
+    assert named.passport() == there.passport() | {"encoder": "sentence:mini"}
+    with pytest.raises(WsvadError, match="org/other: neither a folder nor a model in the cache"):
+        Sentence("org/other:captions.jsonl")
+
+
 def test_the_passport_follows_the_files_and_not_their_place(tmp_path: Path):
     one = encoder(write_onnx_model(tmp_path / "one" / "words")).passport()
     assert one == encoder(write_onnx_model(tmp_path / "two" / "words")).passport()
@@ -136,7 +149,7 @@ def test_the_captions_must_be_named(argument: str):
 
 
 def pickled(folder: Path) -> None:
-    (folder / "config.json").write_text("{}")
+    (folder / "config.json").write_text('{"model_type": "bert"}')
     (folder / "pytorch_model.bin").touch()
     (folder / "words.onnx").unlink()
 
@@ -157,8 +170,8 @@ def another_shape(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
-        (lambda folder: shutil.rmtree(folder), "there is no such file; nothing is downloaded"),
-        (lambda folder: (folder / "words.onnx").unlink(), "no config.json in it"),
+        (lambda folder: shutil.rmtree(folder), "there is no such folder; name a folder"),
+        (lambda folder: (folder / "words.onnx").unlink(), "it has no config.json"),
         (lambda folder: (folder / "tokenizer.json").unlink(), "tokenizer.json: there is no such file"),
         (lambda folder: (folder / "tokenizer.json").write_text("{}"), "tokenizer.json: not a tokenizer"),
         (lambda folder: (folder / "words.onnx").write_bytes(b"no"), "not a network in ONNX format"),
@@ -167,9 +180,9 @@ def another_shape(folder: Path) -> None:
         (lambda folder: (folder / "words.onnx.yaml").write_text("pooling: last"), "pooling .*mean or cls or max"),
         (lambda folder: (folder / "words.onnx.yaml").write_text("output: x"), "no output 'x'; its outputs are: tokens"),
         (lambda folder: (folder / "words.onnx.yaml").write_text("lenght: 3"), "lenght.*the fields are: pooling"),
-        (pickled, "only pickled weights, which are not loaded"),
+        (pickled, "its only weights are pytorch_model.bin, a format that can run code"),
         (of_pictures, "not a model of sentences"),
-        (another_shape, "its weights are another model's: 'encoder.layer.0.intermediate"),
+        (another_shape, r"'encoder.layer.0.intermediate.dense.bias' is \[16\] where config.json says \[32\]"),
     ],
 )
 def test_what_is_no_sentence_encoder_is_one_line(tmp_path: Path, spoil, told: str):
