@@ -83,6 +83,15 @@ class Placed:
         """Run it there from now on."""
         self.network.to(device)
 
+    @property
+    def runtimes(self) -> tuple[str, ...]:
+        """What can run it, the one that does first."""
+        return self.network.runtimes
+
+    def run_by(self, runtime: str) -> None:
+        """Have another runtime run it from now on."""
+        self.network.run_by(runtime)
+
 
 class ImageNetwork(Generic[Asked]):
     """A network file with one or several images in, and one output chosen; `run` gives others."""
@@ -193,14 +202,14 @@ class ImageNetwork(Generic[Asked]):
         self.alone = device.type == "cpu"
 
     @property
-    def runtimes(self) -> tuple[Runtime, ...]:
+    def runtimes(self) -> tuple[str, ...]:
         """What can run its file, the one that does first; empty where there is no choice."""
         if isinstance(self._file, TfLiteFile):
             return ()
         return ("openvino", "onnxruntime") if self.asked.runtime == "openvino" else ("onnxruntime", "openvino")
 
-    def run_by(self, runtime: Runtime) -> None:
-        """Have a runtime run the file from now on, to see how fast it is: what the passport says stays.
+    def run_by(self, runtime: str) -> None:
+        """Have a runtime run the file from now on.
 
         Raises:
             WsvadError: it is not installed, or does not run it.

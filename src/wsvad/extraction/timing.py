@@ -14,10 +14,8 @@ import torch
 
 from wsvad.device import device_of, name_of
 from wsvad.encoders import build
-from wsvad.encoders.build import inputs_of
-from wsvad.encoders.encoder import Encoder
-from wsvad.encoders.image_network import ImageNetwork
-from wsvad.encoders.runtime import Runtime
+from wsvad.encoders.build import argument_of, inputs_of
+from wsvad.encoders.encoder import HasRuntimes
 from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.device import AT_ONCE, move, runs_on
 from wsvad.extraction.encode import encode_frames
@@ -76,9 +74,9 @@ def time_encoder(spec: str, video: Path | None = None) -> Timing:
         raise UsageError(f"'{spec}': reads {' and '.join(sorted(read))}; only encoders of video are timed")
     with _video(video) as path, _one_thread():
         encoders = build(spec)
-        networks = [network for encoder in encoders if (network := _network(encoder)) and network.runtimes]
-        tries: list[tuple[Runtime | None, str]]
-        tries = [(runtime, "cpu") for runtime in networks[0].runtimes] if networks else [(None, "cpu")]
+        choices = [encoder for encoder in encoders if isinstance(encoder, HasRuntimes) and encoder.runtimes]
+        tries: list[tuple[str | None, str]]
+        tries = [(runtime, "cpu") for runtime in choices[0].runtimes] if choices else [(None, "cpu")]
         other = device_of("auto")
         if other != "cpu" and any(runs_on(encoder, other) for encoder in encoders):
             tries.append((tries[0][0], other))
@@ -90,18 +88,18 @@ def time_encoder(spec: str, video: Path | None = None) -> Timing:
     if rows[0].whole is None:
         raise WsvadError(rows[0].reason)
     shown = str(video) if video else "a generated video, {1}x{0}".format(*GENERATED[1])
-    beside = [network.path.name for network in networks]
+    beside = [Path(argument_of(encoder.name)).name for encoder in choices]
     return Timing(encoder=spec, video=shown, rows=tuple(rows), advice=_advice(rows, beside))
 
 
-def _timed(path: Path, spec: str, runtime: Runtime | None, device: str) -> Timed:
+def _timed(path: Path, spec: str, runtime: str | None, device: str) -> Timed:
     """One of the tries, with encoders of its own."""
     row = Timed(runtime=runtime or "its own", device=name_of(device))
     try:
         encoders = build(spec)
-        for network in map(_network, encoders):
-            if network is not None and runtime in network.runtimes[1:]:
-                network.run_by(runtime)
+        for encoder in encoders:
+            if runtime is not None and isinstance(encoder, HasRuntimes) and runtime in encoder.runtimes[1:]:
+                encoder.run_by(runtime)
         at_once = 1
         if device != "cpu":
             move(encoders, device)
@@ -128,12 +126,6 @@ def _for(frames: Iterable[Frame], seconds: float) -> Iterator[Frame]:
             return
 
 
-def _network(encoder: Encoder) -> ImageNetwork[Any] | None:
-    """The network in a file that an encoder runs; None of another encoder."""
-    network = getattr(encoder, "network", None)
-    return network if isinstance(network, ImageNetwork) else None
-
-
 def _advice(rows: Sequence[Timed], files: Sequence[str]) -> str:
     """Which of them to take."""
     now, measured = rows[0], [row for row in rows if row.whole]
@@ -143,8 +135,8 @@ def _advice(rows: Sequence[Timed], files: Sequence[str]) -> str:
         return f"{now.runtime} on {now.device} is as fast as any here" if len(measured) > 1 else ""
     if best.device != now.device:
         return f"take --device {best.device.split()[0]}: {times:.1f} times as fast"
-    how = f"write 'runtime: {best.runtime}' into {' and '.join(f'{name}.yaml' for name in files)}, and extract again"
-    return f"take {best.runtime}: {times:.1f} times as fast; {how}"
+    where = " and ".join(f"{name}.yaml" for name in files)
+    return f"take {best.runtime}: {times:.1f} times as fast; write 'runtime: {best.runtime}' into {where}"
 
 
 @contextmanager

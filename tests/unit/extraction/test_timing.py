@@ -65,7 +65,7 @@ def row(runtime, whole, device="cpu"):
         ([row("onnxruntime", 10), row("openvino", 10.9)], "onnxruntime on cpu is as fast as any here"),
         (
             [row("onnxruntime", 10), row("openvino", 18)],
-            "take openvino: 1.8 times as fast; write 'runtime: openvino' into net.onnx.yaml, and extract again",
+            "take openvino: 1.8 times as fast; write 'runtime: openvino' into net.onnx.yaml",
         ),
         (
             [row("onnxruntime", 10), row("openvino", 18), row("onnxruntime", 50, "cuda (NVIDIA H100)")],
