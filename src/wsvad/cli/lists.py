@@ -2,12 +2,13 @@
 
 import sys
 from importlib import import_module
+from pathlib import Path
 from textwrap import indent
 from typing import Annotated
 
-from wsvad.cli.common import DONE
-from wsvad.cli.options import Folder
-from wsvad.cli.output import say, show, show_text, table
+from wsvad.cli.common import DONE, tell
+from wsvad.cli.options import File, Folder, refuse
+from wsvad.cli.output import say, show, show_json, show_text, table
 from wsvad.cli.practitioner import Videos
 from wsvad.errors import UsageError
 from wsvad.ranges import Count, Seed
@@ -36,14 +37,27 @@ def datasets() -> int:
     return DONE
 
 
-def encoders(get: Annotated[str, "MODEL"] | None = None, yes: bool = False) -> int:
+def encoders(
+    get: Annotated[str, "MODEL"] | None = None,
+    yes: bool = False,
+    time: Annotated[str, "ENCODER"] | None = None,
+    video: File | None = None,
+    json: bool = False,
+) -> int:
     """List the encoders: the input of each, and whether it runs on this machine.
 
     Args:
         get: A model for 'hf:', as ORG/NAME or ORG/NAME@REVISION: show its files, size, licence and hash, ask, and
             download it into the cache of Hugging Face. Only safetensors and settings; the only download there is.
         yes: Download without asking.
+        time: Measure how fast this encoder is here, by each runtime and device that can run it, and say which to take.
+        video: With --time, the video to measure on (default: a generated one).
+        json: With --time, print it as JSON.
     """
+    if time is not None:
+        refuse("--time", {"--get": get, "--yes": yes})
+        return _time(time, video, json)
+    refuse("a list of encoders", {"--video": video, "--json": json})
     if get is not None:
         return _get(get, ask=not yes)
     if yes:
@@ -56,6 +70,25 @@ def encoders(get: Annotated[str, "MODEL"] | None = None, yes: bool = False) -> i
     ]
     show(table(("encoder", "makes features from", "width", "runs here"), rows))
     say(auto()[1])
+    return DONE
+
+
+def _time(spec: str, video: Path | None, json: bool) -> int:
+    """Measure an encoder."""
+    from wsvad.extraction.timing import time_encoder
+
+    found = time_encoder(spec, video)
+    if json:
+        show_json(found.as_dict())
+        return DONE
+    parts = ("decode", "convert", "network", "whole")
+    rows = [
+        (one.runtime, one.device, *("–" if (n := getattr(one, part)) is None else f"{n:,.0f}" for part in parts))
+        for one in found.rows
+    ]
+    show(table(("runtime", "device", *(f"{part}, frames/s" for part in parts)), rows, numbers=4))
+    tell(f"{one.runtime}: {one.reason}" for one in found.rows if one.reason)
+    show("; ".join(filter(None, (f"one process, on {found.video}", found.advice))))
     return DONE
 
 

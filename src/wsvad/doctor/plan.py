@@ -14,6 +14,7 @@ from typing import Any
 from wsvad.datasets.folder import NONE, open_folder, unlabelled_videos
 from wsvad.device import device_of
 from wsvad.doctor.survey import Seen, survey_of
+from wsvad.encoders.build import inputs_of
 from wsvad.encoders.encoder import Encoder
 from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.encode import passport
@@ -127,7 +128,7 @@ def plan(
     workers: int | None = None,
     raw_rate: float | None = None,
     rate: Fraction | float | None = None,
-    device: str = "cpu",
+    device: str = "auto",
 ) -> Plan:
     """Plan what `extract_folder` would do with these arguments.
 
@@ -135,7 +136,7 @@ def plan(
         UsageError: a stream is not made from videos.
         WsvadError: features in `out` were made in another way; no video can be encoded.
     """
-    if captions := [spec for spec in specs.values() if spec.startswith("lsa:")]:
+    if captions := [spec for spec in specs.values() if "captions" in inputs_of(spec)]:
         raise UsageError(
             f"'{captions[0]}': captions are encoded in seconds; plan the streams that are made from videos"
         )

@@ -143,6 +143,20 @@ class ClipEncoder:
     def to(self, device: torch.device) -> None:
         self.network.to(device)
 
+    @property
+    def runtimes(self) -> tuple[str, ...]:
+        """What computes it on a CPU, the one that does first; a tap needs torch."""
+        if self.settings.tap is not None:
+            return ("torch",)
+        return ("openvino", "torch") if self.settings.runtime == "openvino" else ("torch", "openvino")
+
+    def run_by(self, runtime: str) -> None:
+        """Have another one compute it from now on."""
+        module = self.network.module
+        plain = module.module if isinstance(module, OpenVinoModule) else module
+        shape = (3, SNIPPET, self.settings.crop, self.settings.crop)
+        self.network.module = OpenVinoModule(plain, shape) if runtime == "openvino" else plain
+
     def encode(self, snippets: list[np.ndarray]) -> np.ndarray:
         """N snippets, each `(16, h, w, 3)` uint8 → `(N, D)` float32, or `(N, C, D)` with crops."""
         features_NCD = self._features(snippets)

@@ -112,6 +112,24 @@ class OnDevice(Protocol):
 
 
 @runtime_checkable
+class HasRuntimes(Protocol):
+    """An encoder whose network several libraries can run on a CPU, as `runtime:` in the YAML file beside it says."""
+
+    @property
+    def runtimes(self) -> tuple[str, ...]:
+        """Their names, the one that runs it first; one or none where there is no choice."""
+        ...
+
+    def run_by(self, runtime: str) -> None:
+        """Have another one run it from now on.
+
+        Raises:
+            WsvadError: it is not installed, or does not run it.
+        """
+        ...
+
+
+@runtime_checkable
 class ResolvesArgument(Protocol):
     """An encoder class whose argument, what is typed after the colon, means something only where and when it is typed:
     a file, most often. The argument of any other class is kept as it is typed."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar
 import numpy as np
 
 from wsvad.encoders.beside import beside
-from wsvad.encoders.runtime import MOST_NUMBERS, Runtime, Tensor, open_network
+from wsvad.encoders.runtime import MOST_NUMBERS, Runtime, Tensor, TfLiteFile, open_network
 from wsvad.errors import WsvadError
 from wsvad.files import sha256
 from wsvad.ranges import Count, Range
@@ -83,6 +83,15 @@ class Placed:
         """Run it there from now on."""
         self.network.to(device)
 
+    @property
+    def runtimes(self) -> tuple[str, ...]:
+        """What can run it, the one that does first."""
+        return self.network.runtimes
+
+    def run_by(self, runtime: str) -> None:
+        """Have another runtime run it from now on."""
+        self.network.run_by(runtime)
+
 
 class ImageNetwork(Generic[Asked]):
     """A network file with one or several images in, and one output chosen; `run` gives others."""
@@ -125,6 +134,7 @@ class ImageNetwork(Generic[Asked]):
         """
         self.path = Path(file).expanduser()
         self.asked = beside(self.path, kind) if self.path.is_file() else kind()  # that it is missing is told next
+        self._threads = threads
         self._file = open_network(self.path, format, threads, self.asked.runtime)
         self._inputs, self.outputs = self._file.inputs, self._file.outputs
         self._free_size = free_size
@@ -190,6 +200,24 @@ class ImageNetwork(Generic[Asked]):
         """Run it there from now on."""
         self._file.to(device.type, device.index)
         self.alone = device.type == "cpu"
+
+    @property
+    def runtimes(self) -> tuple[str, ...]:
+        """What can run its file, the one that does first; empty where there is no choice."""
+        if isinstance(self._file, TfLiteFile):
+            return ()
+        return ("openvino", "onnxruntime") if self.asked.runtime == "openvino" else ("onnxruntime", "openvino")
+
+    def run_by(self, runtime: str) -> None:
+        """Have a runtime run the file from now on.
+
+        Raises:
+            WsvadError: it is not installed, or does not run it.
+        """
+        file = open_network(self.path, "onnx", self._threads, runtime)
+        if self.output.name not in {tensor.name for tensor in file.outputs}:
+            file.tap(self.output.name)
+        self._file = file
 
     @property
     def frame_shape(self) -> tuple[int, ...]:

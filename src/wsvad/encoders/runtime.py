@@ -249,9 +249,7 @@ FORMATS: dict[str, type[NetworkFile]] = {"onnx": OnnxFile, "tflite": TfLiteFile}
 """By the suffix of the file."""
 
 
-def open_network(
-    path: Path, format: str | None = None, threads: int = 1, runtime: Runtime | None = None
-) -> NetworkFile:
+def open_network(path: Path, format: str | None = None, threads: int = 1, runtime: str | None = None) -> NetworkFile:
     """Open a network, in the format that its suffix names unless `format` does.
 
     Args:

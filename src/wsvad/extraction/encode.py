@@ -87,13 +87,15 @@ def encode_frames(
     on_frames: Callable[[int], None] | None = None,
     *,
     rate: Fraction | float | None = None,
+    at_once: int = 1,
+    spent: Spent | None = None,
 ) -> dict[str, StoredFeatures]:
     """Encode frames from memory or of any other source, in order; as `encode_video`.
 
     Raises:
         WsvadError: there are none; or an encoder breaks its word.
     """
-    encoded = _encode_frames(frames, encoders, on_frames, resampler=_resampler(rate))
+    encoded = _encode_frames(frames, encoders, on_frames, None, at_once, spent, _resampler(rate))
     lasts = encoded.edges[-1] - encoded.edges[0]
     own = Fraction(encoded.frames / lasts).limit_denominator(1001) if lasts > 0 else None
     return _stored(encoders, encoded, rate=rate, frame_rate=str(own) if own else None)

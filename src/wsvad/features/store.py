@@ -61,7 +61,7 @@ Frames = Annotated[int, Range(1, 2**27)]
 
 
 def _resampled(text: str) -> str:
-    return _rate(text) or problem(Fraction(text), Rate)
+    return _rate(text) or problem(float(Fraction(text)), Rate)
 
 
 FrameRate = Annotated[str, _rate]

@@ -27,7 +27,8 @@ def resampling_rate(rate: Fraction | float | None) -> Fraction | None:
     Raises:
         UsageError: it cannot be one.
     """
-    if said := problem(rate, Rate):
+    # As a float: 1/100 is a little less than the number that is written 0.01.
+    if said := problem(float(rate) if isinstance(rate, Fraction) else rate, Rate):
         raise UsageError(f"rate {rate}: {said}")
     return None if rate is None else exact_rate(rate)
 

@@ -45,10 +45,18 @@ def whole() -> dict[str, dict[str, bytes]]:
     for seed, video in enumerate(VIDEOS):
         tensors = {"features": numbers(seed, SNIPPETS, WIDTH), "times": times}
         ours[f"rgb/{video.name}.safetensors"] = save(tensors, metadata={"passport": json.dumps(PASSPORT)})
+    borders = np.arange(SNIPPETS + 1) * 16
+    resampled = {
+        f"rgb/{video.name}.safetensors": save(
+            {"features": numbers(seed, SNIPPETS, WIDTH), "times": times, "borders": borders},
+            metadata={"passport": json.dumps(PASSPORT | {"rate": "10"})},
+        )
+        for seed, video in enumerate(VIDEOS)
+    }
     crops = {f"rgb/{name}__{c}.npy": npy(numbers(c, SNIPPETS, WIDTH)) for name in "ac" for c in range(5)}
     single = {f"rgb/{name}.npy": npy(numbers(3, SNIPPETS, 10, WIDTH)) for name in "ac"}
     listed = {"rgb/list.csv": b"path,label\nx/a.npy,Normal\nx/c.npy,Abuse\n"}
-    return {"ours": ours, "crops": crops, "single": single, "listed": single | listed}
+    return {"ours": ours, "resampled": resampled, "crops": crops, "single": single, "listed": single | listed}
 
 
 def npy(array: np.ndarray) -> bytes:
@@ -61,7 +69,7 @@ def npy(array: np.ndarray) -> bytes:
 
 @kind("passports")
 def passports(rng: random.Random, folder: Path) -> Case:
-    files = whole()[rng.choice(("ours", "ours", "ours", "crops", "single", "listed"))]
+    files = whole()[rng.choice(("ours", "ours", "ours", "resampled", "crops", "single", "listed"))]
     place = folder / "features"
     for name, content in files.items():
         (place / name).parent.mkdir(parents=True, exist_ok=True)
@@ -89,7 +97,7 @@ def _safetensors(rng: random.Random, content: bytes) -> bytes:
             value = damaged_value(rng, value)
         header["__metadata__"]["passport"] = as_json(value)
     elif what == 2:
-        tensor = header[rng.choice(("features", "times"))]
+        tensor = header[rng.choice(sorted(header.keys() & {"features", "times", "borders"}))]
         match rng.randrange(3):
             case 0:
                 tensor["dtype"] = rng.choice(KINDS)

@@ -11,7 +11,7 @@ from published_weights import random_network, write_weights
 
 from wsvad.encoders import build
 from wsvad.encoders.clip_network import ORDERS, ClipEncoder, InceptionI3D, ResNetI3D, SeparableS3D, crop
-from wsvad.encoders.encoder import OnDevice
+from wsvad.encoders.encoder import HasRuntimes, OnDevice
 from wsvad.errors import UsageError, WsvadError
 
 SMALL = "resize: [48, 40]\ncrop: 32\n"
@@ -202,6 +202,10 @@ def test_openvino_differs_by_rounding(folder, tmp_path, name):
     np.testing.assert_allclose(features, wanted, rtol=2e-3, atol=1e-4 * np.abs(wanted).max())
     np.testing.assert_array_equal(features[1:], faster.encode(given[1:]))
     assert faster.passport() == passport  # as on another device
+    assert isinstance(torch_, HasRuntimes)
+    assert (torch_.runtimes, faster.runtimes) == (("torch", "openvino"), ("openvino", "torch"))
+    faster.run_by("torch")
+    np.testing.assert_array_equal(faster.encode(given), wanted)
 
 
 def test_without_openvino_it_is_said(folder, tmp_path, monkeypatch):

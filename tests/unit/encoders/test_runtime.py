@@ -150,3 +150,15 @@ def test_a_real_network_by_openvino(tmp_path):
     ours, theirs = OpenVinoFile(tmp_path / "net.onnx", 1), OnnxFile(tmp_path / "net.onnx", 1)
     for a, b, name in zip(ours.run(feed, names), theirs.run(feed, names), names, strict=True):
         assert np.abs(a - b).max() <= 2e-3 * np.abs(b).max(), name
+
+
+@pytest.mark.parametrize("output", ["map", "inner/relu"])
+def test_another_runtime_runs_the_same_output(tmp_path, output):
+    encoder = Onnx(settings(two_layers(tmp_path / "net.onnx"), output=output))
+    before, told = encoder.encode([pictures()]), encoder.passport()
+    assert encoder.runtimes == ("onnxruntime", "openvino")
+    encoder.run_by("openvino")
+    assert isinstance(encoder.network._file, OpenVinoFile) and encoder.passport() == told
+    np.testing.assert_allclose(encoder.encode([pictures()]), before, rtol=1e-4, atol=1e-4)
+    (tmp_path / "t.tflite").write_bytes(tflite_network())
+    assert TfLite(tmp_path / "t.tflite").runtimes == ()

@@ -50,6 +50,8 @@ def test_what_is_saved_is_loaded(tmp_path, shape, dtype):
 
 
 def test_a_resampled_video_keeps_its_own_frames(tmp_path):
+    save(tmp_path / "f", replace(resampled([0, 90, 90, 1000]), passport=replace(PASSPORT, rate="1/100", frames=1000)))
+    assert load(tmp_path / "f").passport.rate == "1/100"
     save(tmp_path / "f", resampled([0, 90, 90, 1000], frames=1000))
     back = load(tmp_path / "f")
     assert back.passport.rate == "10" and back.clock.edges.tolist() == back.borders.tolist() == [0, 90, 90, 1000]

@@ -168,6 +168,7 @@ def test_a_rate_that_cannot_be_is_refused(rate):
 def test_a_rate_is_exact():
     assert resampling_rate(None) is None
     assert resampling_rate(12.5) == Fraction(25, 2)
+    assert resampling_rate(resampling_rate(0.01)) == Fraction(1, 100) and resampling_rate(1000) == 1000
     assert resampling_rate(29.97) == Fraction(2997, 100)
     assert resampling_rate(NTSC) == NTSC
     assert np.isclose(float(resampling_rate(1 / 3)), 1 / 3)
