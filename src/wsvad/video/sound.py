@@ -24,6 +24,8 @@ from wsvad.video.times import Clock
 LOOSE = Fraction(1, 50)
 """Seconds by which a timestamp may be off from the samples that were counted: less than a packet of most codecs lasts,
 so that a lost one is noticed."""
+MOST_CHANNELS = 8
+"""Of a track; of one with more PyAV reads beyond the pointers to them."""
 _MAX_READ_ERRORS = 32
 """Read errors without a packet between them after which the rest of the sound is given up."""
 
@@ -86,7 +88,8 @@ def _window(pieces: Iterable[_Piece], begin: int, length: int) -> np.ndarray:
 
 def _track(container: av.container.InputContainer) -> av.AudioStream | None:
     """The sound track that players take: the default one, else the first that can be decoded."""
-    tracks = [track for track in container.streams.audio if track.codec_context is not None]
+    known = [track for track in container.streams.audio if track.codec_context is not None]
+    tracks = [track for track in known if track.codec_context.layout.nb_channels <= MOST_CHANNELS]
     return min(tracks, key=lambda track: not track.disposition & track.disposition.default, default=None)
 
 
@@ -169,18 +172,29 @@ def _decoded(path: Path, container: av.container.InputContainer, track: av.Audio
 
 
 def _is_sound(frame: object) -> TypeGuard[av.AudioFrame]:
-    return isinstance(frame, av.AudioFrame) and bool(frame.samples and frame.sample_rate)
+    return (
+        isinstance(frame, av.AudioFrame)
+        and bool(frame.samples and frame.sample_rate)
+        and 1 <= frame.layout.nb_channels <= MOST_CHANNELS
+        and frame.format.name.removesuffix("p") in FULL
+    )
 
 
+NUMBERS = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
+"""NumPy's types of FFmpeg's forms of samples."""
 FULL = {"u8": 2**7, "s16": 2**15, "s32": 2**31, "s64": 2**63, "flt": 1, "dbl": 1}
 """What the loudest sample is, by FFmpeg's name of their form."""
 
 
 def _mono(frame: av.AudioFrame) -> np.ndarray:
     """The mean of a frame's channels, `(n,)` float32."""
-    form = frame.format.name.removesuffix("p")
-    samples = frame.to_ndarray()
-    if not frame.format.is_planar:
-        samples = samples.reshape(-1, frame.layout.nb_channels).T
+    form, channels = frame.format.name.removesuffix("p"), frame.layout.nb_channels
+    planar, kind = frame.format.is_planar, NUMBERS[form]
+    # Not to_ndarray: it takes what follows the pointers of eight planes in memory for more planes.
+    planes = [
+        np.frombuffer(memoryview(plane), kind, count=frame.samples * (1 if planar else channels))
+        for plane in frame.planes[: channels if planar else 1]
+    ]
+    samples = np.stack(planes) if planar else planes[0].reshape(-1, channels).T
     numbers = samples.astype(np.float64).mean(0)
     return ((numbers - 128 if form == "u8" else numbers) / FULL[form]).astype(np.float32)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from sounds import tones, write_film
 
+from wsvad.video import sound
 from wsvad.video.reader import VideoReader
 from wsvad.video.sound import has_sound, windows
 
@@ -36,6 +37,8 @@ def places(waves: list[np.ndarray], rate: int = RATE) -> list[float]:
         ("a.mkv", "pcm_s16le", 16_000, "mono"),
         ("a.mkv", "pcm_s16le", 44_100, "stereo"),
         ("a.mkv", "flac", 48_000, "5.1"),
+        ("a.mkv", "flac", 48_000, "7.1"),
+        ("a.mkv", "pcm_s24le", 22_050, "stereo"),
         ("a.mp4", "aac", 44_100, "stereo"),
         ("a.ts", "aac", 48_000, "stereo"),
         ("a.avi", "pcm_s16le", 22_050, "mono"),
@@ -132,3 +135,12 @@ def test_damaged_sound_stops_nothing(tmp_path: Path):
     waves = heard(path, *np.arange(0, 6, 0.2))
     assert len(waves) == 30 and all(np.isfinite(wave).all() for wave in waves)
     assert np.abs(waves[5]).max() > 0.3
+
+
+def test_a_packet_that_claims_sixteen_channels_is_missing():
+    """PyAV counts planes until it meets a zero, and would read whatever the pointers behind them point to."""
+
+    for layout, read in (("mono", True), ("7.1", True), ("hexadecagonal", False)):
+        frame = av.AudioFrame(format="fltp", layout=layout, samples=4)
+        frame.sample_rate = RATE
+        assert sound._is_sound(frame) == read
