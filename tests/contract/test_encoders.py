@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import TensorProto, helper, numpy_helper
 from places import SHARED
 from published_weights import write_weights
@@ -16,7 +17,7 @@ from small_networks import write_constant
 
 from wsvad.encoders import ENCODERS, auto, build, list_encoders, models_folder
 from wsvad.encoders.build import resolve, shortened, split
-from wsvad.encoders.encoder import Encoder
+from wsvad.encoders.encoder import Encoder, OnDevice
 from wsvad.errors import UsageError, WsvadError
 from wsvad.video.clock import SNIPPET
 
@@ -175,11 +176,16 @@ def test_every_snippet_gives_one_finite_vector(encoder: Encoder):
 
 
 def test_one_by_one_is_all_at_once(encoder: Encoder):
-    """A live stream and a file give the same features, and so does the same call twice."""
+    """A live stream and a file give the same features bit by bit, and so does the same call twice."""
     given = snippets(encoder, 3)
     np.testing.assert_array_equal(encoder.encode(given), encoder.encode(given))
     single = np.concatenate([encoder.encode([snippet]) for snippet in reversed(given)])[::-1]
-    np.testing.assert_allclose(encoder.encode(given), single, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(encoder.encode(given), single)
+
+
+def test_what_can_be_moved_to_a_device_says_to_which(encoder: Encoder):
+    assert hasattr(encoder, "to") == isinstance(encoder, OnDevice)
+    assert not isinstance(encoder, OnDevice) or isinstance(encoder.runs_on(torch.device("cuda")), bool)
 
 
 def test_the_passport_answers_for_it(encoder: Encoder):
@@ -242,7 +248,7 @@ def test_a_concatenation_keeps_its_order(tmp_path: Path):
     ("spec", "told"),
     [
         ("", "no encoder is called ''"),
-        ("motoin", "choose one of: "),
+        ("motoin", r"choose one of: .*flow, .*lsa, .*motion, .*tflite"),
         ("motion:fast", "write motion"),
         ("tflite", "write tflite:FILE"),
         ("pose", "write pose:FILE"),

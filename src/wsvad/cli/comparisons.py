@@ -120,7 +120,7 @@ def ablate(
     asked = encoders_for(streams, [(row.method, row.config) for row in chosen.rows(config)])
     elsewhere = Elsewhere(dataset=open_dataset(to), features=to_features) if to and to_features else None
     with writing(out):
-        dataset, features, failed = open_data(data, resolved(asked, features), features, out)
+        dataset, features, failed = open_data(data, resolved(asked, features), features, out, device=protocol.device)
         results = run_ablation(chosen, config, dataset, features, protocol, out, elsewhere=elsewhere)
         show_text(as_markdown(results))
         seeds = "one seed" if protocol.seeds == 1 else f"{protocol.seeds} seeds"
@@ -160,7 +160,9 @@ def transfer(
         refuse(f"{trained.name}, which has no CORE, so that nothing is trained", dict.fromkeys(asked, True))
     split = earlier_split(out) | folder.split()
     with writing(out):
-        dataset, features, failed = open_data(to, trained.encoders, to_features, out, split=split, rate=trained.rate)
+        dataset, features, failed = open_data(
+            to, trained.encoders, to_features, out, split=split, rate=trained.rate, device=protocol.device
+        )
         show_text(as_markdown(transfer(run, Place(dataset=dataset, features=features), protocol, out)))
     say(f"table in {out / 'transfer.md'}")
     return left_out(failed)

@@ -155,6 +155,7 @@ def score(
     max_false_alarms_per_hour: Positive | None = None,
     format: Names = "csv,json",
     raw_rate: Positive | None = None,
+    device: Annotated[str, "DEVICE"] = "auto",
     overlay: bool = False,
     clips: bool = False,
     clip_margin: Seconds | None = None,
@@ -179,6 +180,7 @@ def score(
         max_false_alarms_per_hour: Budget for choosing another threshold, for this call.
         format: Results besides the report: csv, json, srt and vtt (subtitles), edl (editors), ics (calendars).
         raw_rate: Frames per second of raw streams (.h264, .hevc) that do not say it.
+        device: Where networks run: cpu, cuda, cuda:N, mps, or auto, the fastest of them.
         overlay: Also write each video with its score curve drawn in, as MP4.
         clips: Also write each event as a video of its own, into the folder clips.
         clip_margin: Seconds of a clip before and after its event (default: 5).
@@ -213,6 +215,7 @@ def score(
         threshold=threshold,
         max_false_alarms_per_hour=max_false_alarms_per_hour,
         outputs=outputs,
+        device=device,
         raw_rate=raw_rate,
     )
     if json:  # also where nothing could be scored: a program reads why

@@ -37,10 +37,14 @@ def extract(
     workers: Whole | None = None,
     rate: Rate | None = None,
     raw_rate: Positive | None = None,
+    device: Annotated[str, "DEVICE"] = "auto",
+    plan: bool = False,
+    json: bool = False,
 ) -> int:
     """Turn videos into features, one file each.
 
-    Interrupt at any time; run the command again to resume.
+    Interrupt at any time; run the command again to resume. With --plan nothing is written: it encodes for a minute, and
+    says how many snippets and gigabytes there will be, and how long it will take.
 
     Args:
         folder: Folder of videos with their labels, or videos alone.
@@ -49,11 +53,27 @@ def extract(
         workers: Processes; 0 uses this process (default: one per core).
         rate: Frames per second to resample all videos to (default: their own).
         raw_rate: Frames per second of raw streams (.h264, .hevc) that do not say it.
+        device: Where networks run: cpu, cuda, cuda:N, mps, or auto, the fastest of them.
+        plan: Only say what it will come to, by a minute of it on this machine.
+        json: With --plan, print it as JSON.
     """
     from wsvad.extraction.prepare import extract_folder
 
     specs = resolved({"rgb": "auto"} | streams)
-    failed, count = extract_folder(folder, specs, out, labels=labels, workers=workers, raw_rate=raw_rate, rate=rate)
+    if plan:
+        from wsvad.cli.surveys import show_plan
+        from wsvad.doctor.plan import plan as plan_of
+
+        found = plan_of(folder, specs, out, labels=labels, workers=workers, raw_rate=raw_rate, rate=rate, device=device)
+        if json:
+            show_json(found.as_dict())
+        else:
+            show_plan(found)
+        return left_out({file: f"{file}: {reason}" for file, reason in found.unread.items()})
+    refuse("an extraction without --plan", {"--json": json})
+    failed, count = extract_folder(
+        folder, specs, out, labels=labels, workers=workers, raw_rate=raw_rate, rate=rate, device=device
+    )
     return left_out(failed, of=count)
 
 
@@ -82,7 +102,7 @@ def caption(
         frames: Frames of each segment that the model sees.
         prompt: Question to the model, or the beginning of each caption.
         tokens: Largest number of tokens in a caption.
-        device: auto, cpu, cuda, cuda:N or mps.
+        device: Where the model runs: cpu, cuda, cuda:N, mps, or auto, the fastest of them.
         raw_rate: Frames per second of raw streams (.h264, .hevc) that do not say it.
     """
     from wsvad.cli.output import say

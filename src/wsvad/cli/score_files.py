@@ -22,6 +22,7 @@ from wsvad.datasets.folder import videos_in
 from wsvad.detection.detector import Detector, Mode
 from wsvad.detection.kept import Found, Kept, Stamp
 from wsvad.detection.timeline import Timeline
+from wsvad.device import name_of
 from wsvad.errors import Interrupted, UsageError, WsvadError, shortage
 from wsvad.interrupts import interrupted_by
 from wsvad.locks import writing
@@ -61,6 +62,7 @@ def score_files(
     max_false_alarms_per_hour: float | None = None,
     outputs: Outputs,
     raw_rate: float | None = None,
+    device: str = "auto",
 ) -> Scores:
     """Everything that `wsvad score` does.
 
@@ -68,7 +70,11 @@ def score_files(
         WsvadError: not a run; or `out` cannot be written to, or something else would be written over there.
         Interrupted: by Ctrl-C; what is finished is written, and kept for the next call.
     """
-    detector = Detector.load(model, threshold=threshold, max_false_alarms_per_hour=max_false_alarms_per_hour)
+    detector = Detector.load(
+        model, device=device, threshold=threshold, max_false_alarms_per_hour=max_false_alarms_per_hour
+    )
+    if detector.scorer.device.type != "cpu":
+        logger.info("networks run on %s", name_of(str(detector.scorer.device)))
     left: dict[Path, str] = {}
     videos = dict(videos_in(what, left))
     stems = file_stems(list(videos))

@@ -1,10 +1,13 @@
-"""What `wsvad check`, and `wsvad train` at its beginning, say of a folder."""
+"""What `wsvad check`, `wsvad extract --plan`, and `wsvad train` at its beginning, say of a folder."""
 
 from collections.abc import Iterator
 
 from wsvad.cli.output import show, show_lines, table
 from wsvad.doctor.examine import sentences
+from wsvad.doctor.plan import Plan
 from wsvad.doctor.survey import Survey
+from wsvad.pages.words import count
+from wsvad.progress import duration
 
 SHOWN = 20
 """Files that are listed; all are in the JSON."""
@@ -44,6 +47,45 @@ def first_lines(found: Survey) -> Iterator[str]:
         yield f"not read: {one}{more}"
     for finding in found.findings:
         yield "; ".join(filter(None, (f"{finding.kind}: {finding.message}", finding.remedy)))
+
+
+def show_plan(found: Plan) -> None:
+    """What an extraction will come to, for readers."""
+    there = found.videos - found.left
+    done = f"; {there:,} of them have their features in {found.out}" if there else ""
+    show(f"{found.folder}: {count(found.videos, 'video')}, {amount(found.hours)}{done}")
+    if found.measured is None:
+        show("nothing is left to do" if found.videos else "there is nothing to do")
+        return
+    rows = [
+        (
+            one.stream,
+            one.encoder,
+            f"{one.videos:,}",
+            f"{one.snippets:,}",
+            "×".join(map(str, one.shape)),
+            size(one.bytes),
+        )
+        for one in found.streams
+    ]
+    show(table(("stream", "encoder", "videos", "snippets", "features", "size"), rows, numbers=4))
+    measured = found.measured
+    shares = ", ".join(f"{what} {share:.0%}" for what, share in measured.shares.items() if share >= 0.05)
+    where = f"{found.workers} process{'es' * (found.workers != 1)}, {found.device}"
+    speed = f"{measured.frames_per_second:,.0f} frames/s over {duration(measured.seconds)}"
+    room = "" if found.bytes <= found.free else "; that is more than there is"
+    show_lines(
+        [
+            f"measured: {speed} ({where}{': ' * bool(shares)}{shares})",
+            f"time: about {duration(found.seconds)} for {found.frames:,} frames",
+            f"size: {size(found.bytes)}; {size(found.free)} are free at {found.out}{room}",
+        ]
+    )
+
+
+def size(number: int) -> str:
+    """`12.3 GB`, `4.0 MB`."""
+    return f"{number / 1e9:,.1f} GB" if number >= 1e9 else f"{number / 1e6:,.1f} MB"
 
 
 def amount(hours: float) -> str:

@@ -84,13 +84,9 @@ class PassportCheck:
     def __init__(self, features: Path | FeatureSource):
         self.source = open_features(features)
         self.passports: dict[str, Passport] = {}
-        self.rates: dict[str, float] = {}
-        """Frames per second of the videos themselves, where that is known."""
         self._first: dict[str, str] = {}
 
     def __call__(self, bag: Bag, stored: dict[str, StoredFeatures]) -> Bag:
-        if rate := bag.clock.filmed_rate:
-            self.rates[bag.video] = rate
         for stream, item in stored.items():
             first = self.passports.setdefault(stream, item.passport)
             name = self._first.setdefault(stream, bag.video)

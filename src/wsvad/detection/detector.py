@@ -22,6 +22,7 @@ from wsvad.encoders import build
 from wsvad.encoders.build import from_video
 from wsvad.encoders.encoder import Encoder
 from wsvad.errors import UsageError, WsvadError
+from wsvad.extraction.device import AT_ONCE, move
 from wsvad.extraction.encode import Part, encode_frames, encode_video
 from wsvad.extraction.snippets import shape_of
 from wsvad.extraction.sound import silence
@@ -77,7 +78,7 @@ class Detector:
         """Open a run folder.
 
         Args:
-            device: where the method's network runs: `cpu`, `cuda`, … or `auto`, the fastest.
+            device: where networks run, the encoders' and the method's: `cpu`, `cuda`, … or `auto`, the fastest.
             threshold: the score at which an event starts; by default the run's own thresholds, which training chose,
                 or a person ('wsvad threshold').
             max_false_alarms_per_hour: instead of that, calibrate again for this budget, on the normal video that was
@@ -103,10 +104,13 @@ class Detector:
             calibrations = for_one_call(folder, calibrations, threshold)
         needed = {stream: trained.encoders.get(stream, "") for stream in trained.method.runs_on}
         known = all(spec and from_video(spec) for spec in needed.values())
+        encoders = {stream: build(spec) for stream, spec in needed.items()} if known else {}
+        if device != "cpu":
+            move((encoder for some in encoders.values() for encoder in some), device)
         return cls(
             trained=trained,
             scorer=Scorer.of(trained, device),
-            encoders={stream: build(spec) for stream, spec in needed.items()} if known else {},
+            encoders=encoders,
             calibrations=calibrations,
             run=folder.path,
         )
@@ -179,8 +183,9 @@ class Detector:
             if isinstance(source, str | Path):
                 path = path_of("source", source)
                 encoded = encode_video(
-                    path, self._encoders(), on_frames, raw_rate=given, rate=self.trained.rate, hashed=False, part=part
-                )
+                    path, self._encoders(), on_frames, raw_rate=given, rate=self.trained.rate, hashed=False, part=part,
+                    at_once=1 if self.scorer.device.type == "cpu" else AT_ONCE,
+                )  # fmt: skip
                 if remark := silence(path, self._encoders()):
                     logger.info(remark)
                 stored = self._same_making(path, encoded)

@@ -19,10 +19,10 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from wsvad.encoders.beside import beside
 from wsvad.encoders.encoder import Hearing, file_argument
 from wsvad.encoders.hf_files import read_config
-from wsvad.encoders.image_network import settings_beside
-from wsvad.encoders.runtime import OnnxFile, Tensor, TfLiteFile, open_network
+from wsvad.encoders.runtime import NetworkFile, Tensor, open_network
 from wsvad.encoders.transformer_folder import model_hash, open_model, open_part
 from wsvad.errors import WsvadError
 from wsvad.files import sha256
@@ -105,7 +105,7 @@ def _opened(path: Path) -> "_Waveform | _Spectrogram | _Vggish | _Ast":
         return _Ast(path)
     if path.suffix in WEIGHTS:
         return _Vggish(path)
-    asked = settings_beside(path, AudioSettings)
+    asked = beside(path, AudioSettings)
     return _Spectrogram(path, asked) if asked.melspectrogram else _Waveform(path, asked)
 
 
@@ -114,7 +114,7 @@ class _One:
 
     def __init__(self, path: Path, output: str | None = None):
         self.path = path
-        self.file: OnnxFile | TfLiteFile = open_network(path)
+        self.file: NetworkFile = open_network(path)
         outputs = {tensor.name: tensor for tensor in self.file.outputs}
         if len(self.file.inputs) != 1 or self.file.inputs[0].dtype.kind != "f" or not outputs:
             shapes = ", ".join(f"{plain(one.name)} {list(one.shape)}" for one in self.file.inputs)

@@ -44,6 +44,51 @@ def network_files(path: Path) -> list[Path]:
     return [path, *(_beside(path, location) for location in locations)]
 
 
+def inner_tensors(path: Path) -> list[str]:
+    """The names of all that the nodes of an ONNX file's graph give, in their order.
+
+    Raises:
+        WsvadError: it is no ONNX file.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        try:
+            return [
+                content[start:end].decode(errors="replace")
+                for graph in _fields(content, 0, len(content), 7)
+                for node in _fields(content, *graph, 1)
+                for start, end in _fields(content, *node, 2)
+                if end > start
+            ]
+        except (ValueError, IndexError) as error:
+            raise WsvadError(f"{path}: not a network in ONNX format ({error})") from None
+
+
+def with_output(path: Path, name: str) -> bytes:
+    """An ONNX file with one more output. A message that follows another of its kind in a protocol buffer is merged with
+    it, so that what is added stands at the end."""
+    value = _message(1, name.encode())
+    return path.read_bytes() + _message(7, _message(12, value))
+
+
+def _message(field: int, content: bytes) -> bytes:
+    length, size = bytearray(), len(content)
+    while size > 127:
+        length.append(size & 127 | 128)
+        size >>= 7
+    return bytes([field << 3 | 2, *length, size]) + content
+
+
+def _fields(content: Any, place: int, end: int, wanted: int) -> Iterator[tuple[int, int]]:
+    """Where the values of a field of a message begin and end."""
+    while place < end:
+        tag, place = _number(content, place)
+        start, place = _extent(content, place, tag & 7)
+        if place > end:
+            raise ValueError("it ends too early")
+        if tag >> 3 == wanted and tag & 7 == 2:
+            yield start, place
+
+
 def _beside(path: Path, location: str) -> Path:
     """A file of weights, in the folder of the network or below; or in that of the file that a link stands for."""
     found, named = path.parent / location, f"it refers to weights in {location[:200]!r}"

@@ -21,12 +21,14 @@ from typing import TYPE_CHECKING, Literal
 import cv2
 import numpy as np
 
-from wsvad.encoders.encoder import OnDevice, Sampling, file_argument
-from wsvad.encoders.image_network import ImageNetwork, Level, Preprocessing, Spread
+from wsvad.encoders.encoder import Sampling, file_argument
+from wsvad.encoders.image_network import ImageNetwork, Level, Placed, Preprocessing, Spread
 from wsvad.encoders.motion import COLUMNS, HEIGHT, ROWS, WIDTH, is_cut
 from wsvad.video.clock import SNIPPET
 
 if TYPE_CHECKING:
+    import torch
+
     from wsvad.encoders.raft_weights import RaftWeights
 
 WEIGHTS = (".pt", ".pth", ".safetensors")
@@ -79,7 +81,7 @@ class FlowPreprocessing(Preprocessing):
     std: Spread | tuple[Spread, ...] | None = 1.0
 
 
-class FlowNetwork:
+class FlowNetwork(Placed):
     """A network in ONNX or TensorFlow Lite with two images in and the flow out."""
 
     output: Literal["flow"] = "flow"
@@ -134,11 +136,15 @@ class Raft:
         """
         self.name = f"raft:{file}"
         self.network = _opened(Path(file).expanduser())
-        if isinstance(self.network, OnDevice):
-            self.to = self.network.to
         if self.network.output == "state":
             self.width = self.network.state_width
         self.sampling = Sampling(count=SNIPPET, size=self.network.size, colour=self.network.colour)
+
+    def runs_on(self, device: "torch.device") -> bool:
+        return self.network.runs_on(device)
+
+    def to(self, device: "torch.device") -> None:
+        self.network.to(device)
 
     def encode(self, snippets: list[np.ndarray]) -> np.ndarray:
         """N snippets, each `(16, h, w, 3)` uint8 of the size in `sampling` → `(N, 192)` float32, or `(N, 256)`."""

@@ -93,6 +93,10 @@ class Hf:
         fit = self.sampling.fit
         return np.repeat((black if fit is None else fit(black))[None], count, axis=0)
 
+    def runs_on(self, device: "torch.device") -> bool:
+        """Whether what is installed here runs it there."""
+        return self._network.runs_on(device)
+
     def to(self, device: "torch.device") -> None:
         """Move the network to a device."""
         self._network.to(device)

@@ -41,7 +41,7 @@ WITHOUT_CLASS: dict[str, dict[str, Any]] = {
     "VJEPA2VideoProcessor": CLIP_VIDEO | {"size": {}, "crop_size": 256},
 }
 """Processors that the library has with torchvision only, and their defaults."""
-MOST_SIDE = 8192
+MOST_SIDE = 2048
 """Pixels of the longest side that a processor may ask for."""
 TRIALS = ((331, 245), (197, 301))
 """Width and height of the pictures that a processor of the library is compared with."""
@@ -348,11 +348,12 @@ def _resize(name: str, of: Any) -> tuple[int, int] | int | Callable[[int, int], 
     if name == "VJEPA2VideoProcessor":  # whatever `size` says
         return int(_pair(of.crop_size)[1] * 256 / 224)
     size = _sides(of.size)
-    if name == "DPTImageProcessor" and (of.keep_aspect_ratio or of.ensure_multiple_of > 1):
-        if not of.keep_aspect_ratio:
-            width, height = (round(size[side] / of.ensure_multiple_of) for side in ("width", "height"))
-            return width * of.ensure_multiple_of, height * of.ensure_multiple_of
-        return Multiple(size["width"], size["height"], of.ensure_multiple_of)
+    multiple = int(getattr(of, "ensure_multiple_of", None) or 1)
+    if name == "DPTImageProcessor" and of.keep_aspect_ratio:
+        return Multiple(size["width"], size["height"], multiple)
+    if name == "DPTImageProcessor" and multiple > 1:
+        width, height = (round(size[side] / multiple) * multiple for side in ("width", "height"))
+        return width, height
     if "shortest_edge" in size and "longest_edge" not in size:
         side = size["shortest_edge"]
         if name == "ConvNextImageProcessor" and side >= 384:

@@ -6,23 +6,23 @@ encoder adds.
 """
 
 import dataclasses
-import os
-import re
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar
 
 import numpy as np
-import yaml
 
-from wsvad.encoders.runtime import MOST_NUMBERS, Tensor, open_network
+from wsvad.encoders.beside import beside
+from wsvad.encoders.runtime import MOST_NUMBERS, Runtime, Tensor, open_network
 from wsvad.errors import WsvadError
-from wsvad.files import parse_yaml, read_text, sha256
+from wsvad.files import sha256
 from wsvad.ranges import Count, Range
-from wsvad.shapes import problems
 from wsvad.spelling import plain
 from wsvad.video.clock import SNIPPET
+
+if TYPE_CHECKING:
+    import torch
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and standard deviation of the channels."""
@@ -30,8 +30,6 @@ FREE_SIZE = (224, 224)
 """Width and height for a network that takes any."""
 FREE_BATCH = 16
 """Frames at once for a network that takes any number."""
-MOST_TEXT = 2**14
-"""Bytes of the YAML file."""
 
 
 def _spread(value: float) -> str:
@@ -62,48 +60,28 @@ class Preprocessing:
     std: Spread | tuple[Spread, ...] | None = None
     """One number, or one a channel."""
     output: str | None = None
-    """Name of the output that is used."""
+    """Name of the output that is used, or of any tensor inside of the network."""
+    runtime: Runtime | None = None
+    """What runs an ONNX file: onnxruntime, or OpenVINO, which differs by at most 0.2 % of the largest number."""
     frames: Frames = 4
     """Frames of a snippet that the network sees."""
 
 
-class _Loader(yaml.SafeLoader):
-    """Plain values, of which `1e-3` is a number too."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), [*"-+.0123456789"]
-)
-
-
-Settings = TypeVar("Settings")
-
-
-def settings_beside(model: Path, kind: type[Settings], **defaults: Any) -> Settings:
-    """What `FILE.yaml` beside a network says, as a dataclass of this kind. What it leaves open is as in `defaults`, or
-    as the kind has it.
-
-    Raises:
-        WsvadError: it is not YAML, or has a field or value that there is not.
-    """
-    path = model.with_name(model.name + ".yaml")
-    if not os.path.lexists(path):
-        return kind(**defaults)
-    if not path.is_file() or path.stat().st_size > MOST_TEXT:
-        raise WsvadError(f"{path}: not a file of at most {MOST_TEXT:,} bytes; write lines 'field: value', or remove it")
-    try:
-        given: dict[str, Any] = parse_yaml(read_text(path, "text in UTF-8"), _Loader) or {}
-        problem = next(problems(given, kind), "")
-    except yaml.YAMLError as error:
-        problem = " ".join(str(error).split())
-    if problem:
-        known = ", ".join(field.name for field in dataclasses.fields(kind))  # type: ignore[arg-type]
-        raise WsvadError(f"{path}: {problem[:300]}; the fields are: {known}")
-    fields: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in given.items()}
-    return kind(**defaults | fields)
-
-
 Asked = TypeVar("Asked", bound=Preprocessing)
+
+
+class Placed:
+    """What encoders with such a network share: it runs where its runtime can."""
+
+    network: "ImageNetwork[Any]"
+
+    def runs_on(self, device: "torch.device") -> bool:
+        """Whether what is installed here runs it there."""
+        return self.network.runs_on(device)
+
+    def to(self, device: "torch.device") -> None:
+        """Run it there from now on."""
+        self.network.to(device)
 
 
 class ImageNetwork(Generic[Asked]):
@@ -119,6 +97,8 @@ class ImageNetwork(Generic[Asked]):
     """Whether it takes frames of other sizes too: neither its file nor its YAML file sets one."""
     output: Tensor
     """The output that is used; another of `outputs` may be set."""
+    alone = True
+    """Whether each snippet is to go through it by itself, so that its numbers are the same whatever comes with it."""
 
     def __init__(
         self,
@@ -144,8 +124,8 @@ class ImageNetwork(Generic[Asked]):
                 wrong, or the library that runs it is not installed.
         """
         self.path = Path(file).expanduser()
-        self._file = open_network(self.path, format, threads)
-        self.asked = settings_beside(self.path, kind)
+        self.asked = beside(self.path, kind) if self.path.is_file() else kind()  # that it is missing is told next
+        self._file = open_network(self.path, format, threads, self.asked.runtime)
         self._inputs, self.outputs = self._file.inputs, self._file.outputs
         self._free_size = free_size
         self._settle_input(images)
@@ -199,8 +179,17 @@ class ImageNetwork(Generic[Asked]):
         image = self._inputs[0]
         if image.dtype.kind != "f":
             defaults = {name: value for name, value in defaults.items() if name not in ("scale", "mean", "std")}
-        self.asked = settings_beside(self.path, type(self.asked), **defaults)
+        self.asked = beside(self.path, type(self.asked), **defaults)
         self._settle_normalisation(image, 1 if self.colour == "gray" else 3)
+
+    def runs_on(self, device: "torch.device") -> bool:
+        """Whether what is installed here runs it there."""
+        return self._file.runs_on(device.type)
+
+    def to(self, device: "torch.device") -> None:
+        """Run it there from now on."""
+        self._file.to(device.type, device.index)
+        self.alone = device.type == "cpu"
 
     @property
     def frame_shape(self) -> tuple[int, ...]:
@@ -221,7 +210,9 @@ class ImageNetwork(Generic[Asked]):
 
     def passport(self, scheme: str, width: int, **own: object) -> dict[str, object]:
         """`Encoder.passport` of an encoder that is typed `scheme:FILE`, with settings of its `own`."""
-        settings = {name: value for name, value in dataclasses.asdict(self.asked).items() if value is not None}
+        asked = dataclasses.asdict(self.asked)
+        del asked["runtime"]  # like a device it changes nothing but the last digits
+        settings = {name: value for name, value in asked.items() if value is not None}
         settings |= {"size": list(self.size), "layout": self.layout}
         settings |= {"mean": self._mean.tolist(), "std": self._std.tolist()}
         settings |= {"output": self.output.name} | own
@@ -271,14 +262,12 @@ class ImageNetwork(Generic[Asked]):
             raise WsvadError(f"{self.path}: mean and std need one number or {channels}")
 
     def _settle_output(self) -> Tensor:
-        """The output that is asked for, else the first."""
-        named = {tensor.name: tensor for tensor in self.outputs}
+        """The output that is asked for, which may be any tensor inside; else the first."""
         name = self.asked.output or self.outputs[0].name
-        if name not in named:
-            raise WsvadError(
-                f"{self.path}: it has no output '{plain(name)}'; its outputs are: {plain(', '.join(named))}"
-            )
-        return named[name]
+        found = next((tensor for tensor in self.outputs if tensor.name == name), None)
+        if found is None:
+            found, self.outputs = self._file.tap(name), self._file.outputs
+        return found
 
     def _to_input(self, frames: np.ndarray) -> np.ndarray:
         """Pixels → the network's numbers and layout."""

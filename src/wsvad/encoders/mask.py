@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from wsvad.encoders.encoder import Sampling, file_argument
-from wsvad.encoders.image_network import Frames, ImageNetwork, Preprocessing
+from wsvad.encoders.image_network import Frames, ImageNetwork, Placed, Preprocessing
 from wsvad.encoders.pooling import masked, ranges
 from wsvad.errors import WsvadError
 from wsvad.ranges import Range
@@ -47,7 +47,7 @@ class MaskPreprocessing(Preprocessing):
     background."""
 
 
-class Mask:
+class Mask(Placed):
     """The encoder `mask:FILE`."""
 
     input = "video"

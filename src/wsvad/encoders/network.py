@@ -22,7 +22,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from wsvad.encoders.encoder import Sampling, file_argument
-from wsvad.encoders.image_network import IMAGENET, ImageNetwork, Preprocessing
+from wsvad.encoders.image_network import IMAGENET, ImageNetwork, Placed, Preprocessing
 from wsvad.encoders.runtime import OnnxFile, TfLiteFile
 from wsvad.errors import WsvadError
 from wsvad.spelling import plain
@@ -40,7 +40,7 @@ class Embedding(Preprocessing):
     """Over the frames of a snippet."""
 
 
-class _Network:
+class _Network(Placed):
     """What the two formats share: everything but their name."""
 
     input: ClassVar[str] = "video"
@@ -67,7 +67,8 @@ class _Network:
         """N snippets, each `(count, h, w, 3)` uint8 of the size in `sampling` → `(N, D)` float32."""
         if not snippets:
             return np.zeros((0, self.width), dtype=np.float32)
-        vectors = self._frames_to_vectors(np.concatenate(snippets))
+        parts = snippets if self.network.alone else [np.concatenate(snippets)]
+        vectors = np.concatenate([self._frames_to_vectors(part) for part in parts])
         features = np.empty((len(snippets), self.width), dtype=np.float32)
         ends = np.cumsum([len(snippet) for snippet in snippets])
         for row, frames in zip(features, np.split(vectors, ends[:-1]), strict=True):

@@ -15,7 +15,7 @@ import numpy as np
 from wsvad.encoders.detections import OVERLAP, Found, follow, found_in
 from wsvad.encoders.detectors import recognised
 from wsvad.encoders.encoder import Sampling, file_argument
-from wsvad.encoders.image_network import Frames, ImageNetwork, Preprocessing
+from wsvad.encoders.image_network import Frames, ImageNetwork, Placed, Preprocessing
 from wsvad.encoders.pooling import extremes, masked, ranges
 from wsvad.errors import WsvadError
 from wsvad.ranges import Score
@@ -63,7 +63,7 @@ class ObjectPreprocessing(Preprocessing):
     """Of all classes that the network knows, in its order, where they are not COCO's."""
 
 
-class Objects:
+class Objects(Placed):
     """The encoder `objects:FILE`."""
 
     input = "video"

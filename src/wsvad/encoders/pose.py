@@ -18,7 +18,7 @@ import numpy as np
 
 from wsvad.encoders.detections import SMALLEST, padded
 from wsvad.encoders.encoder import Sampling, file_argument
-from wsvad.encoders.image_network import Frames, ImageNetwork, Preprocessing
+from wsvad.encoders.image_network import Frames, ImageNetwork, Placed, Preprocessing
 from wsvad.encoders.people import People, form_of
 from wsvad.encoders.pooling import masked, ranges
 from wsvad.encoders.skeleton import HIPS, KEYPOINTS, LIMBS, SEEN, SHOULDERS, direction, middle
@@ -54,10 +54,10 @@ class PosePreprocessing(Preprocessing):
     frames: Frames = 8
     """Frames of a snippet that the network sees; 4 of one that finds several people, unless this says otherwise."""
     score: Score | None = None
-    """Of a person that is there, at least, where the network finds several; None takes 0.2 of MoveNet, 0.25 of YOLO."""
+    """Of a person that is there, at least, where the network finds several; else 0.15 of MoveNet, 0.25 of YOLO."""
 
 
-class Pose:
+class Pose(Placed):
     """The encoder `pose:FILE`."""
 
     input = "video"

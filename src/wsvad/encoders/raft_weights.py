@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wsvad.encoders.image_network import Frames, settings_beside
+from wsvad.encoders.beside import beside
+from wsvad.encoders.image_network import Frames
 from wsvad.encoders.networks.published import load
 from wsvad.encoders.networks.raft import HIDDEN, ITERATIONS, RAFT, SCHEMES, SMALLEST, Motion
 from wsvad.encoders.torch_network import TorchNetwork, over_space
@@ -65,7 +66,7 @@ class RaftWeights:
         Raises:
             WsvadError: as `published.load`; or the YAML file is wrong.
         """
-        self.path, self.asked = path, settings_beside(path, RaftPreprocessing)
+        self.path, self.asked = path, beside(path, RaftPreprocessing)
         self.size, self.output = self.asked.size, self.asked.output
         self.frames = self.asked.frames or (4 if self.output == "flow" else 2)
         module, _ = load(lambda: RAFT(self.asked.iterations), path, SCHEMES)
@@ -85,6 +86,9 @@ class RaftWeights:
     @property
     def state_width(self) -> int:
         return 2 * HIDDEN
+
+    def runs_on(self, device: torch.device) -> bool:
+        return self.network.runs_on(device)
 
     def to(self, device: torch.device) -> None:
         self.network.to(device)

@@ -18,8 +18,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 
 from wsvad.encoders import hf_files
+from wsvad.encoders.beside import beside
 from wsvad.encoders.encoder import file_argument
-from wsvad.encoders.image_network import settings_beside
 from wsvad.encoders.runtime import open_network
 from wsvad.encoders.transformer_folder import is_transformer, model_hash, open_model
 from wsvad.errors import UsageError, WsvadError
@@ -163,9 +163,9 @@ def _opened(model: Path) -> tuple["_Onnx | _Transformer", Path, SentenceSettings
     """The network, the folder with its tokenizer, and what is asked for."""
     model = hf_files.find(str(model)) if _is_name(str(model)) else model
     if model.is_dir() and (is_transformer(model) or not _networks(model)):
-        return _Transformer(model), model, settings_beside(model, SentenceSettings)
+        return _Transformer(model), model, beside(model, SentenceSettings)
     path = _only_network(model) if model.is_dir() else model
-    asked = settings_beside(path, SentenceSettings)
+    asked = beside(path, SentenceSettings)
     return _Onnx(path, asked.output), path.parent, asked
 
 

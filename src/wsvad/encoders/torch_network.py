@@ -115,7 +115,7 @@ def part_of(module: nn.Module, name: str) -> nn.Module:
     """A part of a module, by its name.
 
     Raises:
-        UsageError: there is none of that name; near ones are told.
+        UsageError: there is none of that name; the message lists near ones.
     """
     parts = {known: part for known, part in module.named_modules() if known}
     if name not in parts:

@@ -73,8 +73,7 @@ def encode_video(
     source = sha256(path) if hashed and Path(path).is_file() else None
     seen, heard = apart(encoders)
     with VideoReader(path, threads=threads, raw_rate=raw_rate) as video:
-        resampler = _resampler(rate, path)
-        encoded = _encode_frames(video, seen, on_frames, part, at_once, spent, resampler)
+        encoded = _encode_frames(video, seen, on_frames, part, at_once, spent, _resampler(rate, path))
     middles = [edge + filmed / 2 for edge, filmed in zip(encoded.edges[:-1], encoded.filmed, strict=True)]
     with (spent or Spent()).on("network"):
         encoded.rows.update(hear(Path(path), heard, middles, video.start))

@@ -60,7 +60,7 @@ def extract(
     builder: str = "wsvad.encoders:build",
     raw_rate: Fraction | float | None = None,
     rate: Fraction | float | None = None,
-    device: str = "cpu",
+    device: str = "auto",
 ) -> ExtractReport:
     """Make the feature files that are missing in `out`, one a video and stream.
 
@@ -98,7 +98,7 @@ def extract(
         if jobs:  # a folder that has everything may be read by many at once, and need not be writable
             held.enter_context(writing(out))
             held.enter_context(_swept(out, streams))
-        events = _events(jobs, recipe, parts, processors() if workers is None else workers, device_of(device))
+        events = events_of(jobs, recipe, parts, processors() if workers is None else workers, device_of(device))
         try:
             estimate = Estimate(jobs)
             for event in events:
@@ -125,10 +125,14 @@ def extract(
     return ExtractReport(done=done, reused=reused, failed=failed, frames=frames, seconds=time.monotonic() - started)
 
 
-def _events(
+def events_of(
     jobs: Sequence[Job], recipe: Recipe, parts: Mapping[str, tuple[Encoder, ...]], workers: int, device: str
 ) -> Events:
-    """Do the jobs, where they are to be done."""
+    """Do the jobs, where they are to be done.
+
+    Args:
+        workers: processes; 0 = in this one.
+    """
     if device == "cpu" or not jobs:
         return in_processes(jobs, recipe, workers) if workers else in_this_process(jobs, recipe, parts)
     logger.info("encoding on %s", name_of(device))
@@ -150,7 +154,7 @@ def _plan(videos: Sequence[tuple[str, Path]], recipe: Recipe, encoders: Encoders
     for name, path in videos:
         if long := next(filter(None, (overlong(feature_path(recipe.out, stream, name)) for stream in wanted)), None):
             failed[name] = f"{path}: its features would need {long}; shorten the video's name"
-    there = {name: _there(name, wanted, recipe.out) for name, _ in videos if name not in failed}
+    there = {name: made_before(name, wanted, recipe.out) for name, _ in videos if name not in failed}
     with ThreadPoolExecutor(processors()) as pool:  # hashing leaves the interpreter free
         checked = [(name, path) for name, path in videos if there.get(name)]
         sources = dict(
@@ -174,7 +178,7 @@ def _plan(videos: Sequence[tuple[str, Path]], recipe: Recipe, encoders: Encoders
     return sorted(jobs, key=lambda job: -job.size), failed
 
 
-def _there(video: str, wanted: Mapping[str, Passport], out: Path) -> dict[str, Passport]:
+def made_before(video: str, wanted: Mapping[str, Passport], out: Path) -> dict[str, Passport]:
     """Passports of the streams that a video already has.
 
     Raises:

@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 def extract_dataset(
     data: Path | str | Dataset, streams: Mapping[str, str], out: Path | str, *, labels: Path | str | None = None,
     workers: int | None = None, raw_rate: Fraction | float | None = None, rate: Fraction | float | None = None,
+    device: str = "auto",
 ) -> dict[str, str]:  # fmt: skip
     """Turn videos into features, one file a video and stream; interrupted and called again, it resumes.
 
@@ -32,6 +33,7 @@ def extract_dataset(
         labels: labels.csv, if it is not in the folder.
         workers: processes; by default one for each core.
         raw_rate: frames per second of raw streams that do not say it.
+        device: where networks run, see `extract`.
         rate: frames per second that videos are resampled to, by their timestamps; None for their own.
 
     Returns:
@@ -42,26 +44,29 @@ def extract_dataset(
     """
     specs, out = resolved(streams), path_of("out", out)
     if isinstance(data, Dataset):
-        return prepare(data, specs, out, workers=workers, raw_rate=raw_rate, rate=rate)
+        return prepare(data, specs, out, workers=workers, raw_rate=raw_rate, rate=rate, device=device)
     folder = path_of("data", data)
-    return extract_folder(folder, specs, out, labels=labels, workers=workers, raw_rate=raw_rate, rate=rate)[0]
+    return extract_folder(
+        folder, specs, out, labels=labels, workers=workers, raw_rate=raw_rate, rate=rate, device=device
+    )[0]
 
 
 def extract_folder(
     folder: Path, specs: Mapping[str, str], out: Path, *, labels: Path | str | None = None,
     workers: int | None = None, raw_rate: Fraction | float | None = None, rate: Fraction | float | None = None,
+    device: str = "auto",
 ) -> tuple[dict[str, str], int]:  # fmt: skip
     """The same of a folder, with resolved encoders: what could not be encoded or reached, with the reason, and how many
     there were in all."""
     left: dict[Path, str] = {}
     if loose := unlabelled_videos(folder, left) if labels is None else []:
-        failed = extract(loose, specs, out, workers=workers, raw_rate=raw_rate, rate=rate).failed
+        failed = extract(loose, specs, out, workers=workers, raw_rate=raw_rate, rate=rate, device=device).failed
         # Files are there, and were written by 'wsvad score': nothing that somebody wants features of.
         lost = {str(path): reason for path, reason in left.items() if not path.is_file()}
         return failed | lost, len(loose) + len(lost)
     need_videos = not all(inputs_of(spec) == {"captions"} for spec in specs.values())
     dataset = open_folder(folder, labels, NONE, need_videos=need_videos)
-    failed = prepare(dataset, specs, out, workers=workers, raw_rate=raw_rate, rate=rate)
+    failed = prepare(dataset, specs, out, workers=workers, raw_rate=raw_rate, rate=rate, device=device)
     return failed, len(dataset.videos)
 
 
@@ -73,13 +78,14 @@ def prepare(
     workers: int | None = None,
     raw_rate: Fraction | float | None = None,
     rate: Fraction | float | None = None,
+    device: str = "auto",
 ) -> dict[str, str]:
     """Extract what is missing of a dataset's streams; those of a public release in `out` are left as they are.
 
     Args:
         streams: stream → resolved encoder specification.
         out: feature folder.
-        workers, raw_rate, rate: see `extract`.
+        workers, raw_rate, rate, device: see `extract`.
 
     Returns:
         Videos that could not be encoded, with the reason.
@@ -121,7 +127,11 @@ def prepare(
                     f"{source.path(video, stream)}: is at {there or 'the frame rate of the video'}, not at --rate "
                     f"{float(wanted):g}, and the video is not there; add it, or leave --rate out"
                 )
-    return extract(found, from_video, out, workers=workers, raw_rate=raw_rate, rate=rate).failed if found else {}
+    return (
+        extract(found, from_video, out, workers=workers, raw_rate=raw_rate, rate=rate, device=device).failed
+        if found
+        else {}
+    )
 
 
 def without(dataset: Dataset, failed: Mapping[str, str]) -> Dataset:

@@ -58,7 +58,7 @@ class Recipe:
         return {part: self.build(part) for spec in dict.fromkeys(self.streams.values()) for part in split(spec)}
 
     def build(self, part: str) -> tuple[Encoder, ...]:
-        """The encoders of a part of a specification, made anew."""
+        """The encoders of a part of a specification."""
         module, _, function = self.builder.partition(":")
         return getattr(import_module(module), function)(part)
 

@@ -13,8 +13,18 @@ from typing import Protocol
 
 from wsvad.errors import WsvadError
 from wsvad.features.official import OfficialStream, holds_arrays
-from wsvad.features.store import Passport, StoredFeatures, feature_path, load, read_passport, stored_shape
+from wsvad.features.store import (
+    Passport,
+    StoredFeatures,
+    clock_of,
+    feature_path,
+    load,
+    read_clock,
+    read_passport,
+    stored_shape,
+)
 from wsvad.files import is_file, sampled_sha256
+from wsvad.video.clock import SnippetClock
 
 
 class FeatureSource(Protocol):
@@ -42,6 +52,9 @@ class FeatureSource(Protocol):
     def passport(self, video: str, stream: str) -> Passport:
         """How a stream was made; it stays on disk."""
 
+    def clock(self, video: str, stream: str) -> SnippetClock:
+        """When the snippets of a stream are; its features stay on disk."""
+
     def content(self, video: str, stream: str) -> str:
         """A hash that tells what a stream was made from: of the video, where that is known, else of the features."""
 
@@ -66,6 +79,9 @@ class Store:
 
     def passport(self, video: str, stream: str) -> Passport:
         return read_passport(self.path(video, stream))
+
+    def clock(self, video: str, stream: str) -> SnippetClock:
+        return read_clock(self.path(video, stream))
 
     def content(self, video: str, stream: str) -> str:
         return self.passport(video, stream).source or sampled_sha256([self.path(video, stream)])
@@ -98,6 +114,10 @@ class Released:
     def passport(self, video: str, stream: str) -> Passport:
         found = self.streams.get(stream)
         return found.passport(video) if found else self.store.passport(video, stream)
+
+    def clock(self, video: str, stream: str) -> SnippetClock:
+        found = self.streams.get(stream)
+        return clock_of(found.passport(video), found.shape(video)) if found else self.store.clock(video, stream)
 
     def content(self, video: str, stream: str) -> str:
         found = self.streams.get(stream)

@@ -164,15 +164,21 @@ class StoredFeatures:
     @property
     def clock(self) -> SnippetClock:
         """When its snippets are."""
-        return SnippetClock(
-            snippets=self.features.shape[-2],
-            frames=self.passport.frames,
-            stride=self.passport.stride,
-            times=self.times,
-            rate=rate_of(self.passport),
-            filmed=self.filmed,
-            borders=self.borders,
-        )
+        return clock_of(self.passport, self.features.shape, self.times, self.filmed, self.borders)
+
+
+def clock_of(
+    passport: Passport,
+    shape: tuple[int, ...],
+    times: np.ndarray | None = None,
+    filmed: np.ndarray | None = None,
+    borders: np.ndarray | None = None,
+) -> SnippetClock:
+    """When the snippets of features of this shape are."""
+    return SnippetClock(
+        snippets=shape[-2], frames=passport.frames, stride=passport.stride, times=times, rate=rate_of(passport),
+        filmed=filmed, borders=borders,
+    )  # fmt: skip
 
 
 def feature_path(folder: Path | str, stream: str, video: str) -> Path:
@@ -247,6 +253,19 @@ def read_passport(path: Path | str) -> Passport:
     """
     with opened(path) as file:
         return _passport(path, file)
+
+
+def read_clock(path: Path | str) -> SnippetClock:
+    """When the snippets of a feature file are (the features stay on disk).
+
+    Raises:
+        WsvadError: as `load`, but for the numbers, which are not looked at.
+    """
+    with opened(path) as file:
+        passport, shape = _checked(path, file, FLOATS)
+        times = _times(path, file, shape[-2])
+        borders = _borders(path, file, passport, shape[-2])
+        return clock_of(passport, shape, times, _filmed(path, file, times), borders)
 
 
 def stored_shape(path: Path | str) -> tuple[int, ...]:

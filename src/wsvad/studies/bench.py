@@ -66,7 +66,8 @@ def run_bench(
     """
     baseline = baseline or next(iter(methods))
     check_names(methods, headline, baseline)
-    dataset, place, failed = open_data(data, streams, features, out)
+    own = protocol if isinstance(protocol, Protocol) else protocol[baseline]
+    dataset, place, failed = open_data(data, streams, features, out, device=own.device)
     encoders = {stream: encoder for stream, encoder in streams.items() if stream not in released(place)}
     headline = headline or headline_of(dataset) or "auc"
     rows: dict[str, list[dict[str, Any]]] = {}
@@ -116,11 +117,13 @@ def open_data(
     out: Path,
     split: Mapping[str, str] | None = None,
     rate: Fraction | None = None,
+    device: str = "auto",
 ) -> tuple[Dataset, Path, dict[str, str]]:
     """A dataset (`open_dataset`), or `toy`, with its streams on disk.
 
     Args:
         rate: frames per second that videos are resampled to; by default as features that are there were.
+        device: where networks run, see `extract`.
 
     Returns:
         The dataset; where its streams are: by default in `out`, or for `toy` in its own folder, where the exact streams
@@ -134,7 +137,7 @@ def open_data(
     dataset = open_dataset(folder or data, split=earlier_split(out) if split is None else split)
     for sentence in introduce(dataset):
         logger.info("%s", sentence)
-    failed = prepare(dataset, streams, features, rate=rate or _rate_there(dataset, streams, features))
+    failed = prepare(dataset, streams, features, rate=rate or _rate_there(dataset, streams, features), device=device)
     rest = without(dataset, failed)
     if not rest.test:
         raise WsvadError(f"{features}: no test video could be encoded; fix the files listed above")

@@ -91,7 +91,7 @@ def borders(experiment: Experiment) -> tuple[dict[str, np.ndarray], dict[str, np
     times, counted = {}, {}
     for video in experiment.dataset.train:
         if video.label == 0:
-            clock = source.load(video.name, stream).clock
+            clock = source.clock(video.name, stream)
             if (seconds := clock.seconds()) is not None:
                 times[video.name] = seconds
             if clock.filmed is not None:

@@ -13,7 +13,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import isnan, nan
 from pathlib import Path
@@ -146,7 +146,7 @@ class Experiment:
         first = self.folder.seed(self.seeds[0])
         return Fitted(
             metrics=self.summary(results),
-            trained=first.load(),
+            trained=replace(first.load(), filmed_at=self.fitting.filmed_at),
             test_scores={name: one.scores for name, one in self.scored_at(first, first.points()[-1]).items()},
         )
 
@@ -280,7 +280,6 @@ class Experiment:
                 encoders=self.encoders,
                 passports=fitting.passports,
                 window=min(WINDOW, fitting.longest),
-                filmed_at=fitting.filmed_at,
             )
         )
         parameters = sum(parameter.numel() for parameter in method.parameters())

@@ -89,7 +89,8 @@ class Fitting:
     @property
     def filmed_at(self) -> tuple[float, float] | None:
         """Frames per second of the training videos themselves, without the slowest and the fastest twentieth."""
-        rates = [self.check.rates[v.name] for v in self.dataset.train if v.name in self.check.rates]
+        clocks = (self.source.clock(video.name, self.scored[0]) for video in self.dataset.train)
+        rates = [clock.filmed_rate for clock in clocks if clock.filmed_rate]
         if not rates:
             return None
         low, high = np.quantile(rates, 0.05, method="lower"), np.quantile(rates, 0.95, method="higher")

@@ -43,7 +43,7 @@ def known_events(experiment: Experiment, fitted: Fitted) -> dict[Mode, list[Know
 
 def _clocks(experiment: Experiment) -> Mapping[str, SnippetClock]:
     source, stream = experiment.fitting.source, experiment.fitting.scored[0]
-    return {v.name: source.load(v.name, stream).clock for v in experiment.dataset.train if v.intervals}
+    return {v.name: source.clock(v.name, stream) for v in experiment.dataset.train if v.intervals}
 
 
 def _known(video: LabelledVideo, clock: SnippetClock, scores: np.ndarray, split: str) -> Known:

@@ -46,8 +46,8 @@ class Protocol:
     """How often a fit is evaluated."""
     precision: Precision = "fp32"
     """Arithmetic of training."""
-    device: Annotated[str, on_this_machine] = "cpu"
-    """Where training runs: auto, cpu, cuda, cuda:N or mps; auto takes the fastest one available."""
+    device: Annotated[str, on_this_machine] = "auto"
+    """Where networks run: cpu, cuda, cuda:N, mps, or auto, the fastest of them."""
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -150,7 +150,9 @@ def train_detector(
     )  # fmt: skip
     with writing(out):
         experiment.folder.refuse_other(experiment.settings())
-        failed = prepare(dataset, encoders, features, workers=workers, raw_rate=raw_rate, rate=rate)
+        failed = prepare(
+            dataset, encoders, features, workers=workers, raw_rate=raw_rate, rate=rate, device=protocol.device
+        )
         experiment = replace(experiment, dataset=without(dataset, failed), config=config)
         for label, word in enumerate(("normal", "abnormal")):
             if not any(video.label == label for video in experiment.dataset.train):

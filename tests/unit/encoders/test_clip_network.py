@@ -1,5 +1,6 @@
 """Crops by a picture whose corners are known, preparation by its formula, settings and what they are refused for."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -184,9 +185,28 @@ def test_a_tap_is_averaged_over_time_and_space(folder, tmp_path):
     np.testing.assert_allclose(encoder.encode([frames()])[0], kept[0].mean((2, 3, 4)), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", KINDS)
+def test_openvino_differs_by_rounding(folder, tmp_path, name):
+    yaml = "resize: [60, 50]\ncrop: 45\ncrops: 5\n"
+    torch_, given = opened(folder / f"{name}.safetensors", tmp_path, yaml), [frames(0, 50, 60), frames(1, 50, 60)]
+    wanted, passport = torch_.encode(given), torch_.passport()
+    faster = opened(folder / f"{name}.safetensors", tmp_path, yaml + "runtime: openvino")
+    features = faster.encode(given)
+    np.testing.assert_allclose(features, wanted, rtol=2e-3, atol=1e-4 * np.abs(wanted).max())
+    np.testing.assert_array_equal(features[1:], faster.encode(given[1:]))
+    assert faster.passport() == passport  # as on another device
+
+
+def test_without_openvino_it_is_said(folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(WsvadError, match=r"i3d.safetensors.yaml: 'runtime: openvino' needs it; pip install"):
+        opened(folder / "i3d.safetensors", tmp_path, "runtime: openvino")
+
+
 @pytest.mark.parametrize(
     ("yaml", "error", "told"),
     [
+        ("tap: Mixed_4e\nruntime: openvino", WsvadError, "'tap' needs 'runtime: torch'"),
         ("tap: Mixed_4g", UsageError, "near ones are Mixed_4"),
         ("crops: 3", WsvadError, "crops is 3 instead of 1 or 5 or 10"),
         ("order: other", WsvadError, "instead of released or extractor"),

@@ -378,5 +378,5 @@ def test_a_tflite_file_that_would_end_the_process_is_refused(tmp_path):
 def test_a_name_with_a_line_break_stays_on_its_line(tmp_path):
     path = network(tmp_path / "net.onnx", [1, 3, 4, 6])
     (tmp_path / "net.onnx.yaml").write_text(yaml.safe_dump({"output": "map\n"}))
-    with pytest.raises(WsvadError, match=r"it has no output 'map\\n'; its outputs are: map$"):
+    with pytest.raises(WsvadError, match=r"no output 'map\\n'; its outputs are: map; near names inside of it: map$"):
         Onnx(path)

@@ -62,7 +62,8 @@ def same(size: int, kernel: int, stride: int) -> tuple[int, int]:
 
 def pad_same(x_BCTHW: Tensor, kernel: Size3, stride: Size3, value: float) -> tuple[Tensor, Size3]:
     """The input as far as it has to be padded by hand, and what is left for the layer to add on both sides."""
-    pads = [same(*axis) for axis in zip(x_BCTHW.shape[2:], kernel, stride, strict=True)]
+    sizes = map(int, x_BCTHW.shape[2:])  # numbers, when an exporter traces it, too
+    pads = [same(*axis) for axis in zip(sizes, kernel, stride, strict=True)]
     if all(before == after for before, after in pads):
         return x_BCTHW, (pads[0][0], pads[1][0], pads[2][0])
     (t, h, w) = pads

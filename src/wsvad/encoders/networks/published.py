@@ -19,7 +19,7 @@ COUNTER = "num_batches_tracked"
 
 @dataclass(frozen=True, kw_only=True)
 class Scheme:
-    """How a public file names what a network of ours holds."""
+    """How a public file names the parts of our network."""
 
     known_as: str
     """A file that is named like this, as people know it."""
@@ -58,7 +58,7 @@ def fill(network: nn.Module, weights: Mapping[str, Tensor], schemes: Sequence[Sc
     """Give a network its weights, by the scheme that knows most of their names.
 
     Raises:
-        WsvadError: a name is missing, unexpected, or of another shape or type; the first such is told.
+        WsvadError: a name is missing, unexpected, or of another shape or type; the message names the first.
     """
     wanted = network.state_dict()
     scheme = max(schemes, key=lambda one: len({one.name(ours) for ours in wanted} & weights.keys()))

@@ -1,0 +1,49 @@
+"""What a network's file cannot say of itself: a YAML file beside it, `FILE.yaml`, with the fields of a dataclass."""
+
+import dataclasses
+import os
+import re
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from wsvad.errors import WsvadError
+from wsvad.files import parse_yaml, read_text
+from wsvad.shapes import problems
+
+MOST_TEXT = 2**14
+"""Bytes of the YAML file."""
+Fields = TypeVar("Fields")
+
+
+def beside(model: Path, kind: type[Fields], **defaults: Any) -> Fields:
+    """The fields of `kind` from `FILE.yaml` beside a file or folder. What it leaves open is as in `defaults`, or as the
+    kind has it.
+
+    Raises:
+        WsvadError: it is not YAML, or has a field or value that there is not.
+    """
+    path = model.with_name(model.name + ".yaml")
+    if not os.path.lexists(path):
+        return kind(**defaults)
+    if not path.is_file() or path.stat().st_size > MOST_TEXT:
+        raise WsvadError(f"{path}: not a file of at most {MOST_TEXT:,} bytes; write lines 'field: value', or remove it")
+    try:
+        given: dict[str, Any] = parse_yaml(read_text(path, "text in UTF-8"), _Loader) or {}
+        problem = next(problems(given, kind), "")
+    except yaml.YAMLError as error:
+        problem = " ".join(str(error).split())
+    if problem:
+        known = ", ".join(field.name for field in dataclasses.fields(kind))  # type: ignore[arg-type]
+        raise WsvadError(f"{path}: {problem[:300]}; the fields are: {known}")
+    return kind(**defaults | {key: tuple(v) if isinstance(v, list) else v for key, v in given.items()})
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain values, of which `1e-3` is a number too."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), [*"-+.0123456789"]
+)
