@@ -19,7 +19,7 @@ import numpy as np
 
 from wsvad.errors import refuse_shortage
 from wsvad.video.reader import open_container
-from wsvad.video.times import Clock
+from wsvad.video.times import Clock, Offsets
 
 LOOSE = Fraction(1, 50)
 """Seconds by which a timestamp may be off from the samples that were counted: less than a packet of most codecs lasts,
@@ -47,7 +47,13 @@ def has_sound(path: Path) -> bool:
 
 
 def windows(
-    path: Path, middles: Sequence[float], *, rate: int, seconds: float, start: Fraction = Fraction(0)
+    path: Path,
+    middles: Sequence[float],
+    *,
+    rate: int,
+    seconds: float,
+    start: Fraction = Fraction(0),
+    offsets: Sequence[Fraction] = (),
 ) -> Iterator[np.ndarray]:
     """The sound around moments of a video, `(round(seconds · rate),)` float32 in about [-1, 1] for each: the mean of
     its channels; silence where there is none.
@@ -56,7 +62,7 @@ def windows(
         path: a video file.
         middles: seconds on the video's clock, in order.
         rate: samples per second, to which sound is resampled.
-        start: seconds on the file's clock at which the video's clock is 0 (`VideoReader.start`).
+        start, offsets: of the video's clock (`VideoReader`), which the sound follows where it begins anew.
 
     Raises:
         WsvadError: the file cannot be opened.
@@ -64,7 +70,7 @@ def windows(
     length = round(seconds * rate)
     with open_container(path) as container:
         track = _track(container)
-        pieces = iter(()) if track is None else _placed(path, container, track, rate, start)
+        pieces = iter(()) if track is None else _placed(path, container, track, rate, start, offsets)
         held: list[_Piece] = []
         following = next(pieces, None)
         for middle in middles:
@@ -94,7 +100,12 @@ def _track(container: av.container.InputContainer) -> av.AudioStream | None:
 
 
 def _placed(
-    path: Path, container: av.container.InputContainer, track: av.AudioStream, rate: int, start: Fraction
+    path: Path,
+    container: av.container.InputContainer,
+    track: av.AudioStream,
+    rate: int,
+    start: Fraction,
+    offsets: Sequence[Fraction],
 ) -> Iterator[_Piece]:
     """The sound in pieces, in the order of their beginnings."""
     frames = _decoded(path, container, track)
@@ -103,9 +114,12 @@ def _placed(
         return
     time_base = track.time_base or Fraction(1, first.sample_rate)
     stamped = ((frame, frame.pts) for frame in chain([first], frames))
-    voice: _Voice | None = None
+    voice, own = None, Offsets(time_base)
     for moment in Clock(stamped, time_base, Fraction(first.samples, first.sample_rate)):
-        frame, time = moment.item, moment.time - start
+        own.take(moment)
+        beginning = len(own.found) - 1
+        moved = offsets[beginning] - own.found[beginning] if beginning < len(offsets) else 0
+        frame, time = moment.item, moment.time - start + moved
         if voice is None or frame.sample_rate != voice.rate or abs(time - voice.end) > LOOSE:
             if voice is not None:
                 yield from voice.finish()

@@ -55,6 +55,27 @@ def test_sound_is_where_it_was_written(tmp_path: Path, name: str, codec: str, ra
     assert max(map(abs, places(waves))) < 0.001
 
 
+def test_a_recording_in_pieces(tmp_path: Path):
+    """Each piece begins at its own zero, and its sound lasts a packet longer than its pictures: that adds up, unless
+    the sound follows the clock of the pictures."""
+    piece = write_film(tmp_path / "piece.ts", clicks, 3.5, codec="aac", rate=16_000, layout="mono").read_bytes()
+    path = tmp_path / "pieces.ts"
+    path.write_bytes(piece * 3)
+    with VideoReader(path) as video:
+        times = [float(frame.time) for frame in video]
+    assert len(video.offsets) == 3
+    begins = [times[0] + float(offset) for offset in video.offsets]
+    assert all(min(abs(time - begin) for time in times) < 1e-9 for begin in begins)  # a picture begins each piece
+    middles = [begin + second for begin in begins for second in (1, 2, 3)]
+
+    def found(**clock) -> list[float]:
+        return places(list(windows(path, middles, rate=RATE, seconds=0.9, start=video.start, **clock)))
+
+    followed, alone = found(offsets=video.offsets), found()
+    assert max(followed) - min(followed) < 0.002  # as far from the pictures as in the first piece
+    assert max(alone) - min(alone) > 0.2
+
+
 def test_ten_minutes_later_it_is_there_still(tmp_path: Path):
     """Timestamps of Matroska are rounded to a millisecond; between them samples are counted."""
     path = write_film(tmp_path / "a.mkv", clicks, 602, codec="pcm_s16le", rate=11_025, layout="mono", picture_rate=1)
