@@ -93,10 +93,11 @@ def beside_lsa(model: str) -> str:
     tables = {"lsa": "ucf-crime-captions.csv", f"sentence, {model}": "ucf-crime-sentences.csv"}
     found = {encoder: last_values(RESULTS / table) for encoder, table in tables.items()}
     for method in ITERATIONS:
+        if not all(values[method, "auc"] for values in found.values()):
+            continue  # not run on both
         for encoder, values in found.items():
-            if values[method, "auc"]:
-                each = [values[method, name] for name in names]
-                rows.append([method, encoder, str(len(each[0])), *map(mean_and_spread, each)])
+            each = [values[method, name] for name in names]
+            rows.append([method, encoder, str(len(each[0])), *map(mean_and_spread, each)])
     return (
         "# UCF-Crime from captions: sentences beside words\n\n"
         "Official split, 16 machine captions a video, after the last iteration, percent. `lsa` is fitted on the\n"

@@ -71,7 +71,11 @@ def _samples(values: np.ndarray, audio: av.AudioStream, first: int, rate: int, s
     """The same on all channels, in the numbers of the codec."""
     form, channels = audio.codec_context.format.name, audio.codec_context.layout.nb_channels
     numbers = np.repeat(values[None], channels, axis=0)
-    numbers = numbers.astype(np.float32) if form.startswith("flt") else np.rint(numbers * 32767).astype(np.int16)
+    if form.startswith("flt"):
+        numbers = numbers.astype(np.float32)
+    else:
+        kind = np.int32 if form.startswith("s32") else np.int16
+        numbers = np.rint(numbers * np.iinfo(kind).max).astype(kind)
     if not form.endswith("p"):
         numbers = numbers.T.reshape(1, -1)
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(numbers), format=form, layout=audio.codec_context.layout)

@@ -8,6 +8,7 @@ model wrote the captions, and how.
 import json
 import os
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, NotRequired, TypedDict
 
@@ -15,7 +16,7 @@ from wsvad.errors import WsvadError
 from wsvad.files import read_json, read_text
 from wsvad.ranges import Range
 from wsvad.shapes import problems
-from wsvad.video.names import normal
+from wsvad.video.names import UNDECODED, normal
 
 MOST_BYTES = 64 * 2**20
 """Size of the largest captions file, thirty times that of UCF-Crime."""
@@ -109,6 +110,13 @@ def read_passport(captions: Path | str) -> dict[str, Any] | None:
     if not os.path.lexists(path):
         return None
     value = read_json(path, most=MOST_PASSPORT)
-    if not (isinstance(value, dict) and all(isinstance(one, str | int | float | bool) for one in value.values())):
+    if not (isinstance(value, dict) and all(map(_plain, (*value, *value.values())))):
         raise WsvadError(f"{path}: not a passport of captions (names with texts and numbers); delete it")
     return value
+
+
+def _plain(value: object) -> bool:
+    """Whether a value can be written into a passport and read back as it is."""
+    if isinstance(value, str):
+        return not UNDECODED.search(value)
+    return isinstance(value, int | float) and isfinite(value)

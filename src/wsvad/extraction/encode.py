@@ -76,7 +76,7 @@ def encode_video(
         encoded = _encode_frames(video, seen, on_frames, part, at_once, spent, _resampler(rate, path))
     middles = [edge + filmed / 2 for edge, filmed in zip(encoded.edges[:-1], encoded.filmed, strict=True)]
     with (spent or Spent()).on("network"):
-        encoded.rows.update(hear(Path(path), heard, middles, video.start))
+        encoded.rows.update(hear(Path(path), heard, middles, video.start, video.offsets))
     facts = {"frame_rate": str(video.info.rate), "source": source, "damaged": video.damaged}
     return _stored(encoders, encoded, rate=rate, **facts)
 

@@ -28,7 +28,11 @@ def apart(
 
 
 def hear(
-    path: Path, encoders: Mapping[str, tuple[SoundEncoder, ...]], middles: Sequence[float], start: Fraction
+    path: Path,
+    encoders: Mapping[str, tuple[SoundEncoder, ...]],
+    middles: Sequence[float],
+    start: Fraction,
+    offsets: Sequence[Fraction],
 ) -> dict[str, list[np.ndarray]]:
     """The rows `(D,)` of each stream, one a snippet.
 
@@ -36,7 +40,7 @@ def hear(
         path: the video.
         encoders: stream → encoders, joined on the feature axis.
         middles: seconds of the middle of each snippet.
-        start: see `windows`.
+        start, offsets: see `windows`.
 
     Raises:
         WsvadError: the file cannot be opened; or an encoder breaks its word.
@@ -44,7 +48,7 @@ def hear(
     if not encoders:
         return {}
     each = {id(encoder): encoder for several in encoders.values() for encoder in several}
-    rows = {key: np.concatenate(list(_rows(path, encoder, middles, start))) for key, encoder in each.items()}
+    rows = {key: np.concatenate(list(_rows(path, encoder, middles, start, offsets))) for key, encoder in each.items()}
     return {
         stream: list(np.concatenate([rows[id(encoder)] for encoder in several], axis=1))
         for stream, several in encoders.items()
@@ -59,9 +63,11 @@ def silence(path: Path, encoders: Mapping[str, tuple[Encoder, ...]]) -> str:
     return f"{path}: has no sound; its {' and '.join(heard)} features are those of silence"
 
 
-def _rows(path: Path, encoder: SoundEncoder, middles: Sequence[float], start: Fraction) -> Iterator[np.ndarray]:
+def _rows(
+    path: Path, encoder: SoundEncoder, middles: Sequence[float], start: Fraction, offsets: Sequence[Fraction]
+) -> Iterator[np.ndarray]:
     hearing = encoder.hearing
-    sound = windows(path, middles, rate=hearing.rate, seconds=hearing.seconds, start=start)
+    sound = windows(path, middles, rate=hearing.rate, seconds=hearing.seconds, start=start, offsets=offsets)
     while waves := list(islice(sound, AT_ONCE)):
         rows = np.asarray(encoder.encode_sound(waves), dtype=np.float32)
         if rows.shape != (len(waves), encoder.width):

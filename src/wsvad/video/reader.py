@@ -6,7 +6,7 @@ turned only when its array is asked for. A reader holds one frame at a time and 
 
 import heapq
 import math
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
@@ -24,7 +24,7 @@ from wsvad.errors import UsageError, WsvadError, refuse_shortage
 from wsvad.files import is_file
 from wsvad.video.kinds import is_wrapped, photo, referring
 from wsvad.video.raw import counted
-from wsvad.video.times import GAP, Clock
+from wsvad.video.times import GAP, Clock, Offsets
 
 Colour = Literal["rgb", "gray"]
 
@@ -219,6 +219,8 @@ class VideoReader:
         """Frames so far that could not be decoded and were replaced by the one before."""
         self.start = Fraction(0)
         """Seconds on the file's own clock at which times are 0; known once a frame was read."""
+        self.offsets: Sequence[Fraction] = ()
+        """Seconds by which the file's clock was moved, of each beginning that it has; known once all was read."""
         self._broken = False
         self._container = open_container(path)
         try:
@@ -268,10 +270,12 @@ class VideoReader:
     def __iter__(self) -> Iterator[Frame]:
         period = 1 / self.info.rate
         recorded = self._container.format.name == "dhav"  # of which FFmpeg says that each lasts one tick
-        start: Fraction | None = None
+        start, offsets = None, Offsets(self._time_base)
+        self.offsets = offsets.found
         for index, moment in enumerate(Clock(chain(self._first, self._decoded), self._time_base, period)):
             if start is None:
                 start = self.start = self._start(moment.time, kept=moment.kept, stamped=moment.stamp is not None)
+            offsets.take(moment)
             picture = moment.item
             said = picture.duration and not (self._by_decoding or self._counted or recorded)
             duration = picture.duration * self._time_base if said else period

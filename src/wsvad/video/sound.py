@@ -19,11 +19,13 @@ import numpy as np
 
 from wsvad.errors import refuse_shortage
 from wsvad.video.reader import open_container
-from wsvad.video.times import Clock
+from wsvad.video.times import Clock, Offsets
 
 LOOSE = Fraction(1, 50)
 """Seconds by which a timestamp may be off from the samples that were counted: less than a packet of most codecs lasts,
 so that a lost one is noticed."""
+MOST_CHANNELS = 8
+"""Of a track; of one with more PyAV reads beyond the pointers to them."""
 _MAX_READ_ERRORS = 32
 """Read errors without a packet between them after which the rest of the sound is given up."""
 
@@ -45,7 +47,13 @@ def has_sound(path: Path) -> bool:
 
 
 def windows(
-    path: Path, middles: Sequence[float], *, rate: int, seconds: float, start: Fraction = Fraction(0)
+    path: Path,
+    middles: Sequence[float],
+    *,
+    rate: int,
+    seconds: float,
+    start: Fraction = Fraction(0),
+    offsets: Sequence[Fraction] = (),
 ) -> Iterator[np.ndarray]:
     """The sound around moments of a video, `(round(seconds · rate),)` float32 in about [-1, 1] for each: the mean of
     its channels; silence where there is none.
@@ -54,7 +62,7 @@ def windows(
         path: a video file.
         middles: seconds on the video's clock, in order.
         rate: samples per second, to which sound is resampled.
-        start: seconds on the file's clock at which the video's clock is 0 (`VideoReader.start`).
+        start, offsets: of the video's clock (`VideoReader`), which the sound follows where it begins anew.
 
     Raises:
         WsvadError: the file cannot be opened.
@@ -62,7 +70,7 @@ def windows(
     length = round(seconds * rate)
     with open_container(path) as container:
         track = _track(container)
-        pieces = iter(()) if track is None else _placed(path, container, track, rate, start)
+        pieces = iter(()) if track is None else _placed(path, container, track, rate, start, offsets)
         held: list[_Piece] = []
         following = next(pieces, None)
         for middle in middles:
@@ -86,12 +94,18 @@ def _window(pieces: Iterable[_Piece], begin: int, length: int) -> np.ndarray:
 
 def _track(container: av.container.InputContainer) -> av.AudioStream | None:
     """The sound track that players take: the default one, else the first that can be decoded."""
-    tracks = [track for track in container.streams.audio if track.codec_context is not None]
+    known = [track for track in container.streams.audio if track.codec_context is not None]
+    tracks = [track for track in known if track.codec_context.layout.nb_channels <= MOST_CHANNELS]
     return min(tracks, key=lambda track: not track.disposition & track.disposition.default, default=None)
 
 
 def _placed(
-    path: Path, container: av.container.InputContainer, track: av.AudioStream, rate: int, start: Fraction
+    path: Path,
+    container: av.container.InputContainer,
+    track: av.AudioStream,
+    rate: int,
+    start: Fraction,
+    offsets: Sequence[Fraction],
 ) -> Iterator[_Piece]:
     """The sound in pieces, in the order of their beginnings."""
     frames = _decoded(path, container, track)
@@ -100,9 +114,12 @@ def _placed(
         return
     time_base = track.time_base or Fraction(1, first.sample_rate)
     stamped = ((frame, frame.pts) for frame in chain([first], frames))
-    voice: _Voice | None = None
+    voice, own = None, Offsets(time_base)
     for moment in Clock(stamped, time_base, Fraction(first.samples, first.sample_rate)):
-        frame, time = moment.item, moment.time - start
+        own.take(moment)
+        beginning = len(own.found) - 1
+        moved = offsets[beginning] - own.found[beginning] if beginning < len(offsets) else 0
+        frame, time = moment.item, moment.time - start + moved
         if voice is None or frame.sample_rate != voice.rate or abs(time - voice.end) > LOOSE:
             if voice is not None:
                 yield from voice.finish()
@@ -169,18 +186,29 @@ def _decoded(path: Path, container: av.container.InputContainer, track: av.Audio
 
 
 def _is_sound(frame: object) -> TypeGuard[av.AudioFrame]:
-    return isinstance(frame, av.AudioFrame) and bool(frame.samples and frame.sample_rate)
+    return (
+        isinstance(frame, av.AudioFrame)
+        and bool(frame.samples and frame.sample_rate)
+        and 1 <= frame.layout.nb_channels <= MOST_CHANNELS
+        and frame.format.name.removesuffix("p") in FULL
+    )
 
 
+NUMBERS = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
+"""NumPy's types of FFmpeg's forms of samples."""
 FULL = {"u8": 2**7, "s16": 2**15, "s32": 2**31, "s64": 2**63, "flt": 1, "dbl": 1}
 """What the loudest sample is, by FFmpeg's name of their form."""
 
 
 def _mono(frame: av.AudioFrame) -> np.ndarray:
     """The mean of a frame's channels, `(n,)` float32."""
-    form = frame.format.name.removesuffix("p")
-    samples = frame.to_ndarray()
-    if not frame.format.is_planar:
-        samples = samples.reshape(-1, frame.layout.nb_channels).T
+    form, channels = frame.format.name.removesuffix("p"), frame.layout.nb_channels
+    planar, kind = frame.format.is_planar, NUMBERS[form]
+    # Not to_ndarray: it takes what follows the pointers of eight planes in memory for more planes.
+    planes = [
+        np.frombuffer(memoryview(plane), kind, count=frame.samples * (1 if planar else channels))
+        for plane in frame.planes[: channels if planar else 1]
+    ]
+    samples = np.stack(planes) if planar else planes[0].reshape(-1, channels).T
     numbers = samples.astype(np.float64).mean(0)
     return ((numbers - 128 if form == "u8" else numbers) / FULL[form]).astype(np.float32)

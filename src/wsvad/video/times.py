@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice, pairwise
 from statistics import median
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
@@ -29,6 +29,8 @@ LONGEST = 366 * 86_400
 """Seconds that a gap may last: a clock that goes further ahead was set, as it is where a recorder starts in 1970."""
 FARTHEST = 1e10
 """Seconds, more than three centuries: also clocks that count from 1970 stay below."""
+ANEW = 1
+"""Seconds that a clock is moved by where it begins anew; a smaller difference is that of frames out of order."""
 AHEAD = 12
 """Frames that are looked at to judge a timestamp: of a burst of six, most of them are still right."""
 AGREE = 4
@@ -50,6 +52,23 @@ class Moment(Generic[T]):
     """Whether its timestamp is believed, and the clock has not started again."""
     unfilmed: Fraction
     """Seconds before it in which nothing was filmed: all leaps so far, less a usual step each."""
+
+
+class Offsets:
+    """By how much times differ from timestamps: 0, and from each new beginning of a clock on by what it was moved."""
+
+    def __init__(self, time_base: Fraction):
+        self.found = [Fraction(0)]
+        """Seconds, of each beginning."""
+        self._time_base, self._settled = time_base, False
+
+    def take(self, moment: Moment[Any]) -> None:
+        """Look at the next frame."""
+        if moment.kept and not self._settled and moment.stamp is not None:
+            offset = moment.time - moment.stamp * self._time_base
+            if abs(offset - self.found[-1]) > ANEW:
+                self.found.append(offset)
+        self._settled = moment.kept
 
 
 def filmed_of(step: Fraction, usual: Fraction) -> Fraction:

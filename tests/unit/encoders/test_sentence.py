@@ -226,9 +226,10 @@ def test_the_passport_of_the_captions_is_part_of_the_features(tmp_path: Path):
     (tmp_path / "c.jsonl.passport.json").write_text(json.dumps({"model": "llava", "prompt": "what happens?"}))
     with pytest.raises(WsvadError, match=r"captions\.model: blip against llava"):
         extract_captions(f"sentence:{model}:{file}", dataset(60), tmp_path, "text")
-    (tmp_path / "c.jsonl.passport.json").write_text("[1]")
-    with pytest.raises(WsvadError, match="not a passport of captions"):
-        extract_captions(f"sentence:{model}:{file}", dataset(60), tmp_path, "text")
+    for other in ("[1]", '{"a": NaN}', '{"a": null}', '{"a": "\\ud800"}', '{"a": 1e999}'):
+        (tmp_path / "c.jsonl.passport.json").write_text(other)
+        with pytest.raises(WsvadError, match="not a passport of captions"):
+            extract_captions(f"sentence:{model}:{file}", dataset(60), tmp_path, "text")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from sounds import tones, write_film
 
+from wsvad.video import sound
 from wsvad.video.reader import VideoReader
 from wsvad.video.sound import has_sound, windows
 
@@ -36,6 +37,8 @@ def places(waves: list[np.ndarray], rate: int = RATE) -> list[float]:
         ("a.mkv", "pcm_s16le", 16_000, "mono"),
         ("a.mkv", "pcm_s16le", 44_100, "stereo"),
         ("a.mkv", "flac", 48_000, "5.1"),
+        ("a.mkv", "flac", 48_000, "7.1"),
+        ("a.mkv", "pcm_s24le", 22_050, "stereo"),
         ("a.mp4", "aac", 44_100, "stereo"),
         ("a.ts", "aac", 48_000, "stereo"),
         ("a.avi", "pcm_s16le", 22_050, "mono"),
@@ -50,6 +53,27 @@ def test_sound_is_where_it_was_written(tmp_path: Path, name: str, codec: str, ra
         start = video.start
     waves = list(windows(path, [begun + 1, begun + 2, begun + 3], rate=RATE, seconds=0.25, start=start))
     assert max(map(abs, places(waves))) < 0.001
+
+
+def test_a_recording_in_pieces(tmp_path: Path):
+    """Each piece begins at its own zero, and its sound lasts a packet longer than its pictures: that adds up, unless
+    the sound follows the clock of the pictures."""
+    piece = write_film(tmp_path / "piece.ts", clicks, 3.5, codec="aac", rate=16_000, layout="mono").read_bytes()
+    path = tmp_path / "pieces.ts"
+    path.write_bytes(piece * 3)
+    with VideoReader(path) as video:
+        times = [float(frame.time) for frame in video]
+    assert len(video.offsets) == 3
+    begins = [times[0] + float(offset) for offset in video.offsets]
+    assert all(min(abs(time - begin) for time in times) < 1e-9 for begin in begins)  # a picture begins each piece
+    middles = [begin + second for begin in begins for second in (1, 2, 3)]
+
+    def found(**clock) -> list[float]:
+        return places(list(windows(path, middles, rate=RATE, seconds=0.9, start=video.start, **clock)))
+
+    followed, alone = found(offsets=video.offsets), found()
+    assert max(followed) - min(followed) < 0.002  # as far from the pictures as in the first piece
+    assert max(alone) - min(alone) > 0.2
 
 
 def test_ten_minutes_later_it_is_there_still(tmp_path: Path):
@@ -132,3 +156,12 @@ def test_damaged_sound_stops_nothing(tmp_path: Path):
     waves = heard(path, *np.arange(0, 6, 0.2))
     assert len(waves) == 30 and all(np.isfinite(wave).all() for wave in waves)
     assert np.abs(waves[5]).max() > 0.3
+
+
+def test_a_packet_that_claims_sixteen_channels_is_missing():
+    """PyAV counts planes until it meets a zero, and would read whatever the pointers behind them point to."""
+
+    for layout, read in (("mono", True), ("7.1", True), ("hexadecagonal", False)):
+        frame = av.AudioFrame(format="fltp", layout=layout, samples=4)
+        frame.sample_rate = RATE
+        assert sound._is_sound(frame) == read
