@@ -44,7 +44,7 @@ def main() -> None:
         lines.append("| network | clips/s, network alone | clips/s, from videos | the device works | decoders |\n")
         lines.append("|---|---:|---:|---:|---:|\n")
         for name, spec in specs.items():
-            alone = clips_alone(spec, device, 2 if given.quick else REPEATS)
+            alone = clips_alone(spec, device, *((1, 1) if given.quick else (REPEATS, BATCH)))
             whole, busy = clips_from_videos(spec, videos, folder / name.replace("/", ""), device)
             lines.append(f"| {name} | {alone:,.0f} | {whole:,.0f} | {busy:.0%} | {processors()} |\n")
             print(lines[-1], end="", flush=True)
@@ -111,18 +111,18 @@ def built(spec: str) -> Encoder:
     return build(spec)[0]
 
 
-def clips_alone(spec: str, device: str, repeats: int) -> float:
+def clips_alone(spec: str, device: str, repeats: int, batch: int) -> float:
     """Snippets a second of the network, frames ready in memory."""
     encoder = built(spec)
     assert isinstance(encoder, OnDevice)
     encoder.to(torch.device(device))
     width, height = (224, 224) if isinstance(encoder, Hf) else (340, 256)
     snippet = np.random.default_rng(0).integers(0, 256, (encoder.sampling.count, height, width, 3), np.uint8)
-    encoder.encode([snippet] * BATCH)
+    encoder.encode([snippet] * batch)
     started = time.perf_counter()
     for _ in range(repeats):
-        encoder.encode([snippet] * BATCH)
-    return repeats * BATCH / (time.perf_counter() - started)
+        encoder.encode([snippet] * batch)
+    return repeats * batch / (time.perf_counter() - started)
 
 
 def clips_from_videos(spec: str, videos: list[tuple[str, Path]], out: Path, device: str) -> tuple[float, float]:
