@@ -62,7 +62,7 @@ def windows(
         path: a video file.
         middles: seconds on the video's clock, in order.
         rate: samples per second, to which sound is resampled.
-        start, offsets: of the video's clock (`VideoReader`), which the sound follows where it begins anew.
+        start, offsets: of the video's clock (`VideoReader`), which the sound follows where it starts again.
 
     Raises:
         WsvadError: the file cannot be opened.

@@ -55,7 +55,7 @@ class Moment(Generic[T]):
 
 
 class Offsets:
-    """By how much times differ from timestamps: 0, and from each new beginning of a clock on by what it was moved."""
+    """By how much times differ from timestamps: 0, and after each new beginning of a clock by what it was moved."""
 
     def __init__(self, time_base: Fraction):
         self.found = [Fraction(0)]
