@@ -15,6 +15,7 @@ from wsvad.encoders.torch_network import TorchNetwork
 from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.encode import encode_video
 from wsvad.extraction.extract import extract
+from wsvad.extraction.workers import Recipe
 
 BUILDER = "clips:build"
 
@@ -139,12 +140,6 @@ def test_many_at_once_and_one_at_a_time_are_the_same(tmp_path):
     assert sum(reported) == 200
 
 
-def placed():
-    encoder = OnDevice("device")
-    encoder.to("meta")
-    return encoder
-
-
 class TwoCrops(OnDevice):
     crops = 2
 
@@ -158,5 +153,10 @@ def test_crops_are_kept_apart(tmp_path):
     stored = encode_video(path, {"rgb": (encoder,)})["rgb"]
     assert stored.features.shape == (2, 3, 2)
     np.testing.assert_array_equal(stored.features[1], stored.features[0] + 1)
-    with pytest.raises(WsvadError, match=r"give different numbers of crops \(device 2, device 1\)"):
-        encode_video(path, {"rgb": (encoder, placed())})
+
+
+def test_different_numbers_of_crops_are_told_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.setattr("clips.OnDevice.crops", 2, raising=False)
+    recipe = Recipe(streams={"rgb": "device+means"}, out=tmp_path, builder=BUILDER)
+    with pytest.raises(UsageError, match=r"see different numbers of crops \(device: 2, means: 1\); set one for all"):
+        recipe.joined(recipe.parts())

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 
 from wsvad.encoders.encoder import Encoder, Sampling
-from wsvad.errors import WsvadError
+from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.sound import apart
 from wsvad.extraction.spent import Spent
 from wsvad.video.clock import SNIPPET
@@ -78,7 +78,7 @@ def encoded(encoders: Encoders, snippets: Sequence[Shown]) -> list[Rows]:
     each = {id(encoder): encoder for some in encoders.values() for encoder in some}
     rows = {key: _rows(encoder, snippets) for key, encoder in each.items()}
     return [
-        {stream: _joined(stream, some, [rows[id(one)][i] for one in some]) for stream, some in encoders.items()}
+        {stream: np.concatenate([rows[id(one)][i] for one in some], axis=-1) for stream, some in encoders.items()}
         for i in range(len(snippets))
     ]
 
@@ -94,17 +94,17 @@ def _rows(encoder: Encoder, snippets: Sequence[Shown]) -> np.ndarray:
 
 
 def shape_of(encoders: Sequence[Encoder]) -> tuple[int, ...]:
-    """The shape of a snippet's row in a stream that these encoders make together, `(D,)` or `(C, D)`."""
-    width, crops = sum(encoder.width for encoder in encoders), getattr(encoders[0], "crops", 1)
-    return (width,) if crops == 1 else (crops, width)
+    """The shape of a snippet's row in a stream that these encoders make together, `(D,)` or `(C, D)`.
 
-
-def _joined(stream: str, encoders: Sequence[Encoder], rows: Sequence[np.ndarray]) -> np.ndarray:
-    if len({row.shape[:-1] for row in rows}) > 1:
-        counts = [len(row) if row.ndim > 1 else 1 for row in rows]
-        crops = ", ".join(f"{one.name} {count}" for one, count in zip(encoders, counts, strict=True))
-        raise WsvadError(f"stream {stream}: its encoders give different numbers of crops ({crops}); set one for all")
-    return np.concatenate(rows, axis=-1)
+    Raises:
+        UsageError: they see different numbers of crops.
+    """
+    crops = {encoder.name: getattr(encoder, "crops", 1) for encoder in encoders}
+    if len(set(crops.values())) > 1:
+        each = ", ".join(f"{name}: {count}" for name, count in crops.items())
+        raise UsageError(f"encoders of one stream see different numbers of crops ({each}); set one for all")
+    width, count = sum(encoder.width for encoder in encoders), next(iter(crops.values()))
+    return (width,) if count == 1 else (count, width)
 
 
 class SnippetEncoder:

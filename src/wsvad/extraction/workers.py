@@ -20,6 +20,7 @@ from wsvad.encoders.encoder import Encoder
 from wsvad.errors import WsvadError, shortage
 from wsvad.extraction.device import AT_ONCE, Description, Owner, Served
 from wsvad.extraction.encode import encode_video
+from wsvad.extraction.snippets import shape_of
 from wsvad.extraction.sound import silence
 from wsvad.extraction.spent import Spent
 from wsvad.features.store import feature_path, save
@@ -63,10 +64,17 @@ class Recipe:
         return getattr(import_module(module), function)(part)
 
     def joined(self, parts: Mapping[str, tuple[Encoder, ...]]) -> dict[str, tuple[Encoder, ...]]:
-        """Stream → its encoders, of those of each part."""
-        return {
+        """Stream → its encoders, of those of each part.
+
+        Raises:
+            UsageError: those of one stream do not fit together.
+        """
+        joined = {
             stream: tuple(one for part in split(spec) for one in parts[part]) for stream, spec in self.streams.items()
         }
+        for some in joined.values():
+            shape_of(some)
+        return joined
 
 
 @dataclass(frozen=True, kw_only=True)
