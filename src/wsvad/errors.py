@@ -34,6 +34,7 @@ _BY_WORDS = {
     "cannot allocate memory": "memory",
     "can't allocate memory": "memory",
     "insufficient memory": "memory",
+    "failed to allocate memory": "memory",
     "bad_alloc": "memory",
     "_alloc_failed": "memory",  # of a library on a GPU
     "failed to map segment": "memory",  # of a library that is being loaded

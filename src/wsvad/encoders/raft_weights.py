@@ -10,6 +10,7 @@ and the context features of the first picture, averaged over space and over pair
 """
 
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -95,9 +96,13 @@ class RaftWeights:
         return {
             "encoder": f"raft:{self.path.name}",
             "width": width,
-            "weights": sha256(self.path),
+            "weights": self._weights,
             "settings": settings,
         }
+
+    @cached_property
+    def _weights(self) -> str:
+        return sha256(self.path)
 
 
 def _pairs(pictures_P2HW3: Tensor) -> Tensor:

@@ -69,8 +69,7 @@ class TorchNetwork:
         """
         outputs, alone = list[np.ndarray](), self.device.type == "cpu"
         while len(outputs) < len(snippets):
-            following = snippets[len(outputs) :][: 1 if alone else self._at_once]
-            some = list(takewhile(lambda one, shape=following[0].shape: one.shape == shape, following))
+            some = _of_one_size(snippets[len(outputs) :][: 1 if alone else self._at_once])
             try:
                 with _one_thread() if alone else nullcontext():
                     outputs += self._run(some)
@@ -106,6 +105,11 @@ class TorchNetwork:
     def _keep(self, module: nn.Module, inputs: Any, output: Any) -> None:
         assert self._tapped is not None
         self._tapped.append(output)
+
+
+def _of_one_size(snippets: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The first ones, which can be joined."""
+    return list(takewhile(lambda one: one.shape == snippets[0].shape, snippets))
 
 
 @contextmanager
