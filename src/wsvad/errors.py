@@ -1,6 +1,7 @@
 """The errors that a user sees: one line that names the file, what is wrong and what to do."""
 
 import errno
+import re
 
 
 class WsvadError(Exception):
@@ -33,7 +34,9 @@ _BY_WORDS = {
     "cannot allocate memory": "memory",
     "can't allocate memory": "memory",
     "insufficient memory": "memory",
+    "failed to allocate memory": "memory",
     "bad_alloc": "memory",
+    "_alloc_failed": "memory",  # of a library on a GPU
     "failed to map segment": "memory",  # of a library that is being loaded
     "too many open files": "files",
     "can't start new thread": "threads",
@@ -73,4 +76,4 @@ def _short_of(error: BaseException) -> str | None:
         return None
     words = str(error).lower()
     kind = next((kind for sign, kind in _BY_WORDS.items() if sign in words), None)
-    return "gpu" if kind == "memory" and ("cuda" in words or "mps" in words) else kind
+    return "gpu" if kind == "memory" and re.search(r"\b(cuda|cudnn|cublas|mps)", words) else kind

@@ -184,6 +184,14 @@ def test_one_by_one_is_all_at_once(encoder: Encoder):
     np.testing.assert_array_equal(encoder.encode(given), single)
 
 
+def test_a_passport_is_of_the_file_that_was_opened(encoder: Encoder, tmp_path: Path):
+    """Which is read once, however many videos there are."""
+    before, path = encoder.passport(), Path(encoder.name.partition(":")[2])
+    if path.is_relative_to(tmp_path):
+        path.write_bytes(b"another network")
+    assert encoder.passport() == before
+
+
 def test_what_can_be_moved_to_a_device_says_to_which(encoder: Encoder):
     assert hasattr(encoder, "to") == isinstance(encoder, OnDevice)
     assert not isinstance(encoder, OnDevice) or isinstance(encoder.runs_on(torch.device("cuda")), bool)

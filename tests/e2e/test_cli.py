@@ -448,6 +448,11 @@ def test_importing_the_package_loads_no_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_a_process_that_decodes_loads_no_torch():
+    code = "import sys, wsvad.extraction.workers, wsvad.encoders.motion; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [

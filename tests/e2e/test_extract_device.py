@@ -1,8 +1,10 @@
 """Extraction on a device, played by an encoder that says that it is on one: its network is in this process, and others
 decode. The files are those of an extraction without."""
 
+import logging
 import os
 import signal
+import weakref
 from multiprocessing import shared_memory
 
 import numpy as np
@@ -12,7 +14,7 @@ from clips import OnDevice, write_clip
 from torch import nn
 
 from wsvad.encoders.torch_network import TorchNetwork
-from wsvad.errors import UsageError, WsvadError
+from wsvad.errors import SHORT, Interrupted, UsageError, WsvadError, shortage
 from wsvad.extraction.encode import encode_video
 from wsvad.extraction.extract import extract
 from wsvad.extraction.workers import Recipe
@@ -65,6 +67,25 @@ def test_what_a_network_says_of_one_video_costs_that_video(videos, device, tmp_p
     assert report.done == 4
 
 
+def test_a_device_on_which_nothing_runs_is_not_spoken_of(videos, device, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    for spec in ("means", "device"):
+        extract(videos[:1], {"rgb": spec}, tmp_path / spec, builder=BUILDER, workers=0, device=device)
+        assert ("encoding on meta" in caplog.text) == (spec == "device")
+
+
+def test_ctrl_c_is_no_error_of_a_video(videos, device, tmp_path, monkeypatch):
+    def interrupted(self, snippets):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            raise RuntimeError("of a library")  # noqa: B904 as libraries do
+
+    monkeypatch.setattr(OnDevice, "encode", interrupted)
+    with pytest.raises(Interrupted, match="0 of 4 videos are finished"):
+        extract(videos, {"rgb": "device"}, tmp_path / "out", builder=BUILDER, workers=1, device=device)
+
+
 def test_a_crash_while_decoding_costs_one_video_and_no_shared_memory(videos, device, tmp_path, monkeypatch):
     blocks = []
     made = shared_memory.SharedMemory.__init__
@@ -88,32 +109,75 @@ class Sum(nn.Module):
 class Frugal(nn.Module):
     """The mean of each picture, on a device that holds `most` of them."""
 
-    def __init__(self, most: int):
+    def __init__(self, most: int, error: Exception | None = None):
         super().__init__()
-        self.most, self.seen = most, []
+        self.most, self.seen, self.error = most, [], error or torch.OutOfMemoryError("CUDA out of memory")
         self.inner = nn.Identity()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.seen.append(len(x))
         if len(x) > self.most:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise self.error
         return self.inner(x.flatten(1).mean(1, keepdim=True))
 
 
-def test_a_batch_is_halved_until_the_device_holds_it(monkeypatch):
+@pytest.fixture
+def elsewhere(monkeypatch):
+    """A device that is not the CPU, and computes as it does."""
     monkeypatch.setattr("torch.cuda.empty_cache", lambda: None)
-    module, rng = Frugal(6), np.random.default_rng(0)
-    network = TorchNetwork(module, lambda x: x.float(), at_once=16)
-    network.device = torch.device("meta")  # anything but the CPU
     monkeypatch.setattr(torch.Tensor, "to", lambda self, *a, **k: self)
+    return torch.device("meta")
+
+
+WORDS_FOR_TOO_LITTLE = [
+    torch.OutOfMemoryError("CUDA out of memory"),
+    RuntimeError("MPS backend out of memory (MPS allocated: 9.00 GB, max allowed: 9.07 GB)"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+]
+
+
+@pytest.mark.parametrize("error", WORDS_FOR_TOO_LITTLE, ids=lambda error: str(error)[:12])
+def test_a_batch_is_halved_until_the_device_holds_it(elsewhere, error):
+    module, rng = Frugal(6, error), np.random.default_rng(0)
+    network = TorchNetwork(module, lambda x: x.float(), at_once=16)
+    network.device = elsewhere
     snippets = [rng.integers(0, 256, (2, 3, 4, 3), np.uint8) for _ in range(20)]
     found = network(snippets)
     assert module.seen == [32, 16, 8, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4]
     for one, snippet in zip(found, snippets, strict=True):
         np.testing.assert_allclose(one[:, 0], snippet.reshape(2, -1).mean(1), rtol=1e-6)
     module.most = 1
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(type(error)) as raised:
         network(snippets)
+    assert shortage(raised.value) == SHORT["gpu"]
+
+
+def test_another_error_is_not_taken_for_too_little_memory(elsewhere):
+    module = Frugal(6, RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    network = TorchNetwork(module, lambda x: x.float(), at_once=16)
+    network.device = elsewhere
+    with pytest.raises(RuntimeError, match="cannot be multiplied"):
+        network([np.zeros((2, 3, 4, 3), np.uint8)] * 8)
+    assert module.seen == [16]
+
+
+def test_snippets_of_one_size_are_joined_whatever_comes_between(elsewhere):
+    sizes = [(2, 3, 4, 3)] * 3 + [(2, 5, 4, 3)] * 2 + [(2, 3, 4, 3)]
+    snippets = [np.full(size, n, np.uint8) for n, size in enumerate(sizes)]
+    network = TorchNetwork(module := Frugal(100), lambda x: x.float())
+    network.device = elsewhere
+    assert [float(one.mean()) for one in network(snippets)] == [0, 1, 2, 3, 4, 5]
+    assert module.seen == [6, 4, 2]
+
+
+def test_what_was_tapped_is_not_held(elsewhere):
+    network = TorchNetwork(module := Frugal(100), lambda x: x.float(), tap="inner")
+    network.device = elsewhere
+    kept = []
+    module.inner.register_forward_hook(lambda module, inputs, output: kept.append(weakref.ref(output)))
+    network([np.zeros((2, 3, 4, 3), np.uint8)])
+    assert len(kept) == 1 and kept[0]() is None
 
 
 def test_a_tap_is_any_part_by_its_name():

@@ -309,6 +309,8 @@ SHORT = [
     (MemoryError(), "not enough memory"),
     (RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory"), "enough memory"),
     (RuntimeError("CUDA out of memory. Tried to allocate 20 MiB"), "the GPU's memory ran out"),
+    (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), "the GPU's memory ran out"),
+    (RuntimeError("out of memory, while timestamps were read"), "not enough memory"),
     (ImportError("libx.so: failed to map segment from shared object"), "not enough memory"),
     (ImportError("libx.so: cannot open shared object file: Too many open files"), "too many open files"),
     (OSError(24, "Too many open files"), "too many open files"),

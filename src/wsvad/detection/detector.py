@@ -25,7 +25,7 @@ from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.device import AT_ONCE, move
 from wsvad.extraction.encode import Part, encode_frames, encode_video
 from wsvad.extraction.snippets import shape_of
-from wsvad.extraction.sound import silence
+from wsvad.extraction.sound import apart, silence
 from wsvad.features.store import StoredFeatures
 from wsvad.files import path_of
 from wsvad.methods.abilities import Compacts
@@ -215,8 +215,9 @@ class Detector:
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Stream → the shape of a snippet's row, `(D,)` or `(C, D)`, of those that it makes from video."""
-        return {stream: shape_of(encoders) for stream, encoders in self.encoders.items()}
+        """Stream → the shape of a snippet's row, `(D,)` or `(C, D)`, of those that it makes from frames; the others are
+        made of the sound when all frames were read."""
+        return {stream: shape_of(encoders) for stream, encoders in apart(self.encoders)[0].items()}
 
     def _encoders(self) -> dict[str, tuple[Encoder, ...]]:
         if not self.encoders:

@@ -14,6 +14,7 @@ The vectors of all moments of a snippet are averaged. What files cannot say stan
 
 import dataclasses
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -87,9 +88,13 @@ class Audio:
         return np.stack(rows) if rows else np.zeros((0, self.width), dtype=np.float32)
 
     def passport(self) -> dict[str, object]:
-        weights, settings = self._network.making()
-        settings |= {"rate": self.hearing.rate, "seconds": self.hearing.seconds}
+        weights, settings = self._making
+        settings = settings | {"rate": self.hearing.rate, "seconds": self.hearing.seconds}
         return {"encoder": f"audio:{self.path.name}", "width": self.width, "weights": weights, "settings": settings}
+
+    @cached_property
+    def _making(self) -> tuple[str, dict[str, Any]]:
+        return self._network.making()
 
     def _vector(self, wave: np.ndarray) -> np.ndarray:
         """One snippet, `(D,)` float32."""

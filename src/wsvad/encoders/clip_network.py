@@ -14,6 +14,7 @@ With several crops a snippet has a feature a crop, `(C, D)`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -171,9 +172,13 @@ class ClipEncoder:
         return {
             "encoder": f"{self.scheme}:{self.path.name}",
             "width": self.width,
-            "weights": sha256(self.path),
+            "weights": self._weights,
             "settings": settings | {"frames": SNIPPET, "version": 1},
         }
+
+    @cached_property
+    def _weights(self) -> str:
+        return sha256(self.path)
 
     def _features(self, snippets: list[np.ndarray]) -> np.ndarray:
         if not snippets:

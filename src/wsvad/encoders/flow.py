@@ -12,7 +12,6 @@ normalise them themselves; one that does not (torchvision's: `scale: 0.007843137
 with the fields of `FlowPreprocessing`.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -97,9 +96,9 @@ class FlowNetwork(Placed):
             self._prefer_the_last_flow()
         self._flows(np.stack([self.network.blank(), self.network.blank()], axis=1))
 
-    def __call__(self, snippets: list[np.ndarray]) -> Iterator[np.ndarray]:
+    def __call__(self, snippets: list[np.ndarray]) -> list[np.ndarray]:
         """The pairs of each snippet, `(P, 2, h, w[, 3])` uint8 → `(P, h, w, 2)`."""
-        return map(self._flows, snippets)
+        return [self._flows(pairs) for pairs in snippets]
 
     def passport(self, width: int) -> dict[str, object]:
         return self.network.passport("raft", width, version=1)

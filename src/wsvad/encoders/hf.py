@@ -7,7 +7,6 @@ spaced, and if it reads more, each is repeated. `HfSettings` chooses otherwise.
 """
 
 from functools import cached_property
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -107,11 +106,8 @@ class Hf:
     def encode(self, snippets: list[np.ndarray]) -> np.ndarray:
         """N snippets, each `(count, h, w, 3)` uint8 → `(N, D)` float32."""
         features = np.zeros((len(snippets), self.width), dtype=np.float32)
-        start = 0
-        for _, some in groupby(snippets, key=np.shape):  # pictures of one size can be joined
-            for vectors in self._vectors(list(some)):
-                features[start] = self._feature(vectors)
-                start += 1
+        for row, vectors in zip(features, self._vectors(snippets), strict=True):
+            row[:] = self._feature(vectors)
         return features
 
     def _vectors(self, snippets: list[np.ndarray]) -> list[np.ndarray]:
@@ -122,8 +118,8 @@ class Hf:
             refuse_shortage(error, self.name)
             why = short(" ".join(str(error).split()), 200)
             raise WsvadError(
-                f"{self.name}: does not run on pictures {list(snippets[0].shape)} ({why}); use another "
-                "model, or other settings"
+                f"{self.name}: does not run on pictures {_sizes(snippets)} ({why}); use another model, or other "
+                "settings"
             ) from error
 
     def _feature(self, vectors: np.ndarray) -> np.ndarray:
@@ -160,3 +156,7 @@ class Hf:
     @cached_property
     def _hash(self) -> str:
         return weights_hash(self._known.folder, self._known.raw)
+
+
+def _sizes(snippets: list[np.ndarray]) -> str:
+    return ", ".join(sorted({str(list(one.shape)) for one in snippets}))

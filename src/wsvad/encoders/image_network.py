@@ -7,6 +7,7 @@ encoder adds.
 
 import dataclasses
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar
@@ -245,7 +246,11 @@ class ImageNetwork(Generic[Asked]):
         settings |= {"mean": self._mean.tolist(), "std": self._std.tolist()}
         settings |= {"output": self.output.name} | own
         encoder = f"{scheme}:{self.path.name}"
-        return {"encoder": encoder, "width": width, "weights": sha256(*self._file.files), "settings": settings}
+        return {"encoder": encoder, "width": width, "weights": self._weights, "settings": settings}
+
+    @cached_property
+    def _weights(self) -> str:
+        return sha256(*self._file.files)
 
     def _settle_input(self, images: int) -> None:
         """Check that the network reads images, and settle how it is fed."""

@@ -9,9 +9,8 @@ What may be otherwise stands in a YAML file beside the weights, `FILE.yaml`, wit
 and the context features of the first picture, averaged over space and over pairs of pictures.
 """
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from itertools import groupby
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -72,10 +71,9 @@ class RaftWeights:
         module, _ = load(lambda: RAFT(self.asked.iterations), path, SCHEMES)
         self.network = TorchNetwork(module, _pairs, take=_flow if self.output == "flow" else _state, at_once=AT_ONCE)
 
-    def __call__(self, snippets: list[np.ndarray]) -> Iterator[np.ndarray]:
+    def __call__(self, snippets: list[np.ndarray]) -> list[np.ndarray]:
         """The pairs of each snippet, `(P, 2, h, w, 3)` uint8 → `(P, h, w, 2)` flow, or `(P, 256)` state."""
-        for _, some in groupby(snippets, key=len):  # snippets go through together that have as many pairs
-            yield from self.network(list(some))
+        return self.network(snippets)
 
     def between(self) -> np.ndarray:
         """Pairs for the state, `(P, 2)`: between the edges that divide the snippet into P + 2 equal parts, without the
@@ -98,9 +96,13 @@ class RaftWeights:
         return {
             "encoder": f"raft:{self.path.name}",
             "width": width,
-            "weights": sha256(self.path),
+            "weights": self._weights,
             "settings": settings,
         }
+
+    @cached_property
+    def _weights(self) -> str:
+        return sha256(self.path)
 
 
 def _pairs(pictures_P2HW3: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from wsvad.encoders.external_data import inner_tensors, network_files, with_output
-from wsvad.errors import WsvadError
+from wsvad.errors import WsvadError, refuse_shortage
 from wsvad.spelling import plain
 
 MOST_NUMBERS = 2**25
@@ -97,26 +97,34 @@ class OnnxFile:
         """Run it there from now on.
 
         Raises:
-            WsvadError: it does not open there.
+            WsvadError: it does not run there.
         """
         options = {} if number is None else {"device_id": str(number)}
-        self._provider = "CPUExecutionProvider" if device == "cpu" else (self.providers[device], options)
-        self._open()
+        wanted = "CPUExecutionProvider" if device == "cpu" else self.providers[device]
+        self._provider = (wanted, options)
+        self._open(f"onnxruntime does not open it on {device}")
+        if self._session.get_providers()[0] != wanted:  # it takes the CPU where libraries are missing, without a word
+            raise WsvadError(
+                f"{self.path}: onnxruntime does not run it on {device}, of which libraries are missing; install them, "
+                "or run with --device cpu"
+            )
 
     def run(self, batches: dict[str, np.ndarray], outputs: list[str]) -> list[np.ndarray]:
         """These outputs for a batch at every input."""
         try:
             return list(self._session.run(outputs, batches))
         except Exception as error:  # as below
+            refuse_shortage(error, self.path)
             raise WsvadError(f"{self.path}: does not run on {_shapes(batches)} ({_one_line(error)})") from None
 
-    def _open(self) -> None:
+    def _open(self, failed: str = "not a network in ONNX format") -> None:
         import onnxruntime
 
         try:
             self._session = onnxruntime.InferenceSession(self._model, self._options, providers=[self._provider])
         except Exception as error:  # onnxruntime's own errors have no common class below Exception
-            raise WsvadError(f"{self.path}: not a network in ONNX format ({_one_line(error)})") from None
+            refuse_shortage(error, self.path)
+            raise WsvadError(f"{self.path}: {failed} ({_one_line(error)})") from None
 
 
 class OpenVinoFile:

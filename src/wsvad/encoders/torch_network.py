@@ -3,13 +3,14 @@
 import difflib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from wsvad.errors import UsageError, WsvadError
+from wsvad.errors import UsageError, WsvadError, shortage
 from wsvad.spelling import plain
 
 MOST_AT_ONCE = 32
@@ -20,7 +21,8 @@ class TorchNetwork:
     """A module in evaluation mode, what is done to its input, and which of its tensors is taken.
 
     On a CPU every snippet goes through by itself, in one thread, so that its numbers are the same whatever comes with
-    it and however many work beside each other. Elsewhere snippets are joined, as many as the device's memory holds.
+    it and however many work beside each other. Elsewhere those that follow each other and have pictures of one size are
+    joined, as many as the device's memory holds.
     """
 
     def __init__(
@@ -62,19 +64,22 @@ class TorchNetwork:
         one that reads pictures, and the number of clips for one that reads several pictures at once.
 
         Raises:
-            WsvadError: the device's memory does not hold a single snippet.
+            WsvadError: its output has not one part for each snippet.
+            RuntimeError: the device's memory does not hold a single one (see `errors.shortage`).
         """
-        outputs = list[np.ndarray]()
+        outputs, alone = list[np.ndarray](), self.device.type == "cpu"
         while len(outputs) < len(snippets):
-            some = snippets[len(outputs) :][: 1 if self.device.type == "cpu" else self._at_once]
+            some = _of_one_size(snippets[len(outputs) :][: 1 if alone else self._at_once])
             try:
-                with _one_thread() if self.device.type == "cpu" else nullcontext():
+                with _one_thread() if alone else nullcontext():
                     outputs += self._run(some)
-            except torch.OutOfMemoryError:
-                if len(some) == 1:
+                continue
+            except RuntimeError as error:  # each kind of device has its own words for too little memory
+                if len(some) == 1 or not shortage(error):
                     raise
-                torch.cuda.empty_cache()
-                self._at_once = len(some) // 2
+            # Out of the handler: what failed is held as long as its error is.
+            torch.cuda.empty_cache()
+            self._at_once = len(some) // 2
         return outputs
 
     def runs_on(self, device: torch.device) -> bool:
@@ -91,6 +96,7 @@ class TorchNetwork:
             if not self._tapped:
                 raise WsvadError("the part of the network that is to be tapped does not run; name another")
             output = self._tapped[-1]
+            self._tapped.clear()  # else the device would hold it until the next batch
         taken = self._take(output).float().cpu().numpy()
         if taken.ndim == 0 or len(taken) % len(snippets):
             raise WsvadError(f"the network's output {list(taken.shape)} has not one part for each snippet; tap another")
@@ -99,6 +105,11 @@ class TorchNetwork:
     def _keep(self, module: nn.Module, inputs: Any, output: Any) -> None:
         assert self._tapped is not None
         self._tapped.append(output)
+
+
+def _of_one_size(snippets: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The first ones, which can be joined."""
+    return list(takewhile(lambda one: one.shape == snippets[0].shape, snippets))
 
 
 @contextmanager

@@ -11,10 +11,10 @@ from multiprocessing.shared_memory import SharedMemory
 from typing import TypeGuard
 
 import numpy as np
-import torch
 
 from wsvad.encoders.encoder import Encoder, OnDevice, Sampling
 from wsvad.errors import WsvadError, shortage
+from wsvad.interrupts import interrupted_by
 
 AT_ONCE = 16
 """Snippets that a decoding process hands over at a time."""
@@ -166,6 +166,8 @@ class Owner:
 
 def move(encoders: Iterable[Encoder], device: str) -> None:
     """Move those encoders to a device that run there."""
+    import torch
+
     for encoder in encoders:
         if runs_on(encoder, device):
             encoder.to(torch.device(device))
@@ -173,6 +175,8 @@ def move(encoders: Iterable[Encoder], device: str) -> None:
 
 def runs_on(encoder: Encoder, device: str) -> TypeGuard[OnDevice]:
     """Whether an encoder has a network that runs on a device other than the CPU."""
+    import torch  # not by those that decode, each of which would hold 190 MB of it
+
     return isinstance(encoder, OnDevice) and encoder.runs_on(torch.device(device))
 
 
@@ -182,7 +186,13 @@ def _views(block: SharedMemory, shapes: Sequence[tuple[int, ...]], dtype: np.dty
 
 
 def _told(encoder: Encoder, error: Exception) -> WsvadError:
-    """An error that can travel."""
+    """An error that can travel.
+
+    Raises:
+        KeyboardInterrupt: it is Ctrl-C, of which a library has made another one.
+    """
+    if interrupted_by(error):
+        raise KeyboardInterrupt from error
     if isinstance(error, WsvadError):
         return WsvadError(str(error))
     if short := shortage(error):

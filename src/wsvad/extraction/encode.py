@@ -136,7 +136,7 @@ def _encode_frames(
     for stream in encoders:
         rows[stream] = rows.get(stream, [])[:done]
     edges, film, borders = list[float](), list[Fraction](), list[int]()
-    count, reported, last = 0, 0, None
+    count, encoded, reported, last = 0, done, 0, None
 
     def taken() -> int:
         return count if resampler is None else resampler.taken
@@ -150,10 +150,12 @@ def _encode_frames(
         reported = max(reported, until)
 
     def keep(finished: Iterable[Rows]) -> None:
+        nonlocal encoded
         for each in finished:
             for stream, row in each.items():
                 rows[stream].append(row)
-            report(part.snippets)
+            encoded += 1
+            report(encoded)
 
     with Batches(encoders, at_once, spent) as batches:
         for frame in _decoded(frames if resampler is None else resampler.of(frames), spent):

@@ -19,7 +19,7 @@ from pathlib import Path
 from wsvad.device import device_of, name_of
 from wsvad.encoders.encoder import Encoder
 from wsvad.errors import Interrupted, UsageError, WsvadError
-from wsvad.extraction.device import AT_ONCE, Owner, move
+from wsvad.extraction.device import AT_ONCE, Owner, move, runs_on
 from wsvad.extraction.encode import passport
 from wsvad.extraction.progress import Estimate
 from wsvad.extraction.snippets import Encoders
@@ -133,11 +133,12 @@ def events_of(
     Args:
         workers: processes; 0 = in this one.
     """
-    if device == "cpu" or not jobs:
+    each = [encoder for some in parts.values() for encoder in some]
+    if device == "cpu" or not jobs or not any(runs_on(encoder, device) for encoder in each):
         return in_processes(jobs, recipe, workers) if workers else in_this_process(jobs, recipe, parts)
     logger.info("encoding on %s", name_of(device))
     if not workers:
-        move((encoder for some in parts.values() for encoder in some), device)
+        move(each, device)
         return in_this_process(jobs, recipe, parts, AT_ONCE)
     return in_processes(jobs, recipe, workers, Owner(parts, device))
 

@@ -277,6 +277,7 @@ def _do(
         with spent.on("write"):
             for stream, features in stored.items():
                 save(feature_path(recipe.out, stream, job.video), features)
+        remark = silence(job.path, wanted)
     except WsvadError as error:
         if interrupted_by(error):
             raise KeyboardInterrupt from error
@@ -290,4 +291,4 @@ def _do(
         reason = f"{job.path}: {shortage(error) or told}"
         return Finished(video=job.video, reason=reason)
     frames = next(iter(stored.values())).passport.frames
-    return Finished(video=job.video, frames=frames, spent=spent.taken(), remark=silence(job.path, wanted))
+    return Finished(video=job.video, frames=frames, spent=spent.taken(), remark=remark)

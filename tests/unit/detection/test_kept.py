@@ -6,11 +6,14 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from clips import Means
 from safetensors import safe_open
 from safetensors.numpy import save_file
+from sounds import Loudness, tones, write_film
 
+from wsvad.detection.detector import Detector
 from wsvad.detection.kept import Found, Kept, Stamp
-from wsvad.extraction.encode import Part
+from wsvad.extraction.encode import Part, encode_video
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.scorer import Scored
 from wsvad.runs.sealed import digest_of, sealed
@@ -128,3 +131,22 @@ def test_a_part_is_taken_up_only_as_it_was_written(kept):
     content[-2] ^= 1  # of the last number, which stays one
     path.write_bytes(content)
     assert not kept.read_part("v.mp4", stamp, {"rgb": (4,)}).rows
+
+
+def test_a_detector_that_hears_goes_on_where_it_was(kept, tmp_path):
+    path = write_film(tmp_path / "film.mp4", tones((0.5, 1.0)), 3)
+    encoders = {"rgb": (Means(count=1),), "audio": (Loudness(),)}
+    whole, part, stamp = encode_video(path, encoders), Part({}), Stamp.of(path)
+
+    def interrupt(_):
+        if part.snippets == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        encode_video(path, encoders, interrupt, part=part)
+    kept.write_part("film.mp4", stamp, part)
+    detector = Detector(trained=None, scorer=None, encoders=encoders, calibrations=None, run=tmp_path)
+    part = kept.read_part("film.mp4", stamp, detector.shapes)
+    assert part.snippets == 2
+    for stream, found in encode_video(path, encoders, part=part).items():
+        np.testing.assert_array_equal(found.features, whole[stream].features)

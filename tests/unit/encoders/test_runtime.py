@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import onnx
@@ -119,6 +120,15 @@ def test_a_network_moves_to_where_its_runtime_can(tmp_path, monkeypatch):
     assert not encoder.network.alone
     np.testing.assert_allclose(encoder.encode([pictures()] * 3), before, rtol=1e-6)
     assert not OpenVinoFile(encoder.network.path, 1).runs_on("cuda")
+
+
+def test_a_network_is_not_left_on_the_cpu_without_a_word(tmp_path):
+    encoder = Onnx(settings(two_layers(tmp_path / "net.onnx")))
+    with (
+        warnings.catch_warnings(action="ignore"),
+        pytest.raises(WsvadError, match=r"net\.onnx: onnxruntime does not run it on cuda"),
+    ):
+        encoder.to(torch.device("cuda"))
 
 
 def test_openvino_opens_no_connection(tmp_path):
