@@ -41,7 +41,7 @@ FOUR = ("motion", IMAGE, f"pose:{MODELS}/movenet-multipose.onnx", f"objects:{MOD
 FEW, MANY = 1, 6
 """Videos a core; their difference is measured."""
 QUALITIES = (23, 14)
-"""Of the large video, as x264 counts: a camera at night that hardly spends bits, and one that spends them. The more
+"""Of the large video, as x264 counts, for few bits and for many. The more
 bits there are, the longer decoding takes, and the less `motion` counts beside it."""
 CLIPS, FIRST = 2000, 100
 
