@@ -59,17 +59,19 @@ class Cell:
 
 
 def order() -> Iterator[Cell]:
-    """All fits, what matters most first: π-VAD with several people against its teacher; then three seeds of all rows
-    and the other two; objects, whose features take longest, last."""
+    """All fits, what matters most first: π-VAD with several people against its teacher; then three seeds of each row,
+    those with objects, whose features take longest, and those of π-VAD on another stream last; then the other two."""
     first = [("ur-dmu", ("motion",)), ("pi-vad", ("motion", "people"))]
     for seed, data in product(range(SEEDS), DATA):
         yield from (Cell(data, method, streams, seed) for method, streams in first)
-    rows = [(method, streams) for streams in (*ALONE, *BESIDE) for method in ("mil", "ur-dmu", "dakd")]
-    rows += [("pi-vad", streams) for streams in (*BESIDE, *(streams[::-1] for streams in BESIDE), ("image", "people"))]
-    for objects, seeds in product((False, True), (range(3), range(3, SEEDS))):
-        for seed, data, (method, streams) in product(seeds, DATA, rows):
-            if objects == ("objects" in streams) and (method, streams) not in first:
-                yield Cell(data, method, streams, seed)
+    rows = [*product(("mil", "ur-dmu", "dakd"), (*ALONE, *BESIDE)), *(("pi-vad", streams) for streams in BESIDE)]
+    objects = [row for row in rows if "objects" in row[1]]
+    rest = [row for row in rows if row not in (*first, *objects)]
+    others = [("pi-vad", streams) for streams in (*(streams[::-1] for streams in BESIDE), ("image", "people"))]
+    three, two = range(3), range(3, SEEDS)
+    for seeds, some in ((three, rest), (three, objects), (three, others), (two, [*rest, *objects, *others])):
+        for seed, data, (method, streams) in product(seeds, DATA, some):
+            yield Cell(data, method, streams, seed)
 
 
 # ------------------------------------------------------------------------------------------------- one fit
