@@ -3,7 +3,7 @@
 python benchmarks/encoders.py [OUT]      by default runs/encoders; the footage and the networks lie beside the project
 
 Five seeds, the `data` budget, defaults but for π-VAD's profile: nothing is tuned. A fit that is finished is a file in
-OUT, and the page is written anew after each, so that a run that was stopped goes on; the fits that matter most come
+OUT, and the page is written again after each, so that a run that was stopped resumes; the fits that matter most come
 first, and the most expensive features last. Features lie in OUT too, one folder a data set.
 """
 
