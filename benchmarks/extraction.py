@@ -21,8 +21,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -141,18 +141,20 @@ def of_the_processor() -> float:
 def alone(video: Path, specs: Sequence[str]) -> list[float]:
     """Seconds of a core for decoding a video and for each encoder, by themselves, over the cores."""
     context = multiprocessing.get_context("spawn")
-    barrier, results = context.Barrier(CORES), context.SimpleQueue()
-    team = [context.Process(target=_alone, args=(video, specs, barrier, results)) for _ in range(CORES)]
-    for one in team:
-        one.start()
-    columns = zip(*(results.get() for _ in team), strict=True)
-    for one in team:
-        one.join()
-    return [statistics.mean(column) / CORES for column in columns]
+    barrier = context.Barrier(CORES, timeout=600)
+    with ProcessPoolExecutor(CORES, context, _meet_at, (barrier,)) as team:
+        columns = zip(*team.map(_alone, [video] * CORES, [specs] * CORES), strict=True)
+        return [statistics.mean(column) / CORES for column in columns]
 
 
-def _alone(video: Path, specs: Sequence[str], barrier: Barrier, results: SimpleQueue) -> None:
+def _meet_at(barrier: Barrier) -> None:
+    """Once a process: where it waits for the others, so that all do the same at the same time."""
+    global _barrier
+    _barrier = barrier
     os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def _alone(video: Path, specs: Sequence[str]) -> list[float]:
     import cv2
 
     cv2.setNumThreads(1)
@@ -162,7 +164,7 @@ def _alone(video: Path, specs: Sequence[str], barrier: Barrier, results: SimpleQ
         shown = [one for one in (*map(snippets.push, reader), snippets.flush()) if one is not None]
     seconds = []
     for part in (None, *specs):
-        barrier.wait()
+        _barrier.wait()
         started = time.process_time()
         if part is None:
             with VideoReader(video, threads=1) as reader:
@@ -173,7 +175,7 @@ def _alone(video: Path, specs: Sequence[str], barrier: Barrier, results: SimpleQ
                 for encoder in encoders[part]:
                     encoder.encode([one[encoder.sampling]])
         seconds.append(time.process_time() - started)
-    results.put(seconds)
+    return seconds
 
 
 # ------------------------------------------------------------------------------------------------- memory
