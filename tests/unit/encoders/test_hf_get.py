@@ -200,7 +200,7 @@ def test_a_redirect_leads_to_no_file(hub: Hub, capsys: Any, tmp_path: Path):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"rfilename": 7}, {"size": "much"}, {"size": -5}, {"size": None, "lfs": None}, {"lfs": {"sha256": 3}}, {"lfs": "x"}],
+    [{"rfilename": 7}, {"size": "x"}, {"size": -5}, {"size": None, "lfs": None}, {"lfs": {"sha256": 3}}, {"lfs": "x"}],
 )
 def test_a_hub_that_tells_nonsense_is_told_in_a_line(hub: Hub, monkeypatch: Any, capsys: Any, wrong: dict[str, Any]):
     about = hub.about()
