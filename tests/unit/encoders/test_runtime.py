@@ -125,7 +125,7 @@ def test_a_network_moves_to_where_its_runtime_can(tmp_path, monkeypatch):
     "use",
     [
         "from wsvad.encoders.network import Onnx; Onnx({!r})",
-        "from torch import nn; from wsvad.encoders.openvino_module import OpenVinoModule; OpenVinoModule(nn.ReLU(), (2,))",
+        "import torch; from wsvad.encoders.openvino_module import OpenVinoModule as M; M(torch.nn.ReLU(), (2,))",
     ],
 )
 def test_openvino_opens_no_connection(tmp_path, use):
