@@ -21,8 +21,10 @@ Shown = dict[Sampling, np.ndarray]
 """What encoders read of one snippet: `(count, h, w, 3)` or `(count, h, w)` uint8 for each way of sampling."""
 Rows = dict[str, np.ndarray]
 """Stream → the feature of one snippet, `(D,)`, or `(C, D)` with crops."""
-WAITING = 2
-"""Batches that are read and wait for the network, at most."""
+BYTES = 2**26
+"""Of pictures in a batch: with so many it goes to the network, however few snippets have them."""
+WAITING, WAITING_BYTES = 2, 2 * BYTES
+"""Batches, and bytes of their pictures, that are read and wait for the network, at most."""
 
 
 class Snippets:
@@ -130,13 +132,14 @@ class SnippetEncoder:
 
 class Batches:
     """Frames in, rows out, of `at_once` snippets together. With more than one the network works in a thread of its own
-    while the next snippets are read, and at most `WAITING` batches wait for it."""
+    while the next snippets are read, and at most `WAITING` batches wait for it, or fewer where pictures are large."""
 
     def __init__(self, encoders: Encoders, at_once: int = 1, spent: Spent | None = None):
         self._encoders, self._snippets, self._at_once = encoders, Snippets(encoders), at_once
         self._spent = spent or Spent()
         self._some: list[Shown] = []
-        self._running: deque[Future[list[Rows]]] = deque()
+        self._running: deque[tuple[Future[list[Rows]], int]] = deque()
+        """Batches and their bytes."""
         self._pool = ThreadPoolExecutor(1) if at_once > 1 else None
 
     def push(self, frame: Frame) -> Iterator[Rows]:
@@ -151,23 +154,27 @@ class Batches:
         if self._some:
             self._start()
         while self._running:
-            yield from self._running.popleft().result()
+            yield from self._running.popleft()[0].result()
 
     def _taken(self, snippet: Shown | None) -> Iterator[Rows]:
         if snippet is not None:
             self._some.append(snippet)
-        if len(self._some) == self._at_once:
+        if len(self._some) == self._at_once or _bytes(self._some) >= BYTES:
             self._start()
-        while len(self._running) > WAITING or (self._running and self._running[0].done()):
-            yield from self._running.popleft().result()
+        while self._running and (
+            len(self._running) > WAITING
+            or sum(size for _, size in self._running) > WAITING_BYTES
+            or self._running[0][0].done()
+        ):
+            yield from self._running.popleft()[0].result()
 
     def _start(self) -> None:
         some, self._some = self._some, []
         if self._pool is not None:
-            self._running.append(self._pool.submit(self._encoded, some))
+            self._running.append((self._pool.submit(self._encoded, some), _bytes(some)))
         else:
             future: Future[list[Rows]] = Future()
-            self._running.append(future)
+            self._running.append((future, 0))
             future.set_result(self._encoded(some))
 
     def _encoded(self, some: Sequence[Shown]) -> list[Rows]:
@@ -180,3 +187,7 @@ class Batches:
     def __exit__(self, *error: object) -> None:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
+
+
+def _bytes(some: Sequence[Shown]) -> int:
+    return sum(pictures.nbytes for snippet in some for pictures in snippet.values())
