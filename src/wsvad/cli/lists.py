@@ -6,7 +6,7 @@ from textwrap import indent
 from typing import Annotated
 
 from wsvad.cli.common import DONE
-from wsvad.cli.options import Folder
+from wsvad.cli.options import Folder, refuse
 from wsvad.cli.output import say, show, show_text, table
 from wsvad.cli.practitioner import Videos
 from wsvad.errors import UsageError
@@ -36,14 +36,21 @@ def datasets() -> int:
     return DONE
 
 
-def encoders(get: Annotated[str, "MODEL"] | None = None, yes: bool = False) -> int:
+def encoders(
+    get: Annotated[str, "MODEL"] | None = None, yes: bool = False, recipes: Annotated[str, "NAME"] | None = None
+) -> int:
     """List the encoders: the input of each, and whether it runs on this machine.
 
     Args:
         get: A model for 'hf:', as ORG/NAME or ORG/NAME@REVISION: show its files, size, licence and hash, ask, and
             download it into the cache of Hugging Face. Only safetensors and settings; the only download there is.
         yes: Download without asking.
+        recipes: List the recipes: papers' encoders with their weights and settings, for 'recipe:NAME'. With a NAME or
+            a FILE.yaml: check that recipe and print it, to copy and change.
     """
+    if recipes is not None:
+        refuse("--recipes", {"--get": get, "--yes": yes})
+        return _recipe(recipes) if recipes else _recipes()
     if get is not None:
         return _get(get, ask=not yes)
     if yes:
@@ -56,6 +63,33 @@ def encoders(get: Annotated[str, "MODEL"] | None = None, yes: bool = False) -> i
     ]
     show(table(("encoder", "makes features from", "width", "runs here"), rows))
     say(auto()[1])
+    return DONE
+
+
+def _recipes() -> int:
+    """List our own recipes."""
+    from wsvad.encoders import models_folder
+    from wsvad.encoders.build import recipes
+
+    rows = [
+        (one.name, one.head.stream, one.head.model, one.head.width or "", one.head.licence, one.state)
+        for one in recipes()
+    ]
+    show(table(("recipe", "stream", "model", "width", "licence", "weights"), rows))
+    say(
+        f"Weights are looked for in {models_folder()} (set WSVAD_MODELS to change it) and in the cache of Hugging Face."
+    )
+    return DONE
+
+
+def _recipe(name: str) -> int:
+    """Print a recipe."""
+    from wsvad.encoders.build import recipe_of
+
+    found = recipe_of(f"recipe:{name}")
+    assert found is not None
+    show_text(found.path.read_text(encoding="utf-8"))
+    say(f"Weights: {found.state}")
     return DONE
 
 
