@@ -11,6 +11,7 @@ set -eu
 : "${MODELS:=models}"                      # weights, by the names that 'wsvad encoders --recipes' lists
 : "${OUT:=runs/dakd}"
 : "${DEVICE:=auto}"                        # where networks run: cpu, cuda, cuda:N, mps, or auto
+: "${SEEDS:=5}"                            # runs, whose mean and standard deviation the table has
 : "${RGB:=recipe:i3d-1024}"                # any encoder will do in place of each of these
 : "${S3D:=recipe:s3d}"
 : "${CLIP:=recipe:clip-b16}"
@@ -21,6 +22,6 @@ wsvad extract "$VIDEOS" --out "$OUT/features" --device "$DEVICE" \
 
 wsvad fit "$DATA" --features "$OUT/features" --method dakd \
     --config.backbones '[rgb, s3d, clip]' --config.student clip \
-    --seeds 5 --device "$DEVICE" --out "$OUT/run" "$@"
+    --seeds "$SEEDS" --device "$DEVICE" --out "$OUT/run" "$@"
 
 wsvad evaluate "$OUT/run"

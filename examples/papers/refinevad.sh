@@ -11,6 +11,7 @@ set -eu
 : "${MODELS:=models}"                      # weights, by the names that 'wsvad encoders --recipes' lists, and:
 : "${OUT:=runs/refinevad}"
 : "${DEVICE:=auto}"                        # where networks run: cpu, cuda, cuda:N, mps, or auto
+: "${SEEDS:=5}"                            # runs, whose mean and standard deviation the table has
 : "${RGB:=recipe:clip-l14}"
 : "${CAPTIONER:=$MODELS/captioner}"        # a vision-language model of transformers (BLIP, LLaVA, SmolVLM …), a folder
 : "${SENTENCES:=$MODELS/sentences}"        # a sentence encoder, a folder (all-MiniLM-L6-v2, CLIP's text model …)
@@ -23,6 +24,6 @@ wsvad extract "$VIDEOS" --out "$OUT/features" --device "$DEVICE" \
     --rgb "$RGB" --text "sentence:$SENTENCES:$OUT/captions.jsonl"
 
 wsvad fit "$DATA" --features "$OUT/features" --method refinevad --config.streams rgb,text \
-    --seeds 5 --device "$DEVICE" --out "$OUT/run" "$@"
+    --seeds "$SEEDS" --device "$DEVICE" --out "$OUT/run" "$@"
 
 wsvad evaluate "$OUT/run"

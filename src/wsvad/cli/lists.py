@@ -76,9 +76,7 @@ def _recipes() -> int:
         for one in recipes()
     ]
     show(table(("recipe", "stream", "model", "width", "licence", "weights"), rows))
-    say(
-        f"Weights are looked for in {models_folder()} (set WSVAD_MODELS to change it) and in the cache of Hugging Face."
-    )
+    say(f"Weights are looked for in {models_folder()} (WSVAD_MODELS names another) and the cache of Hugging Face.")
     return DONE
 
 
