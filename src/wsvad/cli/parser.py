@@ -99,8 +99,8 @@ def verb_parser(verb: Verb) -> ArgumentParser:
     for flag in verb.flags:
         parser.add_argument(f"--{flag}", action="store_true", help=described(verb.function, flag))
     for name in verb.optional:
-        words = {"help": described(verb.function, name), "metavar": f"[{word_of(hints[name], name)}]"}
-        parser.add_argument(f"--{name}", nargs="?", const="", **words)
+        shown = f"[{word_of(hints[name], name)}]"
+        parser.add_argument(f"--{name}", nargs="?", const="", metavar=shown, help=described(verb.function, name))
     if verb.learns:
         from wsvad.training.protocol import Protocol
 
