@@ -229,3 +229,27 @@ def test_refinevad(paper: Paper):
     captions = [json.loads(line) for line in (paper.out / "captions.jsonl").read_text().splitlines()]
     assert [(one["video"], len(one["captions"])) for one in captions] == [(f"{number}.mp4", 3) for number in range(4)]
     assert "mAP at IoU 0.5" in paper.printed["evaluate"]
+
+
+def test_a_detector_that_was_trained_by_a_recipe_scores_from_anywhere(
+    models: Path, videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("WSVAD_MODELS", str(models))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.yaml").write_text(
+        "model: hf:openai/clip-vit-base-patch16\nlicence: none\nwhy: a frame is enough\nframes: 1\npooling: mean"
+    )
+    train = ["train", str(videos), "--method", "mil", "--rgb", "recipe:own.yaml", "--workers", "0", "--out", "run"]
+    assert main([*train, *QUICK]) == 0
+    clip = models / "openai" / "clip-vit-base-patch16"
+    record = json.loads((tmp_path / "run" / "model.json").read_text())
+    assert record["encoders"] == {"rgb": f"recipe:{tmp_path / 'own.yaml'}:{clip}"}
+    assert record["passports"]["rgb"]["settings"]["frames"] == 1
+    monkeypatch.delenv("WSVAD_MODELS")
+    monkeypatch.chdir(videos)
+    score = ["score", "3.mp4", "--model", str(tmp_path / "run"), "--out", str(tmp_path / "scores")]
+    assert main([*score, "--json"]) == 0
+    capsys.readouterr()
+    (tmp_path / "own.yaml").write_text((tmp_path / "own.yaml").read_text().replace("frames: 1", "frames: 2"))
+    assert main([*score[:-1], str(tmp_path / "again")]) == 1
+    assert "settings.frames: " in capsys.readouterr().err
