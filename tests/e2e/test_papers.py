@@ -205,12 +205,31 @@ def test_pi_vad(paper: Paper, models: Path):
     assert load(feature_path(paper.out / "features", "rgb", "0.mp4")).features.shape == (10, 2, 1024)
 
 
-def test_pi_vad_without_sound_has_five_modalities(paper: Paper, models: Path):
-    one = models / "flow.yaml"
-    one.write_text("model: flow\nlicence: Apache-2.0\nwhy: it needs no weights")
-    every = dict.fromkeys(("RGB", "POSE", "DEPTH", "MASK", "TEXT", "FLOW"), f"recipe:{one}")
-    paper("pi-vad", "--config.profile", "light", "--config.ur_dmu.hidden", "32", **every)
+OFFICIAL = {
+    "Anomaly_Train.txt": "Abuse/Abuse001_x264.mp4\nTraining_Normal_Videos_Anomaly/Normal_Videos001_x264.mp4\n",
+    "Anomaly_Test.txt": "Arson/Arson011_x264.mp4\nTesting_Normal_Videos_Anomaly/Normal_Videos_003_x264.mp4\n",
+    "Temporal_Anomaly_Annotation_for_Testing_Videos.txt": "Arson011_x264.mp4  Arson  4  16  -1  -1\n"
+    "Normal_Videos_003_x264.mp4  Normal  -1  -1  -1  -1\n",
+}
+"""Lists of UCF-Crime, as far as four videos go."""
+
+
+def test_pi_vad_on_official_lists_without_sound(paper: Paper, models: Path, videos: Path, tmp_path: Path):
+    """The videos lie as they are published, below a folder; the lists are somewhere else."""
+    (tmp_path / "lists").mkdir()
+    for name, text in OFFICIAL.items():
+        (tmp_path / "lists" / name).write_text(text)
+    names = [name for text in list(OFFICIAL.values())[:2] for name in text.split()]
+    for name, number in zip(names, (1, 0, 3, 2), strict=True):
+        (tmp_path / "published" / name).parent.mkdir(parents=True)
+        (tmp_path / "published" / name).symlink_to(videos / f"{number}.mp4")
+    (models / "flow.yaml").write_text("model: flow\nlicence: Apache-2.0\nwhy: it needs no weights")
+    every = dict.fromkeys(("RGB", "POSE", "DEPTH", "MASK", "TEXT", "FLOW"), f"recipe:{models}/flow.yaml")
+    where = {"VIDEOS": f"{tmp_path}/published", "DATA": f"ucf-crime:{tmp_path}/lists"}
+    paper("pi-vad", "--config.profile", "light", "--config.ur_dmu.hidden", "32", **every, **where)
+    paper.check_tables("pi-vad")
     assert paper.streams == dict.fromkeys(("rgb", "pose", "depth", "mask", "flow", "text"), ("flow", 192))
+    assert paper.read("metrics")["data"] == "ucf-crime"
 
 
 def test_dakd(paper: Paper, models: Path):
