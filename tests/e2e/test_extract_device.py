@@ -50,6 +50,12 @@ def hostile(tmp_path):
     return "hostile.mp4", write_clip(tmp_path / "videos" / "hostile.mp4", 1, first=29)
 
 
+def placed():
+    encoder = OnDevice("device")
+    encoder.to("meta")
+    return encoder
+
+
 def written(out):
     return {path.relative_to(out): path.read_bytes() for path in out.rglob("*.safetensors")}
 
