@@ -214,8 +214,9 @@ OFFICIAL = {
 """Lists of UCF-Crime, as far as four videos go."""
 
 
-def test_pi_vad_on_official_lists_without_sound(paper: Paper, models: Path, videos: Path, tmp_path: Path):
-    """The videos lie as they are published, below a folder; the lists are somewhere else."""
+@pytest.fixture
+def published(videos: Path, tmp_path: Path) -> dict[str, str]:
+    """Variables that name videos as they are published, below a folder, and lists that are somewhere else."""
     (tmp_path / "lists").mkdir()
     for name, text in OFFICIAL.items():
         (tmp_path / "lists" / name).write_text(text)
@@ -223,10 +224,13 @@ def test_pi_vad_on_official_lists_without_sound(paper: Paper, models: Path, vide
     for name, number in zip(names, (1, 0, 3, 2), strict=True):
         (tmp_path / "published" / name).parent.mkdir(parents=True)
         (tmp_path / "published" / name).symlink_to(videos / f"{number}.mp4")
+    return {"VIDEOS": f"{tmp_path}/published", "DATA": f"ucf-crime:{tmp_path}/lists"}
+
+
+def test_pi_vad_on_official_lists_without_sound(paper: Paper, models: Path, published: dict[str, str]):
     (models / "flow.yaml").write_text("model: flow\nlicence: Apache-2.0\nwhy: it needs no weights")
     every = dict.fromkeys(("RGB", "POSE", "DEPTH", "MASK", "TEXT", "FLOW"), f"recipe:{models}/flow.yaml")
-    where = {"VIDEOS": f"{tmp_path}/published", "DATA": f"ucf-crime:{tmp_path}/lists"}
-    paper("pi-vad", "--config.profile", "light", "--config.ur_dmu.hidden", "32", **every, **where)
+    paper("pi-vad", "--config.profile", "light", "--config.ur_dmu.hidden", "32", **every, **published)
     paper.check_tables("pi-vad")
     assert paper.streams == dict.fromkeys(("rgb", "pose", "depth", "mask", "flow", "text"), ("flow", 192))
     assert paper.read("metrics")["data"] == "ucf-crime"
@@ -248,6 +252,13 @@ def test_refinevad(paper: Paper):
     captions = [json.loads(line) for line in (paper.out / "captions.jsonl").read_text().splitlines()]
     assert [(one["video"], len(one["captions"])) for one in captions] == [(f"{number}.mp4", 3) for number in range(4)]
     assert "mAP at IoU 0.5" in paper.printed["evaluate"]
+
+
+def test_refinevad_on_official_lists(paper: Paper, published: dict[str, str]):
+    paper("refinevad", SEGMENT="8", **published)
+    paper.check_tables("refinevad")
+    assert paper.streams == {"rgb": ("hf:clip", 768), "text": ("sentence:sentences", 8)}
+    assert paper.read("metrics")["data"] == "ucf-crime"
 
 
 def test_a_detector_that_was_trained_by_a_recipe_scores_from_anywhere(
