@@ -23,6 +23,7 @@ fuzz: .venv/dev  ## 5,000 damaged files of each kind; the counts are kept in ben
 
 bench: .venv/dev  ## slow proofs; results are kept in benchmarks/results
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/extraction.py
 	$(BIN)/python benchmarks/long.py
 
 .venv/core: pyproject.toml constraints.txt

@@ -21,12 +21,13 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-import openvino
 import torch
 from torch import nn
 
 from wsvad.encoders.networks.i3d import I3D
+from wsvad.encoders.runtime import silent_openvino
 
+openvino = silent_openvino()
 RESULTS = Path(__file__).parent / "results" / "i3d.md"
 REPEATS = 5
 Run = Callable[[np.ndarray], np.ndarray]

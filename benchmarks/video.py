@@ -39,16 +39,16 @@ def rows(quick: bool = False) -> list[dict[str, str | float]]:
         cv2.setNumThreads(threads)
 
 
-def street(frames: int) -> Iterator[np.ndarray]:
+def street(frames: int, width: int = WIDTH, height: int = HEIGHT) -> Iterator[np.ndarray]:
     """A still picture with sensor noise and twelve patches that wander through it."""
     random = np.random.default_rng(0)
-    still = cv2.GaussianBlur(random.normal(size=(HEIGHT, WIDTH, 3)), (0, 0), 4)
+    still = cv2.GaussianBlur(random.normal(size=(height, width, 3)), (0, 0), 4)
     still = 120 + 40 * still / still.std()
     patches = [cv2.GaussianBlur(random.normal(110, 300, (40, 20, 3)), (0, 0), 3) for _ in range(12)]
-    places = random.uniform((0, 0), (HEIGHT - 40, WIDTH - 20), (12, 2))
+    places = random.uniform((0, 0), (height - 40, width - 20), (12, 2))
     for _ in range(frames):
         picture = still + random.normal(0, 2, still.shape)
-        places = np.clip(places + random.normal(0, 2, places.shape), 0, (HEIGHT - 40, WIDTH - 20))
+        places = np.clip(places + random.normal(0, 2, places.shape), 0, (height - 40, width - 20))
         for patch, (y, x) in zip(patches, places.astype(int), strict=True):
             picture[y : y + 40, x : x + 20] = patch
         yield np.clip(picture, 0, 255).astype(np.uint8)

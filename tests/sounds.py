@@ -36,23 +36,26 @@ def write_film(
     sound_from: float = 0,
     missing: Sequence[tuple[float, float]] = (),
     stretched: Fraction = Fraction(1),
+    draw: Callable[[int], np.ndarray] = lambda number: np.zeros((16, 16, 3), np.uint8),
 ) -> Path:
-    """Write a video of black pictures with sound.
+    """Write a video of pictures, which are black by default, with sound.
 
     Args:
         signal: its sound, by seconds of the file; None without a sound track.
         pictures_from, sound_from: seconds at which either begins.
         missing: spans of the sound that no packet holds.
         stretched: what timestamps of the sound are multiplied by.
+        draw: a picture, by its number.
     """
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=picture_rate, options={"preset": "ultrafast"})
-        video.width, video.height, video.pix_fmt = 16, 16, "yuv420p"
+        video.height, video.width = draw(0).shape[:2]
+        video.pix_fmt = "yuv420p"
         video.time_base = Fraction(1, picture_rate)
         audio = container.add_stream(codec, rate=rate, layout=layout) if signal else None
         packets = list[av.Packet]()
         for number in range(round(pictures_from * picture_rate), round(seconds * picture_rate)):
-            picture = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24")
+            picture = av.VideoFrame.from_ndarray(draw(number), format="rgb24")
             picture.pts, picture.time_base = number, Fraction(1, picture_rate)
             packets += video.encode(picture)
         packets += video.encode(None)

@@ -250,13 +250,17 @@ def save(kind: str, folder: Path, *, seed: int = 0, **how: Any) -> Any:
     """Write a family's model with its processor's settings; the model as the library has it."""
     tiny = TINY[kind]
     torch.manual_seed(seed)
-    model = tiny.model().eval()
-    for name, weights in model.named_parameters():
+    return write(folder, tiny.model(), tiny.processor, **how)
+
+
+def write(folder: Path, model: Any, processor: dict[str, Any], **how: Any) -> Any:
+    """A model with random weights, so large that what it sees matters."""
+    for name, weights in model.eval().named_parameters():
         nn.init.normal_(weights, float("norm" in name and name.endswith("weight")), 0.2)
     model.save_pretrained(folder, **how)
-    video = "video_processor_type" in tiny.processor
+    video = "video_processor_type" in processor
     name = "video_preprocessor_config.json" if video else "preprocessor_config.json"
-    (folder / name).write_text(json.dumps(tiny.processor))
+    (folder / name).write_text(json.dumps(processor))
     return model
 
 

@@ -1,22 +1,31 @@
 """Extraction on a device, played by an encoder that says that it is on one: its network is in this process, and others
 decode. The files are those of an extraction without."""
 
+import errno
 import logging
 import os
 import signal
+import time
 import weakref
-from multiprocessing import shared_memory
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import Pipe, shared_memory
+from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from clips import OnDevice, write_clip
+from clips import Means, OnDevice, write_clip
 from torch import nn
 
 from wsvad.encoders.torch_network import TorchNetwork
 from wsvad.errors import SHORT, Interrupted, UsageError, WsvadError, shortage
+from wsvad.extraction.device import Owner, Served
 from wsvad.extraction.encode import encode_video
 from wsvad.extraction.extract import extract
+from wsvad.extraction.snippets import Batches
+from wsvad.extraction.workers import Job, Recipe, _Worker
+from wsvad.video.reader import VideoReader
 
 BUILDER = "clips:build"
 
@@ -39,6 +48,12 @@ def device(monkeypatch):
 def hostile(tmp_path):
     """A video whose frame 29 is what an encoder stumbles over."""
     return "hostile.mp4", write_clip(tmp_path / "videos" / "hostile.mp4", 1, first=29)
+
+
+def placed():
+    encoder = OnDevice("device")
+    encoder.to("meta")
+    return encoder
 
 
 def written(out):
@@ -103,6 +118,91 @@ def test_a_crash_while_decoding_costs_one_video_and_no_shared_memory(videos, dev
     for block in set(blocks):
         with pytest.raises(FileNotFoundError):
             made(object.__new__(shared_memory.SharedMemory), name=block)
+
+
+def test_shared_memory_that_nobody_was_told_of_goes_with_its_process(tmp_path):
+    """A process may be killed between making a block and saying so."""
+    encoder = placed()
+    owner = Owner({"device": [encoder]}, "meta")
+    worker = _Worker(Recipe(streams={"rgb": "device"}, out=tmp_path, builder=BUILDER), owner.served)
+    worker.job = Job(video="a.mp4", path=tmp_path / "a.mp4", streams=("rgb",), size=1)
+    (name,) = worker.blocks.values()
+    SharedMemory(name, create=True, size=100).close()
+    worker.process.kill()
+    assert "was killed by SIGKILL" in (worker.crashed().reason or "")
+    with pytest.raises(FileNotFoundError):
+        SharedMemory(name)
+
+
+@pytest.fixture
+def full(monkeypatch):
+    """Shared memory without room. Without this check a process that writes into it is ended by SIGBUS."""
+    if not Path("/dev/shm").is_dir():
+        pytest.skip("no shared memory that is a file system")
+
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+
+
+def test_without_room_in_shared_memory_snippets_go_another_way(full, caplog):
+    owner, rng = Owner({"device": [encoder := placed()]}, "meta"), np.random.default_rng(0)
+    theirs, ours = Pipe()
+    served = Served(owner.served["device", 0], 0, theirs, "wsvad-without-room")
+    snippets = [rng.integers(0, 256, (2, 12, 16, 3), np.uint8) for _ in range(3)]
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(2):
+            found = pool.submit(served.encode, snippets)
+            owner.answer([ours])
+            np.testing.assert_array_equal(found.result(), encoder.encode(snippets))
+    assert [record.getMessage().partition(",")[0] for record in caplog.records] == ["shared memory (/dev/shm) is full"]
+    with pytest.raises(FileNotFoundError):
+        SharedMemory("wsvad-without-room")
+
+
+def test_what_an_owner_cannot_open_is_told_to_who_asks():
+    owner = Owner({"device": [placed()]}, "meta")
+    theirs, ours = Pipe()
+    served = Served(owner.served["device", 0], 0, theirs, f"wsvad-{os.getpid()}")
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(served.encode, [np.zeros((2, 12, 16, 3), np.uint8)])
+        assert ours.poll(10)
+        served.close()  # as a process does that ends
+        owner.answer([ours])
+        with pytest.raises(WsvadError, match="encoder device: FileNotFoundError"):
+            found.result()
+
+
+class Held(Means):
+    """Counts the bytes that wait for it, or that it works on."""
+
+    def __init__(self):
+        super().__init__()
+        self.pushed, self.done, self.most, self.batches = 0, 0, 0, []
+
+    def encode(self, snippets):
+        time.sleep(0.01)
+        self.batches.append(len(snippets))
+        self.most = max(self.most, self.pushed - self.done)
+        self.done += len(snippets)
+        return super().encode(snippets)
+
+
+@pytest.mark.parametrize(("room", "batch", "most"), [(10**9, 16, 64), (3000, 3, 12), (100, 1, 2)])
+def test_large_pictures_go_in_small_batches(tmp_path, monkeypatch, room, batch, most):
+    """A snippet has 2·16·12·3 = 1,152 bytes here; what is held is a few batches of at least `room` bytes."""
+    monkeypatch.setattr("wsvad.extraction.snippets.BYTES", room)
+    monkeypatch.setattr("wsvad.extraction.snippets.WAITING_BYTES", 2 * room)
+    encoder = Held()
+    with VideoReader(write_clip(tmp_path / "a.mp4", 16 * 100)) as video, Batches({"rgb": (encoder,)}, 16) as batches:
+        rows = []
+        for frame in video:
+            encoder.pushed += frame.index % 16 == 15
+            rows += batches.push(frame)
+        rows += batches.flush()
+    assert len(rows) == 100 == sum(encoder.batches)
+    assert set(encoder.batches[:-1]) == {batch} and encoder.most <= most
 
 
 class Sum(nn.Module):
@@ -208,12 +308,6 @@ def test_many_at_once_and_one_at_a_time_are_the_same(tmp_path):
     assert sum(reported) == 200
 
 
-def placed():
-    encoder = OnDevice("device")
-    encoder.to("meta")
-    return encoder
-
-
 class TwoCrops(OnDevice):
     crops = 2
 
@@ -227,5 +321,10 @@ def test_crops_are_kept_apart(tmp_path):
     stored = encode_video(path, {"rgb": (encoder,)})["rgb"]
     assert stored.features.shape == (2, 3, 2)
     np.testing.assert_array_equal(stored.features[1], stored.features[0] + 1)
-    with pytest.raises(WsvadError, match=r"give different numbers of crops \(device 2, device 1\)"):
-        encode_video(path, {"rgb": (encoder, placed())})
+
+
+def test_different_numbers_of_crops_are_told_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.setattr("clips.OnDevice.crops", 2, raising=False)
+    recipe = Recipe(streams={"rgb": "device+means"}, out=tmp_path, builder=BUILDER)
+    with pytest.raises(UsageError, match=r"see different numbers of crops \(device: 2, means: 1\); set one for all"):
+        recipe.joined(recipe.parts())

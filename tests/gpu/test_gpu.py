@@ -57,7 +57,8 @@ def test_features_are_those_of_the_cpu(spec, tmp_path):
     assert runs_on(encoder, "cuda")
     some = videos(tmp_path / "videos")
     for device in ("cpu", "cuda"):
-        assert not extract(some, {"rgb": f"{spec}+motion"}, tmp_path / device, workers=2, device=device).failed
+        streams = {"rgb": spec, "flow": "motion"}
+        assert not extract(some, streams, tmp_path / device, workers=2, device=device).failed
     for name, _ in some:
         one, other = (load(tmp_path / device / "rgb" / f"{name}.safetensors") for device in ("cpu", "cuda"))
         assert one.passport == other.passport

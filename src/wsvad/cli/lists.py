@@ -40,6 +40,7 @@ def datasets() -> int:
 def encoders(
     get: Annotated[str, "MODEL"] | None = None,
     yes: bool = False,
+    recipes: Annotated[str, "NAME"] | None = None,
     time: Annotated[str, "ENCODER"] | None = None,
     video: File | None = None,
     json: bool = False,
@@ -50,14 +51,19 @@ def encoders(
         get: A model for 'hf:', as ORG/NAME or ORG/NAME@REVISION: show its files, size, licence and hash, ask, and
             download it into the cache of Hugging Face. Only safetensors and settings; the only download there is.
         yes: Download without asking.
+        recipes: List the recipes: papers' encoders with their weights and settings, for 'recipe:NAME'. With a NAME or
+            a FILE.yaml: check that recipe and print it, to copy and change.
         time: Measure how fast this encoder is here, by each runtime and device that can run it, and say which to take.
         video: With --time, the video to measure on (default: a generated one).
         json: With --time, print it as JSON.
     """
     if time is not None:
-        refuse("--time", {"--get": get, "--yes": yes})
+        refuse("--time", {"--get": get, "--yes": yes, "--recipes": recipes})
         return _time(time, video, json)
     refuse("a list of encoders", {"--video": video, "--json": json})
+    if recipes is not None:
+        refuse("--recipes", {"--get": get, "--yes": yes})
+        return _recipe(recipes) if recipes else _recipes()
     if get is not None:
         return _get(get, ask=not yes)
     if yes:
@@ -89,6 +95,31 @@ def _time(spec: str, video: Path | None, json: bool) -> int:
     show(table(("runtime", "device", *(f"{part}, frames/s" for part in parts)), rows, numbers=4))
     tell(f"{one.runtime}: {one.reason}" for one in found.rows if one.reason)
     show("; ".join(filter(None, (f"one process, on {found.video}", found.advice))))
+    return DONE
+
+
+def _recipes() -> int:
+    """List our own recipes."""
+    from wsvad.encoders import models_folder
+    from wsvad.encoders.build import recipes
+
+    rows = [
+        (one.name, one.head.stream, one.head.model, one.head.width or "", one.head.licence, one.state)
+        for one in recipes()
+    ]
+    show(table(("recipe", "stream", "model", "width", "licence", "weights"), rows))
+    say(f"Weights are looked for in {models_folder()} (WSVAD_MODELS names another) and the cache of Hugging Face.")
+    return DONE
+
+
+def _recipe(name: str) -> int:
+    """Print a recipe."""
+    from wsvad.encoders.build import recipe_of
+
+    found = recipe_of(f"recipe:{name}")
+    assert found is not None
+    show_text(found.path.read_text(encoding="utf-8"))
+    say(f"Weights: {found.state}")
     return DONE
 
 

@@ -40,6 +40,8 @@ class Verb:
     """The last of them takes one or more values."""
     flags: tuple[str, ...] = ()
     """Parameters that are switches."""
+    optional: tuple[str, ...] = ()
+    """Parameters of text whose option may stand without a value, which is then empty."""
     learns: Literal["", "paper", "data"] = ""
     """The verb takes a protocol, with this budget by default."""
     hold_out: float = 0.2
@@ -88,7 +90,7 @@ def verb_parser(verb: Verb) -> ArgumentParser:
         of = get_args(hints[place])[0] if many else hints[place]
         times: dict[str, Any] = {"nargs": "+"} if many else {}
         parser.add_argument(place, type=of, help=described(verb.function, place), **times)
-    skip: set[str | int] = {*verb.flags, *places, "protocol", "config", "configs", "streams"}
+    skip: set[str | int] = {*verb.flags, *verb.optional, *places, "protocol", "config", "configs", "streams"}
     parser.add_function_arguments(verb.function, as_group=False, as_positional=False, skip=skip, fail_untyped=True)
     if verb.encodes:
         for stream, words in STREAM_OPTIONS.items():
@@ -96,6 +98,9 @@ def verb_parser(verb: Verb) -> ArgumentParser:
         parser.add_argument("--stream", action="append", metavar="NAME=ENCODER", help=OTHER_STREAM)
     for flag in verb.flags:
         parser.add_argument(f"--{flag}", action="store_true", help=described(verb.function, flag))
+    for name in verb.optional:
+        shown = f"[{word_of(hints[name], name)}]"
+        parser.add_argument(f"--{name}", nargs="?", const="", metavar=shown, help=described(verb.function, name))
     if verb.learns:
         from wsvad.training.protocol import Protocol
 

@@ -79,7 +79,12 @@ RESEARCHER = {
 }  # fmt: skip
 LISTS = {
     "methods": Verb(function=methods, example="wsvad methods"),
-    "encoders": Verb(function=encoders, flags=("yes", "json"), example="wsvad encoders --get facebook/dinov2-base"),
+    "encoders": Verb(
+        function=encoders,
+        flags=("yes", "json"),
+        optional=("recipes",),
+        example="wsvad encoders --get facebook/dinov2-base",
+    ),
     "datasets": Verb(function=datasets, example="wsvad datasets"),
     "toy": Verb(function=toy, positional="out", example="wsvad toy camera --videos 48 --seed 0"),
 }

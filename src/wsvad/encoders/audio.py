@@ -20,7 +20,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from wsvad.encoders.beside import beside
+from wsvad.encoders.beside import Settings, beside
 from wsvad.encoders.encoder import Hearing, file_argument
 from wsvad.encoders.hf_files import read_config
 from wsvad.encoders.runtime import NetworkFile, Tensor, open_network, output_of
@@ -60,6 +60,11 @@ class AudioSettings:
     """Name of the output that is used, or of any tensor inside of the network."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class NoAudioSettings:
+    """VGGish and a folder say all of themselves."""
+
+
 class Audio:
     """The encoder `audio`."""
 
@@ -70,17 +75,23 @@ class Audio:
     extra = "onnx"
     runtime = ("onnxruntime", "ai_edge_litert", "transformers")
 
-    def __init__(self, file: Path | str):
-        """
+    def __init__(self, file: Path | str, settings: Settings | None = None):
+        """`settings` are a recipe's, in place of `FILE.yaml`.
+
         Raises:
             WsvadError: no such file, not such a network, or a library that runs it is not installed.
         """
         self.name = f"audio:{file}"
         self.path = Path(file).expanduser()
-        self._network = _opened(self.path)
+        self._network = _opened(self.path, settings)
         self.hearing: Hearing = self._network.hearing
         silence = np.zeros(round(self.hearing.rate * self.hearing.seconds), dtype=np.float32)
         self.width = len(self._vector(silence))
+
+    @staticmethod
+    def settings_of(argument: str) -> type:
+        """What may be set of a file or folder."""
+        return AudioSettings if Path(argument).suffix in (".onnx", ".tflite") else NoAudioSettings
 
     def encode_sound(self, waves: list[np.ndarray]) -> np.ndarray:
         """N snippets, each `(rate · seconds,)` float32 in about [-1, 1] → `(N, D)` float32."""
@@ -105,12 +116,12 @@ class Audio:
         return vector
 
 
-def _opened(path: Path) -> "_Waveform | _Spectrogram | _Vggish | _Ast":
+def _opened(path: Path, settings: Settings | None) -> "_Waveform | _Spectrogram | _Vggish | _Ast":
     if path.is_dir():
         return _Ast(path)
     if path.suffix in WEIGHTS:
         return _Vggish(path)
-    asked = beside(path, AudioSettings)
+    asked = beside(path, AudioSettings, settings)
     return _Spectrogram(path, asked) if asked.melspectrogram else _Waveform(path, asked)
 
 

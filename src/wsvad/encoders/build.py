@@ -11,6 +11,7 @@ from typing import Any
 
 from wsvad.encoders.encoder import Encoder, ResolvesArgument
 from wsvad.encoders.external_data import network_files
+from wsvad.encoders.recipe import SCHEME, Recipe, models_folder, ours, read
 from wsvad.errors import UsageError, WsvadError
 from wsvad.registry import Registry
 
@@ -32,6 +33,7 @@ ENCODERS = Registry(
     lsa="wsvad.encoders.lsa:Lsa",
     audio="wsvad.encoders.audio:Audio",
     sentence="wsvad.encoders.sentence:Sentence",
+    recipe="wsvad.encoders.recipe:ByRecipe",
 )
 """Encoder classes by scheme: `motion` is `Motion()`, `tflite:FILE` is `TfLite("FILE")`. Beside the protocol `Encoder`,
 a class tells how it is used: `input` ("video", or what else), `argument` (what is typed after the colon, in a word, or
@@ -112,6 +114,8 @@ def argument_of(spec: str) -> str:
 
 def _resolved(part: str) -> str:
     scheme, _, argument = part.partition(":")
+    if recipe := recipe_of(part):
+        return f"{scheme}:{recipe.resolved}"
     encoder = ENCODERS[scheme]  # a wrong name is an error before any work
     return f"{scheme}:{encoder.resolve(argument)}" if argument and isinstance(encoder, ResolvesArgument) else part
 
@@ -130,7 +134,24 @@ def from_video(spec: str) -> bool:
 
 def inputs_of(spec: str) -> set[str]:
     """What the encoders of a specification read: `video`, `sound`, `captions`."""
-    return {ENCODERS[part.partition(":")[0]].input for part in split(auto()[0] if spec == "auto" else spec)}
+    parts = split(auto()[0] if spec == "auto" else spec)
+    return {(recipe.kind if (recipe := recipe_of(part)) else ENCODERS[part.partition(":")[0]]).input for part in parts}
+
+
+def recipe_of(part: str) -> Recipe | None:
+    """The recipe that is typed as `recipe:NAME_OR_FILE`; None of any other encoder.
+
+    Raises:
+        UsageError: there is no recipe of that name.
+        WsvadError: it is wrong.
+    """
+    scheme, _, argument = part.partition(":")
+    return read(argument, ENCODERS) if scheme == SCHEME and argument else None
+
+
+def recipes() -> list[Recipe]:
+    """Our own recipes, by name."""
+    return [read(name, ENCODERS) for name in ours()]
 
 
 def _refuse_mixture(spec: str) -> None:
@@ -140,12 +161,18 @@ def _refuse_mixture(spec: str) -> None:
 
 def _build_one(spec: str) -> Encoder:
     scheme, _, argument = spec.partition(":")
+    if recipe := recipe_of(spec):
+        return _checked(recipe.build(), recipe.scheme)
     encoder = ENCODERS[scheme]
     if encoder.input not in NEEDS:
         raise UsageError(f"'{spec}': {scheme} makes features from {encoder.input}, not from video; use it alone")
     if bool(encoder.argument) != bool(argument):
         raise UsageError(f"'{spec}' is not complete or too long; write {_usage(scheme)}")
-    built = encoder(argument) if argument else encoder()
+    return _checked(encoder(argument) if argument else encoder(), scheme)
+
+
+def _checked(built: Any, scheme: str) -> Any:
+    """An encoder, looked at where another package made it."""
     if ENCODERS.package(scheme):
         _check(built, ENCODERS.who(scheme))
     return built
@@ -170,14 +197,6 @@ def _usage(scheme: str) -> str:
     """How an encoder is typed, `tflite:FILE`."""
     argument = ENCODERS[scheme].argument
     return f"{scheme}:{argument}" if argument else scheme
-
-
-def models_folder() -> Path:
-    """Where networks are searched for: `$WSVAD_MODELS`, else `wsvad/models` in the user's data directory
-    (`$XDG_DATA_HOME`, else `~/.local/share`)."""
-    if folder := os.environ.get("WSVAD_MODELS"):
-        return Path(folder).expanduser()
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "wsvad" / "models"
 
 
 def auto() -> tuple[str, str]:

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from wsvad.encoders.beside import beside
+from wsvad.encoders.beside import Settings, beside
 from wsvad.encoders.encoder import Sampling, file_argument
 from wsvad.encoders.fit import Filter, Fit
 from wsvad.encoders.image_network import Level, Spread
@@ -98,14 +98,15 @@ class ClipEncoder:
     extra: ClassVar[str] = "transformers"
     runtime: ClassVar[str] = "PIL"
     resolve = staticmethod(file_argument)
+    settings_of: ClassVar[type] = ClipPreprocessing
     scheme: ClassVar[str]
     width: int
     kind: ClassVar[type[nn.Module]]
     trained: ClassVar[Mapping[Scheme, ClipPreprocessing]]
     """The public files by how they name things, and what stands in place of each None with their weights."""
 
-    def __init__(self, file: Path | str):
-        """Read the weights.
+    def __init__(self, file: Path | str, settings: Settings | None = None):
+        """Read the weights. `settings` are a recipe's, in place of `FILE.yaml`.
 
         Raises:
             UsageError: the network has no such `tap`.
@@ -113,7 +114,7 @@ class ClipEncoder:
         """
         self.name = f"{self.scheme}:{file}"
         self.path = Path(file).expanduser()
-        asked = beside(self.path, ClipPreprocessing)
+        asked = beside(self.path, ClipPreprocessing, settings)
         module, names = load(self.kind, self.path, list(self.trained))
         self.settings = _completed(asked, self.trained[names])
         self.crops: int = self.settings.crops

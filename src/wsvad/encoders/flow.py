@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal
 import cv2
 import numpy as np
 
+from wsvad.encoders.beside import Settings
 from wsvad.encoders.encoder import Sampling, file_argument
 from wsvad.encoders.image_network import ImageNetwork, Level, Placed, Preprocessing, Spread
 from wsvad.encoders.motion import COLUMNS, HEIGHT, ROWS, WIDTH, is_cut
@@ -84,13 +85,13 @@ class FlowNetwork(Placed):
 
     output: Literal["flow"] = "flow"
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, settings: Settings | None = None):
         """Open the network and try it.
 
         Raises:
             WsvadError: as `ImageNetwork`; or its output is not the flow between two images.
         """
-        self.network = ImageNetwork(path, FlowPreprocessing, images=2, free_size=(320, 240))
+        self.network = ImageNetwork(path, FlowPreprocessing, images=2, free_size=(320, 240), settings=settings)
         self.size, self.colour, self.frames = self.network.size, self.network.colour, self.network.asked.frames
         if self.network.asked.output is None:
             self._prefer_the_last_flow()
@@ -126,17 +127,26 @@ class Raft:
     summary = "optical flow between 4 pairs of frames a snippet, by RAFT's public weights or a flow network in a file"
     width = FLOW_WIDTH
 
-    def __init__(self, file: Path | str):
-        """Open the network.
+    def __init__(self, file: Path | str, settings: Settings | None = None):
+        """Open the network. `settings` are a recipe's, in place of `FILE.yaml`.
 
         Raises:
             WsvadError: as `FlowNetwork` and `RaftWeights`.
         """
         self.name = f"raft:{file}"
-        self.network = _opened(Path(file).expanduser())
+        self.network = _opened(Path(file).expanduser(), settings)
         if self.network.output == "state":
             self.width = self.network.state_width
         self.sampling = Sampling(count=SNIPPET, size=self.network.size, colour=self.network.colour)
+
+    @staticmethod
+    def settings_of(argument: str) -> type:
+        """What may be set of a file."""
+        if Path(argument).suffix.lower().removeprefix(".") in FORMATS:
+            return FlowPreprocessing
+        from wsvad.encoders.raft_weights import RaftPreprocessing
+
+        return RaftPreprocessing
 
     def runs_on(self, device: "torch.device") -> bool:
         return self.network.runs_on(device)
@@ -167,12 +177,12 @@ class Raft:
         return np.stack([first, first + 1], axis=1)
 
 
-def _opened(path: Path) -> "FlowNetwork | RaftWeights":
+def _opened(path: Path, settings: Settings | None) -> "FlowNetwork | RaftWeights":
     if path.suffix.lower().removeprefix(".") in FORMATS:
-        return FlowNetwork(path)
+        return FlowNetwork(path, settings)
     from wsvad.encoders.raft_weights import RaftWeights  # torch is not loaded for other files
 
-    return RaftWeights(path)
+    return RaftWeights(path, settings)
 
 
 def moments(frames: np.ndarray) -> list[int]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wsvad.encoders.beside import Settings
 from wsvad.encoders.encoder import Sampling
 from wsvad.encoders.hf_files import find, resolve, weights_hash
 from wsvad.encoders.hf_settings import HfSettings, Pooling, Space
@@ -35,8 +36,9 @@ class Hf:
     extra = "transformers"
     runtime = "transformers"
     resolve = staticmethod(resolve)
+    settings_of = HfSettings
 
-    def __init__(self, argument: str, settings: HfSettings | None = None):
+    def __init__(self, argument: str, settings: HfSettings | Settings | None = None):
         """Load a model from a folder or from the cache of Hugging Face, never from a hub.
 
         Raises:
@@ -49,7 +51,7 @@ class Hf:
         from wsvad.encoders.hf_reader import Reader
         from wsvad.encoders.torch_network import TorchNetwork
 
-        asked = settings or HfSettings()
+        asked = settings if isinstance(settings, HfSettings) else HfSettings(**settings or {})
         self.name = f"hf:{argument}"
         self._known = known(find(argument))
         folder, kind = self._known.folder, self._known.raw["model_type"]

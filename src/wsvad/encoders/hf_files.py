@@ -54,8 +54,15 @@ def find(argument: str) -> Path:
         WsvadError: it is no folder, and no name of a model in the cache.
     """
     folder = Path(argument).expanduser()
-    if is_folder(folder):
-        return folder
+    return folder if is_folder(folder) else in_cache(argument)
+
+
+def in_cache(argument: str) -> Path:
+    """The folder of a model in the cache.
+
+    Raises:
+        WsvadError: there is none of that name.
+    """
     match = NAME.fullmatch(argument)
     if match is None or argument.startswith("."):
         raise WsvadError(

@@ -1,7 +1,11 @@
 """Download a model from a hub, when it is asked for: what would come is shown first, and only safetensors and settings
 come. The files go to the cache that all libraries of Hugging Face share.
+
+The hub's library says what there is; the files are fetched here. Its own download names files in the cache by a header
+of the answer, wherever that leads to, and takes as much as is sent.
 """
 
+import hashlib
 import os
 import re
 import shutil
@@ -13,7 +17,8 @@ from typing import Any
 
 from wsvad.encoders.hf_files import CONFIG, INDEX, NAME, WHOLE, cache, cached_as, is_offline
 from wsvad.errors import UsageError, WsvadError, refuse_shortage
-from wsvad.files import check_writable, is_file, remove, sha256, write_text
+from wsvad.files import atomic, check_writable, is_file, write_text
+from wsvad.progress import report_progress
 from wsvad.spelling import plain, short
 
 SETTINGS = re.compile(r"[\w.-]+\.(json|jinja)|(vocab|merges)\.txt|(tokenizer|spiece|sentencepiece)[\w.]*\.model")
@@ -21,6 +26,10 @@ SETTINGS = re.compile(r"[\w.-]+\.(json|jinja)|(vocab|merges)\.txt|(tokenizer|spi
 PART = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 COMMIT = re.compile(r"[0-9a-f]{40,64}")
 HUB = "https://huggingface.co"
+PATIENCE = 30
+"""Seconds without a byte, after which a hub is given up."""
+MOST_UNSTATED = 2**26
+"""Bytes of a file whose size the hub does not state, at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,13 +82,13 @@ def offer(argument: str) -> Offer:
     name, revision = match["name"], match["revision"] or "main"
     with _asking(argument) as hub:
         info = hub.HfApi(endpoint=endpoint()).model_info(name, revision=revision, files_metadata=True)
-    pieces = tuple(_pieces(argument, info.siblings or []))
+        pieces = tuple(_pieces(argument, info.siblings or []))
     commit = str(info.sha)
     if not COMMIT.fullmatch(commit):
         raise WsvadError(f"{argument}: the hub states no commit ('{short(commit)}'); try again later")
     card = getattr(info, "card_data", None)
     licence = card.get("license") if card is not None else None
-    return Offer(name=name, revision=revision, commit=commit, licence=plain(licence or "not stated"), pieces=pieces)
+    return Offer(name=name, revision=revision, commit=commit, licence=short(licence or "not stated"), pieces=pieces)
 
 
 def fetch(asked: Offer) -> Path:
@@ -95,18 +104,46 @@ def fetch(asked: Offer) -> Path:
             f"{cache()}: {asked.name} takes {in_units(asked.size)} and {in_units(free)} are free; free some space, or "
             "set HF_HUB_CACHE to a folder on another disk"
         )
+    done = 0
     for piece in asked.pieces:
-        with _asking(asked.name) as hub:
-            path = hub.hf_hub_download(
-                asked.name, piece.name, revision=asked.commit, cache_dir=cache(), endpoint=endpoint()
-            )
-        if piece.sha256 is not None and sha256(path) != piece.sha256:
-            remove(Path(path).resolve())
-            remove(Path(path))
-            raise WsvadError(f"{asked.name}: {piece.name} is not what the hub offered (SHA-256); run the command again")
+        if not is_file(asked.folder / piece.name):
+            with atomic(asked.folder / piece.name) as temporary:
+                _download(asked, piece, temporary, done)
+        done += piece.size
     if not COMMIT.fullmatch(asked.revision):
         write_text(cache() / cached_as(asked.name) / "refs" / asked.revision, asked.commit)
     return asked.folder
+
+
+def _download(asked: Offer, piece: Piece, to: Path, before: int) -> None:
+    """One file, of which no more is taken than was offered; `before` bytes of others are there.
+
+    Raises:
+        WsvadError: it is another one, or cannot be had.
+    """
+    most, size, hashed = piece.size or MOST_UNSTATED, 0, hashlib.sha256()
+    with _asking(asked.name) as hub, to.open("wb") as file:
+        url = hub.hf_hub_url(asked.name, piece.name, revision=asked.commit, endpoint=endpoint())
+        # Not packed: what is sent is what is counted.
+        headers = hub.utils.build_hf_headers() | {"Accept-Encoding": "identity"}
+        with hub.get_session().stream("GET", url, headers=headers, timeout=PATIENCE) as answer:
+            hub.utils.hf_raise_for_status(answer)
+            for chunk in answer.iter_raw():
+                size += len(chunk)
+                if size > most:
+                    break
+                file.write(chunk)
+                hashed.update(chunk)
+                detail = f"{piece.name}, {in_units(before + size)} of {in_units(asked.size)}"
+                report_progress("download", before + size, asked.size or None, detail)
+    if (piece.size and size != piece.size) or size > most:
+        there = f"{size:,} bytes" if size < most else f"more than {most:,} bytes"
+        raise WsvadError(
+            f"{asked.name}: {piece.name} is not what the hub offered ({there}, not {piece.size:,}); "
+            "run the command again"
+        )
+    if piece.sha256 is not None and hashed.hexdigest() != piece.sha256:
+        raise WsvadError(f"{asked.name}: {piece.name} is not what the hub offered (SHA-256); run the command again")
 
 
 def endpoint() -> str:
@@ -137,7 +174,10 @@ def _pieces(argument: str, siblings: list[Any]) -> Iterator[Piece]:
     for name in sorted(name for name in sizes if SETTINGS.fullmatch(name) and name != INDEX) + weights:
         one = sizes[name]
         stated = getattr(one.lfs, "sha256", None) if one.lfs is not None else None
-        yield Piece(name=name, size=int(one.size or 0), sha256=stated)
+        size = int(one.size or 0)
+        if size < 0:
+            raise ValueError(f"the size of {name} is {size}")
+        yield Piece(name=name, size=size, sha256=stated)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar
 
 import numpy as np
 
-from wsvad.encoders.beside import beside
+from wsvad.encoders.beside import Settings, beside
 from wsvad.encoders.runtime import MOST_NUMBERS, Runtime, Tensor, TfLiteFile, open_network, output_of
 from wsvad.errors import WsvadError
 from wsvad.files import sha256
@@ -119,6 +119,7 @@ class ImageNetwork(Generic[Asked]):
         images: int = 1,
         free_size: tuple[int, int] = FREE_SIZE,
         threads: int = 1,
+        settings: Settings | None = None,
     ):
         """Open the network and look at it.
 
@@ -128,14 +129,16 @@ class ImageNetwork(Generic[Asked]):
             format: the format, where the suffix does not determine it.
             images: how many images it reads at a time, each at an input of its own.
             free_size: width and height for a network that takes any.
+            settings: a recipe's, in place of the YAML file.
 
         Raises:
             WsvadError: no such file, not a network of this format, its input is not as many images, its YAML file is
                 wrong, or the library that runs it is not installed.
         """
         self.path = Path(file).expanduser()
-        self.asked = beside(self.path, kind) if self.path.is_file() else kind()  # that it is missing is told next
-        self._threads = threads
+        self._settings, self._threads = settings, threads
+        # That it is missing is told next.
+        self.asked = beside(self.path, kind, settings) if self.path.is_file() else kind()
         self._file = open_network(self.path, format, threads, self.asked.runtime)
         self._inputs = self._file.inputs
         self._free_size = free_size
@@ -190,7 +193,7 @@ class ImageNetwork(Generic[Asked]):
         image = self._inputs[0]
         if image.dtype.kind != "f":
             defaults = {name: value for name, value in defaults.items() if name not in ("scale", "mean", "std")}
-        self.asked = beside(self.path, type(self.asked), **defaults)
+        self.asked = beside(self.path, type(self.asked), self._settings, **defaults)
         self._settle_normalisation(image, 1 if self.colour == "gray" else 3)
 
     def runs_on(self, device: "torch.device") -> bool:

@@ -12,6 +12,7 @@ from typing import Annotated
 import cv2
 import numpy as np
 
+from wsvad.encoders.beside import Settings
 from wsvad.encoders.encoder import Sampling, file_argument
 from wsvad.encoders.image_network import Frames, ImageNetwork, Placed, Preprocessing
 from wsvad.encoders.pooling import masked, ranges
@@ -53,18 +54,19 @@ class Mask(Placed):
     input = "video"
     argument = "FILE"
     resolve = staticmethod(file_argument)
+    settings_of = MaskPreprocessing
     summary = "2 frames a snippet, a segmentation network in ONNX or TensorFlow Lite"
     extra = "litert"
     runtime = ("ai_edge_litert", "onnxruntime")
 
-    def __init__(self, file: Path | str):
-        """Open the network and try it.
+    def __init__(self, file: Path | str, settings: Settings | None = None):
+        """Open the network and try it. `settings` are a recipe's, in place of `FILE.yaml`.
 
         Raises:
             WsvadError: as `ImageNetwork`; or its output is not a map of classes.
         """
         self.name = f"mask:{file}"
-        self.network = ImageNetwork(file, MaskPreprocessing)
+        self.network = ImageNetwork(file, MaskPreprocessing, settings=settings)
         asked = self.network.asked
         self.sampling = Sampling(count=asked.frames, size=self.network.size, colour=self.network.colour)
         seen = self._output(self.network.blank())

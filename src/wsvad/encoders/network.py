@@ -21,6 +21,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from wsvad.encoders.beside import Settings
 from wsvad.encoders.encoder import Sampling, file_argument
 from wsvad.encoders.image_network import IMAGENET, ImageNetwork, Placed, Preprocessing
 from wsvad.encoders.runtime import OnnxFile, TfLiteFile
@@ -46,17 +47,18 @@ class _Network(Placed):
     input: ClassVar[str] = "video"
     argument: ClassVar[str] = "FILE"
     resolve = staticmethod(file_argument)
+    settings_of: ClassVar[type] = Embedding
     file_suffix: ClassVar[str]
 
-    def __init__(self, file: Path | str, *, threads: int = 1):
-        """Open the network and look at it.
+    def __init__(self, file: Path | str, settings: Settings | None = None, *, threads: int = 1):
+        """Open the network and look at it. `settings` are a recipe's, in place of `FILE.yaml`.
 
         Raises:
             WsvadError: no such file, not a network of this format, its input is not an image, its output is not a
                 vector or a map, or the library that runs it is not installed.
         """
         self.name = f"{self.file_suffix}:{file}"
-        self.network = ImageNetwork(file, Embedding, format=self.file_suffix, threads=threads)
+        self.network = ImageNetwork(file, Embedding, format=self.file_suffix, threads=threads, settings=settings)
         self._refuse_class_numbers()
         asked = self.network.asked
         self.sampling = Sampling(count=asked.frames, size=self.network.size, colour=self.network.colour)

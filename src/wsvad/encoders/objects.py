@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from wsvad.encoders.beside import Settings
 from wsvad.encoders.detections import OVERLAP, Found, follow, found_in
 from wsvad.encoders.detectors import recognised
 from wsvad.encoders.encoder import Sampling, file_argument
@@ -69,19 +70,20 @@ class Objects(Placed):
     input = "video"
     argument = "FILE"
     resolve = staticmethod(file_argument)
+    settings_of = ObjectPreprocessing
     summary = "2 frames a snippet, a detector (CenterNet, YOLO, SSD, DETR) in ONNX or TensorFlow Lite"
     extra = "onnx"
     runtime = ("onnxruntime", "ai_edge_litert")
 
-    def __init__(self, file: Path | str):
-        """Open the network and try it.
+    def __init__(self, file: Path | str, settings: Settings | None = None):
+        """Open the network and try it. `settings` are a recipe's, in place of `FILE.yaml`.
 
         Raises:
             WsvadError: as `ImageNetwork`; its outputs are not those of a detector, or it does not know a class that is
                 asked for.
         """
         self.name = f"objects:{file}"
-        self.network = ImageNetwork(file, ObjectPreprocessing)
+        self.network = ImageNetwork(file, ObjectPreprocessing, settings=settings)
         self._detector = recognised(self.network, self.network.asked.names)
         if self._detector.pixels:
             scale, mean, std = self._detector.pixels

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from wsvad.encoders.runtime import silent_openvino
 from wsvad.errors import WsvadError
 
 
@@ -33,7 +34,7 @@ class OpenVinoModule(nn.Module):
 
 def _compiled(module: nn.Module, shape: tuple[int, ...]):  # type: ignore[no-untyped-def]
     try:
-        from openvino import Core, PartialShape
+        openvino = silent_openvino()
         from openvino.frontend import FrontEndManager
         from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
     except ImportError:
@@ -45,7 +46,7 @@ def _compiled(module: nn.Module, shape: tuple[int, ...]):  # type: ignore[no-unt
         frontend = FrontEndManager().load_by_framework("pytorch")
         decoder = TorchScriptPythonDecoder(traced, example_input=(example,))  # has to live until it is converted
         model = frontend.convert(frontend.load(decoder))
-    model.reshape(PartialShape([-1, *shape]))
+    model.reshape(openvino.PartialShape([-1, *shape]))
     # Where the processor has it, bfloat16 would be taken unasked; and one thread, as torch has for each snippet.
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1}
-    return Core().compile_model(model, "CPU", settings)
+    return openvino.Core().compile_model(model, "CPU", settings)

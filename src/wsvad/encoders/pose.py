@@ -16,6 +16,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from wsvad.encoders.beside import Settings
 from wsvad.encoders.detections import SMALLEST, padded
 from wsvad.encoders.encoder import Sampling, file_argument
 from wsvad.encoders.image_network import Frames, ImageNetwork, Placed, Preprocessing
@@ -63,18 +64,19 @@ class Pose(Placed):
     input = "video"
     argument = "FILE"
     resolve = staticmethod(file_argument)
+    settings_of = PosePreprocessing
     summary = "the keypoints of one person (MoveNet) or several (MoveNet MultiPose, YOLO), 8 or 4 frames a snippet"
     extra = "litert"
     runtime = ("ai_edge_litert", "onnxruntime")
 
-    def __init__(self, file: Path | str):
-        """Open the network and try it.
+    def __init__(self, file: Path | str, settings: Settings | None = None):
+        """Open the network and try it. `settings` are a recipe's, in place of `FILE.yaml`.
 
         Raises:
             WsvadError: as `ImageNetwork`; or its output is not keypoints in one of the forms that are known.
         """
         self.name = f"pose:{file}"
-        self.network = ImageNetwork(file, PosePreprocessing)
+        self.network = ImageNetwork(file, PosePreprocessing, settings=settings)
         form = form_of(self.network(self.network.blank()).shape)
         self._people = People(self.network, form) if form else OnePerson(self.network)
         self.width = self._people.width

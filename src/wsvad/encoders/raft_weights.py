@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wsvad.encoders.beside import beside
+from wsvad.encoders.beside import Settings, beside
 from wsvad.encoders.image_network import Frames
 from wsvad.encoders.networks.published import load
 from wsvad.encoders.networks.raft import HIDDEN, ITERATIONS, RAFT, SCHEMES, SMALLEST, Motion
@@ -59,13 +59,13 @@ class RaftWeights:
 
     colour: Literal["rgb"] = "rgb"
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, settings: Settings | None = None):
         """Read the weights.
 
         Raises:
             WsvadError: as `published.load`; or the YAML file is wrong.
         """
-        self.path, self.asked = path, beside(path, RaftPreprocessing)
+        self.path, self.asked = path, beside(path, RaftPreprocessing, settings)
         self.size, self.output = self.asked.size, self.asked.output
         self.frames = self.asked.frames or (4 if self.output == "flow" else 2)
         module, _ = load(lambda: RAFT(self.asked.iterations), path, SCHEMES)

@@ -90,6 +90,8 @@ def convert_annotations(
         return AtRate(rate)
 
     truth, notes, source = _read(what, times)
+    if not truth:
+        raise WsvadError(f"{what}: has no videos in it, so there is nothing to convert; export it again")
     if rate is not None:
         _check_rate_is_used(source, target, with_videos=folder is not None)
     lengths: dict[str, int] = {}

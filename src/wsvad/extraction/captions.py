@@ -104,6 +104,11 @@ def _check_names(file: Path, captioned: dict[str, Captioned], dataset: Dataset, 
 def _fitted(training: dict[str, list[str]], path: Path, width: int) -> Lsa:
     """The encoder of these captions: read where it is there, fitted and written where it is not."""
     if not path.exists():
+        if not training:
+            raise WsvadError(
+                f"{path}: lsa learns from the captions of training videos, and nothing says which these are; add "
+                "labels.csv, or use sentence:MODEL:captions.jsonl"
+            )
         with writing(path.parents[1]):
             encoder = Lsa.fit(training, width=width)
             encoder.save(path)

@@ -1,6 +1,8 @@
 """One process owns the device. Those that decode hand it their snippets in shared memory and get rows back, so that a
 network is loaded once, and works while many videos are decoded ahead of it."""
 
+import logging
+import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -8,6 +10,7 @@ from dataclasses import dataclass
 from math import prod
 from multiprocessing.connection import Connection
 from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
 from typing import TypeGuard
 
 import numpy as np
@@ -17,7 +20,10 @@ from wsvad.errors import WsvadError, shortage
 from wsvad.interrupts import interrupted_by
 
 AT_ONCE = 16
-"""Snippets that a decoding process hands over at a time."""
+"""Snippets that a decoding process hands over at a time, at most (see `snippets.BYTES`)."""
+SHARED = Path("/dev/shm")
+"""Where Linux keeps shared memory, as files."""
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,23 +40,31 @@ class Description:
 
 @dataclass(frozen=True, kw_only=True)
 class _Request:
-    """Snippets of one encoder, end to end in a block of shared memory."""
+    """Snippets of one encoder."""
 
     spec: str
     index: int
     """Which encoder of that specification."""
     block: str
+    """Name of the shared memory that they are in, end to end."""
     shapes: tuple[tuple[int, ...], ...]
     dtype: str
+    sent: list[np.ndarray] | None = None
+    """They themselves, where there is no room for them in shared memory."""
 
 
 class Served:
     """An encoder whose network is in another process."""
 
-    def __init__(self, description: Description, index: int, connection: Connection):
+    def __init__(self, description: Description, index: int, connection: Connection, block: str):
+        """
+        Args:
+            block: a name for shared memory that nobody else has; who ends this process removes it (`release`).
+        """
         self.name, self.width, self.sampling = description.name, description.width, description.sampling
         self.crops = description.crops
         self._description, self._index, self._connection = description, index, connection
+        self._name = block
         self._block: SharedMemory | None = None
 
     def encode(self, snippets: list[np.ndarray]) -> np.ndarray:
@@ -60,12 +74,21 @@ class Served:
             WsvadError: the network says so.
         """
         shapes, dtype = tuple(one.shape for one in snippets), snippets[0].dtype
-        block = self._of_size(sum(one.nbytes for one in snippets))
-        for view, one in zip(_views(block, shapes, dtype), snippets, strict=True):
-            view[...] = one
+        sent: list[np.ndarray] | None = None
+        try:
+            block = self._of_size(sum(one.nbytes for one in snippets))
+        except OSError:
+            self.close()
+            sent = snippets
+        else:
+            for view, one in zip(_views(block, shapes, dtype), snippets, strict=True):
+                view[...] = one
         self._connection.send(
-            _Request(spec=self._description.spec, index=self._index, block=block.name, shapes=shapes, dtype=dtype.str)
-        )
+            _Request(
+                spec=self._description.spec, index=self._index, block=self._name, shapes=shapes, dtype=dtype.str,
+                sent=sent,
+            )
+        )  # fmt: skip
         answer = self._connection.recv()
         if isinstance(answer, WsvadError):
             raise answer
@@ -82,10 +105,32 @@ class Served:
             self._block = None
 
     def _of_size(self, size: int) -> SharedMemory:
+        """Raises: OSError, there is no room."""
         if self._block is None or self._block.size < size:
             self.close()
-            self._block = SharedMemory(create=True, size=size)
+            self._block = SharedMemory(self._name, create=True, size=size)
+            _fill(self._block)
         return self._block
+
+
+def _fill(block: SharedMemory) -> None:
+    """Take the memory now: where there is too little (64 MB in many containers), writing into it ends the process.
+
+    Raises:
+        OSError: there is too little.
+    """
+    if (SHARED / block.name).is_file():
+        with (SHARED / block.name).open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, block.size)
+
+
+def release(blocks: Iterable[str]) -> None:
+    """Remove the shared memory of processes that have ended."""
+    for name in blocks:
+        with suppress(FileNotFoundError):
+            left = SharedMemory(name)
+            left.close()
+            left.unlink()
 
 
 class Owner:
@@ -100,7 +145,7 @@ class Owner:
         self.busy = 0.0
         """Seconds that the networks have worked."""
         self._encoders: dict[tuple[str, int], Encoder] = {}
-        self._blocks = set[str]()
+        self._said = False
         for spec, some in encoders.items():
             if any(runs_on(encoder, device) for encoder in some):
                 self._encoders |= {(spec, index): encoder for index, encoder in enumerate(some)}
@@ -136,20 +181,17 @@ class Owner:
                 with suppress(BrokenPipeError, OSError):
                     connection.send(answer)
 
-    def close(self) -> None:
-        """Remove the shared memory that crashed processes have left."""
-        for name in self._blocks:
-            with suppress(FileNotFoundError):
-                left = SharedMemory(name=name)
-                left.close()
-                left.unlink()
-
     def _encode(self, encoder: Encoder, requests: Sequence[_Request]) -> list[np.ndarray | WsvadError]:
         """One answer a request. What is wrong with one is not told to the others: each is tried by itself then."""
-        blocks = [SharedMemory(name=request.block) for request in requests]
-        self._blocks |= {block.name for block in blocks}
+        blocks, views, snippets = list[SharedMemory](), list[list[np.ndarray]](), list[np.ndarray]()
         try:
-            views = [_views(b, r.shapes, np.dtype(r.dtype)) for b, r in zip(blocks, requests, strict=True)]
+            for request in requests:
+                if request.sent is None:
+                    blocks.append(SharedMemory(request.block))
+                    views.append(_views(blocks[-1], request.shapes, np.dtype(request.dtype)))
+                else:
+                    self._say_once()
+                    views.append(request.sent)
             snippets = [view for some in views for view in some]
             ends = np.cumsum([len(some) for some in views])
             return list(np.split(encoder.encode(snippets), ends[:-1]))
@@ -162,6 +204,15 @@ class Owner:
         return (
             [told] if len(requests) == 1 else [one for request in requests for one in self._encode(encoder, [request])]
         )
+
+    def _say_once(self) -> None:
+        if not self._said:
+            logger.warning(
+                "shared memory (%s) is full, so frames take a slower way; give it more room, in a container by "
+                "--shm-size 1g",
+                SHARED,
+            )
+        self._said = True
 
 
 def move(encoders: Iterable[Encoder], device: str) -> None:

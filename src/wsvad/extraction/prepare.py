@@ -6,7 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-from wsvad.datasets.dataset import Dataset
+from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.datasets.folder import NONE, open_folder, unlabelled_videos
 from wsvad.encoders.build import inputs_of, resolved, split
 from wsvad.errors import UsageError, WsvadError
@@ -60,7 +60,11 @@ def extract_folder(
     there were in all."""
     left: dict[Path, str] = {}
     if loose := unlabelled_videos(folder, left) if labels is None else []:
-        failed = extract(loose, specs, out, workers=workers, raw_rate=raw_rate, rate=rate, device=device).failed
+        # Nothing is learned from videos of which nothing is known.
+        about = {"label": 0, "category": "normal", "split": "test"}
+        videos = tuple(LabelledVideo(name=name, path=path, **about) for name, path in loose)
+        unlabelled = Dataset(name=folder.name, videos=videos)
+        failed = prepare(unlabelled, specs, out, workers=workers, raw_rate=raw_rate, rate=rate, device=device)
         # Files are there, and were written by 'wsvad score': nothing that somebody wants features of.
         lost = {str(path): reason for path, reason in left.items() if not path.is_file()}
         return failed | lost, len(loose) + len(lost)

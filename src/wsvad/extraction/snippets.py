@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 
 from wsvad.encoders.encoder import Encoder, Sampling
-from wsvad.errors import WsvadError
+from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.sound import apart
 from wsvad.extraction.spent import Spent
 from wsvad.video.clock import SNIPPET
@@ -21,8 +21,10 @@ Shown = dict[Sampling, np.ndarray]
 """What encoders read of one snippet: `(count, h, w, 3)` or `(count, h, w)` uint8 for each way of sampling."""
 Rows = dict[str, np.ndarray]
 """Stream → the feature of one snippet, `(D,)`, or `(C, D)` with crops."""
-WAITING = 2
-"""Batches that are read and wait for the network, at most."""
+BYTES = 2**26
+"""Of pictures in a batch: with so many it goes to the network, however few snippets have them."""
+WAITING, WAITING_BYTES = 2, 2 * BYTES
+"""Batches, and bytes of their pictures, that are read and wait for the network, at most."""
 
 
 class Snippets:
@@ -78,7 +80,7 @@ def encoded(encoders: Encoders, snippets: Sequence[Shown]) -> list[Rows]:
     each = {id(encoder): encoder for some in encoders.values() for encoder in some}
     rows = {key: _rows(encoder, snippets) for key, encoder in each.items()}
     return [
-        {stream: _joined(stream, some, [rows[id(one)][i] for one in some]) for stream, some in encoders.items()}
+        {stream: np.concatenate([rows[id(one)][i] for one in some], axis=-1) for stream, some in encoders.items()}
         for i in range(len(snippets))
     ]
 
@@ -94,17 +96,17 @@ def _rows(encoder: Encoder, snippets: Sequence[Shown]) -> np.ndarray:
 
 
 def shape_of(encoders: Sequence[Encoder]) -> tuple[int, ...]:
-    """The shape of a snippet's row in a stream that these encoders make together, `(D,)` or `(C, D)`."""
-    width, crops = sum(encoder.width for encoder in encoders), getattr(encoders[0], "crops", 1)
-    return (width,) if crops == 1 else (crops, width)
+    """The shape of a snippet's row in a stream that these encoders make together, `(D,)` or `(C, D)`.
 
-
-def _joined(stream: str, encoders: Sequence[Encoder], rows: Sequence[np.ndarray]) -> np.ndarray:
-    if len({row.shape[:-1] for row in rows}) > 1:
-        counts = [len(row) if row.ndim > 1 else 1 for row in rows]
-        crops = ", ".join(f"{one.name} {count}" for one, count in zip(encoders, counts, strict=True))
-        raise WsvadError(f"stream {stream}: its encoders give different numbers of crops ({crops}); set one for all")
-    return np.concatenate(rows, axis=-1)
+    Raises:
+        UsageError: they see different numbers of crops.
+    """
+    crops = {encoder.name: getattr(encoder, "crops", 1) for encoder in encoders}
+    if len(set(crops.values())) > 1:
+        each = ", ".join(f"{name}: {count}" for name, count in crops.items())
+        raise UsageError(f"encoders of one stream see different numbers of crops ({each}); set one for all")
+    width, count = sum(encoder.width for encoder in encoders), next(iter(crops.values()))
+    return (width,) if count == 1 else (count, width)
 
 
 class SnippetEncoder:
@@ -130,13 +132,14 @@ class SnippetEncoder:
 
 class Batches:
     """Frames in, rows out, of `at_once` snippets together. With more than one the network works in a thread of its own
-    while the next snippets are read, and at most `WAITING` batches wait for it."""
+    while the next snippets are read, and at most `WAITING` batches wait for it, or fewer where pictures are large."""
 
     def __init__(self, encoders: Encoders, at_once: int = 1, spent: Spent | None = None):
         self._encoders, self._snippets, self._at_once = encoders, Snippets(encoders), at_once
         self._spent = spent or Spent()
         self._some: list[Shown] = []
-        self._running: deque[Future[list[Rows]]] = deque()
+        self._running: deque[tuple[Future[list[Rows]], int]] = deque()
+        """Batches and their bytes."""
         self._pool = ThreadPoolExecutor(1) if at_once > 1 else None
 
     def push(self, frame: Frame) -> Iterator[Rows]:
@@ -151,23 +154,27 @@ class Batches:
         if self._some:
             self._start()
         while self._running:
-            yield from self._running.popleft().result()
+            yield from self._running.popleft()[0].result()
 
     def _taken(self, snippet: Shown | None) -> Iterator[Rows]:
         if snippet is not None:
             self._some.append(snippet)
-        if len(self._some) == self._at_once:
+        if len(self._some) == self._at_once or _bytes(self._some) >= BYTES:
             self._start()
-        while len(self._running) > WAITING or (self._running and self._running[0].done()):
-            yield from self._running.popleft().result()
+        while self._running and (
+            len(self._running) > WAITING
+            or sum(size for _, size in self._running) > WAITING_BYTES
+            or self._running[0][0].done()
+        ):
+            yield from self._running.popleft()[0].result()
 
     def _start(self) -> None:
         some, self._some = self._some, []
         if self._pool is not None:
-            self._running.append(self._pool.submit(self._encoded, some))
+            self._running.append((self._pool.submit(self._encoded, some), _bytes(some)))
         else:
             future: Future[list[Rows]] = Future()
-            self._running.append(future)
+            self._running.append((future, 0))
             future.set_result(self._encoded(some))
 
     def _encoded(self, some: Sequence[Shown]) -> list[Rows]:
@@ -180,3 +187,7 @@ class Batches:
     def __exit__(self, *error: object) -> None:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
+
+
+def _bytes(some: Sequence[Shown]) -> int:
+    return sum(pictures.nbytes for snippet in some for pictures in snippet.values())

@@ -3,6 +3,7 @@
 import contextlib
 import multiprocessing
 import os
+import secrets
 import signal
 import sys
 import threading
@@ -18,8 +19,9 @@ from pathlib import Path
 from wsvad.encoders.build import split
 from wsvad.encoders.encoder import Encoder
 from wsvad.errors import WsvadError, shortage
-from wsvad.extraction.device import AT_ONCE, Description, Owner, Served
+from wsvad.extraction.device import AT_ONCE, Description, Owner, Served, release
 from wsvad.extraction.encode import encode_video
+from wsvad.extraction.snippets import shape_of
 from wsvad.extraction.sound import silence
 from wsvad.extraction.spent import Spent
 from wsvad.features.store import feature_path, save
@@ -63,10 +65,17 @@ class Recipe:
         return getattr(import_module(module), function)(part)
 
     def joined(self, parts: Mapping[str, tuple[Encoder, ...]]) -> dict[str, tuple[Encoder, ...]]:
-        """Stream → its encoders, of those of each part."""
-        return {
+        """Stream → its encoders, of those of each part.
+
+        Raises:
+            UsageError: those of one stream do not fit together.
+        """
+        joined = {
             stream: tuple(one for part in split(spec) for one in parts[part]) for stream, spec in self.streams.items()
         }
+        for some in joined.values():
+            shape_of(some)
+        return joined
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,8 +170,6 @@ def in_processes(jobs: Sequence[Job], recipe: Recipe, workers: int, owner: Owner
             worker.process.kill()
         for worker in team:
             worker.stop()
-        if owner is not None:
-            owner.close()
 
 
 class _Worker:
@@ -173,7 +180,10 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.requests, asking = context.Pipe()
-        self.process: BaseProcess = context.Process(target=_work, args=(theirs, asking, recipe, served), daemon=True)
+        # Named here, so that they can be removed whenever it is killed.
+        self.blocks = {key: f"wsvad-{secrets.token_hex(8)}" for key in served}
+        given = (theirs, asking, recipe, served, self.blocks)
+        self.process: BaseProcess = context.Process(target=_work, args=given, daemon=True)
         with unheard():
             self.process.start()
         theirs.close()
@@ -197,17 +207,22 @@ class _Worker:
 
     def stop(self) -> None:
         self.process.join()
+        release(self.blocks.values())
         self.connection.close()
         self.requests.close()
 
 
 def _work(
-    connection: Connection, asking: Connection, recipe: Recipe, served: Mapping[tuple[str, int], Description]
+    connection: Connection,
+    asking: Connection,
+    recipe: Recipe,
+    served: Mapping[tuple[str, int], Description],
+    blocks: Mapping[tuple[str, int], str],
 ) -> None:
     """The life of a process: ask for a job (None), do it, tell how it goes, and so on until there is none."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ["OMP_NUM_THREADS"] = "1"
-    remote = {key: Served(description, key[1], asking) for key, description in served.items()}
+    remote = {key: Served(description, key[1], asking, blocks[key]) for key, description in served.items()}
     whole = {part for part, _ in remote}
     try:
         specs = [part for spec in dict.fromkeys(recipe.streams.values()) for part in split(spec)]

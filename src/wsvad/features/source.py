@@ -25,6 +25,7 @@ from wsvad.features.store import (
 )
 from wsvad.files import is_file, sampled_sha256
 from wsvad.video.clock import SnippetClock
+from wsvad.video.names import matched, named
 
 
 class FeatureSource(Protocol):
@@ -59,14 +60,33 @@ class FeatureSource(Protocol):
         """A hash that tells what a stream was made from: of the video, where that is known, else of the features."""
 
 
+ENDING = ".safetensors"
+
+
 class Store:
-    """A folder that `wsvad extract` wrote."""
+    """A folder that `wsvad extract` wrote. A video that has no file of its very name has the one that means it and no
+    other: lists of published datasets name `Abuse001_x264` what is `Abuse/Abuse001_x264.mp4` below a folder."""
 
     def __init__(self, folder: Path):
         self.folder = folder
+        self._there: dict[str, dict[str, list[str]]] = {}
+        """Stream → what `named` takes a video to be → names that are there."""
 
     def path(self, video: str, stream: str) -> Path:
-        return feature_path(self.folder, stream, video)
+        path = feature_path(self.folder, stream, video)
+        if is_file(path):
+            return path
+        alike = self._names(stream).get(named(video).video, [])
+        meant = [name for name, of in matched(alike, [video]).items() if of == video]
+        return feature_path(self.folder, stream, meant[0]) if meant else path
+
+    def _names(self, stream: str) -> dict[str, list[str]]:
+        if stream not in self._there:
+            found = self._there[stream] = {}
+            for path in (self.folder / stream).rglob(f"[!.]*{ENDING}"):
+                name = str(path.relative_to(self.folder / stream)).removesuffix(ENDING)
+                found.setdefault(named(name).video, []).append(name)
+        return self._there[stream]
 
     def has(self, video: str, stream: str) -> bool:
         return is_file(self.path(video, stream))

@@ -523,3 +523,12 @@ def test_intervals_of_any_spelling_are_one_videos(tmp_path):
     assert {video: [interval.start for interval in intervals] for video, intervals in truth.items()} == {
         "gate/a.mp4": [1, 5]
     }
+
+
+@pytest.mark.parametrize(("name", "text"), [("in.csv", "video,start_frame,end_frame,sco"), ("in.json", "[]")])
+@pytest.mark.parametrize("to", ["csv", "cvat", "label-studio"])
+def test_a_file_without_videos_is_told_and_nothing_is_written(tmp_path, capsys, name, text, to):
+    (tmp_path / name).write_text(text)
+    assert main(["convert", str(tmp_path / name), "--out", str(tmp_path / "out"), "--to", to]) == 1
+    assert f"{name}: has no videos in it, so there is nothing to convert" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

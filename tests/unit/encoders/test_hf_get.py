@@ -6,6 +6,7 @@ import json
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,9 @@ class Hub(ThreadingHTTPServer):
         self.files = dict(FILES)
         self.sent = dict[str, bytes]()
         """What is given in place of a file."""
+        self.headers = dict[str, str]()
+        """Sent with every file, whatever the truth."""
+        self.endless = False
         self.licence: str | None = "apache-2.0"
         self.asked: list[str] = []
 
@@ -74,16 +78,21 @@ class Answer(BaseHTTPRequestHandler):
             name = path.partition(f"{COMMIT}/")[2]
             content, status = self.server.sent.get(name, self.server.files[name]), 200
             headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()}"', "X-Repo-Commit": COMMIT}
+            headers |= self.server.headers
+            status = 302 if "Location" in headers else 200
         else:
             content, status = b"", 403 if "gated" in path else 404
             code = "GatedRepo" if "gated" in path else "RevisionNotFound" if "org/net" in path else "RepoNotFound"
             headers = {"X-Error-Code": code}
         self.send_response(status)
-        for key, value in (headers | {"Content-Length": str(len(content))}).items():
+        endless = self.server.endless and "resolve" in path
+        for key, value in (headers | ({} if endless else {"Content-Length": str(len(content))})).items():
             self.send_header(key, value)
         self.end_headers()
-        if body:
-            self.wfile.write(content)
+        with suppress(OSError):  # who asked has gone
+            while body:
+                self.wfile.write(content)
+                body = endless
 
 
 @pytest.fixture
@@ -157,6 +166,49 @@ def test_a_file_that_is_not_what_was_offered_is_not_kept(hub: Hub, capsys: Any, 
     del hub.sent["model.safetensors"]
     assert main(["encoders", "--get", "org/net", "--yes"]) == 0
     assert (find("org/net") / "model.safetensors").read_bytes() == FILES["model.safetensors"]
+
+
+def files_of(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
+
+
+def test_a_hub_does_not_say_where_files_go(hub: Hub, tmp_path: Path):
+    """A name that a header gives, which the hub's library would write to."""
+    hub.headers = {"ETag": f'"{tmp_path / "taken" / "here"}"', "X-Linked-Etag": '"../../../taken"'}
+    assert main(["encoders", "--get", "org/net", "--yes"]) == 0
+    snapshot = f"hub/models--org--net/snapshots/{COMMIT}"
+    assert files_of(tmp_path) == {f"{snapshot}/{name}" for name in TAKEN} | {"hub/models--org--net/refs/main"}
+
+
+def test_no_more_is_taken_than_was_offered(hub: Hub, capsys: Any, tmp_path: Path):
+    hub.endless = True
+    assert main(["encoders", "--get", "org/net", "--yes"]) == 1
+    assert "config.json is not what the hub offered (more than 21 bytes, not 21)" in capsys.readouterr().err
+    assert not files_of(tmp_path)
+    hub.endless, hub.sent = False, {"config.json": b"{}"}
+    assert main(["encoders", "--get", "org/net", "--yes"]) == 1
+    assert "(2 bytes, not 21)" in capsys.readouterr().err and not files_of(tmp_path)
+
+
+def test_a_redirect_leads_to_no_file(hub: Hub, capsys: Any, tmp_path: Path):
+    (tmp_path / "secret").write_bytes(FILES["config.json"])
+    hub.headers = {"Location": f"file://{tmp_path / 'secret'}"}
+    assert main(["encoders", "--get", "org/net", "--yes"]) == 1
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "cannot be downloaded" in line and files_of(tmp_path) == {"secret"}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"rfilename": 7}, {"size": "x"}, {"size": -5}, {"size": None, "lfs": None}, {"lfs": {"sha256": 3}}, {"lfs": "x"}],
+)
+def test_a_hub_that_tells_nonsense_is_told_in_a_line(hub: Hub, monkeypatch: Any, capsys: Any, wrong: dict[str, Any]):
+    about = hub.about()
+    about["siblings"][3] |= wrong
+    monkeypatch.setattr(hub, "about", lambda: about)
+    about["cardData"] = {"license": ["mit", "x" * 10_000]}
+    code, said = main(["encoders", "--get", "org/net", "--yes"]), capsys.readouterr().err
+    assert code == 0 or (code == 1 and said.startswith("wsvad: org/net: ") and said.count("\n") == 1)
 
 
 @pytest.mark.parametrize(

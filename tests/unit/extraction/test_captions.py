@@ -1,6 +1,7 @@
 """Captions on the snippet clock, so that a text stream stands beside streams of video."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,3 +59,10 @@ def test_a_second_run_leaves_what_is_there(tmp_path: Path):
     before = file.stat().st_mtime_ns
     extract_captions(f"lsa:{path}", videos, tmp_path, "text", snippet_clock=True)
     assert file.stat().st_mtime_ns == before
+
+
+def test_without_labels_there_is_nothing_that_lsa_could_learn_from(tmp_path: Path):
+    path, videos, _ = written(tmp_path, 3, 48)
+    unlabelled = replace(videos, videos=tuple(replace(video, split="test") for video in videos.videos))
+    with pytest.raises(WsvadError, match=r"nothing says which these are; add labels\.csv, or use sentence:"):
+        extract_captions(f"lsa:{path}", unlabelled, tmp_path, "text", snippet_clock=True)

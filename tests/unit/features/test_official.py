@@ -421,3 +421,27 @@ def test_a_folder_or_pipe_called_as_a_list_is_none(tmp_path):
     os.mkfifo(tmp_path / "pipe.txt")
     np.save(tmp_path / "a.npy", np.ones((3, 2), np.float32))
     assert OfficialStream(tmp_path, "rgb").load("a").features.shape == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("there", "video", "found"),
+    [
+        (["Abuse/Abuse001_x264.mp4"], "Abuse001_x264", "Abuse/Abuse001_x264.mp4"),
+        (["Abuse/Abuse001_x264.mp4"], "Abuse/Abuse001_x264", "Abuse/Abuse001_x264.mp4"),
+        (["Abuse001_x264.mp4"], "Abuse/Abuse001_x264", "Abuse001_x264.mp4"),
+        (["x.mp4", "x"], "x", "x"),
+        (["x.mp4", "x.avi"], "x", None),  # either may be meant
+        (["gate/x.mp4", "door/x.mp4"], "x", None),
+        (["gate/x.mp4", "door/x.mp4"], "gate/x", "gate/x.mp4"),
+        (["gate/x.mp4"], "door/x.mp4", None),
+        (["x.avi"], "x.mp4", None),
+        (["x_1.mp4"], "x", None),
+    ],
+)
+def test_features_of_our_own_are_found_by_the_names_of_official_lists(there, video, found, tmp_path):
+    features = StoredFeatures(features=np.ones((1, 2), np.float32), passport=Passport(encoder="e", width=2, frames=16))
+    for name in there:
+        save(feature_path(tmp_path, "rgb", name), features)
+    source = open_features(tmp_path)
+    assert source.has(video, "rgb") == (found is not None)
+    assert source.path(video, "rgb") == feature_path(tmp_path, "rgb", found or video)

@@ -1,0 +1,225 @@
+"""Encoders alone and beside `motion`, by four methods on two small sets of real footage; to `results/encoders.md`.
+
+python benchmarks/encoders.py [OUT]      by default runs/encoders; the footage and the networks lie beside the project
+
+Five seeds, the `data` budget, defaults but for π-VAD's profile: nothing is tuned. A fit that is finished is a file in
+OUT, and the page is written again after each, so that a run that was stopped resumes; the fits that matter most come
+first, and the most expensive features last. Features lie in OUT too, one folder a data set.
+"""
+
+import csv
+import io
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from wsvad.datasets.open import open_dataset
+from wsvad.encoders.build import resolve
+from wsvad.evaluation.vocabulary import with_spread
+from wsvad.extraction.prepare import prepare
+from wsvad.files import read_json, write_json, write_text
+from wsvad.methods import METHODS
+from wsvad.methods.method import default_config
+from wsvad.training.experiment import Experiment
+from wsvad.training.protocol import Protocol
+from wsvad.training.selection import spread
+
+HERE = Path(__file__).parent
+SHARED = HERE.parent.parent / "shared"
+DATA = ("cctv-fights", "ucsd-ped2")
+ENCODERS = {
+    "motion": "motion",
+    "people": f"pose:{SHARED}/models/movenet-multipose.onnx",
+    "image": f"tflite:{SHARED}/models/efficientnet_lite3_embedding.tflite",
+    "objects": f"objects:{SHARED}/models/centernet.onnx",
+}
+METRICS = ("auc", "auc_abnormal", "ap", "video_auc")
+SEEDS = 5
+ALONE = tuple((name,) for name in ENCODERS)
+BESIDE = tuple(("motion", name) for name in ENCODERS if name != "motion")
+Streams = tuple[str, ...]
+"""What a method reads, the names of encoders. π-VAD scores with the first alone, and learns from the others too."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One fit: a method on streams of a data set, with one seed."""
+
+    data: str
+    method: str
+    streams: Streams
+    seed: int
+
+    def file(self, out: Path) -> Path:
+        return out / "cells" / self.data / f"{self.method}-{'+'.join(self.streams)}-{self.seed}.json"
+
+
+def order() -> Iterator[Cell]:
+    """All fits, what matters most first: π-VAD with several people against its teacher; then three seeds of each row,
+    those with objects, whose features take longest, and those of π-VAD on another stream last; then the other two."""
+    first = [("ur-dmu", ("motion",)), ("pi-vad", ("motion", "people"))]
+    for seed, data in product(range(SEEDS), DATA):
+        yield from (Cell(data, method, streams, seed) for method, streams in first)
+    rows = [*product(("mil", "ur-dmu", "dakd"), (*ALONE, *BESIDE)), *(("pi-vad", streams) for streams in BESIDE)]
+    objects = [row for row in rows if "objects" in row[1]]
+    rest = [row for row in rows if row not in (*first, *objects)]
+    others = [("pi-vad", streams) for streams in (*(streams[::-1] for streams in BESIDE), ("image", "people"))]
+    three, two = range(3), range(3, SEEDS)
+    for seeds, some in ((three, rest), (three, objects), (three, others), (two, [*rest, *objects, *others])):
+        for seed, data, (method, streams) in product(seeds, DATA, some):
+            yield Cell(data, method, streams, seed)
+
+
+# ------------------------------------------------------------------------------------------------- one fit
+
+
+def settings(method: str, others: Streams) -> Any:
+    """The method's configuration under the `data` budget, with the other streams beside `rgb`."""
+    changes: dict[str, Any] = {
+        "mil": {"streams": ("rgb", *others)},
+        "ur-dmu": {"streams": ("rgb", *others)},
+        "dakd": {"backbones": ("rgb", *others), "student": "rgb"},
+        "pi-vad": {"modalities": others, "profile": "light"},
+    }[method]
+    return replace(default_config(METHODS[method].config_class, "data"), **changes)
+
+
+def fit(cell: Cell, out: Path) -> dict[str, float]:
+    """Test metrics of a fit after its last iteration; read from its file, where it is finished."""
+    file = cell.file(out)
+    if file.is_file():
+        return read_json(file)
+    run = file.with_suffix("")
+    teacher = replace(cell, method="ur-dmu", streams=cell.streams[:1])
+    if cell.method == "pi-vad":
+        fit(teacher, out)
+    first, *others = cell.streams
+    experiment = Experiment(
+        dataset=open_dataset(str(SHARED / "data" / cell.data), split={}), features=view(out / cell.data, first),
+        name=cell.method, config=settings(cell.method, tuple(others)), out=run,
+        protocol=Protocol(
+            budget="data", normalise="standardise", hold_out=0, points=1, first_seed=cell.seed, device="cpu"
+        ),
+        teacher=teacher.file(out).with_suffix("") if cell.method == "pi-vad" else None,
+    )  # fmt: skip
+    last = experiment.run().metrics["selection"]["last"]
+    if (cell.method, others) != ("ur-dmu", []):  # those teach π-VAD
+        shutil.rmtree(run)
+    found = {name: last[name]["mean"] for name in METRICS}
+    write_json(file, found)
+    return found
+
+
+def view(features: Path, rgb: str) -> Path:
+    """The folder of features again, with one stream under the name `rgb`, which π-VAD scores with."""
+    folder = features / "views" / rgb
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ENCODERS:
+        link = folder / ("rgb" if name == rgb else name)
+        if not link.is_symlink():
+            link.symlink_to((features / name).resolve())
+    return folder
+
+
+# ------------------------------------------------------------------------------------------------- the page
+
+Table = Mapping[tuple[str, str, Streams], Mapping[int, Mapping[str, float]]]
+"""Data set, method, streams → seed → metrics."""
+HEAD = """# Encoders alone and beside `motion`
+
+Last iteration, percent, mean ± standard deviation over seeds; their number in brackets where it is not five.
+`python benchmarks/encoders.py` makes it all: the `data` budget, standardised features, and the defaults of each method
+but for π-VAD's profile, which is `light`. **Nothing was tuned, and no figure of the test videos chose anything.** AP
+and video AUC of each seed are in [encoders.csv](encoders.csv).
+
+`image` is EfficientNet-Lite3's embedding, `people` the poses of several people by MoveNet MultiPose, `objects` what
+CenterNet finds. Of two streams `mil` and `ur-dmu` read both side by side; the student of `dakd` reads the first, its
+teacher both. `pi-vad` scores with the first stream alone and sees the second in training only; in rows of one encoder
+its second stream is `motion`. Its teacher is the `ur-dmu` of the same seed on the first stream.
+"""
+
+
+def write_page(out: Path) -> None:
+    """The page and the table of all seeds, of what is finished."""
+    table: dict[tuple[str, str, Streams], dict[int, dict[str, float]]] = {}
+    for cell in order():
+        if cell.file(out).is_file():
+            row = table.setdefault((cell.data, cell.method, cell.streams), {})
+            row[cell.seed] = read_json(cell.file(out))
+    parts = [HEAD]
+    for data in DATA:
+        parts += [f"\n## {data}, frame AUC\n\n", by_streams(table, data, "auc")]
+        parts += [f"\n## {data}, AUC within abnormal videos\n\n", by_streams(table, data, "auc_abnormal")]
+    parts += ["\n## π-VAD against UR-DMU on the same stream\n\n", gains(table)]
+    write_text(HERE / "results" / "encoders.md", "".join(parts))
+    write_text(HERE / "results" / "encoders.csv", as_csv(table))
+
+
+def by_streams(table: Table, data: str, metric: str) -> str:
+    """A row for the streams that a method scores with, a column for each method."""
+    methods = ("mil", "ur-dmu", "dakd", "pi-vad")
+    rows = [["streams", *methods], ["---"] * (1 + len(methods))]
+    for streams in (*ALONE, *BESIDE):
+        of_pi_vad = (*streams, "motion") if len(streams) == 1 else streams
+        each = [table.get((data, m, of_pi_vad if m == "pi-vad" else streams), {}) for m in methods]
+        rows.append([", ".join(streams), *(in_words([one[metric] for one in seeds.values()]) for seeds in each)])
+    return markdown(rows)
+
+
+def gains(table: Table) -> str:
+    """By how much the student is above its teacher, seed by seed."""
+    head = ["data", "scores with", "learns from", "AUC of ur-dmu", "of pi-vad", "difference"]
+    rows = [[*head, "AUC_A of ur-dmu", "of pi-vad", "difference"], ["---"] * 9]
+    for (data, method, streams), seeds in sorted(table.items()):
+        if method != "pi-vad":
+            continue
+        teacher, cells = table[data, "ur-dmu", streams[:1]], []
+        for metric in ("auc", "auc_abnormal"):
+            pairs = [(teacher[seed][metric], one[metric]) for seed, one in seeds.items()]
+            difference = spread([after - before for before, after in pairs])
+            cells += [in_words([before for before, _ in pairs]), in_words([after for _, after in pairs])]
+            cells += [f"{'+' if difference['mean'] > 0 else ''}{in_words(difference['values'])}"]
+        rows.append([data, streams[0], f"+ {streams[1]}", *cells])
+    return markdown(rows)
+
+
+def in_words(values: Sequence[float]) -> str:
+    if not values:
+        return "–"
+    return with_spread(spread(values)) + ("" if len(values) == SEEDS else f" ({len(values)})")
+
+
+def markdown(rows: list[list[str]]) -> str:
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def as_csv(table: Table) -> str:
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(["data", "method", "streams", "seed", "metric", "value"])
+    for (data, method, streams), seeds in table.items():
+        for seed, metrics in sorted(seeds.items()):
+            lines.writerows([data, method, "+".join(streams), seed, name, f"{metrics[name]:.6f}"] for name in METRICS)
+    return text.getvalue()
+
+
+def main(out: Path = Path("runs/encoders")) -> None:
+    ready: set[tuple[str, str]] = set()
+    for cell in order():
+        for name in cell.streams:
+            if (cell.data, name) not in ready:
+                dataset = open_dataset(str(SHARED / "data" / cell.data), split={})
+                prepare(dataset, {name: resolve(ENCODERS[name])[0]}, out / cell.data, workers=0, device="cpu")
+                ready.add((cell.data, name))
+        if not cell.file(out).is_file():
+            print(cell, file=sys.stderr, flush=True)
+            fit(cell, out)
+            write_page(out)
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:]))
