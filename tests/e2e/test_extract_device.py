@@ -88,6 +88,11 @@ def test_a_device_on_which_nothing_runs_is_not_spoken_of(videos, device, tmp_pat
         assert ("encoding on meta" in caplog.text) == (spec == "device")
 
 
+def test_a_device_that_is_not_there_is_an_error_before_any_work(tmp_path):
+    with pytest.raises(UsageError, match="device cuda:99: not a device of this machine"):
+        extract([("a.mp4", tmp_path / "a.mp4")], {"rgb": "onnx:nowhere.onnx"}, tmp_path / "out", device="cuda:99")
+
+
 def test_ctrl_c_is_no_error_of_a_video(videos, device, tmp_path, monkeypatch):
     def interrupted(self, snippets):
         try:

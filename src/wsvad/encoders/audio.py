@@ -23,7 +23,7 @@ import numpy as np
 from wsvad.encoders.beside import Settings, beside
 from wsvad.encoders.encoder import Hearing, file_argument
 from wsvad.encoders.hf_files import read_config
-from wsvad.encoders.runtime import NetworkFile, Tensor, open_network
+from wsvad.encoders.runtime import NetworkFile, Tensor, open_network, output_of
 from wsvad.encoders.transformer_folder import model_hash, open_model, open_part
 from wsvad.errors import WsvadError
 from wsvad.files import sha256
@@ -57,7 +57,7 @@ class AudioSettings:
     hop: Count = 8
     """Frames of the spectrogram from one window to the next."""
     output: str | None = None
-    """Name of the output that is used."""
+    """Name of the output that is used, or of any tensor inside of the network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,16 +131,11 @@ class _One:
     def __init__(self, path: Path, output: str | None = None):
         self.path = path
         self.file: NetworkFile = open_network(path)
-        outputs = {tensor.name: tensor for tensor in self.file.outputs}
-        if len(self.file.inputs) != 1 or self.file.inputs[0].dtype.kind != "f" or not outputs:
+        if len(self.file.inputs) != 1 or self.file.inputs[0].dtype.kind != "f":
             shapes = ", ".join(f"{plain(one.name)} {list(one.shape)}" for one in self.file.inputs)
             raise WsvadError(f"{path}: its input is not sound in floating-point numbers: {shapes}; use another")
-        if output and output not in outputs:
-            raise WsvadError(
-                f"{path}: it has no output '{plain(output)}'; its outputs are: {plain(', '.join(outputs))}"
-            )
         self.input: Tensor = self.file.inputs[0]
-        self.output = outputs[output or next(iter(outputs))]
+        self.output = output_of(self.file, output)
 
     def __call__(self, numbers: np.ndarray) -> np.ndarray:
         """The output for numbers in the shape of the input."""

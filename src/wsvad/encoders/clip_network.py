@@ -234,7 +234,9 @@ def _fit(path: Path, settings: ClipPreprocessing) -> Fit:
         raise WsvadError(
             f"{path}.yaml: a 'crop' of {settings.crop} does not fit into a 'resize' of {shorter}; make it smaller"
         )
-    fit = Fit(resize=settings.resize, filter=settings.filter)
+    # What no crop shows is cut off where frames are decoded, and travels no further.
+    only = (settings.crop, settings.crop) if settings.crops == 1 else None
+    fit = Fit(resize=settings.resize, filter=settings.filter, crop=only)
     fit(np.zeros((2, 2, 3), dtype=np.uint8))
     return fit
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar
 import numpy as np
 
 from wsvad.encoders.beside import Settings, beside
-from wsvad.encoders.runtime import MOST_NUMBERS, Runtime, Tensor, TfLiteFile, open_network
+from wsvad.encoders.runtime import MOST_NUMBERS, Runtime, Tensor, TfLiteFile, open_network, output_of
 from wsvad.errors import WsvadError
 from wsvad.files import sha256
 from wsvad.ranges import Count, Range
@@ -140,10 +140,10 @@ class ImageNetwork(Generic[Asked]):
         # That it is missing is told next.
         self.asked = beside(self.path, kind, settings) if self.path.is_file() else kind()
         self._file = open_network(self.path, format, threads, self.asked.runtime)
-        self._inputs, self.outputs = self._file.inputs, self._file.outputs
+        self._inputs = self._file.inputs
         self._free_size = free_size
         self._settle_input(images)
-        self.output = self._settle_output()
+        self.output = output_of(self._file, self.asked.output)
 
     def __call__(self, *frames: np.ndarray) -> np.ndarray:
         """M frames for each input, `(M, h, w[, 3])` uint8 → the output for them, `(M, …)`: float32, or integers where
@@ -219,9 +219,13 @@ class ImageNetwork(Generic[Asked]):
             WsvadError: it is not installed, or does not run it.
         """
         file = open_network(self.path, "onnx", self._threads, runtime)
-        if self.output.name not in {tensor.name for tensor in file.outputs}:
-            file.tap(self.output.name)
+        output_of(file, self.output.name)
         self._file = file
+
+    @property
+    def outputs(self) -> list[Tensor]:
+        """All that it gives."""
+        return self._file.outputs
 
     @property
     def frame_shape(self) -> tuple[int, ...]:
@@ -296,14 +300,6 @@ class ImageNetwork(Generic[Asked]):
         self._std = np.atleast_1d(np.asarray(std if asked.std is None else asked.std, dtype=np.float32))
         if not {self._mean.size, self._std.size} <= {1, channels}:
             raise WsvadError(f"{self.path}: mean and std need one number or {channels}")
-
-    def _settle_output(self) -> Tensor:
-        """The output that is asked for, which may be any tensor inside; else the first."""
-        name = self.asked.output or self.outputs[0].name
-        found = next((tensor for tensor in self.outputs if tensor.name == name), None)
-        if found is None:
-            found, self.outputs = self._file.tap(name), self._file.outputs
-        return found
 
     def _to_input(self, frames: np.ndarray) -> np.ndarray:
         """Pixels → the network's numbers and layout."""

@@ -281,6 +281,18 @@ def open_network(path: Path, format: str | None = None, threads: int = 1, runtim
     return kind(path, threads)
 
 
+def output_of(file: NetworkFile, name: str | None) -> Tensor:
+    """The output of that name, which may be any tensor inside of the network; the first one where none is asked for.
+
+    Raises:
+        WsvadError: there is none.
+    """
+    if not file.outputs:
+        raise WsvadError(f"{file.path}: it has no output; export it again, or use another network")
+    wanted = name or file.outputs[0].name
+    return next((tensor for tensor in file.outputs if tensor.name == wanted), None) or file.tap(wanted)
+
+
 def silent_openvino() -> Any:
     """The library, which otherwise reports to its makers over the network when it is imported."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # as if it were not installed

@@ -20,7 +20,7 @@ import numpy as np
 from wsvad.encoders import hf_files
 from wsvad.encoders.beside import beside
 from wsvad.encoders.encoder import file_argument
-from wsvad.encoders.runtime import open_network
+from wsvad.encoders.runtime import open_network, output_of
 from wsvad.encoders.transformer_folder import is_transformer, model_hash, open_model
 from wsvad.errors import UsageError, WsvadError
 from wsvad.files import read_json, sha256
@@ -57,7 +57,7 @@ class SentenceSettings:
     length: Annotated[int, Range(2, 2**15)] | None = None
     """Tokens of a caption, at most; what is longer is cut off."""
     output: str | None = None
-    """Name of the output of an ONNX network that is used."""
+    """Name of the output of an ONNX network that is used, or of any tensor inside of it."""
 
 
 class Sentence:
@@ -192,12 +192,9 @@ class _Onnx:
                 f"{path}: its input '{plain(wrong[0].name)}' ({wrong[0].dtype}) is not one of a sentence encoder "
                 f"({', '.join(INPUTS)}); use another network"
             )
-        outputs = {tensor.name: tensor for tensor in self._file.outputs}
-        if not inputs or not outputs or (output and output not in outputs):
-            raise WsvadError(
-                f"{path}: it has no output '{plain(output or '')}'; its outputs are: {plain(', '.join(outputs))}"
-            )
-        self._output = outputs[output or next(iter(outputs))]
+        if not inputs:
+            raise WsvadError(f"{path}: it has no input; use another network")
+        self._output = output_of(self._file, output)
         self.output = self._output.name
 
     def hash(self, tokenizer: Path) -> str:

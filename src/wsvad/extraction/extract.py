@@ -81,14 +81,14 @@ def extract(
             the workers decode.
 
     Raises:
-        UsageError: a specification is wrong.
+        UsageError: a specification is wrong; this machine has no such device.
         WsvadError: a feature file in `out` was made in another way; another command is writing there; the disk is
             full.
         Interrupted: by Ctrl-C.
     """
     if said := problem(workers, Whole):
         raise UsageError(f"workers {workers}: {said}")
-    started = time.monotonic()
+    started, device = time.monotonic(), device_of(device)  # a wrong one is an error before any work
     out = Path(out)
     recipe = Recipe(streams=dict(streams), out=out, builder=builder, raw_rate=raw_rate, rate=resampling_rate(rate))
     parts = recipe.parts()
@@ -98,7 +98,7 @@ def extract(
         if jobs:  # a folder that has everything may be read by many at once, and need not be writable
             held.enter_context(writing(out))
             held.enter_context(_swept(out, streams))
-        events = events_of(jobs, recipe, parts, processors() if workers is None else workers, device_of(device))
+        events = events_of(jobs, recipe, parts, processors() if workers is None else workers, device)
         try:
             estimate = Estimate(jobs)
             for event in events:

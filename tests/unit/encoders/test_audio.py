@@ -103,6 +103,9 @@ def test_windows_of_a_spectrogram(tmp_path: Path):
     mel = 2 * WAVE.reshape(16, 4, 25).mean(2) + 1
     expected = np.mean([mel[start : start + 5].sum(0) for start in (0, 3, 6, 9)], axis=0)
     np.testing.assert_allclose(network.encode_sound([WAVE])[0], expected, rtol=1e-5)
+    inside = audio(path, melspectrogram="mel.onnx", seconds=0.1, hop=3, mel_scale=2.0, mel_offset=1.0, output="e")
+    assert inside.width == 1 and inside.passport() != network.passport()  # sums of four bands, one number each
+    np.testing.assert_allclose(inside.encode_sound([WAVE])[0], np.mean(expected), rtol=1e-5)
 
 
 def test_an_audio_spectrogram_transformer(tmp_path: Path):

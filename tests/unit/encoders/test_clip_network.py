@@ -141,12 +141,16 @@ def test_frames_are_resized_as_pillow_does(folder, tmp_path):
         ("i3d-resnet", (455, 256), Image.Resampling.BILINEAR),
         ("s3d", (256, 256), Image.Resampling.BILINEAR),
     ):
-        fit = opened(folder / f"{name}.safetensors", tmp_path, "").sampling.fit
-        np.testing.assert_array_equal(fit(picture), np.array(Image.fromarray(picture).resize(size, how)))
+        whole = np.array(Image.fromarray(picture).resize(size, how))
+        fit = opened(folder / f"{name}.safetensors", tmp_path, "crops: 5").sampling.fit
+        np.testing.assert_array_equal(fit(picture), whole)
+        top, left = (whole.shape[0] - 224) // 2, (whole.shape[1] - 224) // 2
+        fit = opened(folder / f"{name}.safetensors", tmp_path, "").sampling.fit  # no crop shows more
+        np.testing.assert_array_equal(fit(picture), whole[top : top + 224, left : left + 224])
 
 
 def test_a_strip_is_not_blown_up(folder, tmp_path):
-    fit = opened(folder / "i3d-resnet.safetensors", tmp_path, "").sampling.fit
+    fit = opened(folder / "i3d-resnet.safetensors", tmp_path, "crops: 5").sampling.fit
     assert fit(np.zeros((16, 1024, 3), np.uint8)).shape == (256, 16384, 3)
     with pytest.raises(WsvadError, match="a picture of 16384x16 would be resized to 262144x256, which is too large"):
         fit(np.zeros((16, 16384, 3), np.uint8))
