@@ -13,9 +13,7 @@ from wsvad.encoders.build import recipe_of, recipes
 def damaged_recipes(rng: random.Random, folder: Path) -> Case:
     path = folder / "own.yaml"
     text = rng.choice(recipes()).path.read_text(encoding="utf-8")
-    path.write_text(
-        text if rng.random() < 0.5 else "model: flow\nlicence: MIT\nwhy: a test\nwidth: 192\nstream: flow\n"
-    )
+    path.write_text(text if rng.random() < 0.5 else "model: flow\nlicence: MIT\nwhy: a test\nwidth: 192\n")
     (damage_bytes if rng.random() < 0.5 else damage_yaml)(rng, path)
     return lambda: read(path)
 
