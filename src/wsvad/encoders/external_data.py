@@ -28,8 +28,7 @@ DEEPEST = 100
 MANY = 2_000_000
 """Fields of a file; the largest networks have some ten thousand."""
 CHANNELS_FIRST = frozenset(
-    "Conv ConvInteger QLinearConv ConvTranspose DeformConv BatchNormalization InstanceNormalization GroupNormalization "
-    "LRN MaxPool AveragePool LpPool GlobalMaxPool GlobalAveragePool DepthToSpace SpaceToDepth GridSample".split()
+    ["Conv", "ConvInteger", "QLinearConv", "ConvTranspose", "DeformConv", "BatchNormalization", "InstanceNormalization", "GroupNormalization", "LRN", "MaxPool", "AveragePool", "LpPool", "GlobalMaxPool", "GlobalAveragePool", "DepthToSpace", "SpaceToDepth", "GridSample"]
 )
 """What computes on maps with their channels right behind the batch, in every ONNX file."""
 
