@@ -27,9 +27,11 @@ DEEPEST = 100
 """Messages inside each other, as many as readers of protocol buffers allow."""
 MANY = 2_000_000
 """Fields of a file; the largest networks have some ten thousand."""
-CHANNELS_FIRST = frozenset(
-    ["Conv", "ConvInteger", "QLinearConv", "ConvTranspose", "DeformConv", "BatchNormalization", "InstanceNormalization", "GroupNormalization", "LRN", "MaxPool", "AveragePool", "LpPool", "GlobalMaxPool", "GlobalAveragePool", "DepthToSpace", "SpaceToDepth", "GridSample"]
-)
+CHANNELS_FIRST = (
+    "Conv", "ConvInteger", "QLinearConv", "ConvTranspose", "DeformConv", "BatchNormalization", "InstanceNormalization",
+    "GroupNormalization", "LRN", "MaxPool", "AveragePool", "LpPool", "GlobalMaxPool", "GlobalAveragePool",
+    "DepthToSpace", "SpaceToDepth", "GridSample",
+)  # fmt: skip
 """What computes on maps with their channels right behind the batch, in every ONNX file."""
 
 

@@ -1,12 +1,12 @@
 """Make sure that a dataset's streams are on disk, whatever they are made from."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-from wsvad.datasets.dataset import Dataset
+from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.datasets.folder import NONE, open_folder, unlabelled_videos
 from wsvad.encoders.build import inputs_of, resolved, split
 from wsvad.errors import UsageError, WsvadError
@@ -60,7 +60,8 @@ def extract_folder(
     there were in all."""
     left: dict[Path, str] = {}
     if loose := unlabelled_videos(folder, left) if labels is None else []:
-        failed = extract(loose, specs, out, workers=workers, raw_rate=raw_rate, rate=rate, device=device).failed
+        dataset = _unlabelled(folder, loose, specs)
+        failed = prepare(dataset, specs, out, workers=workers, raw_rate=raw_rate, rate=rate, device=device)
         # Files are there, and were written by 'wsvad score': nothing that somebody wants features of.
         lost = {str(path): reason for path, reason in left.items() if not path.is_file()}
         return failed | lost, len(loose) + len(lost)
@@ -68,6 +69,25 @@ def extract_folder(
     dataset = open_folder(folder, labels, NONE, need_videos=need_videos)
     failed = prepare(dataset, specs, out, workers=workers, raw_rate=raw_rate, rate=rate, device=device)
     return failed, len(dataset.videos)
+
+
+def _unlabelled(folder: Path, videos: Sequence[tuple[str, Path]], specs: Mapping[str, str]) -> Dataset:
+    """Videos of which only names and files are known, so that nothing may be learned from them.
+
+    Raises:
+        UsageError: something would be.
+    """
+    if fitted := [spec for spec in specs.values() if spec.startswith("lsa:")]:
+        raise UsageError(
+            f"'{fitted[0]}': lsa is fitted to the captions of training videos, and no labels.csv in {folder} says "
+            "which these are; add one, or take sentence:MODEL:captions.jsonl"
+        )
+    return Dataset(
+        name=folder.name,
+        videos=tuple(
+            LabelledVideo(name=name, path=path, label=0, category="normal", split="test") for name, path in videos
+        ),
+    )
 
 
 def prepare(
