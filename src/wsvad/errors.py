@@ -1,6 +1,8 @@
 """The errors that a user sees: one line that names the file, what is wrong and what to do."""
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class WsvadError(Exception):
@@ -60,6 +62,17 @@ def refuse_shortage(error: BaseException, path: object) -> None:
     """
     if short := shortage(error):
         raise WsvadError(f"{path}: {short}") from None
+
+
+@contextmanager
+def panics() -> Iterator[None]:
+    """Where a library in Rust gives up, its error is none of `Exception`; here it becomes a RuntimeError."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ == "PanicException":
+            raise RuntimeError(str(error)) from None
+        raise
 
 
 def _short_of(error: BaseException) -> str | None:

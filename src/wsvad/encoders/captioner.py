@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from wsvad.encoders.hf_files import find
+from wsvad.encoders.hf_files import find, library
 from wsvad.encoders.transformer_folder import model_hash, open_model, open_part
-from wsvad.errors import UsageError, WsvadError, refuse_shortage
+from wsvad.errors import UsageError, WsvadError, panics, refuse_shortage
 from wsvad.spelling import ACTING, short
 
 QUESTION = "Describe in one short sentence what the people and vehicles in these pictures of a surveillance camera do."
@@ -80,9 +80,12 @@ class Captioner:
         import torch
 
         try:
-            with torch.inference_mode():
+            with library(self.folder), panics(), torch.inference_mode():
                 given = self._inputs(pictures).to(self._model.device)
-                found = self._model.generate(**given, do_sample=False, num_beams=1, max_new_tokens=self._tokens)
+                found = self._model.generate(
+                    **given,
+                    do_sample=False, num_beams=1, max_new_tokens=self._tokens, return_dict_in_generate=False,
+                )  # fmt: skip
         except Exception as error:  # of a folder whose parts do not fit each other
             refuse_shortage(error, self.folder)
             what = f"{type(error).__name__}: {short(error, 200)}"
