@@ -74,13 +74,13 @@ class Served:
             WsvadError: the network says so.
         """
         shapes, dtype = tuple(one.shape for one in snippets), snippets[0].dtype
+        sent: list[np.ndarray] | None = None
         try:
             block = self._of_size(sum(one.nbytes for one in snippets))
         except OSError:
             self.close()
             sent = snippets
         else:
-            sent = None
             for view, one in zip(_views(block, shapes, dtype), snippets, strict=True):
                 view[...] = one
         self._connection.send(
