@@ -127,9 +127,17 @@ def without_words(folder: Path) -> None:
     (folder / "tokenizer.json").unlink()
 
 
+def of_huge_pictures(folder: Path) -> None:
+    path = folder / "processor_config.json"
+    said = json.loads(path.read_text())
+    said["image_processor"]["size"] = {"height": 200_000, "width": 200_000}
+    path.write_text(json.dumps(said))
+
+
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
+        (of_huge_pictures, "its processor makes pictures of 200000 pixels (size, height)"),
         (no_folder, "there is no such folder"),
         (pickled, "its only weights are pytorch_model.bin, a format that can run code"),
         (truncated, "model.safetensors: truncated or damaged"),

@@ -21,6 +21,8 @@ QUESTION = "Describe in one short sentence what the people and vehicles in these
 """What a model with a chat template is asked, where no prompt is given."""
 LONGEST = 2000
 """Letters of a caption, at most."""
+MOST_SIDE = 4096
+"""Pixels of a side of a picture that a model reads."""
 BESIDE = (
     "generation_config.json", "preprocessor_config.json", "processor_config.json", "tokenizer.json",
     "tokenizer_config.json", "chat_template.jinja", "chat_template.json", "vocab.json", "merges.txt", "vocab.txt",
@@ -56,6 +58,8 @@ class Captioner:
                     "pip install torchvision, or use another model"
                 ) from None
             raise
+        if made := _too_large(self._processor):
+            raise WsvadError(f"{folder}: its processor makes {made}; use the model's own files")
         self._asked = bool(getattr(self._processor, "chat_template", None))
         if frames > 1 and not self._asked:
             raise UsageError(f"{folder}: this model reads one picture at a time; leave --frames out, or set it to 1")
@@ -106,6 +110,20 @@ class Captioner:
             [{"role": "user", "content": content}],
             add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt",
         )  # fmt: skip
+
+
+def _too_large(processor: Any) -> str:
+    """What a processor makes of a picture that no memory holds; empty where it is as usual."""
+    pictures = getattr(processor, "image_processor", processor)
+    # Some say how many pixels a picture has at least and at most, instead of its sides.
+    counted = hasattr(type(pictures), "merge_size")
+    for name in ("size", "crop_size", "max_image_size"):
+        size = getattr(pictures, name, None) or {}
+        for side, value in {"side": size}.items() if isinstance(size, int) else dict(size).items():
+            if isinstance(value, int | float) and value > (MOST_SIDE**2 if counted else MOST_SIDE):
+                return f"pictures of {short(value)} pixels ({name}, {side})"
+    tokens = getattr(processor, "num_additional_image_tokens", None) or 0
+    return f"{short(tokens)} words of a picture (num_additional_image_tokens)" if tokens > MOST_SIDE else ""
 
 
 def one_line(text: str) -> str:
