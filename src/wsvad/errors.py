@@ -2,6 +2,8 @@
 
 import errno
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class WsvadError(Exception):
@@ -63,6 +65,17 @@ def refuse_shortage(error: BaseException, path: object) -> None:
     """
     if short := shortage(error):
         raise WsvadError(f"{path}: {short}") from None
+
+
+@contextmanager
+def panics() -> Iterator[None]:
+    """Where a library in Rust gives up, its error is none of `Exception`; here it becomes a RuntimeError."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ == "PanicException":
+            raise RuntimeError(str(error)) from None
+        raise
 
 
 def _short_of(error: BaseException) -> str | None:

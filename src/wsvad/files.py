@@ -183,7 +183,8 @@ def check_file(path: Path | str, most: int | None = None) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise WsvadError(f"{path}: not a file that can be read as a whole; name a plain file")
     if most is not None and found.st_size > most:
-        size, limit = (f"{size / 2**20:,.0f} MB" for size in (found.st_size, most))
+        unit, of = ("MB", 2**20) if most >= 2**20 else ("kB", 2**10)
+        size, limit = (f"{size / of:,.0f} {unit}" for size in (found.st_size, most))
         raise WsvadError(f"{path}: {size}, where such a file has at most {limit}; divide it, or name the right file")
 
 

@@ -104,6 +104,19 @@ def test_a_model_that_is_talked_to_sees_several_pictures(tmp_path: Path, videos:
     assert len({passport["weights"] for passport in passports}) == 1
 
 
+def test_what_a_folder_says_of_the_form_of_answers_is_not_followed(tmp_path: Path, capfd):
+    """And what the library has to say of it, it says to nobody."""
+    picture = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
+    model = write_llava(tmp_path / "llava")
+    said = Captioner(str(model)).describe([picture])
+    path = model / "generation_config.json"
+    more = {"return_dict_in_generate": True, "output_scores": True, "max_length": 10**9}
+    path.write_text(json.dumps(json.loads(path.read_text()) | more))
+    capfd.readouterr()
+    assert Captioner(str(model)).describe([picture]) == said
+    assert "max_length" not in "".join(capfd.readouterr())
+
+
 def test_a_prompt_is_how_captions_begin(blip: Path, videos: Path, tmp_path: Path):
     out = tmp_path / "captions.jsonl"
     command = ["caption", str(videos / "cam-0.mp4"), "--model", f"hf:{blip}", "--prompt", "a man", "--out", str(out)]
@@ -134,9 +147,17 @@ def without_words(folder: Path) -> None:
     (folder / "tokenizer.json").unlink()
 
 
+def of_huge_pictures(folder: Path) -> None:
+    path = folder / "processor_config.json"
+    said = json.loads(path.read_text())
+    said["image_processor"]["size"] = {"height": 200_000, "width": 200_000}
+    path.write_text(json.dumps(said))
+
+
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
+        (of_huge_pictures, "its processor makes pictures of 200000 pixels (size, height)"),
         (no_folder, "there is no such folder"),
         (pickled, "its only weights are pytorch_model.bin, a format that can run code"),
         (truncated, "model.safetensors: truncated or damaged"),

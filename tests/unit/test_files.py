@@ -6,7 +6,17 @@ import pytest
 from safetensors import SafetensorError
 
 from wsvad.errors import WsvadError
-from wsvad.files import atomic, check_writable, instead, overlong, read_json, read_yaml, whole_folder, write_json
+from wsvad.files import (
+    atomic,
+    check_file,
+    check_writable,
+    instead,
+    overlong,
+    read_json,
+    read_yaml,
+    whole_folder,
+    write_json,
+)
 
 
 @pytest.mark.parametrize("make", [check_writable, lambda path: atomic(path / "scores.json").__enter__()])
@@ -68,6 +78,13 @@ def test_a_name_that_no_file_may_have_is_told(tmp_path):
     assert "a path of" in overlong(tmp_path.joinpath(*["n" * 250] * 17))
     with pytest.raises(WsvadError, match="the name is too long for a file; choose a shorter one"):
         write_json(tmp_path / ("n" * 256), {})
+
+
+@pytest.mark.parametrize(("size", "most", "told"), [(3 * 2**20, 2**20, "3 MB.* 1 MB"), (2**16, 2**14, "64 kB.* 16 kB")])
+def test_a_file_that_is_too_large_is_told_in_a_unit_that_shows_it(size, most, told, tmp_path):
+    (tmp_path / "x").write_bytes(bytes(size))
+    with pytest.raises(WsvadError, match=told):
+        check_file(tmp_path / "x", most)
 
 
 def test_bytes_that_are_no_text_stay_what_they_are(tmp_path):

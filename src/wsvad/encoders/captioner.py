@@ -12,15 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from wsvad.encoders.hf_files import find
+from wsvad.encoders.hf_files import find, library
 from wsvad.encoders.transformer_folder import model_hash, open_model, open_part
-from wsvad.errors import UsageError, WsvadError, refuse_shortage
+from wsvad.errors import UsageError, WsvadError, panics, refuse_shortage
 from wsvad.spelling import ACTING, short
 
 QUESTION = "Describe in one short sentence what the people and vehicles in these pictures of a surveillance camera do."
 """What a model with a chat template is asked, where no prompt is given."""
 LONGEST = 2000
 """Letters of a caption, at most."""
+MOST_SIDE = 4096
+"""Pixels of a side of a picture that a model reads."""
 BESIDE = (
     "generation_config.json", "preprocessor_config.json", "processor_config.json", "tokenizer.json",
     "tokenizer_config.json", "chat_template.jinja", "chat_template.json", "vocab.json", "merges.txt", "vocab.txt",
@@ -56,6 +58,8 @@ class Captioner:
                     "pip install torchvision, or use another model"
                 ) from None
             raise
+        if made := _too_large(self._processor):
+            raise WsvadError(f"{folder}: its processor makes {made}; use the model's own files")
         self._asked = bool(getattr(self._processor, "chat_template", None))
         if frames > 1 and not self._asked:
             raise UsageError(f"{folder}: this model reads one picture at a time; leave --frames out, or set it to 1")
@@ -80,9 +84,12 @@ class Captioner:
         import torch
 
         try:
-            with torch.inference_mode():
+            with library(self.folder), panics(), torch.inference_mode():
                 given = self._inputs(pictures).to(self._model.device)
-                found = self._model.generate(**given, do_sample=False, num_beams=1, max_new_tokens=self._tokens)
+                found = self._model.generate(
+                    **given,
+                    do_sample=False, num_beams=1, max_new_tokens=self._tokens, return_dict_in_generate=False,
+                )  # fmt: skip
         except Exception as error:  # of a folder whose parts do not fit each other
             refuse_shortage(error, self.folder)
             what = f"{type(error).__name__}: {short(error, 200)}"
@@ -103,6 +110,20 @@ class Captioner:
             [{"role": "user", "content": content}],
             add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt",
         )  # fmt: skip
+
+
+def _too_large(processor: Any) -> str:
+    """What a processor makes of a picture that no memory holds; empty where it is as usual."""
+    pictures = getattr(processor, "image_processor", processor)
+    # Some say how many pixels a picture has at least and at most, instead of its sides.
+    counted = hasattr(type(pictures), "merge_size")
+    for name in ("size", "crop_size", "max_image_size"):
+        size = getattr(pictures, name, None) or {}
+        for side, value in {"side": size}.items() if isinstance(size, int) else dict(size).items():
+            if isinstance(value, int | float) and value > (MOST_SIDE**2 if counted else MOST_SIDE):
+                return f"pictures of {short(value)} pixels ({name}, {side})"
+    tokens = getattr(processor, "num_additional_image_tokens", None) or 0
+    return f"{short(tokens)} words of a picture (num_additional_image_tokens)" if tokens > MOST_SIDE else ""
 
 
 def one_line(text: str) -> str:

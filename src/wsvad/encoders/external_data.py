@@ -5,7 +5,7 @@ library that reads them is needed. Message and field numbers are those of `onnx.
 """
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ PARTS: dict[str, dict[int, str]] = {
 DEEPEST = 100
 """Messages inside each other, as many as readers of protocol buffers allow."""
 MANY = 2_000_000
-"""Fields of a file; the largest networks have some ten thousand."""
+"""Fields of a file, and nodes of a network; the largest networks have some ten thousand."""
 CHANNELS_FIRST = (
     "Conv", "ConvInteger", "QLinearConv", "ConvTranspose", "DeformConv", "BatchNormalization", "InstanceNormalization",
     "GroupNormalization", "LRN", "MaxPool", "AveragePool", "LpPool", "GlobalMaxPool", "GlobalAveragePool",
@@ -39,12 +39,14 @@ def network_files(path: Path) -> list[Path]:
     """An ONNX file and the files of weights that it refers to, each once, in the order of their names.
 
     Raises:
-        WsvadError: it is no ONNX file; such a file is not there, or is not in the network's own folder.
+        WsvadError: it is no ONNX file, or one whose functions become a network without end; such a file is not there,
+            or is not in the network's own folder.
     """
     with path.open("rb") as file:
         try:
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
                 locations = sorted(set(_locations(content)))
+                _check_functions(content)
         except (ValueError, IndexError) as error:  # an empty file, or one that ends too early
             raise WsvadError(f"{path}: not a network in ONNX format ({error})") from None
     return [path, *(_beside(path, location) for location in locations)]
@@ -119,6 +121,47 @@ def _axes(content: Any, place: int, end: int) -> list[int]:
                     value, start = _number(content, start)
                     found.append(value)
     return found
+
+
+def _check_functions(content: Any) -> None:
+    """Runtimes put the nodes of a function wherever it is called, those of functions that it calls as well.
+
+    Raises:
+        ValueError: this would never end, or fill the memory.
+    """
+    whole, bodies = (0, len(content)), dict[tuple[bytes, bytes], list[tuple[int, int]]]()
+    for function in _fields(content, *whole, 25):
+        key = (_text(content, function, 10), _text(content, function, 1))
+        bodies.setdefault(key, []).extend(_fields(content, *function, 7))
+    sizes = dict[tuple[bytes, bytes], int]()
+
+    def size(nodes: Iterable[tuple[int, int]], depth: int) -> int:
+        if depth > DEEPEST:
+            raise ValueError(f"functions inside each other, more than {DEEPEST}")
+        total = 0
+        for node in nodes:
+            total += 1 + called((_text(content, node, 7), _text(content, node, 4)), depth)
+            for attribute in _fields(content, *node, 5):
+                for graph in (*_fields(content, *attribute, 6), *_fields(content, *attribute, 11)):
+                    total += size(_fields(content, *graph, 1), depth + 1)
+        if total > MANY:
+            raise ValueError(f"functions that become more than {MANY:,} nodes")
+        return total
+
+    def called(key: tuple[bytes, bytes], depth: int) -> int:
+        if key in bodies and key not in sizes:
+            sizes[key] = size(bodies[key], depth + 1)
+        return sizes.get(key, 0)
+
+    if bodies:
+        for graph in _fields(content, *whole, 7):
+            size(_fields(content, *graph, 1), 0)
+
+
+def _text(content: Any, message: tuple[int, int], field: int) -> bytes:
+    """What a field of a message says, the last time that it stands there."""
+    found = [content[start:end] for start, end in _fields(content, *message, field)]
+    return found[-1] if found else b""
 
 
 def _message(field: int, content: bytes) -> bytes:

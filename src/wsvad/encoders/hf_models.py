@@ -18,8 +18,10 @@ from wsvad.errors import WsvadError, refuse_shortage
 from wsvad.spelling import plain, short
 from wsvad.video.clock import SNIPPET
 
-MOST_LAYERS = 10_000
-"""The largest number that `config.json` may have for layers, of any kind."""
+MOST = {"layers": 10_000, "depth": 10_000, "blocks": 10_000, "frames": 10_000, "num_labels": 10**6}
+"""Word in the name of a number of `config.json` → the largest one: so much is built before weights are looked at."""
+MOST_PATCHES = 2**20
+"""Of a clip, for each of which a position is computed."""
 BUFFERS = ("position_ids", "relative_position_index", "inv_freq", "num_batches_tracked", "attn_mask")
 """What older versions of the library stored beside weights, and newer ones compute."""
 logger = logging.getLogger(__name__)
@@ -156,7 +158,7 @@ def configuration(folder: Path, raw: dict[str, Any]) -> Any:
         )
     if "quantization_config" in raw:
         raise WsvadError(f"{path}: its weights are quantised, which is not run here; use the model that it was made of")
-    if too_many := next(_too_many_layers(raw), ""):
+    if too_many := next(_too_many(raw), ""):
         raise WsvadError(f"{path}: damaged ({too_many}); use the model's own file")
     if "auto_map" in raw:
         logger.info("%s: its own code (auto_map) is not run; transformers has this model", path)
@@ -167,16 +169,28 @@ def configuration(folder: Path, raw: dict[str, Any]) -> Any:
         raise WsvadError(f"{path}: transformers refuses it ({_one_line(error)}); use the model's own file") from None
 
 
-def _too_many_layers(value: Any, name: str = "") -> Iterator[str]:
-    """Numbers of layers that would be built for ever."""
+def _too_many(value: Any, name: str = "") -> Iterator[str]:
+    """Numbers of things that would be built for ever, or fill the memory."""
     if isinstance(value, dict):
+        if (patches := _patches(value)) > MOST_PATCHES:
+            yield f"it reads {short(patches)} patches at once"
         for key, item in value.items():
-            yield from _too_many_layers(item, str(key))
+            if key not in ("id2label", "label2id"):
+                yield from _too_many(item, str(key))
     elif isinstance(value, list):
         for item in value:
-            yield from _too_many_layers(item, name)
-    elif isinstance(value, int) and value > MOST_LAYERS and any(word in name for word in ("layers", "depth", "blocks")):
+            yield from _too_many(item, name)
+    elif isinstance(value, int) and any(word in name and value > most for word, most in MOST.items()):
         yield f"{plain(name)} is {short(value)}"
+
+
+def _patches(said: dict[str, Any]) -> int:
+    """How many a network of patches reads at once; 0 for another."""
+    sides = [said.get(name) for name in ("image_size", "crop_size")]
+    side, patch = max((one for one in sides if isinstance(one, int)), default=0), said.get("patch_size")
+    frames = [said.get(name) for name in ("num_frames", "frames_per_clip")]
+    count = max((one for one in frames if isinstance(one, int)), default=1)
+    return (side // patch) ** 2 * count if isinstance(patch, int) and patch > 0 else 0
 
 
 def _network(folder: Path, kind: str, config: Any) -> tuple[Family, Any]:
@@ -230,6 +244,11 @@ def loaded(folder: Path, network: Any, config: Any) -> tuple[nn.Module, set[str]
         ) from None
     for key, found, wanted in sorted(info["mismatched_keys"]):
         raise _not_its(folder, f"'{short(key)}' is {list(found)} where {CONFIG} says {list(wanted)}")
+    parts = dict(module.named_parameters())
+    for key, tensor in sorted(weights.items()):
+        named = key.removeprefix(f"{getattr(module, 'base_model_prefix', '')}.")
+        if not tensor.is_floating_point() and (key in parts or named in parts):
+            raise _not_its(folder, f"'{short(key)}' is {tensor.dtype}, as of a quantised model")
     missing = set(info["missing_keys"])
     if lacking := {key for key in missing if not key.startswith("pooler.")}:
         stray = set(info["unexpected_keys"]) or set(weights)

@@ -22,7 +22,7 @@ from wsvad.encoders.beside import beside
 from wsvad.encoders.encoder import file_argument
 from wsvad.encoders.runtime import open_network, output_of
 from wsvad.encoders.transformer_folder import is_transformer, model_hash, open_model
-from wsvad.errors import UsageError, WsvadError
+from wsvad.errors import UsageError, WsvadError, panics
 from wsvad.files import read_json, sha256
 from wsvad.ranges import Range
 from wsvad.spelling import plain, short
@@ -33,6 +33,8 @@ MOST_JSON = 2**20
 """Bytes of a model's settings."""
 MOST_TOKENIZER = 64 * 2**20
 """Bytes of a tokenizer's file, at most; those of a quarter of a million words have 17 million."""
+LETTERS = 64
+"""Of a caption for each token that is used, at most. What is behind would be cut off after it was read."""
 KEPT = 2**14
 """Captions whose vectors are kept: cameras see the same again and again."""
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -120,7 +122,15 @@ class Sentence:
 
     def _vector_of(self, caption: str) -> np.ndarray:
         """The vector of one caption, `(D,)` float32."""
-        encoded = self._tokenizer.encode(caption.encode("utf-8", "replace").decode())  # half a character is none
+        text = caption[: LETTERS * int(self.settings["length"])].encode("utf-8", "replace").decode()  # no half letters
+        try:
+            with panics():
+                encoded = self._tokenizer.encode(text)
+        except Exception as error:  # of the library in Rust, which has one class for all
+            raise WsvadError(
+                f"{self.path}: its tokenizer.json does not read '{short(caption)}' ({short(error)}); use the "
+                "model's own tokenizer.json"
+            ) from None
         if not encoded.ids:  # an empty caption, where the tokenizer adds nothing
             return np.zeros(self.width, dtype=np.float32)
         each = (encoded.ids, encoded.attention_mask, encoded.type_ids)
@@ -248,7 +258,8 @@ def _tokenizer(folder: Path) -> Any:
     if not path.is_file() or path.stat().st_size > MOST_TOKENIZER:
         raise WsvadError(f"{path}: there is no such file (of at most 64 MB); put the model's own tokenizer.json there")
     try:
-        return Tokenizer.from_file(str(path))
+        with panics():
+            return Tokenizer.from_file(str(path))
     except Exception as error:  # of the library in Rust, which has one class for all
         raise WsvadError(f"{path}: not a tokenizer ({short(error)}); use the model's own tokenizer.json") from None
 

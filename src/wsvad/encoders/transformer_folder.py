@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from wsvad.encoders.hf_files import CONFIG, INDEX, PICKLED, WHOLE, library, read_config, weights_hash
-from wsvad.errors import WsvadError, shortage
+from wsvad.errors import WsvadError, panics, shortage
 from wsvad.files import sha256
 from wsvad.spelling import short
 
@@ -57,7 +57,8 @@ def open_part(folder: Path, kind: str, **options: object) -> Any:
         import transformers
 
         try:
-            return getattr(transformers, kind).from_pretrained(str(folder), local_files_only=True, **options)
+            with panics():
+                return getattr(transformers, kind).from_pretrained(str(folder), local_files_only=True, **options)
         except Exception as error:  # whatever the library makes of a damaged or foreign folder
             words = short(" ".join(str(error).split()), 200)
             what = f"transformers refuses what stands beside the model ({words}); use the model's own files"

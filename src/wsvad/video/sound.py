@@ -26,6 +26,8 @@ LOOSE = Fraction(1, 50)
 so that a lost one is noticed."""
 MOST_CHANNELS = 8
 """Of a track; of one with more PyAV reads beyond the pointers to them."""
+RATES = range(1_000, 768_001)
+"""Samples per second that sound has. At another one a second becomes hours, or the filter that resamples gigabytes."""
 _MAX_READ_ERRORS = 32
 """Read errors without a packet between them after which the rest of the sound is given up."""
 
@@ -95,7 +97,12 @@ def _window(pieces: Iterable[_Piece], begin: int, length: int) -> np.ndarray:
 def _track(container: av.container.InputContainer) -> av.AudioStream | None:
     """The sound track that players take: the default one, else the first that can be decoded."""
     known = [track for track in container.streams.audio if track.codec_context is not None]
-    tracks = [track for track in known if track.codec_context.layout.nb_channels <= MOST_CHANNELS]
+    tracks = [
+        track
+        for track in known
+        if track.codec_context.layout.nb_channels <= MOST_CHANNELS
+        and (not track.codec_context.sample_rate or track.codec_context.sample_rate in RATES)
+    ]
     return min(tracks, key=lambda track: not track.disposition & track.disposition.default, default=None)
 
 
@@ -148,8 +155,9 @@ class _Voice:
         self._taken += len(samples)
         if self._resampler is None:
             yield self._piece(samples)
-        elif len(samples):
-            frame = av.AudioFrame.from_ndarray(samples[None], format="flt", layout="mono")
+            return
+        for begin in range(0, len(samples), self.rate):  # a second at a time, however much a packet holds
+            frame = av.AudioFrame.from_ndarray(samples[None, begin : begin + self.rate], format="flt", layout="mono")
             frame.sample_rate = self.rate
             yield from self._resampled(frame)
 
@@ -188,7 +196,8 @@ def _decoded(path: Path, container: av.container.InputContainer, track: av.Audio
 def _is_sound(frame: object) -> TypeGuard[av.AudioFrame]:
     return (
         isinstance(frame, av.AudioFrame)
-        and bool(frame.samples and frame.sample_rate)
+        and bool(frame.samples)
+        and frame.sample_rate in RATES
         and 1 <= frame.layout.nb_channels <= MOST_CHANNELS
         and frame.format.name.removesuffix("p") in FULL
     )

@@ -164,6 +164,47 @@ def test_graphs_without_end_are_not_followed(tmp_path):
         Onnx(tmp_path / "a.onnx")
 
 
+def calling(path: Path, *bodies: list[onnx.NodeProto], first: str = "F0") -> Path:
+    """A network that calls functions of a domain of its own, `F0` and so on."""
+    domains = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+    functions = [helper.make_function("own", f"F{i}", ["a"], ["b"], body, domains) for i, body in enumerate(bodies)]
+    if first == "Relu":
+        functions[0].name = first
+    graph = helper.make_graph(
+        [helper.make_node(first, ["image"], ["x"], domain="own"), helper.make_node("Flatten", ["x"], ["y"])],
+        "net",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 4, 6])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+    )
+    path.write_bytes(
+        helper.make_model(graph, opset_imports=domains, functions=functions, ir_version=9).SerializeToString()
+    )
+    return path
+
+
+def call(function: int, *names: str) -> onnx.NodeProto:
+    return helper.make_node(f"F{function}", *([name] for name in names), domain="own")
+
+
+def relu() -> list[onnx.NodeProto]:
+    return [helper.make_node("Relu", ["a"], ["b"])]
+
+
+def test_functions_that_call_each_other_end(tmp_path):
+    """Of 26 functions each calls the next one twice: 60 bytes each, and 2²⁵ nodes."""
+    twice = [[call(i + 1, "a", "t"), call(i + 1, "t", "b")] for i in range(25)]
+    with pytest.raises(WsvadError, match=r"not a network in ONNX format \(functions that become more than 2,000,000"):
+        network_files(calling(tmp_path / "many.onnx", *twice, relu()))
+    with pytest.raises(WsvadError, match=r"functions inside each other, more than 100"):
+        network_files(calling(tmp_path / "itself.onnx", [call(0, "a", "b")]))
+    path = calling(tmp_path / "net.onnx", *[[call(i + 1, "a", "t"), call(i + 1, "t", "b")] for i in range(9)], relu())
+    for network in (calling(tmp_path / "few.onnx", *[[call(i + 1, "a", "b")] for i in range(3)], relu()), path):
+        assert network_files(network) == [network]
+    # A function may have the name of an operator that it calls.
+    network = calling(tmp_path / "named.onnx", relu(), first="Relu")
+    assert network_files(network) == [network] and Onnx(network).width == 3 * 4 * 6 * 2
+
+
 def test_auto_counts_weights_beside_the_graph(tmp_path, monkeypatch):
     monkeypatch.setenv("WSVAD_MODELS", str(tmp_path))
     small = network(tmp_path / "small.onnx", numpy_helper.from_array(WEIGHTS, "w"))

@@ -411,6 +411,16 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "text": (lambda f: edit(f, model_type="bert"), "a model of type 'bert' does not read pictures"),
     "quantised": (lambda f: edit(f, quantization_config={"quant_method": "gptq"}), "quantised"),
     "layers without end": (lambda f: edit(f, num_hidden_layers=10**9), "num_hidden_layers is 1000000000"),
+    "labels without end": (lambda f: edit(f, num_labels=10**9), "num_labels is 1000000000"),
+    "frames without end": (lambda f: edit(f, num_frames=10**8, patch_size=None), "num_frames is 100000000"),
+    "places without end": (
+        lambda f: edit(f, model_type="videomae", num_frames=9999, image_size=9999),
+        r"config.json: damaged \(it reads \d+ patches at once\)",
+    ),
+    "numbers of 8 bits": (
+        lambda f: reweigh(f, lambda w: w.update({"vit.layernorm.weight": w["vit.layernorm.weight"].to(torch.int8)})),
+        "'.*layernorm.weight' is torch.int8",
+    ),
     "far too wide": (lambda f: edit(f, hidden_size=2**20), "they have .* numbers, where config.json says"),
     "absurd": (lambda f: edit(f, hidden_size="wide"), "transformers refuses it|cannot be built"),
     "heads": (lambda f: edit(f, num_attention_heads=5), r"k_proj.bias' is \[32\] where config.json says \[30\]"),

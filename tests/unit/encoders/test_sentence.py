@@ -193,6 +193,35 @@ def test_what_is_no_sentence_encoder_is_one_line(tmp_path: Path, spoil, told: st
     assert "\n" not in str(caught.value) and str(tmp_path) in str(caught.value)
 
 
+def change(folder: Path, **fields: object) -> None:
+    tokenizer = folder / "tokenizer.json"
+    tokenizer.write_text(json.dumps(json.loads(tokenizer.read_text()) | fields))
+
+
+def test_a_pattern_that_tries_for_ever_is_one_line(tmp_path: Path):
+    """The library in Rust gives up, by an error that is none of `Exception`."""
+    folder = write_onnx_model(tmp_path / "words")
+    change(folder, normalizer={"type": "Replace", "pattern": {"Regex": "(x+x+)+y"}, "content": "q"})
+    with pytest.raises(WsvadError, match=r"words: its tokenizer\.json does not read the caption 'xxx.*use the model's"):
+        encoder(folder).encode(["x" * 3000])
+
+
+def test_of_a_long_caption_no_more_is_read_than_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from tokenizers import Tokenizer
+
+    sentence, read = encoder(write_onnx_model(tmp_path / "words"), length=8), []
+    encode = Tokenizer.encode
+
+    class Counted:
+        def encode(self, text: str):
+            read.append(len(text))
+            return encode(tokenizer, text)
+
+    tokenizer, sentence._tokenizer = sentence._tokenizer, Counted()
+    np.testing.assert_array_equal(sentence.encode(["a man " * 10**6]), sentence.encode(["a man " * 3]))
+    assert read == [8 * 64, 18]
+
+
 def dataset(frames: int | None) -> Dataset:
     videos = [LabelledVideo(name=name, label=0, category="normal", split="train", frames=frames) for name in "ab"]
     return Dataset(name="made", videos=tuple(videos))

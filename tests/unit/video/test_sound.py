@@ -1,5 +1,6 @@
 """The sound of a file, sample by sample against what was written."""
 
+import struct
 import tracemalloc
 from fractions import Fraction
 from pathlib import Path
@@ -138,6 +139,27 @@ def test_no_more_is_held_than_a_window_needs(tmp_path: Path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1_500_000  # all of it is 8 MB
+
+
+@pytest.mark.parametrize("claimed", [1.0, 7.5, 2.0**31 - 1])
+def test_sound_at_a_rate_that_none_has_is_none(tmp_path: Path, claimed: float):
+    """A packet would last for hours, or the filter that resamples it take gigabytes."""
+    path = write_film(tmp_path / "a.mkv", clicks, 2, codec="pcm_s16le", rate=8000, layout="mono")
+    before, after = (b"\xb5\x88" + struct.pack(">d", rate) for rate in (8000, claimed))
+    assert path.read_bytes().count(before) == 1
+    path.write_bytes(path.read_bytes().replace(before, after))
+    assert not has_sound(path)
+    assert not any(wave.any() for wave in heard(path, 0.5, 1.0))
+
+
+def test_a_packet_of_many_seconds_is_resampled_bit_by_bit():
+    """At once it would take more memory than any window; the numbers are those of one second after another."""
+    voice, samples = sound._Voice(1000, 100_000, Fraction(0)), np.sin(np.arange(20_000) / 10).astype(np.float32)
+    pieces = [piece.samples for piece in voice.take(samples)]
+    assert max(map(len, pieces)) <= 101_000
+    other = sound._Voice(1000, 100_000, Fraction(0))
+    parts = [piece.samples for part in np.split(samples, 40) for piece in other.take(part)]
+    np.testing.assert_array_equal(np.concatenate(pieces), np.concatenate(parts))
 
 
 def test_a_file_without_sound(tmp_path: Path):
