@@ -66,6 +66,26 @@ def test_videos_become_a_detector_of_both_streams(videos: Path, blip: Path, tmp_
     assert made["model"] == "blip" and made["segment"] == "1s" and made["prompt"] == ""
 
 
+def test_captions_of_videos_without_labels_become_features_but_nothing_is_fitted_to_them(tmp_path: Path, capsys):
+    folder, captions = tmp_path / "cams", tmp_path / "captions.jsonl"
+    (folder / "normal").mkdir(parents=True)
+    for name in ("normal/a.mp4", "b.mp4"):
+        write_clip(folder / name, 40, rate=20)
+    lines = [{"video": name, "captions": ["a man", "a dog"], "frames": 40} for name in ("normal/a.mp4", "b.mp4")]
+    captions.write_text("\n".join(map(json.dumps, lines)))
+    out = tmp_path / "features"
+    command = ["extract", str(folder), "--workers", "0", "--out", str(out), "--rgb", "motion", "--text"]
+    assert main([*command, f"sentence:{write_onnx_model(tmp_path / 'words')}:{captions}"]) == 0
+    for name in ("normal/a.mp4", "b.mp4"):
+        rgb, text = (load(feature_path(out, stream, name)).features for stream in ("rgb", "text"))
+        assert len(rgb) == len(text) == 3
+        # The middles of the snippets are frames 8, 24 and 36; the second caption begins with frame 20.
+        assert not np.array_equal(text[0], text[1]) and np.array_equal(text[1], text[2])
+    capsys.readouterr()
+    assert main([*command, f"lsa:{captions}"]) == 1
+    assert "lsa learns from the captions of training videos" in capsys.readouterr().err
+
+
 def test_a_model_that_is_talked_to_sees_several_pictures(tmp_path: Path, videos: Path):
     llava = write_llava(tmp_path / "llava")
     with VideoReader(videos / "cam-1.mp4") as video:

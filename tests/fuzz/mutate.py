@@ -115,7 +115,8 @@ def _near(rng: random.Random, value: Any) -> Any:
     if isinstance(value, bool):
         return rng.choice((not value, int(value), str(value)))
     if isinstance(value, int | float):
-        return rng.choice((-value, value + 1, value * 1000, value / 1000, float(value), str(value), [value]))
+        near = min(max(value, -(10**300)), 10**300)  # what was damaged before may be no float
+        return rng.choice((-value, value + 1, value * 1000, near / 1000, float(near), str(value), [value]))
     if isinstance(value, str):
         return rng.choice((value + "x", value[1:], value.upper(), [value], value + "\n", {value: value}))
     if isinstance(value, list):

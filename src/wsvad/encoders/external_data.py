@@ -27,6 +27,12 @@ DEEPEST = 100
 """Messages inside each other, as many as readers of protocol buffers allow."""
 MANY = 2_000_000
 """Fields of a file; the largest networks have some ten thousand."""
+CHANNELS_FIRST = (
+    "Conv", "ConvInteger", "QLinearConv", "ConvTranspose", "DeformConv", "BatchNormalization", "InstanceNormalization",
+    "GroupNormalization", "LRN", "MaxPool", "AveragePool", "LpPool", "GlobalMaxPool", "GlobalAveragePool",
+    "DepthToSpace", "SpaceToDepth", "GridSample",
+)  # fmt: skip
+"""What computes on maps with their channels right behind the batch, in every ONNX file."""
 
 
 def network_files(path: Path) -> list[Path]:
@@ -63,11 +69,56 @@ def inner_tensors(path: Path) -> list[str]:
             raise WsvadError(f"{path}: not a network in ONNX format ({error})") from None
 
 
+def channels_first(path: Path, name: str) -> bool | None:
+    """Whether a map inside of an ONNX file, of four axes, has its channels before height and width: a convolution gives
+    them so, and a transposition moves them. None where none of these is between the image and it.
+
+    Raises:
+        WsvadError: it is no ONNX file.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        try:
+            made = {
+                content[slice(*output)]: node
+                for graph in _fields(content, 0, len(content), 7)
+                for node in _fields(content, *graph, 1)
+                if next(_fields(content, *node, 1), None)  # else a constant
+                for output in _fields(content, *node, 2)
+            }
+            tensor = name.encode()
+            while node := made.pop(tensor, None):  # taken out, so that a circle ends
+                operation = next((content[slice(*one)].decode() for one in _fields(content, *node, 4)), "")
+                if operation in CHANNELS_FIRST:
+                    return True
+                moved = _axes(content, *node) if operation == "Transpose" else []
+                if moved in ([0, 2, 3, 1], [0, 3, 1, 2]):
+                    return moved == [0, 3, 1, 2]
+                tensor = next((one for i in _fields(content, *node, 1) if (one := content[slice(*i)]) in made), b"")
+        except (ValueError, IndexError) as error:
+            raise WsvadError(f"{path}: not a network in ONNX format ({error})") from None
+    return None
+
+
 def with_output(path: Path, name: str) -> bytes:
     """An ONNX file with one more output. A message that follows another of its kind in a protocol buffer is merged with
     it, so that what is added stands at the end."""
     value = _message(1, name.encode())
     return path.read_bytes() + _message(7, _message(12, value))
+
+
+def _axes(content: Any, place: int, end: int) -> list[int]:
+    """The whole numbers in the attributes of a node, one after the other or packed."""
+    found = []
+    for attribute in _fields(content, place, end, 5):
+        place, end = attribute
+        while place < end:
+            tag, place = _number(content, place)
+            start, place = _extent(content, place, tag & 7)
+            if tag >> 3 == 8:
+                while start < place:
+                    value, start = _number(content, start)
+                    found.append(value)
+    return found
 
 
 def _message(field: int, content: bytes) -> bytes:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar
 import numpy as np
 
 from wsvad.encoders.beside import Settings, beside
+from wsvad.encoders.external_data import channels_first
 from wsvad.encoders.runtime import MOST_NUMBERS, Runtime, Tensor, TfLiteFile, open_network, output_of
 from wsvad.errors import WsvadError
 from wsvad.files import sha256
@@ -226,6 +227,12 @@ class ImageNetwork(Generic[Asked]):
     def outputs(self) -> list[Tensor]:
         """All that it gives."""
         return self._file.outputs
+
+    @property
+    def channels_first(self) -> bool:
+        """Whether channels come before height and width in the output, where that is a map."""
+        known = None if isinstance(self._file, TfLiteFile) else channels_first(self.path, self.output.name)
+        return self.layout == "nchw" if known is None else known
 
     @property
     def frame_shape(self) -> tuple[int, ...]:

@@ -62,8 +62,10 @@ class _Network(Placed):
         self._refuse_class_numbers()
         asked = self.network.asked
         self.sampling = Sampling(count=asked.frames, size=self.network.size, colour=self.network.colour)
-        vector = self._frames_to_vectors(self.network.blank())
-        self.width = vector.shape[1] * (2 if asked.pooling == "mean+std" else 1)
+        output = self.network(self.network.blank())
+        self._map = asked.space == "mean" and output.ndim == 4
+        self._channels_first = self._map and self.network.channels_first
+        self.width = self._vectors(output).shape[1] * (2 if asked.pooling == "mean+std" else 1)
 
     def encode(self, snippets: list[np.ndarray]) -> np.ndarray:
         """N snippets, each `(count, h, w, 3)` uint8 of the size in `sampling` → `(N, D)` float32."""
@@ -81,7 +83,13 @@ class _Network(Placed):
         return features
 
     def passport(self) -> dict[str, object]:
-        return self.network.passport(self.file_suffix, self.width)
+        usual = not self._map or self._channels_first == (self.network.layout == "nchw")
+        return self.network.passport(
+            self.file_suffix,
+            self.width,
+            # Said where it is not as the input's, as in features that were made before it was looked at.
+            **({} if usual else {"channels": "first" if self._channels_first else "last"}),
+        )
 
     def _refuse_class_numbers(self) -> None:
         output = self.network.output
@@ -94,10 +102,12 @@ class _Network(Placed):
 
     def _frames_to_vectors(self, frames: np.ndarray) -> np.ndarray:
         """`(M, h, w[, 3])` uint8 → `(M, W)` float32."""
-        output = self.network(frames).astype(np.float32, copy=False)
+        return self._vectors(self.network(frames))
+
+    def _vectors(self, output: np.ndarray) -> np.ndarray:
+        output = output.astype(np.float32, copy=False)
         if self.network.asked.space == "mean" and output.ndim > 2:
-            channels_first = output.ndim == 4 and self.network.layout == "nchw"
-            output = output.mean(axis=tuple(range(2, 4)) if channels_first else tuple(range(1, output.ndim - 1)))
+            output = output.mean(axis=(2, 3) if self._channels_first else tuple(range(1, output.ndim - 1)))
         return output.reshape(len(output), -1)
 
 

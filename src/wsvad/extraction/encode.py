@@ -213,7 +213,7 @@ def _stored(
 
 def passport(encoders: tuple[Encoder, ...], *, rate: Fraction | float | None = None, **per_video: Any) -> Passport:
     """The passport of a stream that these encoders make together: names and weights joined by "+", settings nested
-    by encoder where there are several.
+    by encoder where there are several; of those that call themselves alike, the second one as "NAME 2".
 
     Args:
         rate: frames per second that videos are resampled to; None for their own.
@@ -222,9 +222,13 @@ def passport(encoders: tuple[Encoder, ...], *, rate: Fraction | float | None = N
     exact = resampling_rate(rate)
     each = [encoder.passport() for encoder in encoders]
     weights = [str(one.get("weights") or "") for one in each]
-    settings = {str(one["encoder"]): one.get("settings", {}) for one in each}
+    names = [str(one["encoder"]) for one in each]
+    settings = {
+        f"{name} {count}" if (count := names[: i + 1].count(name)) > 1 else name: one.get("settings", {})
+        for i, (name, one) in enumerate(zip(names, each, strict=True))
+    }
     return Passport(
-        encoder="+".join(str(one["encoder"]) for one in each),
+        encoder="+".join(names),
         width=sum(encoder.width for encoder in encoders),
         weights="+".join(weights) if any(weights) else None,
         # Through JSON, as it will be read back: a tuple that was written is a list.

@@ -61,10 +61,8 @@ def extract_folder(
     left: dict[Path, str] = {}
     if loose := unlabelled_videos(folder, left) if labels is None else []:
         # Nothing is learned from videos of which nothing is known.
-        videos = tuple(
-            LabelledVideo(name=name, path=path, label=0, category="normal", split="test") for name, path in loose
-        )
-        unlabelled = Dataset(name=folder.name, videos=videos)
+        videos = (LabelledVideo(name=name, label=0, category="normal", split="test", path=path) for name, path in loose)
+        unlabelled = Dataset(name=folder.name, videos=tuple(videos))
         failed = prepare(unlabelled, specs, out, workers=workers, raw_rate=raw_rate, rate=rate, device=device)
         # Files are there, and were written by 'wsvad score': nothing that somebody wants features of.
         lost = {str(path): reason for path, reason in left.items() if not path.is_file()}

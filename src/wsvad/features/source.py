@@ -76,7 +76,7 @@ class Store:
         path = feature_path(self.folder, stream, video)
         if is_file(path):
             return path
-        alike = self._names(stream).get(named(video).video, [])
+        alike = [name for name in self._names(stream).get(named(video).video, []) if _same_but_ending(name, video)]
         meant = [name for name, of in matched(alike, [video]).items() if of == video]
         return feature_path(self.folder, stream, meant[0]) if meant else path
 
@@ -105,6 +105,12 @@ class Store:
 
     def content(self, video: str, stream: str) -> str:
         return self.passport(video, stream).source or sampled_sha256([self.path(video, stream)])
+
+
+def _same_but_ending(name: str, video: str) -> bool:
+    """Whether the files themselves are called the same, but that one of the two may be without its ending."""
+    one, other = sorted((name.rpartition("/")[2], video.rpartition("/")[2]), key=len)
+    return other == one or other.startswith(f"{one}.")
 
 
 class Released:

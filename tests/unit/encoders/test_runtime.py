@@ -78,6 +78,47 @@ def test_both_runtimes_give_the_same_up_to_rounding(tmp_path):
     assert other.passport() == one.passport()
 
 
+def turning(path, before):
+    """A convolution between transpositions, as exporters write it whose own networks have another layout, and a node
+    that changes no place."""
+    nodes = [
+        *([helper.make_node("Transpose", ["image"], ["turned"], perm=before)] if before else []),
+        helper.make_node("Conv", ["turned" if before else "image", "w1"], ["conv"]),
+        helper.make_node("Constant", [], ["two"], value=numpy_helper.from_array(np.float32(2), "two")),
+        helper.make_node("Mul", ["two", "conv"], ["first"]),
+        helper.make_node("Transpose", ["first"], ["last"], perm=[0, 2, 3, 1]),
+        helper.make_node("Relu", ["last"], ["map"]),
+        helper.make_node("ReduceMean", ["map"], ["vector"], axes=[1, 2], keepdims=0),
+    ]
+    shape = ["n", 6, 8, 3] if before else ["n", 3, 6, 8]
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("vector", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(FIRST, "w1")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("before", [[0, 3, 1, 2], None])
+@pytest.mark.parametrize(
+    ("tensor", "relu", "channels"), [("first", False, "first"), ("map", True, "last"), ("vector", True, None)]
+)
+def test_a_map_is_averaged_over_its_positions_whatever_the_layout_of_the_image(
+    tmp_path, runtime, before, tensor, relu, channels
+):
+    path = turning(tmp_path / "net.onnx", before)
+    encoder = Onnx(settings(path, output=tensor, runtime=runtime))
+    assert encoder.width == 7
+    np.testing.assert_allclose(encoder.encode([pictures()])[0], 2 * inner(relu), rtol=1e-4, atol=1e-3)
+    of_image = "last" if before else "first"
+    assert encoder.passport()["settings"].get("channels", of_image) == (channels or of_image)
+
+
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 def test_a_tensor_that_there_is_not_is_told_with_near_ones(tmp_path, runtime):
     path = settings(two_layers(tmp_path / "net.onnx"), output="inner/rely", runtime=runtime)

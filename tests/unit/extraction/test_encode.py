@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from wsvad.encoders.encoder import Sampling
 from wsvad.errors import WsvadError
-from wsvad.extraction.encode import Part, encode_video
+from wsvad.extraction.encode import Part, encode_video, passport
 from wsvad.extraction.snippets import SnippetEncoder
 from wsvad.extraction.workers import Recipe
 from wsvad.features.store import load, save
@@ -98,6 +98,12 @@ def test_a_passport_says_how_the_file_was_made(tmp_path):
     back = load(tmp_path / "features")
     assert back.passport == passport
     assert np.array_equal(back.features, stored["both"].features)
+
+
+def test_a_passport_keeps_the_settings_of_two_that_call_themselves_alike():
+    """Networks of one file name in two folders, joined in one stream."""
+    joined = passport((Means("a", 2), Means("a", 4)), frames=20)
+    assert joined.settings == {"a": {"count": 2, "size": [16, 12]}, "a 2": {"count": 4, "size": [16, 12]}}
 
 
 def test_encoders_of_a_stream_are_joined_in_their_order(tmp_path):
