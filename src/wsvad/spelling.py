@@ -30,3 +30,8 @@ def short(value: object, most: int = 80) -> str:
     """A value of a file on one line, of a length that leaves room for the rest of a message."""
     text = plain(value)
     return text if len(text) <= most else f"{text[: most - 21]}…{text[-20:]}"
+
+
+def reason(error: BaseException, most: int = 200) -> str:
+    """What a library's error says, on one line; its class where it says nothing."""
+    return short(" ".join(str(error).split()) or type(error).__name__, most)

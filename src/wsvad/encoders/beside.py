@@ -13,7 +13,7 @@ import yaml
 from wsvad.errors import WsvadError
 from wsvad.files import parse_yaml, read_text
 from wsvad.shapes import problems
-from wsvad.spelling import short
+from wsvad.spelling import reason
 
 MOST_TEXT = 2**14
 """Bytes of the YAML file."""
@@ -51,8 +51,7 @@ def read_fields(path: Path) -> dict[str, Any]:
         found: dict[str, Any] = parse_yaml(read_text(path, "text in UTF-8"), _Loader) or {}
         return found
     except yaml.YAMLError as error:
-        why = short(" ".join(str(error).split()), 300)
-        raise WsvadError(f"{path}: {why}; write lines 'field: value'") from None
+        raise WsvadError(f"{path}: {reason(error, 300)}; write lines 'field: value'") from None
 
 
 class _Loader(yaml.SafeLoader):

@@ -16,7 +16,7 @@ from wsvad.encoders.encoder import Sampling
 from wsvad.encoders.hf_files import find, resolve, weights_hash
 from wsvad.encoders.hf_settings import HfSettings, Pooling, Space
 from wsvad.errors import UsageError, WsvadError, refuse_shortage
-from wsvad.spelling import short
+from wsvad.spelling import reason
 
 if TYPE_CHECKING:
     import torch
@@ -118,10 +118,9 @@ class Hf:
             return self._network(snippets)
         except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
             refuse_shortage(error, self.name)
-            why = short(" ".join(str(error).split()), 200)
             raise WsvadError(
-                f"{self.name}: does not run on pictures {_sizes(snippets)} ({why}); use another model, or other "
-                "settings"
+                f"{self.name}: does not run on pictures {_sizes(snippets)} ({reason(error)}); use another "
+                "model, or other settings"
             ) from error
 
     def _feature(self, vectors: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from wsvad.encoders.encoder import file_argument
 from wsvad.errors import WsvadError, refuse_shortage
 from wsvad.files import check_file, instead, is_file, is_folder, read_json, sha256
 from wsvad.shapes import checked
-from wsvad.spelling import plain, short
+from wsvad.spelling import plain, reason, short
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -176,7 +176,7 @@ def read_weights(folder: Path) -> dict[str, "Tensor"]:
                 weights |= {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 it is no mapping
         except (SafetensorError, OSError, ValueError) as error:
             refuse_shortage(error, path)
-            raise WsvadError(f"{path}: truncated or damaged ({_one_line(error)}); download it again") from None
+            raise WsvadError(f"{path}: truncated or damaged ({reason(error)}); download it again") from None
     index = folder / INDEX
     named = read_json(index, most=MOST_JSON)["weight_map"] if not is_file(folder / WHOLE) else {}
     if lacking := sorted(set(named) - set(weights)):
@@ -245,7 +245,3 @@ def is_offline() -> bool:
 def first_of(names: Iterable[str]) -> str:
     """The first of some names of weights, as it is shown."""
     return f"'{short(min(names))}'"
-
-
-def _one_line(error: Exception) -> str:
-    return plain(" ".join(str(error).split())[:200])

@@ -19,7 +19,7 @@ from wsvad.encoders.hf_files import CONFIG, INDEX, NAME, WHOLE, cache, cached_as
 from wsvad.errors import UsageError, WsvadError, refuse_shortage
 from wsvad.files import atomic, check_writable, is_file, write_text
 from wsvad.progress import report_progress
-from wsvad.spelling import plain, short
+from wsvad.spelling import plain, reason, short
 
 SETTINGS = re.compile(r"[\w.-]+\.(json|jinja)|(vocab|merges)\.txt|(tokenizer|spiece|sentencepiece)[\w.]*\.model")
 """Files beside the weights: settings, and what a tokenizer knows."""
@@ -215,7 +215,7 @@ def _asking(argument: str) -> Iterator[Any]:
         raise
     except Exception as error:  # of a network, or of a server that answers something else
         refuse_shortage(error, cache())
-        why = short(" ".join(str(error).split()) or type(error).__name__, 200)
         raise WsvadError(
-            f"{argument}: cannot be downloaded from {endpoint()} ({why}); check the network and run the command again"
+            f"{argument}: cannot be downloaded from {endpoint()} ({reason(error)}); check the network and run the "
+            "command again"
         ) from None

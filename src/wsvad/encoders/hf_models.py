@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from wsvad.encoders.hf_files import CONFIG, first_of, library, read_config, read_weights
 from wsvad.encoders.hf_settings import Pooling, Space
 from wsvad.errors import WsvadError, refuse_shortage
-from wsvad.spelling import plain, short
+from wsvad.spelling import plain, reason, short
 from wsvad.video.clock import SNIPPET
 
 MOST = {"layers": 10_000, "depth": 10_000, "blocks": 10_000, "frames": 10_000, "num_labels": 10**6}
@@ -166,7 +166,7 @@ def configuration(folder: Path, raw: dict[str, Any]) -> Any:
     try:
         return CONFIG_MAPPING[kind].from_dict({key: value for key, value in raw.items() if key.lstrip("_") not in ways})
     except Exception as error:  # the library checks fields in many ways
-        raise WsvadError(f"{path}: transformers refuses it ({_one_line(error)}); use the model's own file") from None
+        raise WsvadError(f"{path}: transformers refuses it ({reason(error)}); use the model's own file") from None
 
 
 def _too_many(value: Any, name: str = "") -> Iterator[str]:
@@ -240,7 +240,7 @@ def loaded(folder: Path, network: Any, config: Any) -> tuple[nn.Module, set[str]
     except Exception as error:  # of a library, on the files of a stranger
         refuse_shortage(error, folder)
         raise WsvadError(
-            f"{folder}: cannot be loaded as {network.__name__} ({_one_line(error)}); use the model's own files"
+            f"{folder}: cannot be loaded as {network.__name__} ({reason(error)}); use the model's own files"
         ) from None
     for key, found, wanted in sorted(info["mismatched_keys"]):
         raise _not_its(folder, f"'{short(key)}' is {list(found)} where {CONFIG} says {list(wanted)}")
@@ -266,8 +266,7 @@ def _check_size(folder: Path, network: Any, config: Any, weights: dict[str, Tens
     except Exception as error:  # as above
         refuse_shortage(error, folder)
         raise WsvadError(
-            f"{folder / CONFIG}: {network.__name__} cannot be built from it ({_one_line(error)}); use the model's own "
-            "file"
+            f"{folder / CONFIG}: {network.__name__} cannot be built from it ({reason(error)}); use the model's own file"
         ) from None
     there = sum(one.numel() for one in weights.values())
     if asked > 2 * there + 2**20:
@@ -304,7 +303,3 @@ def _patch(module: nn.Module, config: Any) -> int | None:
         if isinstance(size, int) and size > 0:
             return size
     return None
-
-
-def _one_line(error: Exception) -> str:
-    return short(" ".join(str(error).split()), 200)

@@ -21,7 +21,7 @@ from wsvad.encoders.hf_files import MOST_JSON, library
 from wsvad.errors import WsvadError
 from wsvad.files import is_file, read_json
 from wsvad.shapes import checked
-from wsvad.spelling import short
+from wsvad.spelling import reason, short
 
 FILTERS: tuple[Filter, ...] = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
 """By the number that Pillow has for each."""
@@ -234,7 +234,7 @@ def processing_of(folder: Path, model_type: str, *, clip: bool) -> Processing:
             _check(processing)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
             raise WsvadError(
-                f"{path}: its processor {short(name)} cannot be read ({_one_line(error)}); use another model"
+                f"{path}: its processor {short(name)} cannot be read ({reason(error)}); use another model"
             ) from None
         if processor is not None:
             _compare(path, name, processor, processing)
@@ -290,7 +290,7 @@ def _library_class(path: Path, name: str, said: dict[str, Any]) -> Any:
     try:
         return found(**{key: value for key, value in said.items() if not key.endswith("_type") and key != "auto_map"})
     except Exception as error:  # the library checks fields in many ways
-        raise WsvadError(f"{path}: {short(name)} refuses it ({_one_line(error)}); use the model's own file") from None
+        raise WsvadError(f"{path}: {short(name)} refuses it ({reason(error)}); use the model's own file") from None
 
 
 def _derived(name: str, of: Any) -> Processing:
@@ -398,7 +398,7 @@ def _compare(path: Path, name: str, processor: Any, processing: Processing) -> N
             theirs = processor(picture, return_tensors="np", **boxes)
             alike = all(_alike(ours[key].numpy(), np.asarray(theirs[key]), loose=bool(boxes)) for key in ours)
         except Exception as error:  # whatever a library does with a file of a stranger
-            raise WsvadError(f"{path}: {short(name)} does not run ({_one_line(error)}); use its own file") from None
+            raise WsvadError(f"{path}: {short(name)} does not run ({reason(error)}); use its own file") from None
         if not alike:
             raise WsvadError(
                 f"{path}: {short(name)} does more than resize, cut, rescale and normalise, which is all that is done "
@@ -415,7 +415,3 @@ def _alike(ours: np.ndarray, theirs: np.ndarray, *, loose: bool) -> bool:
 
 def _same(picture: np.ndarray) -> np.ndarray:
     return picture
-
-
-def _one_line(error: Exception) -> str:
-    return short(" ".join(str(error).split()), 200)

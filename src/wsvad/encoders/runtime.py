@@ -16,7 +16,7 @@ import numpy as np
 
 from wsvad.encoders.external_data import inner_tensors, network_files, with_output
 from wsvad.errors import WsvadError, refuse_shortage
-from wsvad.spelling import plain
+from wsvad.spelling import plain, reason
 
 MOST_NUMBERS = 2**25
 """Numbers that a network reads at once, at most: more than a picture of 3840x2160 has."""
@@ -115,7 +115,7 @@ class OnnxFile:
             return list(self._session.run(outputs, batches))
         except Exception as error:  # as below
             refuse_shortage(error, self.path)
-            raise WsvadError(f"{self.path}: does not run on {_shapes(batches)} ({_one_line(error)})") from None
+            raise WsvadError(f"{self.path}: does not run on {_shapes(batches)} ({reason(error)})") from None
 
     def _open(self, failed: str = "not a network in ONNX format") -> None:
         import onnxruntime
@@ -124,7 +124,7 @@ class OnnxFile:
             self._session = onnxruntime.InferenceSession(self._model, self._options, providers=[self._provider])
         except Exception as error:  # onnxruntime's own errors have no common class below Exception
             refuse_shortage(error, self.path)
-            raise WsvadError(f"{self.path}: {failed} ({_one_line(error)})") from None
+            raise WsvadError(f"{self.path}: {failed} ({reason(error)})") from None
 
 
 class OpenVinoFile:
@@ -143,7 +143,7 @@ class OpenVinoFile:
             self._graph = openvino.Core().read_model(path)
             self.inputs = [_openvino_tensor(port) for port in self._graph.inputs]
         except Exception as error:  # OpenVINO raises RuntimeError and others of its own
-            raise WsvadError(f"{path}: OpenVINO does not read it ({_one_line(error)})") from None
+            raise WsvadError(f"{path}: OpenVINO does not read it ({reason(error)})") from None
         _check_sizes(path, [tensor.shape for tensor in self.inputs])
         self._compile()
 
@@ -153,7 +153,7 @@ class OpenVinoFile:
         try:
             self._graph.add_outputs(name)
         except Exception as error:  # as above
-            raise WsvadError(f"{self.path}: OpenVINO cannot tap '{plain(name)}' ({_one_line(error)})") from None
+            raise WsvadError(f"{self.path}: OpenVINO cannot tap '{plain(name)}' ({reason(error)})") from None
         self._compile()
         return next(tensor for tensor in self.outputs if tensor.name == name)
 
@@ -169,14 +169,14 @@ class OpenVinoFile:
             found = self._compiled(batches)
             return [np.array(found[self._ports[name]]) for name in outputs]
         except Exception as error:  # as above
-            raise WsvadError(f"{self.path}: does not run on {_shapes(batches)} ({_one_line(error)})") from None
+            raise WsvadError(f"{self.path}: does not run on {_shapes(batches)} ({reason(error)})") from None
 
     def _compile(self) -> None:
         openvino = silent_openvino()
         try:
             self._compiled = openvino.Core().compile_model(self._graph, "CPU", self._settings)
         except Exception as error:  # as above
-            raise WsvadError(f"{self.path}: OpenVINO does not run it ({_one_line(error)})") from None
+            raise WsvadError(f"{self.path}: OpenVINO does not run it ({reason(error)})") from None
         self._ports = {_port_name(port): port for port in self._compiled.outputs}
         self.outputs = [_openvino_tensor(port) for port in self._compiled.outputs]
 
@@ -198,7 +198,7 @@ class TfLiteFile:
             _check_sizes(path, [tuple(detail["shape"]) for detail in self._interpreter.get_input_details()])
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            raise WsvadError(f"{path}: not a network in TensorFlow Lite format ({_one_line(error)})") from None
+            raise WsvadError(f"{path}: not a network in TensorFlow Lite format ({reason(error)})") from None
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         self._index = {detail["name"]: detail["index"] for detail in (*outputs, *inputs)}
         self._fed = {detail["name"]: tuple(detail["shape"]) for detail in inputs}
@@ -245,7 +245,7 @@ class TfLiteFile:
             self._interpreter.invoke()
             return [self._interpreter.get_tensor(self._index[output]) for output in outputs]
         except (ValueError, RuntimeError) as error:
-            raise WsvadError(f"{self.path}: does not run on {_shapes(batches)} ({_one_line(error)})") from None
+            raise WsvadError(f"{self.path}: does not run on {_shapes(batches)} ({reason(error)})") from None
 
 
 NetworkFile = OnnxFile | OpenVinoFile | TfLiteFile
@@ -368,7 +368,3 @@ def _tflite_tensor(detail: dict[str, Any]) -> Tensor:
 
 def _shapes(batches: dict[str, np.ndarray]) -> str:
     return ", ".join(str(list(batch.shape)) for batch in batches.values())
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or "it cannot be set up"
