@@ -25,9 +25,9 @@ import torch
 from torch import nn
 
 from wsvad.encoders.networks.i3d import I3D
-from wsvad.encoders.runtime import silent_openvino
+from wsvad.encoders.runtime import imported
 
-openvino = silent_openvino()
+openvino = imported("openvino")
 RESULTS = Path(__file__).parent / "results" / "i3d.md"
 REPEATS = 5
 Run = Callable[[np.ndarray], np.ndarray]

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from wsvad.encoders.runtime import silent_openvino
+from wsvad.encoders.runtime import imported
 from wsvad.errors import WsvadError
 
 
@@ -34,7 +34,7 @@ class OpenVinoModule(nn.Module):
 
 def _compiled(module: nn.Module, shape: tuple[int, ...]):  # type: ignore[no-untyped-def]
     try:
-        openvino = silent_openvino()
+        openvino = imported("openvino")
         from openvino.frontend import FrontEndManager
         from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
     except ImportError:

@@ -134,7 +134,7 @@ class OpenVinoFile:
     runtime: ClassVar[str] = "openvino"
 
     def __init__(self, path: Path, threads: int):
-        openvino = silent_openvino()
+        openvino = imported("openvino")
         self.path = path
         self.files = network_files(path)
         # Where the processor has it, bfloat16 would be taken unasked.
@@ -172,7 +172,7 @@ class OpenVinoFile:
             raise WsvadError(f"{self.path}: does not run on {_shapes(batches)} ({reason(error)})") from None
 
     def _compile(self) -> None:
-        openvino = silent_openvino()
+        openvino = imported("openvino")
         try:
             self._compiled = openvino.Core().compile_model(self._graph, "CPU", self._settings)
         except Exception as error:  # as above
@@ -273,7 +273,7 @@ def open_network(path: Path, format: str | None = None, threads: int = 1, runtim
         raise WsvadError(f"{path}: 'runtime: {runtime}' is for .onnx files; leave it out")
     kind = OpenVinoFile if runtime == "openvino" else kind
     try:
-        silent_openvino() if kind is OpenVinoFile else importlib.import_module(kind.runtime)
+        imported(kind.runtime)
     except ImportError:
         raise WsvadError(
             f"{path}: running it needs {kind.runtime}, which is not installed; pip install 'wsvad[{kind.extra}]'"
@@ -293,10 +293,10 @@ def output_of(file: NetworkFile, name: str | None) -> Tensor:
     return next((tensor for tensor in file.outputs if tensor.name == wanted), None) or file.tap(wanted)
 
 
-def silent_openvino() -> Any:
-    """The library, which otherwise reports to its makers over the network when it is imported."""
+def imported(runtime: str) -> Any:
+    """A library that runs networks. OpenVINO otherwise reports to its makers, over the network, that it is imported."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # as if it were not installed
-    return importlib.import_module("openvino")
+    return importlib.import_module(runtime)
 
 
 @lru_cache(maxsize=64)

@@ -202,7 +202,7 @@ def test_a_pattern_that_tries_for_ever_is_one_line(tmp_path: Path):
     """The library in Rust gives up, by an error that is none of `Exception`."""
     folder = write_onnx_model(tmp_path / "words")
     change(folder, normalizer={"type": "Replace", "pattern": {"Regex": "(x+x+)+y"}, "content": "q"})
-    with pytest.raises(WsvadError, match=r"words: its tokenizer\.json does not read the caption 'xxx.*use the model's"):
+    with pytest.raises(WsvadError, match=r"words: its tokenizer\.json does not read 'xxx.*use the model's"):
         encoder(folder).encode(["x" * 3000])
 
 
