@@ -13,8 +13,8 @@ What it cannot say stands in a YAML file beside it, `FILE.yaml`, with the fields
 
 `output` may be any tensor inside of the network; the graph of an ONNX file says which axes of a map are its positions.
 
-Without that YAML file a network with integer input gets the pixels as they are, one with float input and channels first gets the
-normalisation that PyTorch's image networks are trained with, and one with channels last TensorFlow's, [-1, 1].
+Without that YAML file a network with integer input gets the pixels as they are, one with float input and channels first
+gets the normalisation that PyTorch's image networks are trained with, and one with channels last TensorFlow's, [-1, 1].
 """
 
 from dataclasses import dataclass
