@@ -59,7 +59,7 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
     """
     path = Path(path)
     if not path.is_file():
-        raise WsvadError(f"{path}: there is no such file")
+        raise WsvadError(f"{path}: there is no such file; nothing is downloaded, so put the weights there")
     if told := instead(path):
         raise WsvadError(f"{path}: {told}")
     try:

@@ -47,6 +47,20 @@ WANTED: dict[Mode, tuple[Wanted, ...]] = {"whole": EVERYTHING, "online": ("class
 whole."""
 
 
+def _built(run: Path, stream: str, spec: str) -> tuple[Encoder, ...]:
+    """What makes a stream of a run.
+
+    Raises:
+        WsvadError: as `build`; most often its files were moved, and where they were, only the run says.
+    """
+    try:
+        return build(spec)
+    except WsvadError as error:
+        raise type(error)(
+            f"{error}; {run} was trained with '{spec}' for {stream}, which has to be there as it was (or a link to it)"
+        ) from None
+
+
 @dataclass(kw_only=True)
 class Detector:
     """Made by `Detector.load(RUN)`.
@@ -104,7 +118,7 @@ class Detector:
             calibrations = for_one_call(folder, calibrations, threshold)
         needed = {stream: trained.encoders.get(stream, "") for stream in trained.method.runs_on}
         known = all(spec and from_video(spec) for spec in needed.values())
-        encoders = {stream: build(spec) for stream, spec in needed.items()} if known else {}
+        encoders = {stream: _built(folder.path, stream, spec) for stream, spec in needed.items()} if known else {}
         if device != "cpu":
             move((encoder for some in encoders.values() for encoder in some), device)
         return cls(

@@ -80,7 +80,7 @@ def channels_first(path: Path, name: str) -> bool | None:
     """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         try:
-            made = {
+            made: dict[bytes | None, tuple[int, int]] = {
                 content[slice(*output)]: node
                 for graph in _fields(content, 0, len(content), 7)
                 for node in _fields(content, *graph, 1)

@@ -11,8 +11,10 @@ What it cannot say stands in a YAML file beside it, `FILE.yaml`, with the fields
     std: [0.229, 0.224, 0.225]
     output: embedding
 
-Without it a network with integer input gets the pixels as they are, one with float input and channels first gets the
-normalisation that PyTorch's image networks are trained with, and one with channels last TensorFlow's, [-1, 1].
+`output` may be any tensor inside of the network; the graph of an ONNX file says which axes of a map are its positions.
+
+Without that YAML file a network with integer input gets the pixels as they are, one with float input and channels first
+gets the normalisation that PyTorch's image networks are trained with, and one with channels last TensorFlow's, [-1, 1].
 """
 
 from dataclasses import dataclass
