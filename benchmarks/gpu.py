@@ -20,7 +20,7 @@ from wsvad.encoders.encoder import Encoder, OnDevice
 from wsvad.encoders.hf import Hf
 from wsvad.extraction.device import Owner
 from wsvad.extraction.extract import processors
-from wsvad.extraction.workers import Finished, Job, Recipe, in_processes
+from wsvad.extraction.workers import Extraction, Finished, Job, in_processes
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
 
 RESULTS = Path(__file__).parent / "results" / "gpu.md"
@@ -128,11 +128,11 @@ def clips_alone(spec: str, device: str, repeats: int, batch: int) -> float:
 def clips_from_videos(spec: str, videos: list[tuple[str, Path]], out: Path, device: str) -> tuple[float, float]:
     """Snippets a second of an extraction, and the share of its time in which the device worked; from the first answer
     on, start-up apart."""
-    recipe = Recipe(streams={"rgb": spec}, out=out, builder="wsvad.encoders:build")
-    owner = Owner(recipe.parts(), device)
+    extraction = Extraction(streams={"rgb": spec}, out=out, builder="wsvad.encoders:build")
+    owner = Owner(extraction.parts(), device)
     jobs = [Job(video=name, path=path, streams=("rgb",), size=path.stat().st_size) for name, path in videos]
     frames, started = 0, None
-    for event in in_processes(jobs, recipe, processors(), owner):
+    for event in in_processes(jobs, extraction, processors(), owner):
         if started is None and owner.busy:
             started, before = time.perf_counter(), owner.busy
         if isinstance(event, Finished):

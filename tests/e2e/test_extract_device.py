@@ -24,7 +24,7 @@ from wsvad.extraction.device import Owner, Served
 from wsvad.extraction.encode import encode_video
 from wsvad.extraction.extract import extract
 from wsvad.extraction.snippets import Batches
-from wsvad.extraction.workers import Job, Recipe, _Worker
+from wsvad.extraction.workers import Extraction, Job, _Worker
 from wsvad.video.reader import VideoReader
 
 BUILDER = "clips:build"
@@ -124,7 +124,7 @@ def test_shared_memory_that_nobody_was_told_of_goes_with_its_process(tmp_path):
     """A process may be killed between making a block and saying so."""
     encoder = placed()
     owner = Owner({"device": [encoder]}, "meta")
-    worker = _Worker(Recipe(streams={"rgb": "device"}, out=tmp_path, builder=BUILDER), owner.served)
+    worker = _Worker(Extraction(streams={"rgb": "device"}, out=tmp_path, builder=BUILDER), owner.served)
     worker.job = Job(video="a.mp4", path=tmp_path / "a.mp4", streams=("rgb",), size=1)
     (name,) = worker.blocks.values()
     SharedMemory(name, create=True, size=100).close()
@@ -325,6 +325,6 @@ def test_crops_are_kept_apart(tmp_path):
 
 def test_different_numbers_of_crops_are_told_before_any_work(tmp_path, monkeypatch):
     monkeypatch.setattr("clips.OnDevice.crops", 2, raising=False)
-    recipe = Recipe(streams={"rgb": "device+means"}, out=tmp_path, builder=BUILDER)
+    extraction = Extraction(streams={"rgb": "device+means"}, out=tmp_path, builder=BUILDER)
     with pytest.raises(UsageError, match=r"see different numbers of crops \(device: 2, means: 1\); set one for all"):
-        recipe.joined(recipe.parts())
+        extraction.joined(extraction.parts())

@@ -21,7 +21,7 @@ from wsvad.extraction.encode import passport
 from wsvad.extraction.extract import events_of, made_before, processors
 from wsvad.extraction.progress import Estimate
 from wsvad.extraction.snippets import shape_of
-from wsvad.extraction.workers import Finished, Job, Recipe
+from wsvad.extraction.workers import Extraction, Finished, Job
 from wsvad.progress import report_progress
 from wsvad.video.clock import snippet_count
 from wsvad.video.resample import resampling_rate
@@ -143,22 +143,22 @@ def plan(
     loose = unlabelled_videos(folder) if labels is None else []
     dataset = None if loose else open_folder(folder, labels, NONE)
     found = survey_of(folder, dataset, raw_rate=raw_rate, thorough=False)
-    recipe = Recipe(
+    extraction = Extraction(
         streams=dict(specs), out=out, builder="wsvad.encoders:build", raw_rate=raw_rate, rate=resampling_rate(rate)
     )
-    parts = recipe.parts()
-    encoders = recipe.joined(parts)
-    wanted = {stream: passport(some, rate=recipe.rate, frames=0) for stream, some in encoders.items()}
+    parts = extraction.parts()
+    encoders = extraction.joined(parts)
+    wanted = {stream: passport(some, rate=extraction.rate, frames=0) for stream, some in encoders.items()}
     there = {one.name: made_before(one.name, wanted, out) for one in found.videos}
     missing = {name: tuple(stream for stream in wanted if stream not in made) for name, made in there.items()}
     left = [one for one in found.videos if missing[one.name]]
     jobs = [Job(video=one.name, path=one.path, streams=missing[one.name], size=one.path.stat().st_size) for one in left]
     count = processors() if workers is None else max(workers, 1)
     device = device_of(device)
-    measured = measure(jobs, recipe, parts, count, device) if jobs else None
+    measured = measure(jobs, extraction, parts, count, device) if jobs else None
     lengths = _lengths(left, {job.video: job.size for job in jobs}, measured)
     streams = [
-        _stream(stream, some, [lengths[one.name] for one in left if stream in missing[one.name]], recipe)
+        _stream(stream, some, [lengths[one.name] for one in left if stream in missing[one.name]], extraction)
         for stream, some in encoders.items()
     ]
     return Plan(
@@ -178,7 +178,7 @@ def plan(
 
 
 def measure(
-    jobs: Sequence[Job], recipe: Recipe, parts: Mapping[str, tuple[Encoder, ...]], workers: int, device: str
+    jobs: Sequence[Job], extraction: Extraction, parts: Mapping[str, tuple[Encoder, ...]], workers: int, device: str
 ) -> Measured:
     """Encode videos for `MINUTE` seconds, as an extraction would, in a folder that is removed. They come in no order,
     so that long and short ones, of all sizes, are among them; the start of processes does not count.
@@ -191,7 +191,7 @@ def measure(
     estimate, began, seconds = Estimate(some), None, 0.0
     with TemporaryDirectory(prefix="wsvad-plan-") as place:
         # In processes also where the work is to be done in this one: they can be ended in the middle of a video.
-        events = events_of(some, replace(recipe, out=Path(place)), parts, workers, device)
+        events = events_of(some, replace(extraction, out=Path(place)), parts, workers, device)
         try:
             for event in events:
                 began = time.monotonic() if began is None else began
@@ -227,9 +227,9 @@ def _lengths(
 
 
 def _stream(
-    stream: str, encoders: tuple[Encoder, ...], lengths: Sequence[tuple[float, float]], recipe: Recipe
+    stream: str, encoders: tuple[Encoder, ...], lengths: Sequence[tuple[float, float]], extraction: Extraction
 ) -> StreamPlan:
-    shape, rate = shape_of(encoders), float(recipe.rate or 0)
+    shape, rate = shape_of(encoders), float(extraction.rate or 0)
     counts = [max(1, snippet_count(round(seconds * (rate or fps)))) for seconds, fps in lengths]
     numbers = 4 * shape[-1] * (shape[0] if len(shape) > 1 else 1)
     clock = 8 * (3 if rate else 2)  # seconds, what was filmed of them, and frames where it is resampled

@@ -23,7 +23,7 @@ from wsvad.extraction.device import AT_ONCE, Owner, move, runs_on
 from wsvad.extraction.encode import passport
 from wsvad.extraction.progress import Estimate
 from wsvad.extraction.snippets import Encoders
-from wsvad.extraction.workers import Events, Finished, Job, Recipe, in_processes, in_this_process
+from wsvad.extraction.workers import Events, Extraction, Finished, Job, in_processes, in_this_process
 from wsvad.features.store import Passport, feature_path, rate_of, read_passport
 from wsvad.files import is_file, overlong, sha256
 from wsvad.locks import writing
@@ -90,15 +90,17 @@ def extract(
         raise UsageError(f"workers {workers}: {said}")
     started, device = time.monotonic(), device_of(device)  # a wrong one is an error before any work
     out = Path(out)
-    recipe = Recipe(streams=dict(streams), out=out, builder=builder, raw_rate=raw_rate, rate=resampling_rate(rate))
-    parts = recipe.parts()
-    jobs, failed = _plan(videos, recipe, recipe.joined(parts))
+    extraction = Extraction(
+        streams=dict(streams), out=out, builder=builder, raw_rate=raw_rate, rate=resampling_rate(rate)
+    )
+    parts = extraction.parts()
+    jobs, failed = _plan(videos, extraction, extraction.joined(parts))
     reused, done, frames = len(videos) - len(jobs) - len(failed), 0, 0
     with ExitStack() as held:
         if jobs:  # a folder that has everything may be read by many at once, and need not be writable
             held.enter_context(writing(out))
             held.enter_context(_swept(out, streams))
-        events = events_of(jobs, recipe, parts, processors() if workers is None else workers, device)
+        events = events_of(jobs, extraction, parts, processors() if workers is None else workers, device)
         try:
             estimate = Estimate(jobs)
             for event in events:
@@ -126,7 +128,7 @@ def extract(
 
 
 def events_of(
-    jobs: Sequence[Job], recipe: Recipe, parts: Mapping[str, tuple[Encoder, ...]], workers: int, device: str
+    jobs: Sequence[Job], extraction: Extraction, parts: Mapping[str, tuple[Encoder, ...]], workers: int, device: str
 ) -> Events:
     """Do the jobs, where they are to be done.
 
@@ -135,12 +137,12 @@ def events_of(
     """
     each = [encoder for some in parts.values() for encoder in some]
     if device == "cpu" or not jobs or not any(runs_on(encoder, device) for encoder in each):
-        return in_processes(jobs, recipe, workers) if workers else in_this_process(jobs, recipe, parts)
+        return in_processes(jobs, extraction, workers) if workers else in_this_process(jobs, extraction, parts)
     logger.info("encoding on %s", name_of(device))
     if not workers:
         move(each, device)
-        return in_this_process(jobs, recipe, parts, AT_ONCE)
-    return in_processes(jobs, recipe, workers, Owner(parts, device))
+        return in_this_process(jobs, extraction, parts, AT_ONCE)
+    return in_processes(jobs, extraction, workers, Owner(parts, device))
 
 
 def processors() -> int:
@@ -148,14 +150,18 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _plan(videos: Sequence[tuple[str, Path]], recipe: Recipe, encoders: Encoders) -> tuple[list[Job], dict[str, str]]:
+def _plan(
+    videos: Sequence[tuple[str, Path]], extraction: Extraction, encoders: Encoders
+) -> tuple[list[Job], dict[str, str]]:
     """What is left to do, the longest files first, and the videos that are not there."""
-    wanted = {stream: passport(some, rate=recipe.rate, frames=0) for stream, some in encoders.items()}
+    wanted = {stream: passport(some, rate=extraction.rate, frames=0) for stream, some in encoders.items()}
     failed = {name: f"{path}: there is no such video file" for name, path in videos if not is_file(path)}
     for name, path in videos:
-        if long := next(filter(None, (overlong(feature_path(recipe.out, stream, name)) for stream in wanted)), None):
+        if long := next(
+            filter(None, (overlong(feature_path(extraction.out, stream, name)) for stream in wanted)), None
+        ):
             failed[name] = f"{path}: its features would need {long}; shorten the video's name"
-    there = {name: made_before(name, wanted, recipe.out) for name, _ in videos if name not in failed}
+    there = {name: made_before(name, wanted, extraction.out) for name, _ in videos if name not in failed}
     with ThreadPoolExecutor(processors()) as pool:  # hashing leaves the interpreter free
         checked = [(name, path) for name, path in videos if there.get(name)]
         sources = dict(
@@ -169,7 +175,7 @@ def _plan(videos: Sequence[tuple[str, Path]], recipe: Recipe, encoders: Encoders
         stale = [stream for stream, made in there[name].items() if made.source != sources[name]]
         if stale:
             logger.info("%s: has changed since its features were made; extracting it again", path)
-        elif there[name] and (rate := counted_rate(path, recipe.raw_rate)):
+        elif there[name] and (rate := counted_rate(path, extraction.raw_rate)):
             stale = [stream for stream, made in there[name].items() if rate_of(made) != rate]
             if stale:
                 logger.info("%s: is read at %s frames per second now; extracting it again", path, rate)

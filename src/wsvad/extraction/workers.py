@@ -42,7 +42,7 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class Extraction:
     """How all jobs of an extraction are done."""
 
     streams: dict[str, str]
@@ -120,18 +120,18 @@ _REPORT_EVERY = 0.2
 
 
 def in_this_process(
-    jobs: Sequence[Job], recipe: Recipe, parts: Mapping[str, tuple[Encoder, ...]], at_once: int = 1
+    jobs: Sequence[Job], extraction: Extraction, parts: Mapping[str, tuple[Encoder, ...]], at_once: int = 1
 ) -> Events:
     """Do the jobs one after the other, here, with encoders that are made."""
-    encoders = recipe.joined(parts)
+    encoders = extraction.joined(parts)
     for job in jobs:
         events: list[Event] = []
-        finished = _do(job, encoders, recipe, events.append, at_once)
+        finished = _do(job, encoders, extraction, events.append, at_once)
         yield from events
         yield finished
 
 
-def in_processes(jobs: Sequence[Job], recipe: Recipe, workers: int, owner: Owner | None = None) -> Events:
+def in_processes(jobs: Sequence[Job], extraction: Extraction, workers: int, owner: Owner | None = None) -> Events:
     """Do the jobs in up to `workers` processes; closing the generator ends them.
 
     Args:
@@ -141,7 +141,7 @@ def in_processes(jobs: Sequence[Job], recipe: Recipe, workers: int, owner: Owner
         WsvadError: a process ends before it could take a job.
     """
     queue, served = list(reversed(jobs)), owner.served if owner else {}
-    team = [_Worker(recipe, served) for _ in range(min(workers, len(jobs)))]
+    team = [_Worker(extraction, served) for _ in range(min(workers, len(jobs)))]
     try:
         while team:
             ready = wait([connection for worker in team for connection in (worker.connection, worker.requests)])
@@ -154,7 +154,7 @@ def in_processes(jobs: Sequence[Job], recipe: Recipe, workers: int, owner: Owner
                     team.remove(worker)
                     yield worker.crashed()
                     if len(queue) > len(team):
-                        team.append(_Worker(recipe, served))
+                        team.append(_Worker(extraction, served))
                     continue
                 if event is not None:
                     yield event
@@ -175,14 +175,14 @@ def in_processes(jobs: Sequence[Job], recipe: Recipe, workers: int, owner: Owner
 class _Worker:
     """A process and the job that it is at."""
 
-    def __init__(self, recipe: Recipe, served: Mapping[tuple[str, int], Description]):
+    def __init__(self, extraction: Extraction, served: Mapping[tuple[str, int], Description]):
         # FFmpeg and most network runtimes do not survive a fork: start from nothing.
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.requests, asking = context.Pipe()
         # Named here, so that they can be removed whenever it is killed.
         self.blocks = {key: f"wsvad-{secrets.token_hex(8)}" for key in served}
-        given = (theirs, asking, recipe, served, self.blocks)
+        given = (theirs, asking, extraction, served, self.blocks)
         self.process: BaseProcess = context.Process(target=_work, args=given, daemon=True)
         with unheard():
             self.process.start()
@@ -215,7 +215,7 @@ class _Worker:
 def _work(
     connection: Connection,
     asking: Connection,
-    recipe: Recipe,
+    extraction: Extraction,
     served: Mapping[tuple[str, int], Description],
     blocks: Mapping[tuple[str, int], str],
 ) -> None:
@@ -225,14 +225,14 @@ def _work(
     remote = {key: Served(description, key[1], asking, blocks[key]) for key, description in served.items()}
     whole = {part for part, _ in remote}
     try:
-        specs = [part for spec in dict.fromkeys(recipe.streams.values()) for part in split(spec)]
-        own = {part: recipe.build(part) for part in specs if part not in whole}
+        specs = [part for spec in dict.fromkeys(extraction.streams.values()) for part in split(spec)]
+        own = {part: extraction.build(part) for part in specs if part not in whole}
         there = {part: tuple(one for (of, _), one in remote.items() if of == part) for part in whole}
-        encoders = recipe.joined(own | there)
+        encoders = extraction.joined(own | there)
         _one_thread()
         connection.send(None)
         while (job := connection.recv()) is not None:
-            connection.send(_do(job, encoders, recipe, connection.send, AT_ONCE if remote else 1))
+            connection.send(_do(job, encoders, extraction, connection.send, AT_ONCE if remote else 1))
     except (EOFError, BrokenPipeError):
         return  # the parent is gone
     finally:
@@ -258,7 +258,7 @@ def _one_thread() -> None:
 def _do(
     job: Job,
     encoders: dict[str, tuple[Encoder, ...]],
-    recipe: Recipe,
+    extraction: Extraction,
     report: Callable[[Event], None],
     at_once: int = 1,
 ) -> Finished:
@@ -273,17 +273,17 @@ def _do(
             reported, unreported = time.monotonic(), 0
 
     try:
-        with VideoReader(job.path, threads=1, raw_rate=recipe.raw_rate) as video:
+        with VideoReader(job.path, threads=1, raw_rate=extraction.raw_rate) as video:
             report(Begun(video=job.video, declared=video.info.declared))
         # One decoding thread: then even a damaged file gives the same frames each time.
         wanted = {name: encoders[name] for name in job.streams}
         stored = encode_video(
-            job.path, wanted, on_frames, threads=1, raw_rate=recipe.raw_rate, rate=recipe.rate, at_once=at_once,
+            job.path, wanted, on_frames, threads=1, raw_rate=extraction.raw_rate, rate=extraction.rate, at_once=at_once,
             spent=spent,
         )  # fmt: skip
         with spent.on("write"):
             for stream, features in stored.items():
-                save(feature_path(recipe.out, stream, job.video), features)
+                save(feature_path(extraction.out, stream, job.video), features)
         remark = silence(job.path, wanted)
     except WsvadError as error:
         if interrupted_by(error):

@@ -16,7 +16,7 @@ from wsvad.encoders.encoder import Sampling
 from wsvad.errors import WsvadError
 from wsvad.extraction.encode import Part, encode_video, passport
 from wsvad.extraction.snippets import SnippetEncoder
-from wsvad.extraction.workers import Recipe
+from wsvad.extraction.workers import Extraction
 from wsvad.features.store import load, save
 from wsvad.video.reader import DECODER, VideoReader
 
@@ -116,8 +116,10 @@ def test_encoders_of_a_stream_are_joined_in_their_order(tmp_path):
 
 
 def test_streams_that_are_made_alike_are_encoded_once(tmp_path, monkeypatch):
-    recipe = Recipe(streams={"a": "means", "b": "means", "c": "means-other"}, out=tmp_path, builder="clips:build")
-    encoders = recipe.joined(recipe.parts())
+    extraction = Extraction(
+        streams={"a": "means", "b": "means", "c": "means-other"}, out=tmp_path, builder="clips:build"
+    )
+    encoders = extraction.joined(extraction.parts())
     assert encoders["a"][0] is encoders["b"][0] is not encoders["c"][0]
     calls = []
     encode = Means.encode
