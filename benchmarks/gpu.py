@@ -17,7 +17,7 @@ import torch
 
 from wsvad.device import device_of, name_of
 from wsvad.encoders.encoder import Encoder, OnDevice
-from wsvad.encoders.hf import Hf
+from wsvad.encoders.hf.encoder import Hf
 from wsvad.extraction.device import Owner
 from wsvad.extraction.extract import processors
 from wsvad.extraction.workers import Extraction, Finished, Job, in_processes

@@ -125,7 +125,7 @@ def _recipe(name: str) -> int:
 
 def _get(model: str, *, ask: bool) -> int:
     """Download a model."""
-    from wsvad.encoders.hf_get import fetch, in_units, offer
+    from wsvad.encoders.hf.get import fetch, in_units, offer
 
     found = offer(model)
     rows = [(piece.name, in_units(piece.size), piece.sha256 or "-") for piece in found.pieces]

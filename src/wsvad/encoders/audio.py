@@ -22,7 +22,7 @@ import numpy as np
 
 from wsvad.encoders.beside import Settings, beside
 from wsvad.encoders.encoder import Hearing, file_argument
-from wsvad.encoders.hf_files import read_config
+from wsvad.encoders.hf.files import read_config
 from wsvad.encoders.runtime import NetworkFile, Tensor, open_network, output_of
 from wsvad.encoders.transformer_folder import model_hash, open_model, open_part
 from wsvad.errors import WsvadError

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from wsvad.encoders.hf_files import find, library
+from wsvad.encoders.hf.files import find, library
 from wsvad.encoders.transformer_folder import model_hash, open_model, open_part
 from wsvad.errors import UsageError, WsvadError, panics, refuse_shortage
 from wsvad.spelling import ACTING, short

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from wsvad.encoders.beside import Settings, read_fields
-from wsvad.encoders.hf_files import in_cache
+from wsvad.encoders.hf.files import in_cache
 from wsvad.errors import UsageError, WsvadError
 from wsvad.files import is_file
 from wsvad.ranges import Count

@@ -17,9 +17,9 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from wsvad.encoders import hf_files
 from wsvad.encoders.beside import beside
 from wsvad.encoders.encoder import file_argument
+from wsvad.encoders.hf import files as hf_files
 from wsvad.encoders.runtime import open_network, output_of
 from wsvad.encoders.transformer_folder import is_transformer, model_hash, open_model
 from wsvad.errors import UsageError, WsvadError, panics

@@ -5,7 +5,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from wsvad.encoders.hf_files import CONFIG, INDEX, PICKLED, WHOLE, library, read_config, weights_hash
+from wsvad.encoders.hf.files import CONFIG, INDEX, PICKLED, WHOLE, library, read_config, weights_hash
 from wsvad.errors import WsvadError, panics, shortage
 from wsvad.files import sha256
 from wsvad.spelling import short
@@ -31,7 +31,7 @@ def open_model(folder: Path, kind: str) -> Any:
     with library(folder):
         import transformers
 
-        from wsvad.encoders.hf_models import configuration, loaded
+        from wsvad.encoders.hf.models import configuration, loaded
 
         config = configuration(folder, raw)
         network = getattr(transformers, kind)._model_mapping.get(type(config), None)

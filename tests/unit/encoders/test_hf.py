@@ -24,10 +24,13 @@ from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPI
 from transformers.models.dpt.image_processing_pil_dpt import get_resize_output_image_size
 from transformers.models.siglip2.image_processing_pil_siglip2 import get_image_size_for_max_num_patches
 
-from wsvad.encoders import build, hf_files, hf_models, hf_processor
+from wsvad.encoders import build
 from wsvad.encoders.build import resolve
-from wsvad.encoders.hf import Hf, HfSettings
-from wsvad.encoders.hf_processor import Longest, Multiple, Patches, processing_of
+from wsvad.encoders.hf import files as hf_files
+from wsvad.encoders.hf import models as hf_models
+from wsvad.encoders.hf import processor as hf_processor
+from wsvad.encoders.hf.encoder import Hf, HfSettings
+from wsvad.encoders.hf.processor import Longest, Multiple, Patches, processing_of
 from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.encode import encode_frames
 from wsvad.video.clock import SNIPPET

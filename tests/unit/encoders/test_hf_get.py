@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from wsvad.cli.main import main
-from wsvad.encoders.hf_files import find
-from wsvad.encoders.hf_get import in_units, offer
+from wsvad.encoders.hf.files import find
+from wsvad.encoders.hf.get import in_units, offer
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 FILES = {

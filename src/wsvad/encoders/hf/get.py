@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wsvad.encoders.hf_files import CONFIG, INDEX, NAME, WHOLE, cache, cached_as, is_offline
+from wsvad.encoders.hf.files import CONFIG, INDEX, NAME, WHOLE, cache, cached_as, is_offline
 from wsvad.errors import UsageError, WsvadError, refuse_shortage
 from wsvad.files import atomic, check_writable, is_file, write_text
 from wsvad.progress import report_progress

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from wsvad.encoders.fit import Filter, Fit
-from wsvad.encoders.hf_files import MOST_JSON, library
+from wsvad.encoders.hf.files import MOST_JSON, library
 from wsvad.errors import WsvadError
 from wsvad.files import is_file, read_json
 from wsvad.shapes import checked

@@ -7,9 +7,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from wsvad.encoders.encoder import Sampling
-from wsvad.encoders.hf_models import Model
-from wsvad.encoders.hf_processor import Processing
-from wsvad.encoders.hf_settings import Space
+from wsvad.encoders.hf.models import Model
+from wsvad.encoders.hf.processor import Processing
+from wsvad.encoders.hf.settings import Space
 from wsvad.encoders.torch_network import first_tensor, over_space
 from wsvad.errors import UsageError, WsvadError
 from wsvad.spelling import plain

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wsvad.encoders.hf_files import CONFIG, first_of, library, read_config, read_weights
-from wsvad.encoders.hf_settings import Pooling, Space
+from wsvad.encoders.hf.files import CONFIG, first_of, library, read_config, read_weights
+from wsvad.encoders.hf.settings import Pooling, Space
 from wsvad.errors import WsvadError, refuse_shortage
 from wsvad.spelling import plain, reason, short
 from wsvad.video.clock import SNIPPET

@@ -1,7 +1,7 @@
 """`hf:NAME_OR_FOLDER[@REVISION]`: any network of `transformers` that reads pictures or clips.
 
-A picture goes through as the model's own processor prepares it (`hf_processor.py`), and what of the model's output is
-the feature depends on its type (`hf_models.py`): CLIP's projected embedding, DINO's class token, the mean of VideoMAE's
+A picture goes through as the model's own processor prepares it (`processor.py`), and what of the model's output is
+the feature depends on its type (`models.py`): CLIP's projected embedding, DINO's class token, the mean of VideoMAE's
 tokens. A network for clips gives one feature a snippet; if it reads fewer frames than a snippet has, they are evenly
 spaced, and if it reads more, each is repeated. `HfSettings` chooses otherwise.
 """
@@ -13,8 +13,8 @@ import numpy as np
 
 from wsvad.encoders.beside import Settings
 from wsvad.encoders.encoder import Sampling
-from wsvad.encoders.hf_files import find, resolve, weights_hash
-from wsvad.encoders.hf_settings import HfSettings, Pooling, Space
+from wsvad.encoders.hf.files import find, resolve, weights_hash
+from wsvad.encoders.hf.settings import HfSettings, Pooling, Space
 from wsvad.errors import UsageError, WsvadError, refuse_shortage
 from wsvad.spelling import reason
 
@@ -46,9 +46,9 @@ class Hf:
             WsvadError: the model is not there, or is not one that can be run; or transformers is not installed.
         """
         # What needs torch is imported here: encoders are listed without it.
-        from wsvad.encoders.hf_models import known, load
-        from wsvad.encoders.hf_processor import processing_of
-        from wsvad.encoders.hf_reader import Reader
+        from wsvad.encoders.hf.models import known, load
+        from wsvad.encoders.hf.processor import processing_of
+        from wsvad.encoders.hf.reader import Reader
         from wsvad.encoders.torch_network import TorchNetwork
 
         asked = settings if isinstance(settings, HfSettings) else HfSettings(**settings or {})
