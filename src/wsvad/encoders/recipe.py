@@ -203,7 +203,7 @@ def read(argument: str, encoders: Registry) -> Recipe:
     try:
         kind, head, settings = _parts(given, encoders)
     except WsvadError as error:
-        raise type(error)(f"{called}: {error}") from None
+        raise type(error)(f"{called}: {plain(error)}") from None
     other = (typed["model"] or "") if typed else ""
     if other and not kind.argument:
         raise UsageError(f"recipe:{plain(argument)}: {head.model} needs no weights; leave {plain(other)} out")

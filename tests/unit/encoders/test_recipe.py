@@ -133,6 +133,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("model: recipe:clip-b16\nlicence: MIT\nwhy: x", "another recipe; copy its lines instead"),
         ("model: lsa:captions.jsonl\nlicence: MIT\nwhy: x", "which reads captions; a recipe is for video or sound"),
         ("model: auto\nlicence: MIT\nwhy: x", "no encoder is called 'auto'"),
+        ("model: |\n  flow\nlicence: MIT\nwhy: x", r"no encoder is called 'flow\\n'"),
         ("model: motion+flow\nlicence: MIT\nwhy: x", "no encoder is called 'motion\\+flow'"),
         ("model: hf\nlicence: MIT\nwhy: x", "write hf:NAME_OR_FOLDER"),
         ("model: motion:fast\nlicence: MIT\nwhy: x", "'model' is motion:fast; write motion"),
