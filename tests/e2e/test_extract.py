@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from clips import write_clip
 
-from wsvad.errors import WsvadError
+from wsvad.errors import SHORT, WsvadError
 from wsvad.extraction.extract import extract
 from wsvad.extraction.progress import Estimate
 from wsvad.extraction.workers import Advanced, Begun, Finished, Job
@@ -143,7 +143,7 @@ def test_a_bug_in_an_encoder_costs_one_video_and_one_line(videos, tmp_path):
 SCRIPT = """
 import sys
 from pathlib import Path
-from wsvad.errors import WsvadError
+from wsvad.errors import SHORT, WsvadError
 from wsvad.extraction.extract import extract
 
 if __name__ == "__main__":
@@ -173,6 +173,13 @@ def wait_for_files(out: Path, count: int) -> int:
             return found
         time.sleep(0.02)
     raise AssertionError("the extraction does not get on")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_too_little_memory_for_a_network_is_not_told_as_damage(videos, tmp_path, workers):
+    odd = ("odd.mp4", write_clip(tmp_path / "odd.mp4", 1, first=29))
+    report, _ = run([odd, *videos], tmp_path / "out", "means-short", workers=workers)
+    assert report.failed == {"odd.mp4": f"{odd[1]}: {SHORT['memory']}"}
 
 
 def test_killed_twice_and_run_again_the_files_are_those_of_an_undisturbed_run(videos, tmp_path):

@@ -105,6 +105,12 @@ def test_ctrl_c_is_no_error_of_a_video(videos, device, tmp_path, monkeypatch):
         extract(videos, {"rgb": "device"}, tmp_path / "out", builder=BUILDER, workers=1, device=device)
 
 
+def test_too_little_memory_for_a_network_is_not_told_as_damage(videos, device, tmp_path):
+    some = [*videos, hostile(tmp_path)]
+    report = extract(some, {"rgb": "device-short"}, tmp_path / "out", builder=BUILDER, workers=2, device=device)
+    assert report.failed == {"hostile.mp4": f"{some[-1][1]}: encoder device-short: {SHORT['memory']}"}
+
+
 def test_a_crash_while_decoding_costs_one_video_and_no_shared_memory(videos, device, tmp_path, monkeypatch):
     blocks = []
     made = shared_memory.SharedMemory.__init__

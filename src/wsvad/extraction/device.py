@@ -244,8 +244,8 @@ def _told(encoder: Encoder, error: Exception) -> WsvadError:
     """
     if interrupted_by(error):
         raise KeyboardInterrupt from error
-    if isinstance(error, WsvadError):
-        return WsvadError(str(error))
     if short := shortage(error):
         return WsvadError(f"encoder {encoder.name}: {short}")
+    if isinstance(error, WsvadError):
+        return WsvadError(str(error))
     return WsvadError(f"encoder {encoder.name}: {type(error).__name__}: {' '.join(str(error).split())[:300]}")

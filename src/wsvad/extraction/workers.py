@@ -288,7 +288,8 @@ def _do(
     except WsvadError as error:
         if interrupted_by(error):
             raise KeyboardInterrupt from error
-        reason = str(error) if str(job.path) in str(error) else f"{job.path}: {error}"
+        said = shortage(error) or str(error)  # a library's error may have been taken for damage
+        reason = said if str(job.path) in said else f"{job.path}: {said}"
         return Finished(video=job.video, reason=reason, fatal=isinstance(error.__cause__, OSError))
     except Exception as error:
         if interrupted_by(error):

@@ -253,6 +253,7 @@ def _refuse_other_archive(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             parts = set(archive.namelist())
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        # NotImplementedError is zipfile's word for a compression or version that it does not know.
         raise WsvadError(f"{path}: a damaged workbook or archive ({error}); {SAVE}") from None
     if "xl/workbook.xml" not in parts:
         kind = next((kind for part, kind in _PACKED.items() if part in parts), "a ZIP archive")
