@@ -28,7 +28,7 @@ from wsvad.encoders.transformer_folder import model_hash, open_model, open_part
 from wsvad.errors import WsvadError
 from wsvad.files import sha256
 from wsvad.ranges import Count, Range
-from wsvad.spelling import plain, short
+from wsvad.spelling import plain, reason, short
 
 SECONDS = 0.96
 """Of sound, where nothing says how much the network reads."""
@@ -266,7 +266,7 @@ class _Ast:
             with torch.inference_mode():
                 return self._model(given["input_values"]).pooler_output.numpy()
         except Exception as error:  # of a folder whose parts do not fit each other
-            raise WsvadError(f"{self._folder}: does not run on sound ({short(error)}); use another copy") from None
+            raise WsvadError(f"{self._folder}: does not run on sound ({reason(error)}); use another copy") from None
 
     def making(self) -> tuple[str, dict[str, Any]]:
         return model_hash(self._folder, "preprocessor_config.json"), {"output": "pooler_output"}

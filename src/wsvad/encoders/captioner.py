@@ -15,7 +15,7 @@ import numpy as np
 from wsvad.encoders.hf.files import find, library
 from wsvad.encoders.transformer_folder import model_hash, open_model, open_part
 from wsvad.errors import UsageError, WsvadError, panics, refuse_shortage
-from wsvad.spelling import ACTING, short
+from wsvad.spelling import ACTING, reason, short
 
 QUESTION = "Describe in one short sentence what the people and vehicles in these pictures of a surveillance camera do."
 """What a model with a chat template is asked, where no prompt is given."""
@@ -92,7 +92,7 @@ class Captioner:
                 )  # fmt: skip
         except Exception as error:  # of a folder whose parts do not fit each other
             refuse_shortage(error, self.folder)
-            what = f"{type(error).__name__}: {short(error, 200)}"
+            what = f"{type(error).__name__}: {reason(error)}"
             raise WsvadError(f"{self.folder}: does not run on pictures ({what}); use another model") from None
         read = given.get("input_ids")
         if read is not None and torch.equal(found[:, : read.shape[1]], read):  # the question before the answer

@@ -25,7 +25,7 @@ from wsvad.encoders.transformer_folder import is_transformer, model_hash, open_m
 from wsvad.errors import UsageError, WsvadError, panics
 from wsvad.files import read_json, sha256
 from wsvad.ranges import Range
-from wsvad.spelling import plain, short
+from wsvad.spelling import plain, reason, short
 
 LENGTH = 512
 """Tokens of the longest caption, where no file says it."""
@@ -96,7 +96,7 @@ class Sentence:
         try:
             self._tokenizer.enable_truncation(self.settings["length"])
         except Exception as error:  # shorter than the tokens that it adds to each sentence
-            raise WsvadError(f"{self.path}: a length of {self.settings['length']} tokens ({short(error)})") from None
+            raise WsvadError(f"{self.path}: a length of {self.settings['length']} tokens ({reason(error)})") from None
         self._vector = lru_cache(KEPT)(self._vector_of)
         self.width = len(self._vector_of("a"))
 
@@ -128,7 +128,7 @@ class Sentence:
                 encoded = self._tokenizer.encode(text)
         except Exception as error:  # of the library in Rust, which has one class for all
             raise WsvadError(
-                f"{self.path}: its tokenizer.json does not read '{short(caption)}' ({short(error)}); use the "
+                f"{self.path}: its tokenizer.json does not read '{short(caption)}' ({reason(error)}); use the "
                 "model's own tokenizer.json"
             ) from None
         if not encoded.ids:  # an empty caption, where the tokenizer adds nothing
@@ -238,7 +238,7 @@ class _Transformer:
                 return found.last_hidden_state.numpy()
         except Exception as error:  # a model of pictures, say, which reads no tokens
             raise WsvadError(
-                f"{self._folder}: not a model of sentences ({type(error).__name__}: {short(error)}); use another"
+                f"{self._folder}: not a model of sentences ({type(error).__name__}: {reason(error)}); use another"
             ) from None
 
 
@@ -261,7 +261,7 @@ def _tokenizer(folder: Path) -> Any:
         with panics():
             return Tokenizer.from_file(str(path))
     except Exception as error:  # of the library in Rust, which has one class for all
-        raise WsvadError(f"{path}: not a tokenizer ({short(error)}); use the model's own tokenizer.json") from None
+        raise WsvadError(f"{path}: not a tokenizer ({reason(error)}); use the model's own tokenizer.json") from None
 
 
 def _pooling(folder: Path) -> Pooling:

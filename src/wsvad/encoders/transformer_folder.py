@@ -8,7 +8,7 @@ from typing import Any
 from wsvad.encoders.hf.files import CONFIG, INDEX, PICKLED, WHOLE, library, read_config, weights_hash
 from wsvad.errors import WsvadError, panics, shortage
 from wsvad.files import sha256
-from wsvad.spelling import short
+from wsvad.spelling import reason, short
 
 GENERATION = "generation_config.json"
 """How a model writes text."""
@@ -60,7 +60,7 @@ def open_part(folder: Path, kind: str, **options: object) -> Any:
             with panics():
                 return getattr(transformers, kind).from_pretrained(str(folder), local_files_only=True, **options)
         except Exception as error:  # whatever the library makes of a damaged or foreign folder
-            words = short(" ".join(str(error).split()), 200)
+            words = reason(error)
             what = f"transformers refuses what stands beside the model ({words}); use the model's own files"
             if isinstance(error, ImportError):
                 what = f"it needs a library that is not installed ({words}); install that, or use another model"

@@ -24,6 +24,7 @@ import numpy as np
 from wsvad.errors import WsvadError
 from wsvad.features.store import Passport, StoredFeatures, single
 from wsvad.files import check_file, instead
+from wsvad.spelling import reason
 from wsvad.tables import MOST_BYTES
 from wsvad.tables.forms import encoding_of
 from wsvad.video.clock import SNIPPET
@@ -93,12 +94,8 @@ def read_array(
     except Exception as error:  # the header is read as Python, whose errors of all kinds come through
         if told := instead(path):
             raise WsvadError(f"{path}: {told}") from None
-        reason = "it holds pickled objects, not numbers" if "Python objects" in str(error) else _short(error)
-        raise WsvadError(f"{path}: not {what} ({reason}); {remedy}") from None
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+        why = "it holds pickled objects, not numbers" if "Python objects" in str(error) else reason(error)
+        raise WsvadError(f"{path}: not {what} ({why}); {remedy}") from None
 
 
 def _bare(video: str) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from wsvad.errors import WsvadError, refuse_shortage
+from wsvad.spelling import reason
 from wsvad.tables.forms import COMMENT, SAVE, Rows, heading
 
 WIDEST, LONGEST, TOP = 256, 1_048_576, 1000
@@ -78,8 +79,7 @@ def _readable(path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         refuse_shortage(error, path)
-        said = " ".join(str(error).split())[:200] or type(error).__name__
-        raise WsvadError(f"{path}: not a workbook that can be read ({said}); {SAVE}") from None
+        raise WsvadError(f"{path}: not a workbook that can be read ({reason(error)}); {SAVE}") from None
 
 
 def _numbered(sheet: Any, width: int, longest: int = LONGEST) -> Iterator[tuple[int, list[str]]]:
