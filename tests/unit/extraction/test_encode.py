@@ -182,6 +182,15 @@ def test_no_more_than_a_snippet_of_frames_is_held():
         assert len(FakeFrame.alive) <= 16
 
 
+def test_a_frame_of_which_all_is_read_is_not_held():
+    live, asked = SnippetEncoder({"a": (Means(count=16),), "b": (Means(count=20),)}), []
+    FakeFrame.alive.clear()
+    for pushed in range(1, 25):
+        live.push(FakeFrame(asked))
+        assert len(asked) == pushed and len(FakeFrame.alive) == 0
+    assert live.flush()["a"].shape == (16,)  # of the eight that remain
+
+
 def test_progress_adds_up_to_the_frames(tmp_path):
     told: list[int] = []
     encode_video(write_clip(tmp_path / "clip.mp4", 29), {"rgb": (Means(),)}, told.append)
