@@ -203,12 +203,12 @@ def _still_maps(room: _Room, x: np.ndarray, y: np.ndarray) -> np.ndarray:
             cv2.Sobel(part[i], cv2.CV_32F, 1, 0, along_x[i])
             cv2.Sobel(part[i], cv2.CV_32F, 0, 1, along_y[i])
     free = difference
-    maps.append(_cells(np.abs(np.add(a, d, out=free), out=free)))
+    maps.append(_cells(np.abs(np.add(a, d, out=free), out=free)))  # divergence
     cv2.absdiff(_tall(c), _tall(b), _tall(free))
-    maps.append(_cells(free))
+    maps.append(_cells(free))  # curl
     cv2.absdiff(_tall(a), _tall(d), _tall(a))
     np.abs(np.add(c, b, out=c), out=c)
-    maps.append(_cells(np.add(a, c, out=a)))
+    maps.append(_cells(np.add(a, c, out=a)))  # shear
     maps.append(np.sqrt(np.maximum(square - x**2 - y**2, 0)))
     return np.stack(maps, axis=1)
 
