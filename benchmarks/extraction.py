@@ -44,7 +44,7 @@ MOBILENET = f"tflite:{MODELS}/mobilenet_v1_1.0_224_quant_embedding_extractor.tfl
 FOUR = ("motion", IMAGE, f"pose:{MODELS}/movenet-multipose.onnx", f"objects:{MODELS}/centernet.onnx")
 FEW, MANY = 1, 4
 """Videos a core; their difference is measured."""
-QUALITIES = (23, 17, 15, 14)
+QUALITIES = (23, 16, 15, 14)
 """Of the large video, as x264 counts, from few bits to many: the more there are, the longer decoding takes. A camera of
 that size sends about as many as the second."""
 CLIPS, FIRST = 2000, 100
