@@ -10,7 +10,7 @@ import av
 import numpy as np
 
 from wsvad.video.address import Source
-from wsvad.video.feed import _header as header
+from wsvad.video.feed import header_of
 from wsvad.video.ring import Ring
 from wsvad.video.stretches import Stretches
 
@@ -29,12 +29,17 @@ class Filmed:
     """Encoded pictures: the stream's form as `feed` sends it, and packets (pts, dts, key, data) at 25 a second."""
 
     def __init__(
-        self, images: Sequence[np.ndarray], codec: str = "libx264", gop: int = 10, rate: int = 25, pixels: str = "yuv420p"
+        self,
+        images: Sequence[np.ndarray],
+        codec: str = "libx264",
+        gop: int = 10,
+        rate: int = 25,
+        pixels: str = "yuv420p",
     ):
         file, made = io.BytesIO(), []
         name = codec.removesuffix("-b")
         with av.open(file, "w", format="nut") as container:
-            stream = container.add_stream(name, rate=rate, options={"g": str(gop)} | OPTIONS.get(codec, {}))
+            stream = container.add_stream(name, rate=25, options={"g": str(gop)} | OPTIONS.get(codec, {}))
             stream.height, stream.width = images[0].shape[:2]
             stream.pix_fmt = pixels
             stream.codec_context.thread_count = 1
@@ -43,19 +48,29 @@ class Filmed:
                 frame.pts = index
                 made += stream.encode(frame)
             made += stream.encode(None)
+            scale = Fraction(1, 25) / TICK
+            self.packets = [
+                (round(packet.pts * scale), round(packet.dts * scale), packet.is_keyframe, bytes(packet))
+                for packet in made
+            ]
             container.mux(made)
         with av.open(io.BytesIO(file.getvalue()), "r", format="nut") as container:
             stream = container.streams.video[0]
-            scale = stream.time_base / TICK
-            self.packets = [
-                (round(p.pts * scale), round(p.dts * scale), p.is_keyframe, bytes(p)) for p in container.demux(stream) if p.size
-            ]
             context = stream.codec_context
+            self.extradata = context.extradata
             form = (context.width, context.height, context.pix_fmt)
             about: dict[str, Any] = {"codec": context.codec.canonical_name, "width": form[0], "height": form[1]}
-            about |= {"pixels": form[2], "rate": str(rate), "tick": str(TICK), "reorder": context.reorder_depth}
-            self.form = json.dumps(about).encode() + b"\n" + header(stream, form, self.packets[0][3])
-        self.step = round(1 / TICK / rate)
+            about |= {"pixels": form[2], "rate": "25", "tick": str(TICK), "reorder": context.reorder_depth}
+            self.form = json.dumps(about).encode() + b"\n" + header_of(stream, form, self.packets[0][3])
+        self.step = round(1 / TICK / 25)
+
+    def decoded(self, start: int = 0) -> list[np.ndarray]:
+        """The luma of the pictures, by a decoder of its own."""
+        context, found = av.CodecContext.create("h264", "r"), []
+        context.extradata = self.extradata
+        for *_, data in self.packets[start:]:
+            found += context.decode(av.Packet(data))
+        return [picture.to_ndarray(format="gray") for picture in [*found, *context.decode(None)]]
 
 
 class Camera:

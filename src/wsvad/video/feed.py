@@ -309,7 +309,7 @@ class _Sender:
         if form is None or form == self._form:
             return
         self._form = form
-        self._writer.write(STRETCH, json.dumps(self._about(form)).encode() + b"\n", _header(self._stream, form, data))
+        self._writer.write(STRETCH, json.dumps(self._about(form)).encode() + b"\n", header_of(self._stream, form, data))
 
     def _parameters_of(self, data: bytes) -> bytes | None:
         if self._extract is None:
@@ -326,7 +326,8 @@ class _Sender:
         context = self._stream.codec_context
         if self._form is None and context.width and context.pix_fmt:
             return context.width, context.height, context.pix_fmt
-        decoder = av.VideoCodecContext.create(context.codec.name, "r")
+        decoder = av.CodecContext.create(context.codec.name, "r")
+        assert isinstance(decoder, av.VideoCodecContext)
         if self._parameters or context.extradata:
             decoder.extradata = self._parameters or context.extradata
         decoder.thread_count = 1
@@ -360,7 +361,7 @@ def _packet_of(data: bytes) -> av.Packet:
     return packet
 
 
-def _header(stream: av.VideoStream, form: tuple[int, int, str | None], data: bytes) -> bytes:
+def header_of(stream: av.VideoStream, form: tuple[int, int, str | None], data: bytes) -> bytes:
     """The stream's parameters, with a key frame, as a file in NUT format."""
     file = io.BytesIO()
     with av.open(file, "w", format="nut") as container:

@@ -107,6 +107,7 @@ def _copy(packets: Sequence[Packet], output: av.container.OutputContainer, start
     tick = first.stretch.tick
     with parameters(first.stretch) as template:
         made = output.add_stream_from_template(template.streams.video[0], opaque=True)
+        made.time_base = tick
         if first.stretch.codec == "hevc":
             made.codec_context.codec_tag = "hvc1"  # Safari plays no other
         written, end = None, first.time

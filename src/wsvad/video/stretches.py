@@ -99,6 +99,7 @@ class Stretches:
     def connected(self) -> None:
         """A new connection has nothing of the one before."""
         self._form = self._key = self.key_seconds = None
+        self._steps.clear()
 
     def form(self, content: bytes) -> None:
         """The form of the packets that come now, as `feed` sends it."""
@@ -125,8 +126,6 @@ class Stretches:
                 self.skipped += 1
                 return
             self._begin(arrival, pts)
-        else:
-            self._steps.append(dts - self._dts)
         stretch = self.now
         assert stretch is not None
         self._dts, self._arrival = dts, arrival
@@ -148,7 +147,6 @@ class Stretches:
         start = max(came, self._end)
         assert self._form is not None
         self.now, self._open = replace(self._form, start=start, first=pts), True
-        self._steps.clear()
         self._key = None
         self.anchors.begin(float(start), float(start) if self._source.lossless else arrival - self.epoch)
 
@@ -157,6 +155,8 @@ class Stretches:
         assert self.now is not None
         step = (dts - self._dts) * self.now.tick
         usual = (Fraction(median(self._steps)) if self._steps else 0) * self.now.tick
+        if step > 0:  # leaps too: of a camera that sends a picture a minute all are
+            self._steps.append(dts - self._dts)
         if -LEAP <= step <= max(LEAP, 10 * usual):
             return
         self.leaps += 1
