@@ -11,7 +11,7 @@ PYTHON = shutil.which("python3", path="/usr/bin:/usr/local/bin")
 """The system's, for which distributions have GStreamer's bindings."""
 NEEDS = (
     "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import Gst, GstRtspServer; "
-    "Gst.init(None); assert all(map(Gst.ElementFactory.find, ('x264enc', 'rtph264pay', 'videotestsrc')))"
+    "Gst.init(None); assert all(map(Gst.ElementFactory.find, ('videotestsrc', 'rtph264pay', 'x264enc', 'x265enc')))"
 )
 
 
@@ -19,7 +19,7 @@ NEEDS = (
 def missing() -> str:
     """Why there is no server here; empty where there is."""
     if PYTHON is None or subprocess.run([PYTHON, "-c", NEEDS], capture_output=True).returncode:
-        return "needs GStreamer's RTSP server: apt-get install gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-ugly …"
+        return "needs GStreamer's RTSP server under the system's Python; .ci/run says which packages of Debian have it"
     return ""
 
 

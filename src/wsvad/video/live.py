@@ -97,7 +97,8 @@ class LiveSource:
             behind: seconds that whoever takes frames may be behind.
         """
         self.source = source
-        self._ring = Ring(seconds, most_bytes)
+        self._ring = Ring(seconds, most_bytes, lossless=source.lossless)
+        self._closed = False
         self._frames = RingFrames(self._ring, source.shown, float("inf") if source.lossless else behind)
         self._connection = Connection(source, self._ring, patience or Patience())
 
@@ -110,7 +111,8 @@ class LiveSource:
         self.close()
 
     def close(self) -> None:
-        """Disconnect. What is held for clips stays."""
+        """Disconnect: no frame is given any more. What is held for clips stays."""
+        self._closed = True
         self._connection.close()
 
     def __iter__(self) -> Iterator[Frame | Break]:
@@ -119,12 +121,12 @@ class LiveSource:
 
     def take(self, timeout: float | None = None) -> Frame | Break | None:
         """The next frame or break; None where none comes within some seconds, or ever (see `ended`)."""
-        return self._frames.take(timeout)
+        return None if self._closed else self._frames.take(timeout)
 
     @property
     def ended(self) -> bool:
         """Whether nothing comes any more: a file was read to its end, or the source was closed."""
-        return self._frames.ended
+        return self._closed or self._frames.ended
 
     def clip(self, path: Path | str, start: float | Fraction, end: float | Fraction) -> LiveClip:
         """Write an MP4 of what was shown between two moments, as far as it is held. It begins up to a key frame
@@ -143,6 +145,11 @@ class LiveSource:
         """When a moment of the source's clock was, in seconds since 1970: by when its packets came, as the system's
         clock was then."""
         return self._connection.stretches.anchors.wall(float(time_))
+
+    @property
+    def reader(self) -> int | None:
+        """The number of the process that reads; None between two of them."""
+        return self._connection.reader
 
     @property
     def health(self) -> Health:

@@ -100,13 +100,14 @@ class Next:
 class Ring:
     """Packets and breaks in the order in which they came."""
 
-    def __init__(self, seconds: float, most_bytes: int):
+    def __init__(self, seconds: float, most_bytes: int, *, lossless: bool = False):
         """
         Args:
             seconds: how long packets are kept at least, as far as `most_bytes` allows.
             most_bytes: of all packets that are kept.
+            lossless: keep what was not read yet in any case; whoever adds to it waits (`wait_until_read`).
         """
-        self._seconds, self._most_bytes = seconds, most_bytes
+        self._seconds, self._most_bytes, self._lossless = seconds, most_bytes, lossless
         self._items: deque[Packet | Break] = deque()
         self._keys: deque[int] = deque()
         """Numbers of the key frames."""
@@ -135,6 +136,8 @@ class Ring:
 
     def _too_much(self) -> bool:
         oldest = self._items[0]
+        if self._lossless and self._first >= self._read:
+            return False
         old = isinstance(oldest, Break) or oldest.arrival < self._newest - self._seconds
         return len(self._items) > 1 and (old or self._bytes > self._most_bytes)
 

@@ -1,0 +1,352 @@
+"""Cameras over the network that fail as cameras do: RTSP by GStreamer's server, pictures over HTTP, and files."""
+
+import http.server
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import rtsp
+from clips import write_clip
+from packets import pictures
+
+from wsvad import Detector, train
+from wsvad.cli.main import main
+from wsvad.methods.mil import MilConfig
+from wsvad.training.protocol import Protocol
+from wsvad.video.address import Source
+from wsvad.video.connection import Patience
+from wsvad.video.live import Health, LiveSource
+from wsvad.video.reader import Frame, VideoReader
+from wsvad.video.ring import Break
+
+SOON = Patience(open=20, read=30, margin=0.5, grace=10, longest=0.2, login=0.2)
+"""Tries again at once, and waits long for an answer, as a busy machine may need it."""
+SHORT = Patience(open=0.5, read=0.5, margin=0.2, grace=20, longest=0.2, login=0.2)
+"""For cameras that never answer."""
+LIMIT = 60.0
+"""Seconds to wait for what has to come."""
+real_server = pytest.mark.skipif(bool(rtsp.missing()), reason=rtsp.missing())
+
+
+def until(source: LiveSource, wanted: Callable[[Any, Health], bool]) -> list[Frame | Break]:
+    """Everything up to an item, or a state of health, that is waited for."""
+    items: list[Frame | Break] = []
+    end = time.monotonic() + LIMIT
+    while time.monotonic() < end:
+        item = source.take(0.05)
+        if item is not None:
+            items.append(item)
+        if wanted(item, source.health):
+            return items
+    raise AssertionError(f"did not come: {source.health}, {items[-3:]}")
+
+
+def frames(count: int) -> Callable[[Any, Health], bool]:
+    """Wait for so many frames."""
+    left = [count]
+
+    def counted(item: Any, _: Health) -> bool:
+        left[0] -= isinstance(item, Frame)
+        return left[0] <= 0
+
+    return counted
+
+
+def broken(item: Any, _: Health) -> bool:
+    return isinstance(item, Break)
+
+
+def breaks(items: list[Frame | Break]) -> list[str]:
+    return [item.why for item in items if isinstance(item, Break)]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[rtsp.RtspServer]:
+    with rtsp.RtspServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    """A detector of something that moves."""
+    folder = tmp_path_factory.mktemp("live")
+    rows = ["video,label"]
+    for number in range(4):
+        images = pictures(64, (96, 64), seed=number)
+        write_clip(folder / f"{number}.mp4", images if number % 2 else [images[0]] * 64)
+        rows.append(f"{number}.mp4,{number % 2}")
+    (folder / "labels.csv").write_text("\n".join(rows))
+    quick = Protocol(iterations=20, points=2, segments=4, bags=2, normalise="standardise")
+    small = MilConfig(hidden=(8, 4))
+    train(folder, folder / "run", method="mil", config=small, protocol=quick, streams={"rgb": "motion"}, workers=0)
+    return folder / "run"
+
+
+@real_server
+def test_live_is_the_replay_of_what_came_through_drops_and_changes(server, run, tmp_path, capsys):
+    """Each stretch is recorded from its packets and scored as a file."""
+    address = server.camera("/replay", rate=50)
+    live = Detector.load(run).live()
+    faults = [server.drop, lambda: server.resize("/replay", 320, 240), server.restart, None]
+    stretches, now = [], ([], [])
+    with LiveSource(Source(address=address), patience=SOON) as source:
+        for fault in faults:
+            for item in until(source, frames(36)) + ([] if fault is None else [fault()] and until(source, broken)):
+                if isinstance(item, Frame):
+                    now[0].append(item)
+                    now[1].extend([score] if (score := live.push(item)) else [])
+                else:
+                    now[1].extend([score] if (score := live.flush()) else [])
+                    live.reset()
+                    stretches.append(now)
+                    now = ([], [])
+        now[1].extend([score] if (score := live.flush()) else [])
+        stretches.append(now)
+        assert len(stretches) == 4 and source.health.connections == 3 and source.health.dropped == 0
+        (tmp_path / "recorded").mkdir()
+        for number, (given, _) in enumerate(stretches):
+            path = tmp_path / "recorded" / f"{number}.mp4"
+            clip = source.clip(path, given[0].time, given[-1].time + given[-1].duration / 2)
+            assert (clip.copied, clip.start, clip.end, clip.pictures) == (
+                True,
+                given[0].time,
+                given[-1].time,
+                len(given),
+            )
+            with VideoReader(path) as video:
+                for recorded, frame in zip(video, given, strict=True):
+                    np.testing.assert_array_equal(recorded.array(), frame.array())
+    assert (
+        main(["score", str(tmp_path / "recorded"), "--model", str(run), "--mode", "online", "--out", str(tmp_path)])
+        == 0
+    )
+    videos = json.loads((tmp_path / "scores.json").read_text())["videos"]
+    for (given, scores), video in zip(stretches, videos, strict=True):
+        assert len(scores) == -(-len(given) // 16) > 2
+        expected = [(snippet["score"], snippet["start"], snippet["end"]) for snippet in video["snippets"]]
+        begin = float(given[0].time)
+        np.testing.assert_allclose(
+            [(score.score, score.start - begin, score.end - begin) for score in scores], expected, atol=1e-5
+        )
+
+
+@real_server
+def test_it_comes_back_from_everything(server):
+    """The camera is not there yet, is lost, comes back, sends nothing, goes on; time never goes back."""
+    address = server.camera("/back")
+    server.stop()
+    patience = Patience(open=20, read=1, margin=0.1, grace=10, longest=0.2)
+    with LiveSource(Source(address=address), patience=patience) as source:
+        until(source, lambda _, health: health.attempts >= 3)
+        assert "cannot be reached (Connection refused)" in source.health.said and source.health.connections == 0
+        server.start()
+        items = until(source, frames(20))
+        assert source.health.state == "live" and source.health.said == "" and breaks(items) == []
+        server.stop()
+        items += until(source, broken)
+        until(source, lambda _, health: "refused" in health.said)
+        server.start()
+        items += until(source, frames(20))
+        server.freeze("/back")
+        items += until(source, broken)
+        assert source.health.stalls == 1 and items[-1].said.endswith("the connection stands")
+        server.freeze("/back", False)
+        items += until(source, frames(20))
+        assert breaks(items) == ["connection", "paused"] and source.health.replaced == 0
+        times = [item.time for item in items]
+        assert times == sorted(times)
+        assert abs(source.wall(times[-1]) - time.time()) < LIMIT
+        assert (source.health.codec, source.health.width, source.health.rate) == ("h264", 160, 25.0)
+
+
+@real_server
+def test_a_wrong_password_is_not_an_unreachable_camera_and_is_never_shown(server):
+    server.camera("/door")
+    server.password("right")
+    address = server.address("/door", "gate:wr0ng-s3cret@")
+    try:
+        with LiveSource(Source(address=address), patience=SOON) as source:
+            until(source, lambda _, health: health.attempts >= 3)
+            said = source.health.said
+            assert said == f"rtsp://gate:***@127.0.0.1:{server.port}/door: refuses the user or the password; check both"
+            commands = subprocess.run(["ps", "axww", "-o", "args"], capture_output=True, text=True).stdout
+            assert "wsvad.video.feed" in commands and "wr0ng" not in commands
+            server.password("wr0ng-s3cret")
+            until(source, frames(5))
+        with LiveSource(Source(address=server.address("/door")), patience=SOON) as source:
+            until(source, lambda _, health: "asks for a user and a password" in health.said)
+    finally:
+        server.password(None)
+
+
+@real_server
+@pytest.mark.parametrize(
+    ("path", "settings", "says"),
+    [
+        ("/sound", {"sound": True, "pictures": False}, "sends sound alone, no pictures"),
+        (None, {}, r"has no such stream \(404\); check the path"),
+    ],
+)
+def test_what_sends_no_pictures_says_why(server, path, settings, says):
+    address = server.camera(path, **settings) if path else server.address("/nothing")
+    with LiveSource(Source(address=address), patience=SOON) as source:
+        until(source, lambda _, health: bool(health.said))
+        assert says.replace("\\", "") in source.health.said and source.health.connections == 0
+
+
+@real_server
+def test_codecs_and_transports(server, tmp_path):
+    kinds = [("h264", "udp", False), ("h264", "tcp", True), ("h265", "tcp", False), ("mjpeg", "tcp", False)]
+    with ExitStack() as stack:
+        sources = []
+        for codec, transport, sound in kinds:
+            address = server.camera(f"/{codec}-{transport}", codec=codec, sound=sound)
+            source = LiveSource(Source(address=address, transport=transport), patience=SOON)
+            sources.append(stack.enter_context(source))
+        for (codec, *_), source in zip(kinds, sources, strict=True):
+            given = until(source, frames(20))
+            assert {b.time - a.time for a, b in pairwise(given)} == {Fraction(1, 25)}
+            clip = source.clip(tmp_path / "a.mp4", given[0].time, given[-1].time)
+            assert clip.copied == (codec != "mjpeg") and clip.pictures >= 19
+
+
+def test_pictures_over_http_are_timed_by_their_arrival(tmp_path):
+    """Motion JPEG has no timestamps: FFmpeg would say 25 a second."""
+    jpegs = []
+    for image in pictures(10):
+        encoder = av.CodecContext.create("mjpeg", "w")
+        encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 64, 48, "yuvj420p", Fraction(1, 25)
+        jpegs.append(bytes(encoder.encode(av.VideoFrame.from_ndarray(image, "rgb24").reformat(format="yuvj420p"))[0]))
+    sent: list[float] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+            self.end_headers()
+            for index in range(40):
+                jpeg = jpegs[index % 10]
+                self.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg))
+                self.wfile.write(jpeg + b"\r\n")
+                self.wfile.flush()
+                sent.append(time.monotonic())
+                time.sleep(0.02)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as web:
+        threading.Thread(target=web.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{web.server_port}/video?token=s3cret"
+        with LiveSource(Source(address=address), patience=SOON) as source:
+            items = until(source, lambda item, _: broken(item, _))
+            assert "s3cret" not in items[-1].said and "token=***" in items[-1].said
+            given = [item for item in items if isinstance(item, Frame)]
+            assert len(given) >= 30 and source.health.codec == "mjpeg"
+            clip = source.clip(tmp_path / "a.mp4", given[0].time, given[-1].time)
+            assert not clip.copied and clip.pictures >= len(given) - 1
+        web.shutdown()
+    lasted = float(given[-1].time - given[0].time)
+    assert lasted == pytest.approx(sent[len(given) - 1] - sent[0], rel=0.5, abs=0.5)
+
+
+@pytest.mark.parametrize("answers", ["nothing", "rubbish"])
+def test_an_answer_that_never_comes_or_makes_no_sense_is_given_up(answers):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = listening.accept()
+                except OSError:
+                    return
+                if answers == "rubbish":
+                    connection.sendall(bytes(range(256)) * 64)
+                kept.append(connection)
+
+        kept: list[socket.socket] = []
+        threading.Thread(target=serve, daemon=True).start()
+        for scheme in ("rtsp", "http"):
+            with LiveSource(
+                Source(address=f"{scheme}://127.0.0.1:{listening.getsockname()[1]}/1"), patience=SHORT
+            ) as source:
+                until(source, lambda _, health: health.attempts >= 2)
+                assert source.health.said and source.health.connections == 0 and source.health.replaced == 0
+        listening.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    return write_clip(path, pictures(100), rate=25, g="25", bf="2")
+
+
+def test_a_file_as_fast_as_it_goes_gives_every_frame(film, tmp_path):
+    """However slow whoever takes them is."""
+    with LiveSource(Source(address=str(film), real_time=False), seconds=1, behind=0) as source:
+        items = []
+        for item in source:
+            time.sleep(0.002)
+            items.append(item)
+        assert source.ended and source.health.state == "ended" and source.health.dropped == 0
+    *given, end = items
+    with VideoReader(film) as video:
+        for recorded, frame in zip(video, given, strict=True):
+            assert frame.time == recorded.time
+            np.testing.assert_array_equal(recorded.array(), frame.array())
+    assert end.why == "end" and end.time == 4
+
+
+def test_a_file_in_real_time_takes_its_time(tmp_path):
+    path = write_clip(tmp_path / "a.mp4", pictures(25), rate=25)
+    begun = time.monotonic()
+    with LiveSource(Source(address=str(path))) as source:
+        items = list(source)
+    assert len(items) == 26 and time.monotonic() - begun >= 24 / 25
+
+
+def test_a_reader_that_hangs_or_dies_is_replaced(film):
+    """A file is read again from its start then; a camera goes on."""
+    patience = Patience(open=20, read=0.3, margin=0.1, grace=0.3, longest=0.2)
+    with LiveSource(Source(address=str(film)), patience=patience) as source:
+        until(source, frames(10))
+        os.kill(source.reader, signal.SIGSTOP)
+        items = until(source, broken)
+        assert items[-1].why == "hung" and "reading did not come back" in items[-1].said
+        until(source, frames(10))
+        os.kill(source.reader, signal.SIGKILL)
+        assert until(source, broken)[-1].why == "connection"
+        until(source, frames(10))
+        assert source.health.replaced == 2
+        last = source.reader
+    assert not Path(f"/proc/{last}").exists() and source.take() is None and source.ended
+
+
+def test_no_reader_stays_when_its_process_is_killed(film):
+    code = (
+        "import sys; from wsvad.video.live import *; source = LiveSource(Source(address=sys.argv[1])); source.take(); "
+        "print(source.reader, flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(film)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        reader = int(process.stdout.readline())
+        assert Path(f"/proc/{reader}").exists()
+        process.kill()
+    end = time.monotonic() + LIMIT
+    while Path(f"/proc/{reader}").exists() and "Z (" not in Path(f"/proc/{reader}/stat").read_text():
+        assert time.monotonic() < end
+        time.sleep(0.05)
