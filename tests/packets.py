@@ -9,7 +9,7 @@ from typing import Any
 import av
 import numpy as np
 
-from wsvad.video.address import Source
+from wsvad.video.address import Source, Transport
 from wsvad.video.feed import header_of
 from wsvad.video.ring import Ring
 from wsvad.video.stretches import Stretches
@@ -33,13 +33,13 @@ class Filmed:
         images: Sequence[np.ndarray],
         codec: str = "libx264",
         gop: int = 10,
-        rate: int = 25,
         pixels: str = "yuv420p",
+        options: dict[str, str] | None = None,
     ):
         file, made = io.BytesIO(), []
         name = codec.removesuffix("-b")
         with av.open(file, "w", format="nut") as container:
-            stream = container.add_stream(name, rate=25, options={"g": str(gop)} | OPTIONS.get(codec, {}))
+            stream = container.add_stream(name, rate=25, options={"g": str(gop)} | (options or OPTIONS.get(codec, {})))
             stream.height, stream.width = images[0].shape[:2]
             stream.pix_fmt = pixels
             stream.codec_context.thread_count = 1
@@ -76,9 +76,9 @@ class Filmed:
 class Camera:
     """Sends packets to a ring, at the moments that the test says."""
 
-    def __init__(self, seconds: float = 1e6, most_bytes: int = 2**40):
+    def __init__(self, seconds: float = 1e6, most_bytes: int = 2**40, transport: Transport = "tcp"):
         self.ring = Ring(seconds, most_bytes)
-        self.stretches = Stretches(Source(address="rtsp://camera/1"), self.ring)
+        self.stretches = Stretches(Source(address="rtsp://camera/1", transport=transport), self.ring)
         self.now = self.stretches.epoch
 
     def connect(self, filmed: Filmed) -> None:
@@ -94,6 +94,13 @@ class Camera:
             moved = round(ahead / TICK)
             self.stretches.packet(self.now, pts + moved, dts + moved, filmed.step, key, data)
             yield
+
+    def damaged(self, filmed: Filmed, changed: dict[int, bytes | None], end: int = 60) -> None:
+        """Send packets of which some have other bytes, or do not come."""
+        for index, (pts, dts, key, data) in enumerate(filmed.packets[:end]):
+            self.now += float(filmed.step * TICK)
+            if (given := changed.get(index, data)) is not None:
+                self.stretches.packet(self.now, pts, dts, filmed.step, key, given)
 
     def sent(self, filmed: Filmed, *args: Any, **more: Any) -> None:
         for _ in self.send(filmed, *args, **more):

@@ -10,8 +10,9 @@ import threading
 import time
 from dataclasses import asdict, dataclass
 
+from wsvad.spelling import reason
 from wsvad.video import feed
-from wsvad.video.address import Source
+from wsvad.video.address import Source, hidden
 from wsvad.video.feed import Order, Problem
 from wsvad.video.ring import Ring, Why
 from wsvad.video.stretches import Stretches
@@ -188,6 +189,9 @@ class Connection:
         except (EOFError, OSError):
             self._replace()
             return Problem(why="closed", said="the process that reads it ended, and is replaced")
+        except Exception as error:  # whatever is wrong with what a camera sends: the next attempt may be better
+            self._replace()
+            return Problem(why="closed", said=f"what it sends cannot be read ({hidden(reason(error))})")
 
     def _silence(self) -> float:
         """Seconds without a picture that are too many."""

@@ -25,6 +25,7 @@ import av
 
 from wsvad.spelling import reason
 from wsvad.video.address import Kind, hidden, kind_of
+from wsvad.video.kinds import FORMATS
 
 HEAD = struct.Struct("<cI")
 """Kind and length of a message."""
@@ -37,11 +38,12 @@ _UNTIMED = {"mpjpeg", "mjpeg", "jpeg_pipe"}
 """Formats without timestamps, of which FFmpeg makes them up."""
 _ARRIVAL_TICK = Fraction(1, 90_000)
 _FORMATS = {
+    "file": FORMATS,
     "rtsp": "rtsp,rtp,sdp,mpegts,asf,rm",
     "http": "mpjpeg,mjpeg,mpegts,flv,live_flv,matroska,webm,mov,mp4,h264,hevc,asf,ogg,jpeg_pipe",
 }
 """FFmpeg's names of what is taken from the network: nothing that names other addresses or files, as playlists do."""
-_PROTOCOLS = {"rtsp": "rtsp,rtp,udp,tcp,tls,crypto,http,https", "http": "http,https,tcp,tls,crypto"}
+_PROTOCOLS = {"file": "file", "rtsp": "rtsp,rtp,udp,tcp,tls,crypto,http,https", "http": "http,https,tcp,tls,crypto"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +162,7 @@ def _open(
         options["rtsp_transport"] = order.transport
     return av.open(
         f"file:{order.address}" if kind == "file" else order.address,
-        format="video4linux2,v4l2" if kind == "device" else None,
+        format="v4l2" if kind == "device" else None,
         container_options=options,
         metadata_errors="replace",
         timeout=timeout,  # type: ignore[arg-type]

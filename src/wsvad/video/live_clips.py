@@ -60,13 +60,15 @@ def write_clip(packets: Sequence[Packet], path: Path, start: float | Fraction, e
     if not chosen:
         raise WsvadError(f"{path}: nothing is held of the time from {float(start):.1f} s to {float(end):.1f} s")
     stretch = chosen[0].stretch
+    first = chosen[0].time
     copied = stretch.pixels in COPIED.get(stretch.codec, set())
+    if not copied:
+        first = max(first, Fraction(start))
     try:
         with atomic(path) as temporary, _output(temporary) as output:
-            pictures, last = (_copy if copied else _encode)(chosen, output, max(Fraction(start), chosen[0].time))
+            pictures, last = _copy(chosen, output) if copied else _encode(chosen, output, first)
     except av.FFmpegError as error:
         raise WsvadError(f"{path}: no clip can be made of {stretch.codec} ({error.strerror})") from None
-    first = chosen[0].time if copied else max(Fraction(start), chosen[0].time)
     return LiveClip(path=path, start=first, end=last, pictures=pictures, copied=copied)
 
 
@@ -102,7 +104,7 @@ def _chosen(packets: Sequence[Packet], start: float | Fraction, end: float | Fra
     return chosen
 
 
-def _copy(packets: Sequence[Packet], output: av.container.OutputContainer, start: Fraction) -> tuple[int, Fraction]:
+def _copy(packets: Sequence[Packet], output: av.container.OutputContainer) -> tuple[int, Fraction]:
     first = packets[0]
     tick = first.stretch.tick
     with parameters(first.stretch) as template:

@@ -1,9 +1,10 @@
 """Frames out of a ring of packets: decoded when they are asked for, and whole snippets left out where nobody takes them
 in time."""
 
+import heapq
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from fractions import Fraction
 
@@ -15,6 +16,11 @@ from wsvad.video.live_clips import decoder, packet_of
 from wsvad.video.reader import Frame, Pictures, orientation
 from wsvad.video.ring import Break, Next, Packet, Ring
 
+_COUNTED = {"h264", "hevc"}
+"""Codecs of which each packet is a picture."""
+_BAD, _GOOD = 3, 500
+"""Times in a row that damage comes within a snippet until it is not believed, and good pictures until it is again."""
+
 
 class RingFrames:
     """Reads a ring to its end, once."""
@@ -25,8 +31,8 @@ class RingFrames:
             shown: what the source is, for messages.
             most_behind: seconds by which whoever takes frames may be behind what comes.
         """
-        self.taken = self.dropped = self.damaged = 0
-        """Frames that were taken, snippets that were left out, pictures that could not be decoded."""
+        self.taken = self.dropped = 0
+        """Frames that were taken, and snippets that were left out."""
         self.behind = 0.0
         """Seconds by which the last frame came before the newest packet."""
         self._ring, self._shown, self._most_behind = ring, shown, most_behind
@@ -38,8 +44,9 @@ class RingFrames:
         """Frames that were decoded to be given, and those taken since the last break."""
         self._discard = self._lost = 0
         """Frames that are still to be left out, and those left out since the last one that was given."""
-        self._repair = False
-        """Whether a key frame is waited for because a picture was damaged."""
+        self._damaged, self._repair = 0, False
+        """Pictures that were damaged, and whether a key frame is waited for because of one."""
+        self._trust = _Trust()
         self._end = Fraction(0)
 
     def take(self, timeout: float | None) -> Frame | Break | None:
@@ -60,6 +67,11 @@ class RingFrames:
         return item
 
     @property
+    def damaged(self) -> int:
+        """Pictures that could not be decoded, or not whole."""
+        return self._damaged + self._trust.shown
+
+    @property
     def ended(self) -> bool:
         """Whether all was taken that will ever come."""
         return not self._ready and self._ring.closed and self._ring.after(self._number, 0) is None
@@ -78,11 +90,11 @@ class RingFrames:
             if not packet.key:  # of a stretch whose key frame was left out
                 self._lost += not self._repair
                 return
-            self._pictures, self._repair = _Decoding(packet), False
+            self._pictures, self._repair = _Decoding(packet, self._trust), False
         try:
             self._give(self._pictures, self._pictures.of(packet))
         except _Damaged:
-            self.damaged += 1
+            self._damaged += 1
             if self._since:
                 said = f"{self._shown}: a picture could not be decoded; going on from the next key frame"
                 self._ready.append(Break(why="damaged", said=said, time=self._end))
@@ -136,34 +148,82 @@ class RingFrames:
 
 
 class _Damaged(Exception):
-    """A picture cannot be decoded."""
+    """A picture cannot be decoded, or one is missing that others were made from."""
+
+
+class _Trust:
+    """Whether what FFmpeg says of damage is to be believed. Some cameras send pictures in pieces that it takes for
+    damaged ones, each time; they would show nothing at all."""
+
+    def __init__(self) -> None:
+        self.reorder = 0
+        """Pictures by which decoding was seen to be ahead of showing."""
+        self.shown = 0
+        """Damaged pictures that were shown."""
+        self._good = self._bad = 0
+
+    def good(self) -> None:
+        """A picture came as it should."""
+        self._good += 1
+        if self._good >= _GOOD:
+            self._bad = 0
+
+    def bad(self) -> None:
+        """A picture is damaged, or is not the one that should come.
+
+        Raises:
+            _Damaged: that is believed.
+        """
+        self._bad += self._good < SNIPPET
+        self._good = 0
+        if self._bad <= _BAD:
+            raise _Damaged
+        self.shown += 1
 
 
 class _Decoding:
     """Pictures of a stretch, from one of its key frames on."""
 
-    def __init__(self, key: Packet):
+    def __init__(self, key: Packet, trust: _Trust):
         self.stretch, self._first = key.stretch, key.pts
         self._context = decoder(key.stretch)
+        self._context.reorder_depth = max(self._context.reorder_depth, trust.reorder)
+        self._trust, self._waiting = trust, list[int]()
+        """Timestamps of packets that no picture has come of, a heap."""
         self._pictures: Pictures | None = None
         self._form: tuple[int, int] | None = None
         self._last = key.time
 
-    def of(self, packet: Packet | None) -> list[av.VideoFrame]:
+    def of(self, packet: Packet | None) -> Iterator[av.VideoFrame]:
         """The pictures that a packet completes; None: those that are left.
 
         Raises:
-            _Damaged: it cannot be decoded.
+            _Damaged: it cannot be decoded, or another one was lost.
         """
+        if packet is not None and packet.pts >= self._first:
+            heapq.heappush(self._waiting, packet.pts)
         try:
             shown = self._context.decode(None if packet is None else packet_of(packet))
         except av.FFmpegError as error:
             refuse_shortage(error, "pictures of a camera")
             raise _Damaged from None
-        if any(picture.is_corrupt for picture in shown):
-            raise _Damaged
-        # What is shown before the key frame needs pictures that came before it.
-        return [picture for picture in shown if picture.pts is not None and picture.pts >= self._first]
+        self._trust.reorder = max(self._trust.reorder, self._context.reorder_depth)
+        for picture in shown:
+            if picture.pts is None or picture.pts < self._first:
+                continue  # shown before the key frame, it needs pictures that came before it
+            if picture.is_corrupt or self._missing(picture.pts):
+                self._waiting.clear()
+                self._trust.bad()
+            else:
+                self._trust.good()
+            yield picture
+
+    def _missing(self, pts: int) -> bool:
+        """Whether no picture came of an earlier packet, where each is one: FFmpeg leaves out without a word what it
+        cannot make of the others."""
+        if self.stretch.codec not in _COUNTED or not self._waiting:
+            return False
+        return heapq.heappop(self._waiting) != pts
 
     def resized(self, picture: av.VideoFrame) -> bool:
         """Take a picture's size as the one that holds; whether it was another one."""

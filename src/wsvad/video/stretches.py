@@ -16,6 +16,8 @@ LEAP = Fraction(2)
 """Seconds above which a step of the timestamps is a leap, unless a tenth of it is usual."""
 _SETTLED = 5.0
 """Seconds in which the delay at the beginning of a stretch goes by: what was sent while it was opened comes late."""
+_EVEN = 12
+"""Steps of the timestamps after which a camera is known to send its pictures evenly."""
 _ANCHORS = 7200
 """Seconds of which it is known when they were by the clock on the wall."""
 
@@ -157,6 +159,10 @@ class Stretches:
         usual = (Fraction(median(self._steps)) if self._steps else 0) * self.now.tick
         if step > 0:  # leaps too: of a camera that sends a picture a minute all are
             self._steps.append(dts - self._dts)
+        if self._lost_one(step, usual):
+            said = "a picture was lost on the way; set its transport to tcp, which loses none"
+            self.end("damaged", f"{self._source.shown}: {said}")
+            return
         if -LEAP <= step <= max(LEAP, 10 * usual):
             return
         self.leaps += 1
@@ -164,3 +170,12 @@ class Stretches:
             self.end("paused", f"{self._source.shown}: the camera sent no pictures for {float(step):.1f} s")
         else:
             self.end("timestamps", f"{self._source.shown}: the camera's clock leapt by {float(step):+.1f} s")
+
+    def _lost_one(self, step: Fraction, usual: Fraction) -> bool:
+        """Whether a picture is missing: over UDP that goes unnoticed, and those after it are made from it. Only of a
+        camera that has sent them evenly can that be said."""
+        if self._source.transport != "udp" or len(self._steps) <= _EVEN or self.now is None:
+            return False
+        before = list(self._steps)[-_EVEN - 1 : -1]
+        even = all(abs(one * self.now.tick - usual) <= usual / 10 for one in before)
+        return even and 1.7 * usual <= step <= LEAP
