@@ -95,7 +95,7 @@ class Stretches:
         self._end = Fraction(0)
         """Up to which there are pictures, on the source's clock."""
         self._steps: deque[int] = deque(maxlen=15)
-        self._dts, self._arrival = 0, 0.0
+        self._dts, self._arrival, self._waited = 0, 0.0, 0.0
         self._key: float | None = None
 
     def connected(self) -> None:
@@ -130,7 +130,7 @@ class Stretches:
             self._begin(arrival, pts)
         stretch = self.now
         assert stretch is not None
-        self._dts, self._arrival = dts, arrival
+        self._waited, self._dts, self._arrival = arrival - self._arrival, dts, arrival
         usual = median(self._steps) if self._steps else 0
         self.period = Fraction(usual) * stretch.tick if usual > 0 else 1 / stretch.rate
         self._end = max(self._end, stretch.time(pts) + (duration * stretch.tick or self.period))
@@ -166,7 +166,8 @@ class Stretches:
         if -LEAP <= step <= max(LEAP, 10 * usual):
             return
         self.leaps += 1
-        if step > 0 and arrival - self._arrival > step / 2:
+        # FFmpeg gives a picture when the next begins, so the wait may have been for the last one.
+        if step > 0 and max(arrival - self._arrival, self._waited) > step / 2:
             self.end("paused", f"{self._source.shown}: the camera sent no pictures for {float(step):.1f} s")
         else:
             self.end("timestamps", f"{self._source.shown}: the camera's clock leapt by {float(step):+.1f} s")
