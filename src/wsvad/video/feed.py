@@ -7,6 +7,7 @@ Each line of the standard input is an order to open something, in JSON (never an
 can see). Messages are written to the standard output: a kind of one letter, the length, and the content.
 """
 
+import hashlib
 import io
 import json
 import os
@@ -349,6 +350,7 @@ class _Sender:
             "rate": str(Fraction(rate)),
             "tick": str(self._tick),
             "reorder": context.reorder_depth,
+            "parameters": hashlib.sha256(self._parameters or context.extradata or b"").hexdigest(),
         }
 
 

@@ -6,7 +6,7 @@ waits anywhere, and the same packets make the clips.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -128,18 +128,22 @@ class LiveSource:
         """Whether nothing comes any more: a file was read to its end, or the source was closed."""
         return self._closed or self._frames.ended
 
-    def clip(self, path: Path | str, start: float | Fraction, end: float | Fraction) -> LiveClip:
+    def clip(
+        self, path: Path | str, start: float | Fraction, end: float | Fraction | Callable[[], float | Fraction | None]
+    ) -> LiveClip:
         """Write an MP4 of what was shown between two moments, as far as it is held. It begins up to a key frame
-        earlier, and ends where codec or size change.
+        earlier, and ends where codec or size change. Where the end is still to come, this waits for it, in the thread
+        that calls it: of what lasts longer than is held, a clip is begun while it lasts.
 
         Args:
             path: the file to write, `.mp4`.
-            start, end: seconds, as frames have them.
+            start: seconds, as frames have them.
+            end: the same; or what tells it, and gives None as long as it is not known.
 
         Raises:
             WsvadError: nothing of that time is held, or the file cannot be written.
         """
-        return write_clip(self._ring.packets(), Path(path), start, end)
+        return write_clip(self._ring, Path(path), start, end if callable(end) else lambda: end)
 
     def wall(self, time_: float | Fraction) -> float:
         """When a moment of the source's clock was, in seconds since 1970: by when its packets came, as the system's

@@ -7,10 +7,11 @@ encoded again.
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -18,7 +19,7 @@ import av
 from wsvad.errors import WsvadError
 from wsvad.files import atomic
 from wsvad.video.reader import Pictures
-from wsvad.video.ring import Packet, Stretch
+from wsvad.video.ring import Packet, Ring, Stretch
 from wsvad.video.writer import h264_stream, picture
 
 COPIED = {
@@ -45,30 +46,38 @@ class LiveClip:
     """Whether its pictures are the camera's own; otherwise they were encoded again."""
 
 
-def write_clip(packets: Sequence[Packet], path: Path, start: float | Fraction, end: float | Fraction) -> LiveClip:
+Moment = float | Fraction
+"""Seconds on the source's clock."""
+LOOK = 0.5
+"""Seconds after which somebody who waits for packets looks whether more are needed."""
+_QUIET = 2.0
+"""Seconds without a packet after which a clip whose end is known ends."""
+
+
+def write_clip(ring: Ring, path: Path, start: Moment, end: Callable[[], Moment | None]) -> LiveClip:
     """Write an MP4 of what is shown between two moments, whole or not at all.
 
     Args:
-        packets: as they came.
+        ring: what the camera sent, and goes on sending.
         path: the file to write, `.mp4`.
-        start, end: seconds on the source's clock.
+        start: seconds on the source's clock.
+        end: tells the end, once it is known; until then the clip goes on.
 
     Raises:
         WsvadError: nothing of that time is there, or the file cannot be written.
     """
-    chosen = _chosen(packets, start, end)
-    if not chosen:
-        raise WsvadError(f"{path}: nothing is held of the time from {float(start):.1f} s to {float(end):.1f} s")
-    stretch = chosen[0].stretch
-    first = chosen[0].time
-    copied = stretch.pixels in COPIED.get(stretch.codec, set())
-    if not copied:
-        first = max(first, Fraction(start))
+    needed = _needed(ring.since(start, LOOK), end)
+    key = next(needed, None)
+    if key is None:
+        raise WsvadError(f"{path}: nothing is held of the time from {float(start):.1f} s on")
+    copied = key.stretch.pixels in COPIED.get(key.stretch.codec, set())
+    first = key.time if copied else max(key.time, Fraction(start))
     try:
         with atomic(path) as temporary, _output(temporary) as output:
-            pictures, last = _copy(chosen, output) if copied else _encode(chosen, output, first)
+            packets = chain([key], needed)
+            pictures, last = _copy(packets, output) if copied else _encode(packets, output, first)
     except av.FFmpegError as error:
-        raise WsvadError(f"{path}: no clip can be made of {stretch.codec} ({error.strerror})") from None
+        raise WsvadError(f"{path}: no clip can be made of {key.stretch.codec} ({error.strerror})") from None
     return LiveClip(path=path, start=first, end=last, pictures=pictures, copied=copied)
 
 
@@ -76,44 +85,48 @@ def _output(path: Path) -> av.container.OutputContainer:
     return av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
 
 
-def _chosen(packets: Sequence[Packet], start: float | Fraction, end: float | Fraction) -> list[Packet]:
-    """Packets from a key frame on that are needed between two moments, of one form."""
-    keys = [index for index, packet in enumerate(packets) if packet.key and packet.time < end]
-    before = [index for index in keys if packets[index].time <= start]
-    if not keys:
-        return []
-    begin = before[-1] if before else keys[0]
-    chosen: list[Packet] = []
-    key, last, closing = packets[begin], packets[begin].time, False
-    for packet in packets[begin:]:
-        if not packet.stretch.continues(key.stretch):
-            break
-        if packet.stretch is not key.stretch:
+def _needed(packets: Iterator[Packet | None], end: Callable[[], Moment | None]) -> Iterator[Packet]:
+    """Those from a key frame on that are needed up to a moment, of one form."""
+    key: Packet | None = None
+    last, closing, quiet = Fraction(0), False, 0.0
+    for packet in packets:
+        until = end()
+        if packet is None:
+            quiet += LOOK
+            if until is not None and quiet >= _QUIET:
+                return
+            continue
+        quiet = 0.0
+        if key is None or packet.stretch is not key.stretch:
+            if key is not None and not packet.stretch.continues(key.stretch):
+                return
+            if until is not None and packet.time >= until:
+                return
             if not packet.key:  # its key frame is not held any more
                 continue
             key, closing = packet, False
         if packet.time < key.time:  # shown before the key frame: it needs what came before
             continue
-        closing = closing or packet.stretch.time(packet.dts) >= end
+        closing = closing or (until is not None and packet.stretch.time(packet.dts) >= until)
         if closing and packet.time > last:  # now only what is shown between pictures that are in
             if packet.stretch.time(packet.dts) >= last:
-                break
+                return
             continue
         last = max(last, packet.time)
-        chosen.append(packet)
-    return chosen
+        yield packet
 
 
-def _copy(packets: Sequence[Packet], output: av.container.OutputContainer) -> tuple[int, Fraction]:
-    first = packets[0]
-    tick = first.stretch.tick
+def _copy(packets: Iterator[Packet], output: av.container.OutputContainer) -> tuple[int, Fraction]:
+    """Pictures that were written, and when the last one is shown."""
+    first = next(packets)
+    tick, count = first.stretch.tick, 0
     with parameters(first.stretch) as template:
         made = output.add_stream_from_template(template.streams.video[0], opaque=True)
         made.time_base = tick
         if first.stretch.codec == "hevc":
             made.codec_context.codec_tag = "hvc1"  # Safari plays no other
         written, end = None, first.time
-        for packet in packets:
+        for packet in chain([first], packets):
             ready = packet_of(packet)
             ready.pts = round((packet.time - first.time) / tick)
             ready.dts = ready.pts - (packet.pts - packet.dts)
@@ -123,19 +136,22 @@ def _copy(packets: Sequence[Packet], output: av.container.OutputContainer) -> tu
             written, end = ready.dts, max(end, packet.time)
             ready.stream = made
             output.mux(ready)
-    return len(packets), end
+            count += 1
+    return count, end
 
 
-def _encode(packets: Sequence[Packet], output: av.container.OutputContainer, start: Fraction) -> tuple[int, Fraction]:
+def _encode(packets: Iterator[Packet], output: av.container.OutputContainer, start: Fraction) -> tuple[int, Fraction]:
+    """The same, of pictures that are encoded again."""
+    first = next(packets)
     stream, size, count, last, end = None, (0, 0), 0, -1, start
     converted = Pictures(0, 0)
-    for time, shown in decoded(packets):
+    for time, shown in decoded(chain([first], packets)):
         if time < start:
             continue
         if stream is None:
             size = (shown.width, shown.height)
             converted = Pictures(*size)
-            rate = min(packets[0].stretch.rate, Fraction(1000))
+            rate = min(first.stretch.rate, Fraction(1000))
             stream = h264_stream(output, *size, rate, time_base=_TICK)
         if (shown.width, shown.height) != size:
             break
@@ -148,7 +164,7 @@ def _encode(packets: Sequence[Packet], output: av.container.OutputContainer, sta
     return count, end
 
 
-def decoded(packets: Sequence[Packet]) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+def decoded(packets: Iterable[Packet]) -> Iterator[tuple[Fraction, av.VideoFrame]]:
     """The pictures of packets that begin with a key frame, and their seconds on the source's clock; damaged ones are
     left out."""
     stretch: Stretch | None = None

@@ -9,6 +9,7 @@ One thread adds to a ring, and one reads it to the end; others may take copies a
 
 import threading
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
@@ -50,6 +51,8 @@ class Stretch:
     """Seconds of one tick of its timestamps."""
     reorder: int = 0
     """Pictures by which decoding is ahead of showing."""
+    parameters: str = ""
+    """A digest of what a decoder has to know beside the packets."""
     start: Fraction = Fraction(0)
     """Seconds on the source's clock of the first picture."""
     first: int = 0
@@ -61,7 +64,7 @@ class Stretch:
 
     def continues(self, other: "Stretch") -> bool:
         """Whether one file can hold both."""
-        mine, its = ((s.codec, s.width, s.height, s.pixels, s.tick) for s in (self, other))
+        mine, its = ((s.codec, s.width, s.height, s.pixels, s.tick, s.parameters) for s in (self, other))
         return mine == its
 
 
@@ -142,12 +145,46 @@ class Ring:
         return len(self._items) > 1 and (old or self._bytes > self._most_bytes)
 
     def after(self, number: int, timeout: float | None) -> Next | None:
-        """What follows the item of that number; waits for it. None after so many seconds, or if the ring is closed."""
+        """What follows the item of that number, for the one who reads; waits for it. None after so many seconds, or if
+        the ring is closed."""
         with self._changed:
             self._read = number + 1
             self._changed.notify_all()
+        return self._following(number, timeout)
+
+    def _following(self, number: int, timeout: float | None) -> Next | None:
+        with self._changed:
             self._changed.wait_for(lambda: self._closed or self._first + len(self._items) > number + 1, timeout)
             return self._at(max(number + 1, self._first), missed=max(0, self._first - number - 1))
+
+    def since(self, start: float | Fraction, look: float) -> Iterator[Packet | None]:
+        """Packets from the last key frame before a moment on, and then as they come: None whenever some seconds have
+        gone by without one. Ends where the ring is closed, or has let go of what should come next."""
+        with self._changed:
+            number = self._begin(start) - 1
+        while True:
+            following = self._following(number, look)
+            if following is None:
+                if self._closed:
+                    return
+                yield None
+                continue
+            if following.missed:
+                return
+            number = following.number
+            if isinstance(following.item, Packet):
+                yield following.item
+
+    def _begin(self, start: float | Fraction) -> int:
+        """The number of the key frame with which a clip from a moment on begins: the next one where none is before it,
+        what comes next where there is none at all."""
+        found = None
+        for number in self._keys:
+            key = self._items[number - self._first]
+            if found is not None and isinstance(key, Packet) and key.time > start:
+                break
+            found = number
+        return self._first + len(self._items) if found is None else found
 
     def newest_key(self, number: int) -> Next | None:
         """The newest key frame after that number."""
