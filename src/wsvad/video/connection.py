@@ -23,7 +23,7 @@ UNREAD = 64
 """Packets that a file may be ahead of whoever reads it without leaving out any."""
 _LOOK = 0.25
 """Seconds after which a thread that waits looks whether it shall go on."""
-_WHY: dict[str, Why] = {"silent": "paused", "hung": "hung", "end": "end"}
+_WHY: dict[str, Why] = {"silent": "paused", "hung": "hung"}
 """Of problems, what a break says; of others that the connection was lost."""
 
 
@@ -43,6 +43,16 @@ class Patience:
     """Between two attempts to connect, at most."""
     login: float = 60.0
     """Between two attempts with a password that was refused: cameras lock out whoever tries often."""
+
+
+def pause(failures: int, why: str, patience: Patience) -> float:
+    """Seconds until the next attempt: none after the first drop, then more and more, never the same for all the cameras
+    that were lost together."""
+    if failures <= 1:
+        return 0.0
+    if why == "login":
+        return patience.login
+    return min(patience.longest, 0.5 * 2 ** min(failures - 2, 20)) * random.uniform(0.5, 1)
 
 
 class Reader:
@@ -148,27 +158,19 @@ class Connection:
                 if self._closing.is_set():
                     break
                 self.said = f"{self._source.shown}: {problem.said}"
-                self.stretches.end(_WHY.get(problem.why, "connection"), self.said)
-                if problem.why == "end":
+                why = "end" if self._source.kind == "file" else _WHY.get(problem.why, "connection")
+                self.stretches.end(why, self.said)
+                if self._source.kind == "file":  # reading it again would give the same
                     self.state = "ended"
                     break
                 works = self.packets > before and time.monotonic() - begun >= STEADY
                 failures = 1 if works else failures + 1
                 self.state = "waiting"
-                self._closing.wait(self._pause(failures, problem.why))
+                self._closing.wait(pause(failures, problem.why, self._patience))
         finally:
             if self._reader is not None:
                 self._reader.end()
             self._ring.close()
-
-    def _pause(self, failures: int, why: str) -> float:
-        """Seconds until the next attempt: none after the first drop, then more and more, never the same for all the
-        cameras that were lost together."""
-        if failures <= 1:
-            return 0.0
-        if why == "login":
-            return self._patience.login
-        return min(self._patience.longest, 0.5 * 2 ** min(failures - 2, 20)) * random.uniform(0.5, 1)
 
     def _once(self) -> Problem:
         """One connection, from opening to whatever ends it."""
@@ -222,6 +224,8 @@ class Connection:
             if kind == feed.OPENED:
                 opened = True
                 self.stretches.connected()
+            elif kind == feed.WAITING:
+                self.said = f"{self._source.shown}: waits for a key frame of the camera"
             elif kind == feed.STRETCH:
                 self.stretches.form(content)
             elif kind == feed.PACKET:

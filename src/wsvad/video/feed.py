@@ -30,13 +30,16 @@ from wsvad.video.kinds import FORMATS
 
 HEAD = struct.Struct("<cI")
 """Kind and length of a message."""
-OPENED, STRETCH, PACKET, PROBLEM = b"o", b"s", b"p", b"x"
+OPENED, WAITING, STRETCH, PACKET, PROBLEM = b"o", b"w", b"s", b"p", b"x"
+"""It is open; a packet came, and no key frame yet; another form, and what comes in it; why nothing comes any more."""
 ABOUT = struct.Struct("<dqqqB")
 """Of a packet: arrival, pts, dts, duration, whether it is a key frame."""
 MESSAGE_BYTES = 2**26
 """Of a message, at most; no picture has more."""
 _UNTIMED = {"mpjpeg", "mjpeg", "jpeg_pipe"}
 """Formats without timestamps, of which FFmpeg makes them up."""
+_FASTEST = 240
+"""Frames per second, at most: where a camera does not say it, FFmpeg takes the ticks of its clock."""
 _ARRIVAL_TICK = Fraction(1, 90_000)
 _FORMATS = {
     "file": FORMATS,
@@ -183,6 +186,9 @@ def _with_pictures(container: av.container.InputContainer) -> av.container.Input
 def explained(error: Exception, order: Order, *, opening: bool, waited: bool) -> Problem:
     """What an error of FFmpeg means to somebody who has a camera."""
     e, said = av.error, getattr(error, "strerror", None) or reason(error)
+    if kind_of(order.address) == "file":
+        what = "cannot be opened" if opening else "cannot be read to its end"
+        return Problem(why="end", said=f"{what} ({said}); copy it again, or convert it with FFmpeg")
     if isinstance(error, e.HTTPUnauthorizedError | e.HTTPForbiddenError):
         has = "@" in order.address.split("/")[2] if "://" in order.address else False
         what = "refuses the user or the password; check both" if has else "asks for a user and a password; give both"
@@ -200,8 +206,10 @@ def explained(error: Exception, order: Order, *, opening: bool, waited: bool) ->
         return Problem(
             why="unreachable", said=f"does not answer within {order.open:g} s; check the address and the network"
         )
-    if isinstance(error, e.InvalidDataError) and kind_of(order.address) != "rtsp":
-        return Problem(why="codec", said="is no video that can be read; check the address")
+    if isinstance(error, e.InvalidDataError):
+        other = "udp" if order.transport == "tcp" else "tcp"
+        what = f"the address, or try the transport {other}" if kind_of(order.address) == "rtsp" else "the address"
+        return Problem(why="codec", said=f"answers with something that is no video; check {what}")
     return Problem(why="unreachable", said=f"cannot be reached ({said}); check the address, the network and the camera")
 
 
@@ -267,10 +275,11 @@ class _Sender:
 
     def send(self, packet: av.Packet, now: float) -> None:
         data, key = bytes(packet), packet.is_keyframe
-        if self._form is None and not key:
-            return
         if key:
             self._check_form(data)
+        if self._form is None:
+            self._writer.write(WAITING)
+            return
         duration = 0 if self._by_arrival else packet.duration or 0
         stamps = self._stamps(packet, now)
         if stamps is None:
@@ -341,7 +350,8 @@ class _Sender:
 
     def _about(self, form: tuple[int, int, str | None]) -> dict[str, Any]:
         context, stream = self._stream.codec_context, self._stream
-        rate = stream.average_rate or stream.guessed_rate or stream.base_rate or 25
+        said = (stream.average_rate, stream.guessed_rate, stream.base_rate)
+        rate = next((rate for rate in said if rate and rate <= _FASTEST), 25)
         return {
             "codec": context.codec.canonical_name,
             "width": form[0],
@@ -390,7 +400,8 @@ def main() -> None:
             orders.put(Order(**json.loads(line)))
         os._exit(0)  # the other thread may be waiting for a camera
 
-    writer = Writer(sys.stdout.buffer)
+    writer = Writer(os.fdopen(os.dup(1), "wb"))
+    os.dup2(2, 1)  # what a library prints is no message
     threading.Thread(target=listen, daemon=True).start()
     while True:
         writer.problem(run(orders.get(), writer))
