@@ -237,6 +237,10 @@ def _ended(order: Order) -> Problem:
     return Problem(why="closed", said="the camera ended the stream")
 
 
+_GAP = 10.0
+"""Seconds of a gap in a file that are not waited for: nothing was filmed."""
+
+
 class _Pace:
     """Packets of a file at the moments at which a camera would have sent them."""
 
@@ -249,11 +253,10 @@ class _Pace:
         if stamp is None:
             return now
         shown = float(stamp * packet.time_base)
-        if self._begun is None or not -1 < shown - self._begun[1] < 1e6:
-            self._begun = (now, shown)
-        ahead = self._begun[0] + shown - self._begun[1] - now
-        if ahead > 0:
-            time.sleep(ahead)
+        ahead = 0.0 if self._begun is None else self._begun[0] + shown - self._begun[1] - now
+        if self._begun is None or abs(ahead) > _GAP:
+            self._begun, ahead = (now, shown), 0.0
+        time.sleep(max(0.0, ahead))
         return time.monotonic()
 
 
@@ -321,7 +324,8 @@ class _Sender:
         if form is None or form == self._form:
             return
         self._form = form
-        self._writer.write(STRETCH, json.dumps(self._about(form)).encode() + b"\n", header_of(self._stream, form, data))
+        about = json.dumps(self._about(form)).encode() + b"\n"
+        self._writer.write(STRETCH, about, header_of(self._stream, form, data, self._parameters))
 
     def _parameters_of(self, data: bytes) -> bytes | None:
         if self._extract is None:
@@ -375,12 +379,17 @@ def _packet_of(data: bytes) -> av.Packet:
     return packet
 
 
-def header_of(stream: av.VideoStream, form: tuple[int, int, str | None], data: bytes) -> bytes:
-    """The stream's parameters, with a key frame, as a file in NUT format."""
+def header_of(
+    stream: av.VideoStream, form: tuple[int, int, str | None], data: bytes, parameters: bytes | None = None
+) -> bytes:
+    """The stream's parameters, or those that came with a key frame, and the key frame, as a file in NUT format."""
     file = io.BytesIO()
     with av.open(file, "w", format="nut") as container:
         made = container.add_stream_from_template(stream, opaque=True)
         made.codec_context.width, made.codec_context.height = form[:2]
+        own = stream.codec_context.extradata
+        if parameters and (not own or own.startswith(b"\0\0")):  # those of an MP4 are in another form
+            made.codec_context.extradata = parameters
         packet = _packet_of(data)
         packet.pts = packet.dts = 0
         packet.time_base = stream.time_base or _ARRIVAL_TICK

@@ -225,5 +225,5 @@ class Ring:
     def held(self) -> tuple[float, int]:
         """Seconds and bytes that are kept."""
         with self._changed:
-            arrivals = [item.arrival for item in self._items if isinstance(item, Packet)]
-            return (self._newest - arrivals[0] if arrivals else 0.0), self._bytes
+            oldest = next((item.arrival for item in self._items if isinstance(item, Packet)), self._newest)
+            return self._newest - oldest, self._bytes
