@@ -60,7 +60,12 @@ class RtspServer:
         return f"rtsp://{login}127.0.0.1:{self.port}{path}"
 
     def camera(self, path: str, **settings: Any) -> str:
-        """Add a camera; `codec`, `width`, `height`, `rate`, `gop`, `sound`, `pictures`, `pattern`, `file`."""
+        """Add a camera.
+
+        Args:
+            settings: `codec`, `width`, `height`, `rate`, `gop`, `sound`, `pictures`, `pattern`; or `file`, an MP4 of
+                H.264 without B-frames that is shown at `rate` over and over, and costs little.
+        """
         self._do("camera", path=path, **settings)
         return self.address(path)
 

@@ -9,6 +9,7 @@ them as methods. The end of the input ends it.
 import json
 import sys
 import threading
+from typing import ClassVar
 
 import gi
 
@@ -33,7 +34,11 @@ ENCODERS = {
     "raw": "valve name=gate ! rtpvrawpay name=pay0 pt=96",
 }
 SOUND = "audiotestsrc is-live=true wave=silence ! alawenc ! rtppcmapay name={pay} pt=8"
-FILE = "filesrc location={file} ! qtdemux ! h264parse ! valve name=gate ! rtph264pay name=pay0 pt=96 config-interval=1"
+FILM = (
+    "appsrc name=film is-live=true format=time caps=video/x-h264,stream-format=byte-stream,alignment=au ! "
+    "valve name=gate ! rtph264pay name=pay0 pt=96 config-interval=-1"
+)
+"""Pictures that were encoded before: many cameras cost little then."""
 
 
 class Camera:
@@ -57,7 +62,7 @@ class Camera:
     def _launch(self) -> str:
         s = self.settings
         if s.get("file"):
-            return f"( {FILE.format(**s)} )"
+            return f"( {FILM} )"
         parts = [PICTURES.format(**s) + "! " + ENCODERS[s["codec"]].format(**s)] if s["pictures"] else []
         if s["sound"]:
             parts.append(SOUND.format(pay=f"pay{len(parts)}"))
@@ -67,6 +72,8 @@ class Camera:
         self.media.append(media)
         media.connect("unprepared", lambda gone: gone in self.media and self.media.remove(gone))
         self.freeze(self.settings["frozen"])
+        if self.settings.get("file"):
+            Film(self.settings["file"], self.settings["rate"]).play(media)
 
     def freeze(self, frozen: bool) -> None:
         """Connections stay, pictures do not come."""
@@ -80,6 +87,52 @@ class Camera:
         caps = f"video/x-raw,format=I420,width={width},height={height},framerate={self.settings['rate']}/1"
         for media in self.media:
             media.get_element().get_by_name("size").set_property("caps", Gst.Caps.from_string(caps))
+
+
+class Film:
+    """The pictures of an H.264 file without B-frames, over and over."""
+
+    known: ClassVar[dict[str, list[bytes]]] = {}
+
+    def __init__(self, path: str, rate: int):
+        self.pictures, self.rate, self.sent = self.known.setdefault(path, []), rate, 0
+        if not self.pictures:
+            self._read(path)
+
+    def _read(self, path: str) -> None:
+        pipeline = Gst.parse_launch(
+            f"filesrc location={path} ! qtdemux ! h264parse config-interval=-1 ! "
+            "video/x-h264,stream-format=byte-stream,alignment=au ! appsink name=sink sync=false"
+        )
+        sink = pipeline.get_by_name("sink")
+        pipeline.set_state(Gst.State.PLAYING)
+        while (sample := sink.emit("pull-sample")) is not None:
+            buffer = sample.get_buffer()
+            self.pictures.append(buffer.extract_dup(0, buffer.get_size()))
+        pipeline.set_state(Gst.State.NULL)
+
+    def play(self, media: GstRtspServer.RTSPMedia) -> None:
+        """Push what is due, as long as the media is there."""
+        source = media.get_element().get_by_name("film")
+        begun = None
+
+        def push() -> bool:
+            nonlocal begun
+            clock = source.get_clock()
+            if clock is None:
+                return True
+            now = clock.get_time() - source.get_base_time()
+            begun = now if begun is None else begun
+            while self.sent / self.rate <= (now - begun) / Gst.SECOND:
+                buffer = Gst.Buffer.new_wrapped(self.pictures[self.sent % len(self.pictures)])
+                buffer.pts = buffer.dts = begun + self.sent * Gst.SECOND // self.rate
+                buffer.duration = Gst.SECOND // self.rate
+                self.sent += 1
+                if source.emit("push-buffer", buffer) != Gst.FlowReturn.OK:
+                    return False
+            return True
+
+        GLib.timeout_add(10, push)
 
 
 class Server:

@@ -210,14 +210,17 @@ def test_what_sends_no_pictures_says_why(server, path, settings, says):
 
 @real_server
 def test_codecs_and_transports(server, tmp_path):
+    """Also pictures that were encoded before, which the server repeats."""
+    film = write_clip(tmp_path / "film.mp4", pictures(50, (160, 120)), rate=25, g="25", tune="zerolatency")
     kinds = [("h264", "udp", False), ("h264", "tcp", True), ("h265", "tcp", False), ("mjpeg", "tcp", False)]
     with ExitStack() as stack:
         sources = []
-        for codec, transport, sound in kinds:
-            address = server.camera(f"/{codec}-{transport}", codec=codec, sound=sound)
+        for codec, transport, sound in [*kinds, ("film", "tcp", False)]:
+            settings = {"file": str(film)} if codec == "film" else {"codec": codec, "sound": sound}
+            address = server.camera(f"/{codec}-{transport}", **settings)
             source = LiveSource(Source(address=address, transport=transport), patience=SOON)
             sources.append(stack.enter_context(source))
-        for (codec, *_), source in zip(kinds, sources, strict=True):
+        for (codec, *_), source in zip([*kinds, ("h264",)], sources, strict=True):
             given = until(source, frames(20))
             assert {b.time - a.time for a, b in pairwise(given)} == {Fraction(1, 25)}
             clip = source.clip(tmp_path / "a.mp4", given[0].time, given[-1].time)

@@ -39,7 +39,7 @@ class Patience:
     """That `read` is longer at least than the usual distance of two key frames."""
     grace: float = 5.0
     """Beyond those, after which the process that reads is ended and replaced."""
-    longest: float = 8.0
+    longest: float = 5.0
     """Between two attempts to connect, at most."""
     login: float = 60.0
     """Between two attempts with a password that was refused: cameras lock out whoever tries often."""

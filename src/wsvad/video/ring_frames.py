@@ -133,7 +133,8 @@ class RingFrames:
     def _dropping(self) -> Break:
         snippets, self._lost = -(-self._lost // SNIPPET), 0
         self.dropped += snippets
-        said = f"{self._shown}: {snippets} snippets were left out, because frames come faster than they are taken"
+        what = "1 snippet was" if snippets == 1 else f"{snippets} snippets were"
+        said = f"{self._shown}: {what} left out, because frames come faster than they are processed"
         return Break(why="dropped", said=said, time=self._end, snippets=snippets)
 
     def _finish(self, end: Break) -> None:
