@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from wsvad.errors import WsvadError
 from wsvad.files import is_file
+from wsvad.spelling import plain
 
 Kind = Literal["rtsp", "http", "device", "file"]
 Transport = Literal["tcp", "udp"]
@@ -55,7 +56,7 @@ class Source:
     @property
     def shown(self) -> str:
         """The address without its password."""
-        return hidden(self.address)
+        return plain(hidden(self.address))
 
     @property
     def kind(self) -> Kind:
