@@ -305,6 +305,19 @@ def test_an_answer_that_never_comes_or_makes_no_sense_is_given_up(answers):
         listening.shutdown(socket.SHUT_RDWR)
 
 
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("rtsp://gate:s3cret@nowhere.invalid/1", "***@nowhere.invalid/1: the name nowhere.invalid is not known"),
+        ("/dev/video99", "/dev/video99: cannot be opened (No such file or directory); 'ls /dev/video*' lists"),
+    ],
+)
+def test_what_cannot_be_reached_says_what_to_check(address, says):
+    with LiveSource(Source(address=address), patience=SOON) as source:
+        until(source, lambda _, health: health.attempts >= 3)
+        assert says in source.health.said
+
+
 @pytest.fixture(scope="module")
 def film(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("film") / "film.mp4"

@@ -49,6 +49,8 @@ class Source:
 
     def __post_init__(self) -> None:
         check(self.address)
+        if scheme := _SCHEME.match(self.address):  # FFmpeg knows it in small letters
+            object.__setattr__(self, "address", scheme[0].lower() + self.address[scheme.end() :])
 
     def __repr__(self) -> str:
         return f"Source({self.shown})"

@@ -7,12 +7,14 @@ Each line of the standard input is an order to open something, in JSON (never an
 can see). Messages are written to the standard output: a kind of one letter, the length, and the content.
 """
 
+import errno
 import hashlib
 import io
 import json
 import os
 import queue
 import signal
+import socket
 import struct
 import sys
 import threading
@@ -21,6 +23,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any, BinaryIO
+from urllib.parse import urlsplit
 
 import av
 
@@ -202,6 +205,15 @@ def explained(error: Exception, order: Order, *, opening: bool, waited: bool) ->
         if silent:
             return Problem(why="silent", said="sends nothing any more, though the connection stands")
         return Problem(why="closed", said=f"the connection was lost ({said})")
+    return _unreachable(error, order, said, waited=waited)
+
+
+def _unreachable(error: Exception, order: Order, said: str, *, waited: bool) -> Problem:
+    e = av.error
+    if kind_of(order.address) == "device":
+        return Problem(
+            why="unreachable", said=f"cannot be opened ({said}); 'ls /dev/video*' lists the cameras there are"
+        )
     if waited or isinstance(error, e.ExitError | e.TimeoutError):
         return Problem(
             why="unreachable", said=f"does not answer within {order.open:g} s; check the address and the network"
@@ -210,7 +222,17 @@ def explained(error: Exception, order: Order, *, opening: bool, waited: bool) ->
         other = "udp" if order.transport == "tcp" else "tcp"
         what = f"the address, or try the transport {other}" if kind_of(order.address) == "rtsp" else "the address"
         return Problem(why="codec", said=f"answers with something that is no video; check {what}")
+    if getattr(error, "errno", None) == errno.EIO and not _known(host := urlsplit(order.address).hostname or ""):
+        return Problem(why="unreachable", said=f"the name {host} is not known in this network; check the address")
     return Problem(why="unreachable", said=f"cannot be reached ({said}); check the address, the network and the camera")
+
+
+def _known(host: str) -> bool:
+    try:
+        socket.getaddrinfo(host, None)
+    except (OSError, UnicodeError):
+        return False
+    return True
 
 
 def _read(container: av.container.InputContainer, order: Order, limit: Limit, writer: Writer) -> Problem:

@@ -63,4 +63,5 @@ def test_what_an_address_is(tmp_path):
     file.write_bytes(b"x")
     kinds = [Source(address=a).kind for a in ("rtsp://a", "RTSPS://a", "http://a/b", "/dev/video0", str(file))]
     assert kinds == ["rtsp", "rtsp", "http", "device", "file"]
+    assert Source(address="RTSPS://Gate:Secret@Camera/1").address == "rtsps://Gate:Secret@Camera/1"
     assert "secret" not in repr(Source(address="rtsp://a:secret@b"))
