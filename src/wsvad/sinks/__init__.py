@@ -1,0 +1,11 @@
+"""Where alerts go: a file, a web address, a broker, a recorder, a phone."""
+
+from wsvad.registry import Registry
+
+SINKS = Registry(
+    "sink",
+    *("config_class", "deliver"),
+    jsonl="wsvad.sinks.jsonl:JsonLines",
+    webhook="wsvad.sinks.webhook:Webhook",
+)
+"""Every sink by its type. A new one is one file and one line here, or an entry point in another package."""
