@@ -7,5 +7,6 @@ SINKS = Registry(
     *("config_class", "deliver"),
     jsonl="wsvad.sinks.jsonl:JsonLines",
     webhook="wsvad.sinks.webhook:Webhook",
+    mqtt="wsvad.sinks.mqtt:Mqtt",
 )
 """Every sink by its type. A new one is one file and one line here, or an entry point in another package."""

@@ -119,7 +119,7 @@ def _refusal(host: str, status: int, answer: IO[bytes]) -> WsvadError:
 
 def unreachable(host: str, error: BaseException) -> WsvadError:
     """What kept us from a server, in a line."""
-    cause = getattr(error, "reason", error)
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(cause, ssl.SSLCertVerificationError):
         return WsvadError(
             f"{host}: its certificate does not fit ({short(cause.verify_message)}); give the certificate of its "

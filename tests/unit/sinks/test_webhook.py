@@ -4,10 +4,8 @@ import base64
 import hashlib
 import hmac
 import json
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
 import time
 
@@ -140,20 +138,6 @@ def test_a_broken_secret_and_one_that_is_missing_are_said(monkeypatch):
             with pytest.raises(WsvadError, match=said):
                 Webhook(WebhookConfig(url=received.url, secret=secret)).deliver(alert())
     assert received.requests == []
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    """A certificate that signs itself, for 127.0.0.1."""
-    if not shutil.which("openssl"):
-        pytest.skip("openssl, which makes certificates, is not installed")
-    folder = tmp_path_factory.mktemp("tls")
-    command = (
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out cert.pem -days 2 "
-        "-subj /CN=gate -addext subjectAltName=IP:127.0.0.1"
-    )
-    subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
-    return folder
 
 
 def test_a_certificate_that_does_not_fit_is_said_and_one_that_is_given_is_believed(certificate, tmp_path):
