@@ -1,6 +1,7 @@
 """Secrets stay in the environment: a setting holds `${NAME}`, its value is looked up where it is used, and what is
 shown to people has the name in its place."""
 
+import logging
 import os
 import re
 from urllib.parse import quote
@@ -53,3 +54,18 @@ def hidden(words: object) -> str:
         else:
             text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", lambda _, by=shown: by, text)  # type: ignore[misc]
     return _LOGIN.sub("***@", text)
+
+
+class _Hides(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = hidden(record.getMessage()), ()
+        return True
+
+
+_HIDES = _Hides()
+
+
+def guard(*loggers: str) -> None:
+    """Hide secrets also in what other libraries log, by the names of their loggers."""
+    for name in loggers:
+        logging.getLogger(name).addFilter(_HIDES)

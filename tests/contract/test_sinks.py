@@ -72,10 +72,10 @@ def test_secrets_are_looked_up_at_use(name, settings):
 
 @pytest.mark.parametrize("given", [None, [], "webhook", {}, {"type": 5}])
 def test_a_sink_without_a_type_is_refused(given):
-    with pytest.raises(UsageError, match=r"sink 'mine': 'type' is missing; choose one of: "):
+    with pytest.raises(UsageError, match=r"sink 'mine': 'type' is missing; choose one of: apprise, frigate, jsonl, "):
         make("mine", given)
 
 
 def test_a_type_that_is_not_there_is_refused():
-    with pytest.raises(UsageError, match="no sink is called 'pigeon'; choose one of: "):
+    with pytest.raises(UsageError, match="no sink is called 'pigeon'; choose one of: apprise, frigate, jsonl, "):
         make("mine", {"type": "pigeon"})

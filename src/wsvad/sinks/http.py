@@ -31,6 +31,18 @@ class Answer:
     body: bytes
 
 
+class Refused(WsvadError):
+    """The server has answered with an error."""
+
+    def __init__(self, line: str, status: int):
+        super().__init__(line)
+        self.status = status
+
+
+class _NeverTaken(Refused, Rejected):
+    """With one that will stay."""
+
+
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     """What is posted is not for another address than the one that was given."""
 
@@ -75,8 +87,8 @@ def request(
     """Send a request and read the answer.
 
     Raises:
-        Rejected: the server will never take it.
-        WsvadError: it cannot be reached, does not answer, is not who it should be, or answers with an error.
+        Refused: the server answers with an error; also `Rejected` where it will never take this.
+        WsvadError: it cannot be reached, does not answer, or is not who it should be.
     """
     host = host_of(url)
     secure = [urllib.request.HTTPSHandler(context=trust(ca))] if urlsplit(url).scheme == "https" else []
@@ -103,7 +115,7 @@ def _apart(url: str) -> tuple[str, dict[str, str]]:
     return address, {"Authorization": f"Basic {encoded}"} if login else {}
 
 
-def _refusal(host: str, status: int, answer: IO[bytes]) -> WsvadError:
+def _refusal(host: str, status: int, answer: IO[bytes]) -> Refused:
     try:
         said = short(" ".join(answer.read(LARGEST).decode("utf-8", "replace").split()), 120)
     except (OSError, http.client.HTTPException):
@@ -114,7 +126,7 @@ def _refusal(host: str, status: int, answer: IO[bytes]) -> WsvadError:
         404: "there is nothing at this address",
     }.get(status, "it moved; give the new address" if 300 <= status < 400 else http.client.responses.get(status, ""))
     line = f"{host} answered {status}{f', {meaning}' if meaning else ''}{f' ({said})' if said else ''}"
-    return Rejected(line) if status in NEVER else WsvadError(line)
+    return (_NeverTaken if status in NEVER else Refused)(line, status)
 
 
 def unreachable(host: str, error: BaseException) -> WsvadError:
