@@ -27,7 +27,7 @@ def expand(text: str, where: str) -> str:
     """
 
     def value(found: re.Match[str]) -> str:
-        known = os.environ.get(found[1], "")
+        known = os.environ.get(found[1], "").strip("\r\n")  # a file of secrets ends with a line
         if not known:
             raise WsvadError(
                 f"{where}: the environment variable {found[1]} is not set; set it where wsvad is started, "

@@ -70,6 +70,11 @@ def test_secrets_are_looked_up_at_use(name, settings):
             make("mine", {"type": name} | settings | {field: "${WSVAD_TEST_NOT_SET}"})
 
 
+def test_a_secret_that_is_written_out_is_never_shown():
+    with pytest.raises(UsageError, match=r"^sink 'mine': password is \*\*\* instead of text$"):
+        make("mine", {"type": "mqtt", "url": "mqtt://h", "password": 123456})
+
+
 @pytest.mark.parametrize("given", [None, [], "webhook", {}, {"type": 5}])
 def test_a_sink_without_a_type_is_refused(given):
     with pytest.raises(UsageError, match=r"sink 'mine': 'type' is missing; choose one of: apprise, frigate, jsonl, "):

@@ -23,7 +23,12 @@ def test_a_value_stands_for_its_name_and_its_name_for_the_value(monkeypatch):
     assert expand("$GATE_PASSWORD ${} $5 {GATE_PASSWORD}", "x") == "$GATE_PASSWORD ${} $5 {GATE_PASSWORD}"
 
 
-@pytest.mark.parametrize("value", [None, ""])
+def test_the_end_of_a_line_is_no_part_of_a_value(monkeypatch):
+    monkeypatch.setenv("GATE_PASSWORD", "secret\n")
+    assert expand("${GATE_PASSWORD}", "x") == "secret"
+
+
+@pytest.mark.parametrize("value", [None, "", "\n"])
 def test_a_variable_that_is_not_set_is_named_with_the_setting(monkeypatch, value):
     if value is not None:
         monkeypatch.setenv("GATE_PASSWORD", value)

@@ -68,36 +68,35 @@ class FeatureKeeper:
             self._left -= 1
         if self._event is not None or self._chosen:
             self._block.append(snippet)
-        if self._event is None and len(self._block) >= BLOCK:
-            self._write(self._block)
-            self._block = []
-        elif len(self._block) >= 2 * BLOCK:  # of an event, the newest may turn out to be no part of it
-            self._write(self._block[:BLOCK])
-            self._block = self._block[BLOCK:]
+        # Of an event, the newest may turn out to be no part of it. What cannot be written is left out.
+        if len(self._block) >= (BLOCK if self._event is None else 2 * BLOCK):
+            block, self._block = self._block[:BLOCK], self._block[BLOCK:]
+            self._write(block, self._event)
 
     def begin(self, event: str, start: datetime) -> None:
         """An alert is due for an event that began then: all since belongs to it, and was not quiet."""
-        if self._chosen:
-            self._write([snippet for snippet in self._block if snippet.end <= start])
-        self._store.drop_quiet(self._camera, start)
-        self._event, self._chosen, self._left = event, False, 0
+        before = [snippet for snippet in self._block if snippet.end <= start] if self._event is None else []
         self._block = [snippet for snippet in self._recent if snippet.end > start]
+        self._chosen, self._left, self._event = False, 0, event
+        self._write(before, None)
+        self._store.drop_quiet(self._camera, start)
 
     def end(self, end: datetime) -> None:
         """It ended then; what came since is no part of it."""
-        self._write([snippet for snippet in self._block if snippet.start < end])
+        block, event = [snippet for snippet in self._block if snippet.start < end], self._event
         self._event, self._block = None, []
+        self._write(block, event)
 
     def cut(self) -> None:
         """The source has a break, or is at its end: what comes is no continuation. An open event is ended before."""
-        if self._chosen:
-            self._write(self._block)
+        block, event = self._block, self._event
         self._recent.clear()
-        self._block, self._left, self._chosen = [], 0, False
+        self._event, self._block, self._left, self._chosen = None, [], 0, False
+        self._write(block, event)
 
-    def _write(self, block: Sequence[_Snippet]) -> None:
+    def _write(self, block: Sequence[_Snippet], event: str | None) -> None:
         if block:
             streams = {stream: np.stack([one.rows[stream] for one in block]) for stream in block[0].rows}
             self._store.keep_features(
-                self._camera, streams, self._passports, start=block[0].start, end=block[-1].end, event=self._event
+                self._camera, streams, self._passports, start=block[0].start, end=block[-1].end, event=event
             )

@@ -3,11 +3,12 @@
 `docs/alerts.md` describes its JSON.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from wsvad.files import without_nan
+from wsvad.spelling import plain
 
 VERSION = 1
 """Of the JSON form. A key that is added leaves it as it is."""
@@ -68,7 +69,7 @@ class Alert:
     def title(self) -> str:
         """In a few words, for people."""
         what = self.kind if self.kind != ANOMALY else self.category or "something abnormal"
-        return f"{self.camera}: {what}{' is over' if self.state == 'end' else ''}"
+        return plain(f"{self.camera}: {what}{' is over' if self.state == 'end' else ''}")
 
     @property
     def text(self) -> str:
@@ -84,7 +85,7 @@ class Alert:
         if self.attributions:
             name = max(self.attributions, key=lambda one: self.attributions[one])
             said.append(f"mostly {name} ({self.attributions[name]:.0%})")
-        return ", ".join(said)
+        return plain(", ".join(said))
 
     def as_dict(self) -> dict[str, Any]:
         """In plain values, without the picture."""
@@ -114,7 +115,7 @@ class Alert:
     @classmethod
     def of_dict(cls, record: dict[str, Any], still: bytes | None = None) -> "Alert":
         """From what `as_dict` gave."""
-        known = {key: value for key, value in record.items() if key not in ("version", "key", "delay")}
+        known = {each.name: record[each.name] for each in fields(cls) if each.name in record}
         moments = {name: known[name] and datetime.fromisoformat(known[name]) for name in MOMENTS}
         return cls(**known | moments, still=still)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +39,8 @@ class JsonLines:
                 try:
                     _write(file, line)
                 except OSError:
-                    os.ftruncate(file, whole)
+                    with suppress(OSError):
+                        os.ftruncate(file, whole)
                     raise
                 os.fsync(file)
             finally:

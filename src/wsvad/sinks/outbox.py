@@ -25,7 +25,7 @@ from wsvad.database import Database
 from wsvad.environment import hidden
 from wsvad.sinks.alert import Alert
 from wsvad.sinks.sink import CameraState, Opens, Rejected, ShowsCameras, Sink
-from wsvad.spelling import short
+from wsvad.spelling import reason, short
 
 logger = logging.getLogger(__name__)
 
@@ -194,11 +194,9 @@ class _Queue:
         self.name = name
         self._database = database
 
-    def next(self) -> tuple[int, Alert] | None:
-        """The number of the alert whose turn it is, and itself."""
-        for row in self._database.read(NEXT, (self.name,)):
-            return row["number"], Alert.of_dict(json.loads(row["body"]), row["still"])
-        return None
+    def next(self) -> sqlite3.Row | None:
+        """The alert whose turn it is."""
+        return next(iter(self._database.read(NEXT, (self.name,))), None)
 
     def delivered(self, number: int) -> None:
         self._settle(number, "delivered = delivered + 1, failures = 0, error = '', retry_at = NULL, delivered_at = ?")
@@ -272,15 +270,15 @@ class _Worker(threading.Thread):
             self._succeeded()
             self.woken.wait(LOOK)
             return
-        self._number, alert = found
+        self._number = found["number"]
         try:
             if self._number != self._unrecorded:
-                self.sink.deliver(alert)
+                self.sink.deliver(_read(found))
             self._unrecorded = self._number
             self.queue.delivered(self._number)
         except Rejected as error:
             said = _words(error)
-            logger.warning("sink '%s' will never take the alert %s: %s", self.queue.name, alert.key, said)
+            logger.warning("sink '%s' will never take the alert %s: %s", self.queue.name, found["key"], said)
             self.queue.rejected(self._number, said)
         else:
             self._succeeded()
@@ -305,6 +303,13 @@ class _Worker(threading.Thread):
     def _seconds(self) -> float:
         longest = min(self._longest, self._first * 2.0 ** min(self._failures - 1, 30))
         return longest * random.uniform(0.5, 1)
+
+
+def _read(row: sqlite3.Row) -> Alert:
+    try:
+        return Alert.of_dict(json.loads(row["body"]), row["still"])
+    except (ValueError, TypeError, KeyError, AttributeError) as error:  # another version, or a hand, has written it
+        raise Rejected(f"it is not as alerts are written ({reason(error)})") from None
 
 
 def _words(error: Exception) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
+from wsvad.environment import hidden, hide
 from wsvad.errors import UsageError, WsvadError
 from wsvad.ranges import check_fields
 from wsvad.shapes import problems
@@ -13,6 +14,8 @@ from wsvad.sinks import SINKS
 from wsvad.sinks.alert import Alert
 from wsvad.spelling import short
 
+SECRETS = {"password", "secret", "token"}
+"""Settings whose values are never shown, also where they are written out."""
 TIMEOUT = 15.0
 """Seconds that a receiver may take to answer."""
 
@@ -96,8 +99,11 @@ def make(name: str, given: Any) -> Sink:
                 f"{where}: '{short(key)}' is not known; {f'did you mean {near[0]}? ' if near else ''}"
                 f"the settings of {given['type']} are: {', '.join(fields)}"
             )
+    for key in SECRETS & settings.keys():
+        if "${" not in str(settings[key]):
+            hide(str(settings[key]))
     if said := next(problems(settings, kind.config_class), ""):
-        raise UsageError(f"{where}: {short(said, 300)}")
+        raise UsageError(f"{where}: {short(hidden(said), 300)}")
     try:
         config = kind.config_class(**settings)
         check_fields(config)

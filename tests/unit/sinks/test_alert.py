@@ -41,6 +41,7 @@ def test_words_for_people(monkeypatch):
     over = alert("e1", "end", start=local, end=local + timedelta(seconds=70), category="", attributions={})
     assert over.title == "gate: something abnormal is over"
     assert over.text == "2026-01-15 12:00:05 to 12:01:15, score 0.90 (threshold 0.50)"
+    assert alert(camera="ga\nte\x1b[2J", category="").title == "ga\\nte\\x1b[2J: something abnormal"
     fault = alert(kind="frozen", category="", attributions={}, start=local)
     assert (fault.title, fault.text) == ("gate: frozen", "since 2026-01-15 12:00:05")
 

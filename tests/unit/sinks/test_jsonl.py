@@ -77,6 +77,11 @@ def test_a_file_that_was_moved_away_is_made_again(path, sink):
     assert lines(path) == ["e2-start"]
 
 
+def test_a_disk_that_is_always_full(tmp_path):
+    with pytest.raises(WsvadError, match="/dev/full: the disk is full; free some space"):
+        JsonLines(JsonLinesConfig(path="/dev/full")).deliver(alert())
+
+
 def test_a_folder_in_its_place_is_one_line(path, sink):
     path.mkdir(parents=True)
     with pytest.raises(WsvadError, match=r"alerts.jsonl: Is a directory"):

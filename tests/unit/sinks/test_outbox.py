@@ -135,6 +135,21 @@ def test_what_is_rejected_is_counted_and_not_tried_again(database):
     assert (found.delivered, found.rejected) == (1, 1)
 
 
+def test_what_another_version_has_written_does_not_hold_up_the_rest(database):
+    receiver = Receiver()
+    outbox = Outbox(database, {"a": receiver}, **QUICK)
+    for number in range(4):
+        outbox.put(alert(f"e{number}"))
+    with database.transaction() as tables:
+        tables.execute("""UPDATE alerts SET body = json_set(body, '$.colour', 'red') WHERE event = 'e0'""")
+        tables.execute("UPDATE alerts SET body = '[]' WHERE event = 'e1'")
+        tables.execute("UPDATE alerts SET body = json_remove(body, '$.start') WHERE event = 'e2'")
+    outbox.start()
+    assert outbox.drained(20)
+    outbox.stop()
+    assert receiver.got == ["e0-start", "e3-start"] and one(database, "a").rejected == 2
+
+
 def test_a_full_queue_keeps_the_oldest_and_counts_the_rest_and_ends_still_fit(database):
     outbox = Outbox(database, {"down": Receiver(down), "also": Receiver()}, most=3, **QUICK)
     for number in range(5):
