@@ -26,7 +26,8 @@ every_sink = pytest.mark.parametrize("name", list(SINKS))
 @pytest.fixture
 def settings(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    return SMALL.get(name, {})
+    fields = dataclasses.fields(SINKS[name].config_class)
+    return SMALL.get(name, {each.name: "out" for each in fields if each.default is dataclasses.MISSING})
 
 
 @every_sink

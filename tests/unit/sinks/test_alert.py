@@ -9,6 +9,7 @@ import pytest
 from alerts import JPEG, NOON, alert
 from places import ROOT
 
+from wsvad.detection.live import LiveScore
 from wsvad.sinks.alert import Alert
 
 
@@ -55,3 +56,17 @@ def test_the_page_on_alerts_names_every_key_and_shows_an_alert_as_it_is():
     table = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
     assert set(record) | {"still"} <= table
     assert datetime.fromisoformat(shown["raised"]).tzinfo == UTC
+
+
+def test_the_example_on_the_page_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
+    scores = [LiveScore(score=0.9 if 2 <= t < 5 else 0.1, alarm=False, start=t, end=t + 1) for t in range(12)]
+    known = {"live_scores": scores, "wall_clock": lambda seconds: NOON + timedelta(seconds=seconds)}
+    exec(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1], known)
+    assert capsys.readouterr().out.startswith("gate: something abnormal since ")
+    lines = [json.loads(line) for line in (tmp_path / "alerts.jsonl").read_text().splitlines()]
+    assert [(line["state"], line["end"]) for line in lines] == [
+        ("start", None), ("end", "2026-01-15T12:00:05.000+00:00"),
+    ]  # fmt: skip
+    known["store"].close()
