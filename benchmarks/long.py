@@ -27,7 +27,6 @@ import torch
 
 from wsvad.datasets.bags import keep_bags, load_bags
 from wsvad.datasets.dataset import Bag, LabelledVideo
-from wsvad.detection.events import EventRules, find_events
 from wsvad.encoders import resolve
 from wsvad.evaluation.curves import Curve, evaluate
 from wsvad.files import read_json, write_json, write_text
@@ -35,6 +34,7 @@ from wsvad.methods import METHODS
 from wsvad.methods.abilities import Compacts
 from wsvad.methods.method import default_config
 from wsvad.methods.pi_vad import PiVadConfig
+from wsvad.metrics.events import EventRules, find_events
 from wsvad.metrics.frame import roc_auc
 from wsvad.runs.normalisation import Normalisation
 from wsvad.runs.scorer import BLOCK, OVERLAP, Scorer

@@ -27,17 +27,17 @@ import torch
 
 from wsvad.datasets.bags import load_bags
 from wsvad.datasets.dataset import Bag, Dataset, LabelledVideo
-from wsvad.datasets.folder import folds
+from wsvad.datasets.division import folds
 from wsvad.datasets.toy.backdrop import paint
 from wsvad.datasets.toy.make import plan
 from wsvad.datasets.toy.render import Renderer
 from wsvad.datasets.toy.scene import scenes
 from wsvad.datasets.toy.story import tell
-from wsvad.detection.events import EventRules, spans
 from wsvad.detection.threshold import SPREAD, calibrate
 from wsvad.extraction.extract import extract
 from wsvad.files import read_json, write_json, write_text
 from wsvad.methods import METHODS
+from wsvad.metrics.events import EventRules, spans
 from wsvad.metrics.interval import Interval
 from wsvad.runs.online import score_online, score_running
 from wsvad.runs.scorer import Scorer

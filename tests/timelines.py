@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from wsvad.detection.events import Event
 from wsvad.detection.timeline import Timeline
+from wsvad.metrics.events import Event
 from wsvad.pages.report import ReportSummary, write_report
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from wsvad.detection.calibration import NormalScores, calibrated, known_record
-from wsvad.detection.events import EventRules
 from wsvad.detection.operating import Known
 from wsvad.methods.mil import Mil, MilConfig
+from wsvad.metrics.events import EventRules
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.model import TrainedMethod
 from wsvad.runs.normalisation import Normalisation

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from wsvad.datasets.benchmark import DATASETS
     from wsvad.datasets.open import open_dataset
     from wsvad.detection.detector import Detector
-    from wsvad.detection.events import Event
     from wsvad.detection.exports import write_exports
     from wsvad.detection.live import LiveScorer
     from wsvad.detection.timeline import Timeline
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from wsvad.evaluation.measure import evaluate
     from wsvad.extraction.prepare import extract_dataset as extract
     from wsvad.methods import METHODS
+    from wsvad.metrics.events import Event
     from wsvad.pages.event_clips import write_clips
     from wsvad.training.train import train
     from wsvad.video.wall_clock import WallClock
@@ -49,7 +49,7 @@ _PLACES = {
     "ENCODERS": "wsvad.encoders:ENCODERS",
     "METHODS": "wsvad.methods:METHODS",
     "Detector": "wsvad.detection.detector:Detector",
-    "Event": "wsvad.detection.events:Event",
+    "Event": "wsvad.metrics.events:Event",
     "LiveScorer": "wsvad.detection.live:LiveScorer",
     "Timeline": "wsvad.detection.timeline:Timeline",
     "WallClock": "wsvad.video.wall_clock:WallClock",

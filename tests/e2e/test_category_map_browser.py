@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from chromium import EXECUTABLE, Chromium
 
-from wsvad.detection.events import Event
 from wsvad.detection.explanation import Explanation
 from wsvad.detection.timeline import Timeline
+from wsvad.metrics.events import Event
 from wsvad.metrics.interval import Interval
 from wsvad.pages.report import write_report
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from chromium import EXECUTABLE, Chromium
 
-from wsvad.detection.events import Event
 from wsvad.detection.timeline import Timeline
+from wsvad.metrics.events import Event
 from wsvad.metrics.interval import Interval
 from wsvad.pages.report import ReportSummary, write_report
 from wsvad.video.wall_clock import Start

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from wsvad.detection.events import Event
 from wsvad.detection.timeline import Timeline
 from wsvad.errors import UsageError
+from wsvad.metrics.events import Event
 from wsvad.video.clock import filmed
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

@@ -8,10 +8,10 @@ from typing import Annotated, Any, NotRequired, TypedDict
 
 import numpy as np
 
-from wsvad.detection.events import EventRules
 from wsvad.detection.operating import Known
 from wsvad.detection.threshold import Calibration, Normal, calibrate, usable
 from wsvad.errors import WsvadError
+from wsvad.metrics.events import EventRules
 from wsvad.ranges import Range
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.scorer import MODES, Mode

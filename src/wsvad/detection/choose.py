@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from wsvad.detection.calibration import Calibrations, Choice, NormalScores, read_known, recalibrated
-from wsvad.detection.events import EventRules
 from wsvad.detection.operating import HOURS_A_DAY, Known, OperatingCurve, OperatingPoint, in_figures
 from wsvad.detection.threshold import WORDS, hours_needed, time_in_words
 from wsvad.errors import UsageError, WsvadError
 from wsvad.locks import writing
+from wsvad.metrics.events import EventRules
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.scorer import MODES, Mode
 

@@ -13,7 +13,6 @@ from torch import Tensor
 from wsvad.datasets.dataset import LabelledVideo
 from wsvad.detection.calibration import Calibrations, recalibrated
 from wsvad.detection.choose import for_one_call
-from wsvad.detection.events import find_events
 from wsvad.detection.explanation import explain
 from wsvad.detection.live import LiveScorer
 from wsvad.detection.timeline import Timeline
@@ -29,6 +28,7 @@ from wsvad.extraction.sound import apart, silence
 from wsvad.features.store import StoredFeatures
 from wsvad.files import path_of
 from wsvad.methods.abilities import Compacts
+from wsvad.metrics.events import find_events
 from wsvad.ranges import Positive, Score, problem
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.model import TrainedMethod

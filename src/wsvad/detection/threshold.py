@@ -33,8 +33,8 @@ from typing import Annotated
 
 import numpy as np
 
-from wsvad.detection.events import EventRules, spans
 from wsvad.errors import UsageError, WsvadError
+from wsvad.metrics.events import EventRules, spans
 from wsvad.ranges import NotNegative, Positive, Range, Share, Whole
 from wsvad.runs.scorer import Mode
 from wsvad.video.clock import filmed

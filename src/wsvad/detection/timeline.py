@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from wsvad.detection.events import Event
 from wsvad.detection.explanation import Explanation, cosines, shares
 from wsvad.files import write_json
+from wsvad.metrics.events import Event
 from wsvad.metrics.interval import Interval
 from wsvad.tables import write_table
 from wsvad.video.clock import filmed

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from wsvad.datasets.categories import UNNAMED, names_of
-from wsvad.detection.events import Event
 from wsvad.detection.timeline import Timeline, clock
+from wsvad.metrics.events import Event
 from wsvad.pages.chart import chart, envelope, event_paint, shift_range
 from wsvad.pages.days import camera_of, days_of
 from wsvad.pages.preview import Preview

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from wsvad.detection.events import Event
 from wsvad.detection.explanation import directions
 from wsvad.detection.timeline import Timeline
+from wsvad.metrics.events import Event
 from wsvad.pages.chart import event_paint
 from wsvad.pages.palette import paint
 from wsvad.pages.words import count, span

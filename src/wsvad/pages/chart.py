@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from wsvad.detection.events import Event
 from wsvad.detection.timeline import Timeline, clock
+from wsvad.metrics.events import Event
 from wsvad.pages.palette import Paint, paint
 from wsvad.pages.words import figure, span
 

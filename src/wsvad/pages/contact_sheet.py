@@ -7,9 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from wsvad.detection.events import Event
 from wsvad.detection.timeline import Timeline, clock
 from wsvad.files import atomic
+from wsvad.metrics.events import Event
 from wsvad.pages.overlay import ALARM, FONT, GROUND, INK
 from wsvad.pages.preview import STILL_WIDTH, make_preview
 from wsvad.pages.words import count

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from wsvad.detection.events import Event, ends_of
 from wsvad.detection.timeline import Timeline
 from wsvad.errors import WsvadError
 from wsvad.files import is_file, remove
+from wsvad.metrics.events import Event, ends_of
 from wsvad.video.clips import Span, cut
 from wsvad.video.clock import filmed
 from wsvad.video.names import file_stems

@@ -5,8 +5,8 @@ from typing import Literal
 
 import numpy as np
 
-from wsvad.detection.events import Event
 from wsvad.detection.timeline import Timeline
+from wsvad.metrics.events import Event
 from wsvad.metrics.interval import Interval
 from wsvad.pages.words import count
 

@@ -184,6 +184,11 @@ class HeldOut(TypedDict):
     videos: list[str]
 
 
+class Folds(TypedDict):
+    videos: list[list[str]]
+    """That each leaves out."""
+
+
 Fold = dict[str, dict[str, list[Part]]]
 """Mode → normal video → its scores."""
 
@@ -223,6 +228,7 @@ class Timing(TypedDict):
 
 OF_SEED: dict[str, Any] = {
     "held_out": HeldOut,
+    "folds": Folds,
     "selection": Selection,
     "fit": Fit,
     "result": Result,

@@ -13,7 +13,6 @@ from wsvad.datasets.folder import open_folder
 from wsvad.detection.calibration import Calibrations, calibrated, known_record
 from wsvad.detection.choose import chosen_before, curves_of
 from wsvad.detection.detector import NOMINAL, Detector, timeline_of
-from wsvad.detection.events import EventRules
 from wsvad.detection.operating import in_figures
 from wsvad.detection.timeline import Timeline
 from wsvad.doctor.audit import verdict_of
@@ -25,6 +24,7 @@ from wsvad.files import path_of
 from wsvad.locks import writing
 from wsvad.methods import METHODS
 from wsvad.methods.method import default_config
+from wsvad.metrics.events import EventRules
 from wsvad.pages.report import ReportSummary, write_report
 from wsvad.pages.summary import against_truth, sentence
 from wsvad.pages.threshold import write_threshold_page

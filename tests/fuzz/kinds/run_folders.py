@@ -18,11 +18,11 @@ from fuzz.harness import NOTHING, Case, Fault, command, kind
 from fuzz.mutate import damage_bytes, damage_json, damage_yaml, replace
 from wsvad.detection.calibration import NormalScores, recalibrated
 from wsvad.detection.detector import Detector
-from wsvad.detection.events import EventRules
 from wsvad.errors import WsvadError
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
 from wsvad.files import sha256
 from wsvad.methods.dakd import DakdConfig
+from wsvad.metrics.events import EventRules
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.model import load_method
 from wsvad.runs.sealed import sealed

@@ -16,9 +16,9 @@ from fuzz.harness import INTERNAL, NOTHING, Case, Fault, command, kind
 from fuzz.kinds.run_folders import SNIPPETS, WIDTH, damage, forget, seal
 from fuzz.mutate import damage_json
 from wsvad.detection.calibration import NormalScores, known_record, recalibrated
-from wsvad.detection.events import EventRules
 from wsvad.detection.operating import Known
 from wsvad.methods.mil import Mil, MilConfig
+from wsvad.metrics.events import EventRules
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.model import TrainedMethod
 from wsvad.runs.normalisation import Normalisation

@@ -10,10 +10,10 @@ from turned import bursts, finished_run, known
 from wsvad.cli.main import main
 from wsvad.detection.choose import chosen_before, operating_curves
 from wsvad.detection.detector import Detector
-from wsvad.detection.events import EventRules
 from wsvad.detection.threshold import hours_needed
 from wsvad.errors import WsvadError
 from wsvad.files import sha256
+from wsvad.metrics.events import EventRules
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.sealed import sealed
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from wsvad.detection.calibration import Calibrations, Choice, NormalScores, recalibrated
-from wsvad.detection.events import EventRules
 from wsvad.errors import WsvadError
+from wsvad.metrics.events import EventRules
 from wsvad.runs.folder import RunFolder
 
 

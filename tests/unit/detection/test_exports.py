@@ -15,11 +15,11 @@ import srt as srt_library
 import webvtt
 from timelines import event, timeline
 
-from wsvad.detection.events import Event
 from wsvad.detection.explanation import Explanation
 from wsvad.detection.exports import FORMATS, caption, edl, ics, srt, vtt, write_exports
 from wsvad.detection.timeline import Timeline, write_events_csv, write_scores_json
 from wsvad.errors import UsageError
+from wsvad.metrics.events import Event
 from wsvad.video.wall_clock import Start
 
 BERLIN = ZoneInfo("Europe/Berlin")

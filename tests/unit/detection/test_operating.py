@@ -10,9 +10,9 @@ from scipy import stats
 from turned import PLAIN, bursts, known
 
 from wsvad.detection import operating
-from wsvad.detection.events import EventRules, find_events, spans
 from wsvad.detection.operating import Known, OperatingCurve, in_figures
 from wsvad.detection.threshold import rates
+from wsvad.metrics.events import EventRules, find_events, spans
 
 
 def curve(normal=(), events=(), rules=PLAIN, **more) -> OperatingCurve:

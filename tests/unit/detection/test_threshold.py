@@ -10,9 +10,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from wsvad.detection.events import EventRules, find_events
 from wsvad.detection.threshold import MOST, SPREAD, allowed_events, calibrate, hours_needed, upper_bound, usable
 from wsvad.errors import UsageError, WsvadError
+from wsvad.metrics.events import EventRules, find_events
 
 PLAIN = EventRules(low=1, min_seconds=0, merge_seconds=0)
 rules_of = st.builds(

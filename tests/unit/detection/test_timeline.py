@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsvad.detection.events import Event, EventRules, find_events
 from wsvad.detection.timeline import Timeline, clock, write_events_csv, write_scores_csv, write_scores_json
+from wsvad.metrics.events import Event, EventRules, find_events
 from wsvad.metrics.interval import Interval
 
 RATE = Fraction(30000, 1001)

@@ -15,12 +15,12 @@ from timelines import event, timeline
 from wsvad.datasets.bags import load_bag
 from wsvad.datasets.dataset import LabelledVideo
 from wsvad.detection.calibration import calibrated, recalibrated
-from wsvad.detection.events import EventRules
 from wsvad.detection.kept import Found, Kept, Stamp
 from wsvad.errors import WsvadError
 from wsvad.extraction.encode import encode_frames, encode_video
 from wsvad.features.source import Store
 from wsvad.features.store import feature_path, load, save
+from wsvad.metrics.events import EventRules
 from wsvad.pages.summary import events_in_words
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.scorer import Scored

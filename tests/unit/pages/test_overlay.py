@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from clips import Means, index_of, write_clip
 
-from wsvad.detection.events import Event
 from wsvad.detection.timeline import Timeline
 from wsvad.errors import WsvadError
 from wsvad.extraction.encode import encode_video
+from wsvad.metrics.events import Event
 from wsvad.pages.overlay import Strip, rate_of, score_at, write_overlay
 from wsvad.video.reader import VideoReader
 from wsvad.video.writer import write_video

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsvad.detection.events import EventRules, find_events
 from wsvad.errors import UsageError
+from wsvad.metrics.events import EventRules, find_events
 
 rules_of = st.builds(
     EventRules,
