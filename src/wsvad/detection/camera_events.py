@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 import numpy as np
 
 from wsvad.detection.event_store import EventStore
-from wsvad.detection.events import Event, EventRules
 from wsvad.detection.explanation import shares
 from wsvad.detection.feature_keeper import FeatureKeeper
 from wsvad.detection.tracker import EventTracker, Tracked
 from wsvad.errors import WsvadError
+from wsvad.metrics.events import Event, EventRules
 from wsvad.sinks.alert import Alert
 from wsvad.sinks.outbox import Outbox
 from wsvad.video.clock import SNIPPET

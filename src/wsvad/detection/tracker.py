@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from wsvad.detection.events import CLOCK, LEAP, Event, EventRules
+from wsvad.metrics.events import CLOCK, LEAP, Event, EventRules
 from wsvad.video.clock import SNIPPET
 
 State = Literal["start", "update", "end"]

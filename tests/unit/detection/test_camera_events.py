@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from wsvad.detection.camera_events import CameraEvents
 from wsvad.detection.event_store import EventStore
-from wsvad.detection.events import EventRules, find_events
 from wsvad.detection.feature_keeper import FeatureKeeper
 from wsvad.errors import WsvadError
+from wsvad.metrics.events import EventRules, find_events
 from wsvad.sinks.jsonl import JsonLines, JsonLinesConfig
 from wsvad.sinks.outbox import Outbox
 from wsvad.sinks.webhook import Webhook, WebhookConfig

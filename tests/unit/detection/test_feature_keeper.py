@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsvad.detection.event_store import EventStore
-from wsvad.detection.events import EventRules, spans
 from wsvad.detection.feature_keeper import BLOCK, RECENT, FeatureKeeper
 from wsvad.detection.tracker import EventTracker
+from wsvad.metrics.events import EventRules, spans
 
 RULES = EventRules(low=0.75, min_seconds=1.0, merge_seconds=2.0)
 

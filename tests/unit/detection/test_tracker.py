@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsvad.detection import tracker as module
-from wsvad.detection.events import Event, EventRules, ends_of, find_events, spans
 from wsvad.detection.tracker import EventTracker
+from wsvad.metrics.events import Event, EventRules, ends_of, find_events, spans
 
 rules_of = st.builds(
     EventRules,
