@@ -4,14 +4,17 @@ whole."""
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from wsvad.errors import WsvadError
 from wsvad.files import check_writable, overlong
-from wsvad.spelling import reason
+from wsvad.spelling import reason, short
 
+COLUMNS = "SELECT t.name, c.name FROM sqlite_master t JOIN pragma_table_info(t.name) c WHERE t.type = 'table'"
+"""Tables and their columns."""
 PATIENCE = 10.0
 """Seconds that one writer waits for another."""
 REMEDIES = {
@@ -62,12 +65,13 @@ class Database:
         if version == 0 and self.read("SELECT 1 FROM sqlite_master LIMIT 1"):
             raise WsvadError(f"{self.path}: a database of another program; choose another file")
         if version == len(migrations):
+            if not _columns_of(migrations) <= set(map(tuple, self.read(COLUMNS))):
+                raise self.damaged("tables are not as this program makes them")
             return
         with self.transaction() as connection:
             version = connection.execute("PRAGMA user_version").fetchone()[0]  # another process may have been first
             for number, script in enumerate(migrations[version:], version + 1):
-                for statement in script.split(";"):
-                    connection.execute(statement)
+                _run(connection, script)
                 connection.execute(f"PRAGMA user_version = {number}")
 
     def read(self, query: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[sqlite3.Row]:
@@ -96,13 +100,28 @@ class Database:
                     connection.execute("ROLLBACK")
                 raise
 
+    def moment(self, seconds: Any) -> datetime | None:
+        """The time of day that a row has as seconds, if any.
+
+        Raises:
+            WsvadError: it is none.
+        """
+        try:
+            return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+        except (TypeError, ValueError, OverflowError, OSError):
+            raise self.damaged(f"'{short(seconds)}' is no time") from None
+
+    def damaged(self, words: str) -> WsvadError:
+        """What is said of a row that is not as it was written."""
+        return WsvadError(f"{self.path}: {REMEDIES['SQLITE_CORRUPT']} ({words})")
+
     def damage(self) -> str:
         """What SQLite finds wrong with the file, in a line; empty where it is whole. This reads all of it."""
         try:
             found = [row[0] for row in self.read("PRAGMA integrity_check(3)")]
         except WsvadError as error:
             return str(error)
-        return "" if found == ["ok"] else f"{self.path}: {REMEDIES['SQLITE_CORRUPT']} ({'; '.join(found)})"
+        return "" if found == ["ok"] else str(self.damaged(short("; ".join(map(str, found)), 300)))
 
     def shrink(self) -> None:
         """Give the space of what was deleted back to the disk."""
@@ -140,3 +159,18 @@ class Database:
             name = getattr(error, "sqlite_errorname", "") or ""
             said = next((words for begin, words in REMEDIES.items() if name.startswith(begin)), reason(error))
             raise WsvadError(f"{self.path}: {said}") from error
+        except UnicodeDecodeError as error:
+            raise self.damaged(reason(error)) from None
+
+
+def _run(connection: sqlite3.Connection, script: str) -> None:
+    for statement in script.split(";"):
+        connection.execute(statement)
+
+
+def _columns_of(migrations: Sequence[str]) -> set[tuple[str, ...]]:
+    """What the migrations make."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for script in migrations:
+            _run(connection, script)
+        return set(connection.execute(COLUMNS).fetchall())

@@ -97,6 +97,31 @@ def test_damage_is_found(tmp_path):
     assert said.startswith(f"{path}: ") and "damaged; move it away" in said
 
 
+def test_tables_that_are_not_as_this_program_makes_them_are_refused_and_more_of_them_are_not(tmp_path):
+    Database(tmp_path / "d", [ONE]).close()
+    with sqlite3.connect(tmp_path / "d") as tables:
+        tables.execute("CREATE VIEW mine AS SELECT * FROM t")
+    tables.close()
+    Database(tmp_path / "d", [ONE]).close()
+    with sqlite3.connect(tmp_path / "d") as tables:
+        tables.execute("DROP VIEW mine")
+        tables.execute("ALTER TABLE t RENAME COLUMN x TO z")
+    tables.close()
+    with pytest.raises(WsvadError, match=r"damaged; .* \(tables are not as this program makes them\)"):
+        Database(tmp_path / "d", [ONE])
+
+
+def test_text_that_is_none_is_damage(tmp_path):
+    database = Database(tmp_path / "d", [ONE])
+    with database.transaction() as tables:
+        tables.execute("INSERT INTO t VALUES (CAST(x'ff41' AS TEXT))")
+    with pytest.raises(WsvadError, match="d: Could not decode to UTF-8"):
+        database.read("SELECT x FROM t")
+    for wrong in ("x", 1e300, b"1", float("nan")):
+        with pytest.raises(WsvadError, match="is no time"):
+            database.moment(wrong)
+
+
 def test_space_is_given_back(tmp_path):
     path = tmp_path / "d"
     database = Database(path, [ONE])

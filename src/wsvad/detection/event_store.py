@@ -16,11 +16,11 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from wsvad.database import Database
-from wsvad.errors import UsageError
+from wsvad.errors import UsageError, WsvadError
 from wsvad.features.half import fits_half
 from wsvad.sinks.alert import Alert
 from wsvad.sinks.outbox import TABLES, Outbox
-from wsvad.spelling import short
+from wsvad.spelling import reason, short
 
 Verdict = Literal["confirmed", "false alarm", "unsure"]
 EVENTS = """
@@ -50,6 +50,8 @@ CREATE INDEX health_in_time ON health (at)
 """
 MIGRATIONS = (f"{TABLES};{EVENTS}",)
 """A change of the tables is one more script here; those that are there stay as they are."""
+DTYPES = ("<f2", "<f4")
+"""Half precision, or single."""
 SELECT = """
 SELECT e.*, r.verdict, r.category AS said, r.note, s.event IS NOT NULL AS still,
     (SELECT path FROM clips c WHERE c.event = e.id ORDER BY start LIMIT 1) AS clip
@@ -168,7 +170,7 @@ class EventStore:
         found = [event.alert for event in self._select("WHERE e.end IS NULL ORDER BY e.start")]
         lasts = {row["id"]: row["last"] for row in self.database.read("SELECT id, last FROM events WHERE end IS NULL")}
         for alert in found:
-            end = datetime.fromtimestamp(lasts[alert.id], UTC)
+            end = self.database.moment(lasts.get(alert.id)) or alert.due
             self.finish(replace(alert, state="end", end=end, raised=datetime.now(UTC)), outbox)
         return [alert.id for alert in found]
 
@@ -216,9 +218,12 @@ class EventStore:
 
     def _select(self, rest: str, *values: Any) -> Iterator[StoredEvent]:
         for row in self.database.read(f"{SELECT} {rest}", values):
-            alert = replace(Alert.of_dict(json.loads(row["record"])), score=row["score"], clip=row["clip"] or "")
+            try:
+                alert = Alert.of_dict(json.loads(row["record"]) | {"score": row["score"], "clip": row["clip"] or ""})
+            except (ValueError, TypeError, RecursionError, WsvadError) as error:
+                raise self.database.damaged(f"event {short(row['id'])}: {reason(error)}") from None
             said = Review(verdict=row["verdict"], category=row["said"], note=row["note"]) if row["verdict"] else None
-            yield StoredEvent(alert=alert, review=said, still=bool(row["still"]), clip=row["clip"] or "")
+            yield StoredEvent(alert=alert, review=said, still=bool(row["still"]), clip=alert.clip)
 
     # --------------------------------------------------------------------------------------------- clips, reviews
 
@@ -306,7 +311,26 @@ class EventStore:
         )
         for (number,) in numbers:  # one at a time: they may be many gigabytes
             query = "SELECT f.*, p.record FROM features f JOIN passports p ON p.number = f.passport WHERE f.number = ?"
-            yield from map(_features, self.database.read(query, (number,)))
+            yield from map(self._features, self.database.read(query, (number,)))
+
+    def _features(self, row: Any) -> StoredFeatures:
+        start, end = (self.database.moment(row[key]) for key in ("start", "end"))
+        try:
+            passport, shape = json.loads(row["record"]), json.loads(row["shape"])
+            if row["dtype"] not in DTYPES or start is None or end is None or not isinstance(passport, dict):
+                raise ValueError("not as they are written")
+            rows = np.frombuffer(row["data"], row["dtype"]).reshape(shape)
+        except (ValueError, TypeError, RecursionError, OverflowError, MemoryError) as error:
+            raise self.database.damaged(f"features {row['number']}: {reason(error)}") from None
+        return StoredFeatures(
+            camera=row["camera"],
+            event=row["event"],
+            stream=row["stream"],
+            passport=passport,
+            start=start,
+            end=end,
+            rows=rows,
+        )
 
     def health(self, camera: str, record: Mapping[str, Any], at: datetime) -> None:
         """Keep how a camera was at a time."""
@@ -396,17 +420,4 @@ class EventStore:
 
 def _kept(rows: np.ndarray) -> np.ndarray:
     """In half precision where the numbers fit, else in single."""
-    return np.ascontiguousarray(rows, np.float16 if fits_half(rows) else np.float32)
-
-
-def _features(row: Any) -> StoredFeatures:
-    start, end = (datetime.fromtimestamp(row[key], UTC) for key in ("start", "end"))
-    return StoredFeatures(
-        camera=row["camera"],
-        event=row["event"],
-        stream=row["stream"],
-        passport=json.loads(row["record"]),
-        start=start,
-        end=end,
-        rows=np.frombuffer(row["data"], row["dtype"]).reshape(json.loads(row["shape"])),
-    )
+    return np.ascontiguousarray(rows, DTYPES[0] if fits_half(rows) else DTYPES[1])

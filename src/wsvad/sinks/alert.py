@@ -3,12 +3,15 @@
 `docs/alerts.md` describes its JSON.
 """
 
+import math
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
+from wsvad.errors import WsvadError
 from wsvad.files import without_nan
-from wsvad.spelling import plain
+from wsvad.shapes import problems
+from wsvad.spelling import plain, short
 
 VERSION = 1
 """Of the JSON form. A key that is added leaves it as it is."""
@@ -113,11 +116,36 @@ class Alert:
         return without_nan(record)
 
     @classmethod
-    def of_dict(cls, record: dict[str, Any], still: bytes | None = None) -> "Alert":
-        """From what `as_dict` gave."""
+    def of_dict(cls, record: Any, still: bytes | None = None) -> "Alert":
+        """From what `as_dict` gave.
+
+        Raises:
+            WsvadError: it is not as this version writes it.
+        """
+        if said := next(problems(record, _Record), ""):
+            raise WsvadError(f"not an alert as this version writes it ({short(said)})")
         known = {each.name: record[each.name] for each in fields(cls) if each.name in record}
-        moments = {name: known[name] and datetime.fromisoformat(known[name]) for name in MOMENTS}
-        return cls(**known | moments, still=still)
+        moments = {name: known[name] and _read(known[name]) for name in MOMENTS}
+        return cls(**known | moments | {"score": math.nan if known["score"] is None else known["score"]}, still=still)
+
+
+class _Record(TypedDict):
+    id: str
+    state: State
+    camera: str
+    kind: str
+    run: str
+    start: str
+    end: str | None
+    evidence: str
+    due: str
+    raised: str
+    score: float | None
+    threshold: float
+    category: str
+    categories: dict[str, float]
+    attributions: dict[str, float]
+    clip: str
 
 
 MOMENTS = ("start", "end", "evidence", "due", "raised")
@@ -125,3 +153,10 @@ MOMENTS = ("start", "end", "evidence", "due", "raised")
 
 def _written(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def _read(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise WsvadError(f"not an alert as this version writes it ('{short(text)}' is no time)") from None

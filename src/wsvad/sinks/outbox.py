@@ -19,10 +19,11 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from wsvad.database import Database
 from wsvad.environment import hidden
+from wsvad.errors import WsvadError
 from wsvad.sinks.alert import Alert
 from wsvad.sinks.sink import CameraState, Opens, Rejected, ShowsCameras, Sink
 from wsvad.spelling import reason, short
@@ -308,8 +309,8 @@ class _Worker(threading.Thread):
 def _read(row: sqlite3.Row) -> Alert:
     try:
         return Alert.of_dict(json.loads(row["body"]), row["still"])
-    except (ValueError, TypeError, KeyError, AttributeError) as error:  # another version, or a hand, has written it
-        raise Rejected(f"it is not as alerts are written ({reason(error)})") from None
+    except (ValueError, TypeError, RecursionError, WsvadError) as error:  # another version, or a hand, has written it
+        raise Rejected(reason(error)) from None
 
 
 def _words(error: Exception) -> str:
@@ -330,19 +331,15 @@ def status(database: Database) -> list[SinkStatus]:
         SinkStatus(
             name=row["name"],
             waiting=waiting[row["name"]]["count"] if row["name"] in waiting else 0,
-            oldest=_moment(waiting[row["name"]]["oldest"]) if row["name"] in waiting else None,
+            oldest=database.moment(waiting[row["name"]]["oldest"]) if row["name"] in waiting else None,
             delivered=row["delivered"],
             dropped=row["dropped"],
             rejected=row["rejected"],
             failures=row["failures"],
             error=row["error"],
-            failed_at=_moment(row["failed_at"]),
-            delivered_at=_moment(row["delivered_at"]),
-            retry_at=_moment(row["retry_at"]),
+            failed_at=database.moment(row["failed_at"]),
+            delivered_at=database.moment(row["delivered_at"]),
+            retry_at=database.moment(row["retry_at"]),
         )
         for row in database.read("SELECT * FROM sinks ORDER BY name")
     ]
-
-
-def _moment(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
