@@ -47,12 +47,16 @@ class Frigate:
 
     def __init__(self, settings: FrigateConfig):
         self._settings = settings
-        self._url = settings.url.rstrip("/").removesuffix("/api")
-        host_of(self._url)
+        if "${" not in settings.url:
+            host_of(settings.url)
         if settings.token and settings.user:
             raise UsageError("'token' and 'user' are both given; give one of them")
         trust(settings.ca)
         self._token = ""
+
+    @property
+    def _url(self) -> str:
+        return expand(self._settings.url, "url").rstrip("/").removesuffix("/api")
 
     def deliver(self, alert: Alert) -> None:
         camera = self._settings.cameras.get(alert.camera, alert.camera)

@@ -4,6 +4,7 @@ import json
 import secrets
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -72,17 +73,13 @@ class Mqtt:
 
     def __init__(self, settings: MqttConfig):
         self._settings = settings
-        host_of(settings.url, ("mqtt", "mqtts"))
-        parts = urlsplit(settings.url)
-        if parts.username or parts.path.strip("/"):
-            raise UsageError("url: write it as mqtt://HOST:PORT; 'user' and 'password' are settings of their own")
+        if "${" not in settings.url:
+            _place(settings.url)
         for name, topic in (("topic", settings.topic), ("discovery", settings.discovery or "none")):
             if not topic or any(sign in topic for sign in "+#\0") or topic != topic.strip("/ "):
                 raise UsageError(f"{name} '{topic}': write words with / between them, without + and #")
         trust(settings.ca)
-        self._secure = parts.scheme == "mqtts"
-        self._host = parts.hostname or ""
-        self._port = parts.port or (8883 if self._secure else 1883)
+        self._where = "the broker"
         self._lock = threading.Lock()
         self._shown: dict[str, _Shown] = {}
         self._client: Client | None = None
@@ -92,12 +89,14 @@ class Mqtt:
     # ------------------------------------------------------------------------------------------- the connection
 
     def open(self) -> None:
-        client = self._made()
+        secure, host, port = _place(expand(self._settings.url, "url"))
+        self._where = f"{host}:{port}"
+        client = self._made(secure)
         self._answered.clear()
         self._refusal = ""
         self._client = client
         try:
-            client.connect(self._host, self._port, keepalive=KEEPALIVE)
+            client.connect(host, port, keepalive=KEEPALIVE)
         except (OSError, ValueError) as error:
             self._client = None
             raise unreachable(self._where, error) from None
@@ -110,17 +109,15 @@ class Mqtt:
 
     def close(self) -> None:
         client, self._client = self._client, None
-        if client is not None:
+        if client is None:
+            return
+        with suppress(RuntimeError, ValueError):  # the connection is lost just now: the broker says so itself
             if client.is_connected():
                 client.publish(self._topics("").process, OFFLINE, qos=1, retain=True).wait_for_publish(2)
-            client.disconnect()
-            client.loop_stop()
+        client.disconnect()
+        client.loop_stop()
 
-    @property
-    def _where(self) -> str:
-        return f"{self._host}:{self._port}"
-
-    def _made(self) -> "Client":
+    def _made(self, secure: bool) -> "Client":
         try:
             from paho.mqtt.client import Client
             from paho.mqtt.enums import CallbackAPIVersion
@@ -130,7 +127,7 @@ class Mqtt:
         user, password = expand(self._settings.user, "user"), expand(self._settings.password, "password")
         if user:
             client.username_pw_set(user, password or None)
-        if self._secure:
+        if secure:
             client.tls_set_context(trust(self._settings.ca))
         client.will_set(self._topics("").process, OFFLINE, qos=1, retain=True)
         client.max_queued_messages_set(WAITING)
@@ -236,6 +233,20 @@ class Mqtt:
                 raise WsvadError(f"{self._where}: the connection is lost") from None
             if not message.is_published():
                 raise WsvadError(self._refusal or f"{self._where}: no answer within {TIMEOUT:g} s")
+
+
+def _place(url: str) -> tuple[bool, str, int]:
+    """Whether over TLS, host and port.
+
+    Raises:
+        UsageError: it is no address of a broker.
+    """
+    host_of(url, ("mqtt", "mqtts"))
+    parts = urlsplit(url)
+    if parts.username or parts.path.strip("/"):
+        raise UsageError("url: write it as mqtt://HOST:PORT; 'user' and 'password' are settings of their own")
+    secure = parts.scheme == "mqtts"
+    return secure, parts.hostname or "", parts.port or (8883 if secure else 1883)
 
 
 def _type(alert: Alert) -> str:

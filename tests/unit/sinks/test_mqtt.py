@@ -290,8 +290,14 @@ def test_no_broker_at_all_is_one_line():
     port = free_port()
     with pytest.raises(WsvadError, match=rf"^127.0.0.1:{port}: cannot be reached \(Connection refused\)$"):
         sink_at(port).open()
-    with pytest.raises(WsvadError, match="the connection is lost"):
+    with pytest.raises(WsvadError, match="^the broker: the connection is lost$"):
         sink_at(port).deliver(alert())
+
+
+def test_the_address_may_come_from_the_environment(monkeypatch):
+    monkeypatch.setenv("BROKER", f"127.0.0.1:{free_port()}")
+    with pytest.raises(WsvadError, match=r"^127.0.0.1:\d+: cannot be reached"):
+        Mqtt(MqttConfig(url="mqtt://${BROKER}")).open()
 
 
 @needs_mosquitto
