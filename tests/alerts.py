@@ -75,7 +75,7 @@ def server(answers: Answers | None = None, *, wrap: Any = None) -> Iterator[Rece
             http.shutdown()
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
     """What the condition gives, as soon as it is true."""
     event = threading.Event()
     for _ in range(int(seconds / 0.01)):

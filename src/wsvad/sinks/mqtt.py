@@ -1,6 +1,7 @@
 """An MQTT broker; cameras become devices of Home Assistant by themselves."""
 
 import json
+import math
 import secrets
 import threading
 import time
@@ -57,7 +58,7 @@ class _Shown:
     anomaly: bool = False
     types: tuple[str, ...] = ()
     """Of events: those that its model distinguishes, and those that have come up."""
-    scored: float = -SCORE_EVERY
+    scored: float = -math.inf
     """When its score was last sent."""
 
     def of(self, run: str, *categories: str) -> "_Shown":

@@ -77,7 +77,7 @@ def test_every_event_reaches_every_sink_with_category_attributions_and_picture(t
         store, outbox, events = site(tmp_path, sinks, categories=("fighting", "falling"), attributions=("pose", "flow"))
         outbox.start()
         alerts = push_all(events, scores, said=np.array([0.2, 0.6, 0.9, 0.1]), still=lambda event: JPEG)
-        assert outbox.drained(20)
+        assert outbox.drained(60)
         outbox.stop()
     keys = [alert.key for alert in alerts]
     assert len(keys) == 4 and [json.loads(line)["key"] for line in path.read_text().splitlines()] == keys

@@ -142,7 +142,7 @@ def test_an_event_that_is_made_late_is_ended_all_the_same(tmp_path):
         outbox.put(lately("e1"))
         outbox.put(lately("e1", "end"))
         outbox.start()
-        assert outbox.drained(20)
+        assert outbox.drained(60)
         outbox.stop()
     assert [event["end_time"] is None for event in fake.events] == [False]
     assert status(database)[0].delivered == 2

@@ -180,6 +180,7 @@ def test_a_category_that_comes_up_later_is_discovered_before_its_event_and_a_fau
 
 @needs_mosquitto
 def test_a_camera_that_goes_away_is_shown_and_scores_are_not_sent_too_often(port, listener, monkeypatch):
+    monkeypatch.setattr("wsvad.sinks.mqtt.SCORE_EVERY", 1000.0)
     sink = sink_at(port, topic="wsvad/three")
     sink.open()
     for score in (0.25, 0.5, 0.75):
@@ -272,7 +273,7 @@ def test_alerts_wait_while_the_broker_is_away_and_nothing_is_lost(tmp_path, monk
             listener = Listener(port)
             outbox.put(alert(f"e{number}"))
             wait_for(lambda heard=listener, number=number: f"e{number}-start" in keys(heard))
-            assert outbox.drained(20)
+            assert outbox.drained(60)
             listener.close()
         outbox.put(alert(f"between{number}"))
         wait_for(lambda: status(database)[0].failures)

@@ -82,7 +82,7 @@ def test_a_server_that_fails_at_first_gets_every_alert(tmp_path):
         outbox.start()
         for number in range(5):
             outbox.put(alert(f"e{number}"))
-        assert outbox.drained(20)
+        assert outbox.drained(60)
         outbox.stop()
     taken = [headers["webhook-id"] for number, (_, _, headers, _) in enumerate(received.requests, 1) if not number % 3]
     assert sorted(taken) == [f"e{number}-start" for number in range(5)]
