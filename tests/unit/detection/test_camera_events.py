@@ -48,7 +48,7 @@ def replayed(scores):
     return find_events(np.array(scores), STEP * edges, 16 * edges, threshold=0.5, rules=RULES)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=10)
 @given(st.lists(st.sampled_from([0.1, 0.4, 0.6, 0.9]), min_size=1, max_size=60))
 def test_events_and_alerts_are_those_of_the_replay(tmp_path_factory, scores):
     store, _, events = site(tmp_path_factory.mktemp("site"), {})

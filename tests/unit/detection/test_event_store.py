@@ -2,19 +2,17 @@
 
 import os
 import random
-import signal
 import subprocess
 import sys
-import threading
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import pytest
 from alerts import JPEG, NOON, alert
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kills import forks
 
 from wsvad.detection.event_store import EventStore, Review
 from wsvad.errors import UsageError, WsvadError
@@ -108,7 +106,7 @@ def test_events_are_found_by_camera_time_and_whether_they_were_reviewed(store):
         store.event("x")
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=8)
 @given(st.lists(st.sampled_from(["confirmed", "false alarm", "unsure", "undo"]), max_size=12))
 def test_what_was_said_can_be_taken_back_to_any_depth_and_all_of_it_is_remembered(tmp_path_factory, said):
     store = EventStore(tmp_path_factory.mktemp("reviews") / "events.db")
@@ -217,13 +215,9 @@ def test_files_that_a_kill_has_left_are_found(store, tmp_path):
 
 # -------------------------------------------------------------------------------------------------------- killed
 
-FORKS = """
-import os, sys
+CHILD = """
 from datetime import timedelta
-from pathlib import Path
 import numpy as np
-folder = Path(sys.argv[1])
-sys.path.insert(0, sys.argv[2])
 from alerts import NOON, alert
 from wsvad.detection.event_store import EventStore, Review
 from wsvad.sinks.outbox import Outbox
@@ -241,44 +235,26 @@ def run(turn):
         store.start(alert(id), outbox)
         store.keep_features("gate", {"rgb": np.ones((3, 4))}, {}, start=NOON, end=NOON, event=id)
         store.update(id, last=NOON + timedelta(seconds=5), score=0.95)
+        step(id)
         store.review([id], Review(verdict="unsure"))
         store.finish(alert(id, "end"), outbox)
-        if number % 5 == 4:
+        if number % 3 == 2:
             store.expire(most_bytes=200)
-    os._exit(0)
-
-for line in sys.stdin:
-    child = os.fork() or run(int(line))
-    print(child, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
 def test_a_kill_at_any_moment_leaves_the_file_whole_and_no_event_without_its_alerts(tmp_path):
     chance = random.Random(2)
-    forks = subprocess.Popen(
-        [sys.executable, "-c", FORKS, str(tmp_path), str(Path(__file__).parents[2])],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-    def child(turn, seconds=None):
-        forks.stdin.write(f"{turn}\n")
-        forks.stdin.flush()
-        process = int(forks.stdout.readline())
-        if seconds is not None:
-            threading.Event().wait(seconds)
-            os.kill(process, signal.SIGKILL)
-        return int(forks.stdout.readline())
-
-    for turn in range(8):
-        assert child(turn, chance.uniform(0.02, 0.15)) == -signal.SIGKILL
-    assert child(-1) == 0
-    forks.communicate()
+    with forks(tmp_path, CHILD) as child:
+        for turn in range(8):
+            child.kill(turn, chance)
+        assert child.finish(-1) == 0
+        begun = set(child.steps)
     store = EventStore(tmp_path / "events.db")
     assert store.database.damage() == "" and store.database.read("PRAGMA foreign_key_check") == []
-    keys = {row["key"] for row in store.database.read("SELECT key FROM alerts")}
+    keys = set(waiting(store))
     ids = {key.rpartition("-")[0] for key in keys}
-    assert ids and keys == {f"{id}-{state}" for id in ids for state in ("start", "end")}
+    assert begun and begun <= ids and keys == {f"{id}-{state}" for id in ids for state in ("start", "end")}
     events = store.events(limit=1000)
     assert {event.alert.id for event in events} <= ids and all(event.alert.state == "end" for event in events)
     store.close()

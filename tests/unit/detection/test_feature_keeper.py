@@ -61,7 +61,7 @@ def store(tmp_path):
     found.close()
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=12)
 @given(
     st.lists(st.tuples(st.sampled_from([0.1, 0.7, 0.9]), st.sampled_from([1, 2, 5, 90, 140])), max_size=8),
     st.booleans(),

@@ -2,16 +2,12 @@
 
 import json
 import logging
-import os
 import random
-import signal
-import subprocess
-import sys
 import threading
-from pathlib import Path
 
 import pytest
 from alerts import JPEG, alert, wait_for
+from kills import forks
 
 from wsvad.database import Database
 from wsvad.environment import hide
@@ -274,11 +270,8 @@ def test_no_secret_is_written_down_or_logged(database, caplog):
 
 # -------------------------------------------------------------------------------------------------------- killed
 
-FORKS = """
-import os, random, sys
-from pathlib import Path
-folder = Path(sys.argv[1])
-sys.path.insert(0, sys.argv[2])
+CHILD = """
+import random
 from alerts import alert
 from wsvad.database import Database
 from wsvad.sinks.jsonl import JsonLines, JsonLinesConfig
@@ -296,46 +289,25 @@ def run(turn):
              for name, kind in (("steady", JsonLines), ("flaky", Flaky))}
     outbox = Outbox(Database(folder / "events.db", [TABLES]), sinks, first=0.001, longest=0.005)
     outbox.start()
-    put = os.open(folder / "put.txt", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     for number in range(100000) if turn >= 0 else ():
         outbox.put(alert(f"{turn}-{number}", still=None))
-        os.write(put, f"{turn}-{number}-start\\n".encode())
-    os._exit(0 if outbox.drained(60) else 1)
-
-for line in sys.stdin:
-    child = os.fork() or run(int(line))
-    print(child, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        step(f"{turn}-{number}-start")
+    assert outbox.drained(60)
 """
 
 
 def test_a_kill_at_any_moment_loses_nothing_and_repeats_have_the_same_key(tmp_path):
-    """What `put` has returned for is delivered; so is, or not, the one that it was killed in. One process forks those
-    that are killed, so that Python starts once."""
+    """What `put` has returned for is delivered; so is, or not, the one that it was killed in."""
     chance = random.Random(1)
-    tests = str(Path(__file__).parents[2])
-    forks = subprocess.Popen(
-        [sys.executable, "-c", FORKS, str(tmp_path), tests], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-
-    def child(turn, seconds=None):
-        forks.stdin.write(f"{turn}\n")
-        forks.stdin.flush()
-        process = int(forks.stdout.readline())
-        if seconds is not None:
-            threading.Event().wait(seconds)
-            os.kill(process, signal.SIGKILL)
-        return int(forks.stdout.readline())
-
-    for turn in range(20):
-        assert child(turn, chance.uniform(0, 0.1)) == -signal.SIGKILL
-        database = Database(tmp_path / "events.db", [TABLES])
-        assert database.damage() == ""
-        database.close()
-    assert child(-1) == 0
-    forks.communicate()
-    put = set((tmp_path / "put.txt").read_text().split())
-    assert len(put) > 5
+    with forks(tmp_path, CHILD) as child:
+        for turn in range(20):
+            child.kill(turn, chance)
+            database = Database(tmp_path / "events.db", [TABLES])
+            assert database.damage() == ""
+            database.close()
+        assert child.finish(-1) == 0
+        put = set(child.steps)
+    assert len(put) > 20
     for name in ("steady", "flaky"):
         records = [json.loads(line) for line in (tmp_path / f"{name}.jsonl").read_text().splitlines()]
         by_key = {}
