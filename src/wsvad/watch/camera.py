@@ -38,7 +38,7 @@ OFFLINE = 30.0
 SHOW = 5.0
 """Seconds from one state for the sinks to the next."""
 HELD = 30.0
-"""Seconds of packets that are held beyond what a clip needs before its event's alert."""
+"""Seconds of packets that are held beyond what a clip needs before its event's alert: it is begun later."""
 LATER = 5.0
 """Seconds that a camera is left alone after something went wrong with it that nobody expected."""
 

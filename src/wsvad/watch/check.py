@@ -68,7 +68,8 @@ def check_site(
 def _checked(site: Site, name: str, source: LiveSource, model: CameraModel, frames: int) -> Checked:
     health, settings = source.health, site.cameras[name]
     rate = f" at {settings.rate or float(model.detector.trained.rate or 0):g}/s" if _rate(settings.rate, model) else ""
-    zones = f", {len(settings.zones)} ignored zones" if settings.zones else ""
+    count = len(settings.zones)
+    zones = f", {count} ignored zone{'' if count == 1 else 's'}" if count else ""
     encoders = "+".join(dict.fromkeys(one.name for some in model.encoders.values() for one in some))
     clock = "" if health.drift is None else f"{100 * health.drift:+.1f} %"
     return Checked(

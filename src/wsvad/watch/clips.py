@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 LONGEST = 600.0
 """Seconds of a clip: an event that lasts for hours is shown by its beginning."""
+WAIT = 15.0
+"""Seconds that an event may last until its clip is begun; the packets are held for longer."""
 RESERVE = 2**30, 0.02
 """Bytes of the disk that are always left free, and share of it; whichever is less."""
 
@@ -62,6 +64,9 @@ class Clips:
                 return min(known + self._settings.after, longest)
             return longest if time.monotonic() - begun > LONGEST else None
 
+        # Of an event that is over, the clip ends where it should: what was copied cannot be taken back.
+        while end() is None and time.monotonic() - begun < WAIT:
+            time.sleep(0.1)
         try:
             if self._room() <= 0:
                 raise WsvadError(f"{path.parent}: the disk is nearly full")
