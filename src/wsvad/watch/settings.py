@@ -213,7 +213,9 @@ def _checked(site: Site, where: str, sinks: Mapping[Any, Any]) -> Site:
         if not key or len(name) > 100:
             raise UsageError(f"{there}: a camera needs a name with letters or digits, of at most 100 letters")
         if key in alike:
-            raise UsageError(f"{where}cameras '{alike[key]}' and '{name}' cannot be told apart; rename one of them")
+            raise UsageError(
+                f"{where}cameras '{alike[key]}' and '{name}' would have the same file names; rename one of them"
+            )
         alike[key] = name
         with _placed(there):
             site.source(name)
@@ -247,8 +249,10 @@ class _Strict(yaml.SafeLoader):
     """Of two values under one name, YAML keeps the last without a word; here they are an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for (key, _), name in zip(node.value, names, strict=False):
-            if names.count(name) > 1 and name != "<<":
+        names = set()
+        for key, _ in node.value:
+            name = key.value if isinstance(key, yaml.ScalarNode) else None
+            if name in names and name is not None:
                 raise yaml.YAMLError(f"line {key.start_mark.line + 1}: '{name}' is there a second time; rename one")
+            names.add(name)
         return super().construct_mapping(node, deep)
