@@ -3,14 +3,15 @@
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from wsvad.cli.common import DONE, FOUND_WRONG, tell
 from wsvad.cli.options import Folder, Run
 from wsvad.cli.output import say, show, show_json, table
-from wsvad.errors import UsageError
+from wsvad.errors import UsageError, WsvadError
 from wsvad.ranges import Positive, Range
 
 if TYPE_CHECKING:
@@ -89,13 +90,9 @@ def _printer(json: bool) -> Callable[["Alert"], None]:
     lock = threading.Lock()  # alerts come from several threads
 
     def print_alert(alert: "Alert") -> None:
-        with lock:
-            if json:
-                import json as coded
-
-                show(coded.dumps(alert.as_dict()))
-            else:
-                show(f"{alert.title}: {alert.text}")
+        # Whoever read the output may have left, or its disk is full: cameras are watched on.
+        with lock, suppress(OSError, WsvadError):
+            show(dumps(alert.as_dict()) if json else f"{alert.title}: {alert.text}")
 
     return print_alert
 

@@ -114,7 +114,7 @@ def measure(run: Path, form: str, codec: str = "h264") -> Capacity:
     site = Site(cameras={"camera": CameraSettings(source="-")}, models={"camera": run})
     model = models_of(site)["camera"]
     with one_thread(), TemporaryDirectory(prefix="wsvad-capacity-") as folder:
-        path = _generated(Path(folder) / "camera.mkv", width, height, rate, codec)
+        path = generated(Path(folder) / "camera.mkv", width, height, rate, codec)
         decode, convert, encode, frames = _parts(path, model)
         whole = _watched(path, model, frames)
         head = _head(model)
@@ -143,7 +143,7 @@ def form_of(form: str) -> tuple[int, int, float]:
     return int(found[1]), int(found[2]), float(found[3])
 
 
-def _generated(path: Path, width: int, height: int, rate: float, codec: str) -> Path:
+def generated(path: Path, width: int, height: int, rate: float, codec: str) -> Path:
     """A scene with noise in which something moves."""
     name, options, pixels = CODECS[codec]
     images = street(FRAMES, (480, 640, 3))

@@ -136,7 +136,8 @@ def site_of(words: Sequence[str]) -> Site:
         )
     names = ["camera"] if len(sources) == 1 else [f"camera {number}" for number in range(1, len(sources) + 1)]
     cameras = {name: CameraSettings(source=source) for name, source in zip(names, sources, strict=True)}
-    return _checked(Site(cameras=cameras, models={name: Path(first) for name in names}), "", {})
+    models, health = {name: Path(first) for name in names}, HealthSettings(port=0)
+    return _checked(Site(cameras=cameras, models=models, health=health), "", {})
 
 
 def read_site(path: Path) -> Site:
