@@ -245,8 +245,9 @@ def _camera_of(what: list[str], camera: str | None) -> tuple["Site", str, list[s
         if name not in names:
             raise UsageError(f"--camera {name}: {first} has no such camera; it has: {', '.join(names)}")
         live = [source for source in sources if kind_of(source) != "file"]
-        cameras = {name: dataclasses.replace(site.cameras[name], **({"source": live[0]} if live else {}))}
-        return Site(cameras=cameras, models=site.models), name, [] if live else sources
+        settings = site.cameras[name]
+        settings = dataclasses.replace(settings, source=live[0]) if live else settings
+        return Site(cameras={name: settings}, models=site.models), name, sources
     if not sources:
         raise UsageError(f"{first}: normal footage is missing, as in 'wsvad calibrate {first} normal-videos'")
     name = camera or "camera"

@@ -137,7 +137,8 @@ def calibrate_camera(
     found = usable(found, normal, model.rules)
     path = on_site(model.detector.run, camera)
     if keep:
-        scores = [{"scores": one[0].tolist(), "times": one[1].tolist(), "filmed": one[2].tolist()} for one in normal]
+        names = ("scores", "times", "filmed")
+        scores = [dict(zip(names, (array.tolist() for array in part), strict=True)) for part in normal]
         record = {
             "camera": camera,
             "threshold": found.threshold,

@@ -149,10 +149,11 @@ def generated(path: Path, width: int, height: int, rate: float, codec: str) -> P
     images = street(FRAMES, (480, 640, 3))
     with av.open(str(path), "w") as container:
         stream = container.add_stream(name, rate=round(rate), options=options | {"g": str(round(2 * rate))})
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = width, height, pixels
         for image in images:
-            large = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(large), "rgb24")))
+            large = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(large, "rgb24")))
         container.mux(stream.encode(None))
     return path
 

@@ -154,9 +154,7 @@ def test_cameras_that_leave_a_fifth_free(whole, rate, cameras):
     assert ("not one camera" in found.sentence) == (cameras == 0) and found.slowest in ("encode", "rest")
 
 
-@pytest.mark.parametrize(
-    "form", ["1280x720", "x720@25", "1281x720@25", "1280x720@0", "1280x720@-1", "a"]
-)
+@pytest.mark.parametrize("form", ["1280x720", "x720@25", "1281x720@25", "1280x720@0", "1280x720@-1", "a"])
 def test_what_is_no_camera(form):
     with pytest.raises(UsageError, match="write 1280x720@25"):
         form_of(form)
