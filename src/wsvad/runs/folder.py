@@ -362,9 +362,11 @@ class RunFolder:
 
 def _asked(settings: Mapping[str, Any]) -> dict[str, Any]:
     """A command without the fields of its configuration that were filled from the training videos' labels
-    (`from_labels`): these are data, and in the fingerprint."""
+    (`from_labels`): these are data, and in the fingerprint. Before `--streams` there were all of them."""
     filled = settings.get("from_labels", ())
     rest = {key: value for key, value in settings.items() if key != "from_labels"}
+    if "protocol" in rest:
+        rest["protocol"] = {"streams": "all"} | rest["protocol"]
     if not filled:
         return rest
     return rest | {"config": {name: value for name, value in settings.get("config", {}).items() if name not in filled}}

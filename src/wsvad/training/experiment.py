@@ -43,6 +43,7 @@ from wsvad.runs.folder import RunFolder
 from wsvad.runs.model import TrainedMethod
 from wsvad.runs.scorer import CLASSES, Scored, Scorer
 from wsvad.runs.seed import SeedFolder
+from wsvad.training.added import added_by_streams
 from wsvad.training.fitting import Fitting
 from wsvad.training.protocol import Protocol
 from wsvad.training.selection import SELECTIONS, choose, over_seeds
@@ -143,6 +144,7 @@ class Experiment:
         Raises:
             WsvadError: the folder holds a run with other settings.
         """
+        self.choose_streams()
         self.folder.claim(self.settings(), self.fingerprint())
         if self.protocol.hold_out and (said := promise(self.dataset.train, self.scenes)):
             self.remarks.append(said)
@@ -157,6 +159,17 @@ class Experiment:
             trained=replace(first.load(), filmed_at=self.fitting.filmed_at),
             test_scores={name: one.scores for name, one in self.scored_at(first, first.points()[-1]).items()},
         )
+
+    def choose_streams(self) -> None:
+        """Of several streams side by side, say which add nothing; under `auto` they are left out of all fits."""
+        fitting, auto = self.fitting, self.protocol.streams == "auto"
+        joined = len(fitting.scored) > 1 and hasattr(self.config, "streams")
+        if not joined or self.core or not (auto or self.protocol.hold_out):
+            return
+        added = added_by_streams(fitting, self.scenes, self.seeds[0])
+        self.remarks += added.sentences(auto=auto)
+        if auto and added.left_out:
+            self.fitting = replace(fitting, config=replace(self.config, streams=added.kept))
 
     def certainty(self, results: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """How well the metrics after the last iteration are known, and why one cannot be had."""
@@ -288,7 +301,7 @@ class Experiment:
                 method=method.cpu(),
                 widths=fitting.widths,
                 normalisation=fitting.normalisation,
-                encoders=self.encoders,
+                encoders={stream: spec for stream, spec in self.encoders.items() if stream in fitting.streams},
                 passports=fitting.passports,
                 window=min(WINDOW, fitting.longest),
             )

@@ -40,6 +40,8 @@ class Protocol:
     """Normal bags in a batch (as many abnormal ones go with them), instead of the budget's."""
     normalise: Kind | None = None
     """How features are normalised; if not set, as in the method's paper."""
+    streams: Literal["all", "auto"] = "all"
+    """Streams side by side: all of them, or auto: without those that add nothing on held-out training videos."""
     hold_out: Share = 0.2
     """Fraction of training videos held out for model selection and threshold calibration; 0 disables both."""
     points: Count = 20
