@@ -64,6 +64,7 @@ class Mil(nn.Module):
     learns_from: ClassVar[tuple[str, ...]] = ("rgb",)
     runs_on: ClassVar[tuple[str, ...]] = ("rgb",)
     normalisation: ClassVar[str] = "l2"
+    side_by_side: ClassVar[bool] = True
     standardised: ClassVar[tuple[str, ...]] = ()
     config_class: ClassVar[type] = MilConfig
 

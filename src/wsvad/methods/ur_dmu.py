@@ -98,6 +98,7 @@ class UrDmu(nn.Module):
     learns_from: ClassVar[tuple[str, ...]] = ("rgb",)
     runs_on: ClassVar[tuple[str, ...]] = ("rgb",)
     normalisation: ClassVar[str] = "none"
+    side_by_side: ClassVar[bool] = True
     standardised: ClassVar[tuple[str, ...]] = ()
     config_class: ClassVar[type] = UrDmuConfig
 

@@ -1,5 +1,6 @@
 """What is done to features between the file and the network."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -10,6 +11,10 @@ from torch.nn.functional import normalize
 from wsvad.errors import WsvadError
 
 Kind = Literal["none", "l2", "standardise"]
+LEVEL = 256
+"""Of several encoders' features side by side, those of a wider one are scaled down by its width over this. Optimisers
+that divide by the gradient's size (Adam, Adagrad) move every weight alike, so what one step changes grows with the
+width, and the widest would decide alone (`benchmarks/results/sides.md`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +30,14 @@ class Normalisation:
     std: dict[str, Tensor] = field(default_factory=dict)
 
     @classmethod
-    def fit(cls, kinds: dict[str, Kind], streams: dict[str, Tensor]) -> "Normalisation":
+    def fit(
+        cls, kinds: dict[str, Kind], streams: dict[str, Tensor], parts: Mapping[str, Sequence[int]] | None = None
+    ) -> "Normalisation":
         """Take the statistics from packed training streams, each `(N, L, D)`.
+
+        Args:
+            parts: of streams that are side by side with others, or have the features of several encoders side by side:
+                the width of each encoder's; if standardised, these are balanced (`LEVEL`).
 
         Raises:
             WsvadError: a stream that is to be standardised is the same in every segment.
@@ -42,6 +53,8 @@ class Normalisation:
                     "extract it again, or leave it out"
                 )
             std[name] = torch.where(varies, deviation, 1.0)
+            if widths := (parts or {}).get(name):
+                std[name] *= torch.cat([torch.full((width,), max(1.0, width / LEVEL)) for width in widths])
         return cls(kinds=kinds, mean=mean, std=std)
 
     def __call__(self, streams: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,4 +1,5 @@
-"""What each of several streams adds on held-out training videos: a linear model with it and without.
+"""What each of several streams adds on held-out training videos: a linear model with it and without. Where one stream
+has the features of several encoders side by side, each of these is judged as a stream is.
 
 The model is a ridge regression of the label on the segments of each video, in its dual form. Each stream is
 standardised and gives the products of all pairs of segments, divided by its width, so that a narrow stream counts as
@@ -9,7 +10,7 @@ model ranks streams as the methods do: `benchmarks/results/sides.md`.
 Shapes: V videos, N segments of all of them, D features.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,21 +42,25 @@ class Added:
     """What came of it."""
 
     kept: Streams
-    """Those that add something; one at least."""
+    """Those that add something; one at least. What is an encoder's part of a stream is called by both."""
     left_out: tuple[tuple[str, float, float], ...]
     """The others in the order in which they were left out, with the video AUC before and after."""
     auc: float
     """With those that are kept; NaN where there are too few videos to say."""
 
-    def sentences(self, *, auto: bool) -> list[str]:
-        """For the reader of a run that leaves them out (`auto`), or that does not."""
+    def sentences(self, remedy: Callable[[str], str], *, auto: bool) -> list[str]:
+        """For the reader of a run.
+
+        Args:
+            remedy: what is done, or can be done, about one that adds nothing.
+            auto: it was asked to leave them out, so it says as well that it does not.
+        """
         found = []
         for name, with_it, without in self.left_out:
             much = "nothing" if with_it <= without else "less than a point"
-            end = "it is left out" if auto else "leave it out with --streams auto"
             found.append(
                 f"{name} added {much} on held-out training videos: video AUC {in_words(with_it)} with it, "
-                f"{in_words(without)} without; {end}."
+                f"{in_words(without)} without; {remedy(name)}."
             )
         if auto and not self.left_out:
             names = ", ".join(self.kept)
@@ -72,8 +77,23 @@ def in_words(auc: float) -> str:
     return f"{100 * auc:.0f}"
 
 
+def parts_of(fitting: Fitting) -> dict[str, tuple[str, int, slice]]:
+    """What is judged: name → stream, the encoder's place in it, its columns."""
+    assert fitting.widths
+    found = {}
+    for stream in fitting.scored:
+        passport = fitting.check.passports[stream]
+        widths, names = passport.widths or (passport.width,), list(passport.settings)
+        ends = np.cumsum(widths).tolist()
+        for place, (end, width) in enumerate(zip(ends, widths, strict=True)):
+            called = names[place] if len(names) == len(widths) else f"encoder {place + 1}"
+            name = stream if len(widths) == 1 else f"{called} in {stream}"
+            found[name] = (stream, place, slice(end - width, end))
+    return found
+
+
 def added_by_streams(fitting: Fitting, scenes: Scenes, seed: int) -> Added:
-    """Judge the streams that a method puts side by side.
+    """Judge the streams that a method scores with.
 
     Args:
         scenes: of the training videos.
@@ -88,7 +108,10 @@ def added_by_streams(fitting: Fitting, scenes: Scenes, seed: int) -> Added:
     of_crops = [packed.videos.index(video.name) for video in videos]  # the first crop of each
     fold_of = {name: number for number, some in enumerate(folds(videos, FOLDS, seed, scenes)) for name in some}
     return judged(
-        {name: products_of(x[of_crops].flatten(0, 1).double().numpy()) for name, x in packed.streams.items()},
+        {
+            name: products_of(packed.streams[stream][of_crops][..., columns].flatten(0, 1).double().numpy())
+            for name, (stream, _, columns) in parts_of(fitting).items()
+        },
         labels=np.array([video.label for video in videos]),
         owner=np.repeat(np.arange(len(videos)), segments),
         fold=np.array([fold_of.get(video.name, -1) for video in videos]),

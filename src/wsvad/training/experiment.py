@@ -26,6 +26,7 @@ from wsvad.datasets.categories import with_categories
 from wsvad.datasets.dataset import Bag, Dataset
 from wsvad.datasets.division import hold_out
 from wsvad.datasets.scenes import promise, scenes_of
+from wsvad.encoders.build import shortened, split
 from wsvad.errors import WsvadError
 from wsvad.evaluation.certainty import in_a_sentence, intervals_of_run
 from wsvad.evaluation.cost import forget_peak_memory, peak_memory
@@ -43,7 +44,7 @@ from wsvad.runs.folder import RunFolder
 from wsvad.runs.model import TrainedMethod
 from wsvad.runs.scorer import CLASSES, Scored, Scorer
 from wsvad.runs.seed import SeedFolder
-from wsvad.training.added import added_by_streams
+from wsvad.training.added import added_by_streams, parts_of
 from wsvad.training.fitting import Fitting
 from wsvad.training.protocol import Protocol
 from wsvad.training.selection import SELECTIONS, choose, over_seeds
@@ -161,15 +162,26 @@ class Experiment:
         )
 
     def choose_streams(self) -> None:
-        """Of several streams side by side, say which add nothing; under `auto` they are left out of all fits."""
+        """Of several streams, say which add nothing; under `auto` they are left out of all fits."""
         fitting, auto = self.fitting, self.protocol.streams == "auto"
-        joined = len(fitting.scored) > 1 and hasattr(self.config, "streams")
-        if not joined or self.core or not (auto or self.protocol.hold_out):
+        free = hasattr(self.config, "streams") or len(fitting.scored) == 1
+        if not free or self.core or not (auto or self.protocol.hold_out) or len(parts := parts_of(fitting)) < 2:
             return
         added = added_by_streams(fitting, self.scenes, self.seeds[0])
-        self.remarks += added.sentences(auto=auto)
-        if auto and added.left_out:
-            self.fitting = replace(fitting, config=replace(self.config, streams=added.kept))
+        kept = tuple(dict.fromkeys(parts[name][0] for name in added.kept))
+
+        def remedy(name: str) -> str:
+            stream = parts[name][0]
+            if stream not in kept:
+                return "it is left out" if auto else "leave it out with --streams auto"
+            some = [parts[one][1] for one in added.kept if parts[one][0] == stream]
+            specs = split(self.encoders.get(stream, ""))
+            rest = "+".join(shortened(specs[place]) for place in some if place < len(specs) > 1)
+            return f"make {stream} with {rest or 'the others'} alone to leave it out"
+
+        self.remarks += added.sentences(remedy, auto=auto)
+        if auto and set(kept) < set(fitting.scored):
+            self.fitting = replace(fitting, config=replace(self.config, streams=kept))
 
     def certainty(self, results: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """How well the metrics after the last iteration are known, and why one cannot be had."""

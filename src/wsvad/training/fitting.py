@@ -87,6 +87,14 @@ class Fitting:
         return {stream: passport.identity() for stream, passport in self.check.passports.items()}
 
     @property
+    def parts(self) -> dict[str, tuple[int, ...]]:
+        """Of each stream that is put side by side with others, or in which several encoders are, their widths; of one
+        that was made before passports said these, its own."""
+        beside = getattr(self.kind, "side_by_side", False) and len(self.streams) > 1
+        each = {name: tuple(self.check.passports[name].widths or (width,)) for name, width in self.widths.items()}
+        return {name: widths for name, widths in each.items() if beside or len(widths) > 1}
+
+    @property
     def filmed_at(self) -> tuple[float, float] | None:
         """Frames per second of the training videos themselves, without the slowest and the fastest twentieth."""
         clocks = (self.source.clock(video.name, self.scored[0]) for video in self.dataset.train)
@@ -121,7 +129,7 @@ class Fitting:
         asked = self.protocol.normalise or self.kind.normalisation
         fixed = standardised(self.kind, self.config)
         kinds: dict[str, Kind] = {name: "standardise" if name in fixed else asked for name in self.streams}
-        fitted = Normalisation.fit(kinds, self.packed(phases[-1].segments).streams)
+        fitted = Normalisation.fit(kinds, self.packed(phases[-1].segments).streams, self.parts)
         return fitted.like(given.normalisation) if given else fitted
 
     # ------------------------------------------------------------------------------------------ method and budget
