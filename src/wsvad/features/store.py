@@ -107,6 +107,9 @@ class Passport:
     damaged: Whole = 0
     """Frames that could not be decoded and were replaced by the one before."""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "widths", tuple(self.widths))  # as it is read, it is a list
+
     def identity(self) -> dict[str, object]:
         """The fields that must agree before two files are used together."""
         per_video = ("stride", "frames", "frame_rate", "source", "widths", "damaged")

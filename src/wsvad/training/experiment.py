@@ -182,6 +182,7 @@ class Experiment:
         self.remarks += added.sentences(remedy, auto=auto)
         if auto and set(kept) < set(fitting.scored):
             self.fitting = replace(fitting, config=replace(self.config, streams=kept))
+            self.__dict__.pop("test_bags", None)  # they may have been read with all streams
 
     def certainty(self, results: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """How well the metrics after the last iteration are known, and why one cannot be had."""

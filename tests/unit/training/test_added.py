@@ -88,6 +88,13 @@ def test_streams_that_tell_different_videos_are_all_kept():
     )
 
 
+def test_a_stream_that_is_constant_on_one_camera_is_judged_by_the_others():
+    told = stream(5, 20.0, seed=8)
+    told[np.repeat(FOLD == 2, SEGMENTS)] = 3.0
+    found = added(noise=stream(30, 0.0, seed=9), told=told)
+    assert "told" in found.kept and 0.75 < found.auc < 1  # its videos alone cannot be told
+
+
 def test_too_few_videos_leave_nothing_out():
     products = {name: products_of(stream(5, tells, 5)) for name, tells in (("told", 4.0), ("noise", 0.0))}
     few = judged(products, np.where(np.arange(VIDEOS) < 9, 1, 0), OWNER, FOLD)
