@@ -115,7 +115,8 @@ def ablate(
         raise UsageError("--to and --to-features go together; give both, or neither")
     name = table or f"figure-{figure}"
     config = narrowed(configs[method], modalities, method)
-    chosen = configured(ablation(method, name), config, {n: c for n, c in configs.items() if n != method})
+    others = {n: c for n, c in configs.items() if n != method}
+    chosen = configured(ablation(method, name), config, others, protocol.budget)
     if chosen.elsewhere and to is None:
         raise UsageError("this table is about another dataset; name it with --to and --to-features")
     asked = encoders_for(streams, [(row.method, row.config) for row in chosen.rows(config)])
