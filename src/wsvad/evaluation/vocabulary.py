@@ -20,6 +20,11 @@ class Metric:
     """What it measures, in a phrase without a full stop."""
     lower_is_better: bool = False
 
+    @property
+    def in_words(self) -> str:
+        """A name of words in the middle of a sentence: "frame AUC"."""
+        return self.name[0].lower() + self.name[1:]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:

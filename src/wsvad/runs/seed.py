@@ -23,6 +23,7 @@ class SeedFolder:
     held_out.json      training videos that are left out for the selection fit
     selection.json     that fit: which iteration they choose, their scores
     folds.json         training videos that each of the fits leaves out on which thresholds are calibrated
+    linear.json        scores of the test videos by `linear`, which the method has to be above
     fold-K.json        scores of normal training videos by a fit that left them out, where thresholds are calibrated
     points/N.safetensors    scores of the test videos after N iterations of the fit on all training videos
     fit.json           that fit's history of losses

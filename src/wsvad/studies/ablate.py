@@ -17,6 +17,7 @@ from wsvad.evaluation.measure import measure_scorer
 from wsvad.evaluation.vocabulary import with_spread
 from wsvad.files import atomic, slug, write_text
 from wsvad.methods.abilities import Compacts
+from wsvad.methods.method import default_config
 from wsvad.runs.scorer import Scorer
 from wsvad.studies.ablations import ABLATIONS, Ablation, Row, Score
 from wsvad.tables import markdown, table_text
@@ -62,12 +63,13 @@ def ablation(method: str, table: str) -> Ablation:
     return tables[table]
 
 
-def configured(table: Ablation, config: Any, others: Mapping[str, Any]) -> Ablation:
+def configured(table: Ablation, config: Any, others: Mapping[str, Any], budget: str) -> Ablation:
     """The table with rows of other methods under configurations of their own.
 
     Args:
         config: that of the table's method.
         others: method → configuration; what it has other than the default is put into the method's rows.
+        budget: that of the default, see `default_config`.
 
     Raises:
         UsageError: the table has no row of such a method.
@@ -78,16 +80,18 @@ def configured(table: Ablation, config: Any, others: Mapping[str, Any]) -> Ablat
 
     def rows(config: Any) -> list[Row]:
         return [
-            replace(row, config=replace(row.config, **changed(others[row.method]))) if row.method in others else row
+            replace(row, config=replace(row.config, **changed(others[row.method], budget)))
+            if row.method in others
+            else row
             for row in table.rows(config)
         ]
 
     return replace(table, rows=rows)
 
 
-def changed(config: Any) -> dict[str, Any]:
+def changed(config: Any, budget: str) -> dict[str, Any]:
     """The fields of a configuration that are not its default's."""
-    default = type(config)()
+    default = default_config(type(config), budget)
     own = {f.name: getattr(config, f.name) for f in fields(config)}
     return {name: value for name, value in own.items() if value != getattr(default, name)}
 

@@ -16,7 +16,8 @@ from wsvad.datasets.dataset import Dataset
 from wsvad.datasets.open import open_dataset
 from wsvad.datasets.toy import make_toy
 from wsvad.errors import UsageError, WsvadError
-from wsvad.evaluation.certainty import Resampled, against, intervals, resample
+from wsvad.evaluation.certainty import Resampled, against, intervals, not_above, resample
+from wsvad.evaluation.curves import Curve
 from wsvad.evaluation.totals import check_bags, introduce
 from wsvad.evaluation.totals import headline as headline_of
 from wsvad.evaluation.vocabulary import METRICS, words_for
@@ -28,6 +29,7 @@ from wsvad.studies.leaderboard import Leaderboard, as_csv, as_markdown
 from wsvad.studies.leaderboard_page import as_page
 from wsvad.studies.published import published
 from wsvad.studies.run_card import command, features_in_words, run_card
+from wsvad.training.above_linear import LINEAR
 from wsvad.training.experiment import Experiment
 from wsvad.training.protocol import Protocol
 
@@ -59,19 +61,19 @@ def run_bench(
         streams: stream → resolved encoder, for what the features folder lacks.
         features: by default in `out`; for `toy` in its own folder, where the exact streams are.
         headline: the metric that methods are sorted by; by default the one that papers print for the dataset, or AUC.
-        baseline: the method that the others are compared with; by default the first.
+        baseline: the method that the others are compared with; by default `linear` if it is among them, or the first.
 
     Raises:
         UsageError: there is no such metric or baseline.
     """
-    baseline = baseline or next(iter(methods))
+    baseline = baseline or default_baseline(methods)
     check_names(methods, headline, baseline)
     own = protocol if isinstance(protocol, Protocol) else protocol[baseline]
     dataset, place, failed = open_data(data, streams, features, out, device=own.device)
     encoders = {stream: encoder for stream, encoder in streams.items() if stream not in released(place)}
     headline = headline or headline_of(dataset) or "auc"
     rows: dict[str, list[dict[str, Any]]] = {}
-    cards, resampled = {}, {}
+    cards, resampled, curves = {}, {}, {}
     for name, config in methods.items():
         own = protocol if isinstance(protocol, Protocol) else protocol[name]
         experiment = Experiment(
@@ -84,11 +86,13 @@ def run_bench(
         used = {stream: spec for stream, spec in encoders.items() if stream in experiment.streams}
         cards[name] = run_card(experiment, command(data, name, config, own, used, features, out))
         rows[name] = rows_of(metrics, experiment.folder.costs(), cards[name]["features"])
-        resampled[name] = resample(experiment.test_curves())
+        curves[name] = experiment.test_curves()
+        resampled[name] = resample(curves[name])
     judge(rows, resampled, baseline)
     board = Leaderboard(
         data=dataset.name, headline=headline, baseline=baseline, rows=ranked(rows, headline), cards=cards,
-        videos=videos_of(dataset), published=published(dataset.benchmark), left_out=failed,
+        videos=videos_of(dataset), published=published(dataset.benchmark), remarks=not_above_linear(curves),
+        left_out=failed,
     )  # fmt: skip
     write_board(out, board)
     return board
@@ -100,6 +104,19 @@ def _rate_there(dataset: Dataset, streams: Collection[str], features: Path) -> F
     there = ((video.name, stream) for stream in streams for video in dataset.videos if source.has(video.name, stream))
     rate = next((source.passport(*one).rate for one in there), None)
     return Fraction(rate) if rate else None
+
+
+def default_baseline(methods: Mapping[str, Any]) -> str:
+    """What the others are compared with where nobody says otherwise."""
+    return LINEAR if LINEAR in methods else next(iter(methods))
+
+
+def not_above_linear(curves: Mapping[str, Sequence[Sequence[Curve]]]) -> list[str]:
+    """A sentence for each method that is not above `linear`, where that is among them; see `not_above`."""
+    if LINEAR not in curves:
+        return []
+    others = [name for name in curves if name != LINEAR]
+    return [said for name in others for said in not_above(name, curves[name], LINEAR, curves[LINEAR])]
 
 
 def check_names(methods: Mapping[str, Any], headline: str | None, baseline: str) -> None:
@@ -219,7 +236,7 @@ def ranked(rows: Mapping[str, Sequence[dict[str, Any]]], headline: str) -> list[
 
 def write_board(out: Path, board: Leaderboard) -> None:
     """The table in every form."""
-    rest = {"headline": board.headline, "baseline": board.baseline, "videos": board.videos}
+    rest = {"headline": board.headline, "baseline": board.baseline, "videos": board.videos, "remarks": board.remarks}
     write_json(out / "bench.json", {"rows": board.rows, "cards": board.cards, **rest})
     write_text(out / "bench.csv", as_csv(board.rows))
     write_text(out / "bench.md", as_markdown(board))

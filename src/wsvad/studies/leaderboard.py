@@ -33,6 +33,8 @@ class Leaderboard:
     """Category → how many test videos show it."""
     published: list[Published] = field(default_factory=list)
     """Of the same dataset."""
+    remarks: list[str] = field(default_factory=list)
+    """Sentences for the reader: which methods are not above `linear`."""
     left_out: dict[str, str] = field(default_factory=dict)
     """Videos that could not be encoded, with the reason."""
 
@@ -51,7 +53,7 @@ class Leaderboard:
         ]
         if self.published:
             parts.append("Published numbers are mostly those of the best checkpoint on the test set.")
-        return " ".join(parts)
+        return " ".join([*parts, *(f"{remark}." for remark in self.remarks)])
 
 
 def columns(rows: Sequence[dict[str, Any]], headline: str = "auc") -> tuple[str, ...]:

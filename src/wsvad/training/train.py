@@ -31,6 +31,7 @@ from wsvad.pages.threshold import write_threshold_page
 from wsvad.ranges import Positive, problem
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.scorer import MODES, Scorer
+from wsvad.training.above_linear import not_above_linear
 from wsvad.training.cross_fit import normal_scores
 from wsvad.training.experiment import Experiment, Fitted
 from wsvad.training.known import known_events, with_rate
@@ -158,6 +159,7 @@ def train_detector(
             if not any(video.label == label for video in experiment.dataset.train):
                 raise WsvadError(f"{features}: no {word} training video could be read; fix the files listed above")
         fitted = experiment.fit()
+        fitted.metrics["certainty"].extend(not_above_linear(experiment))
         normal = normal_scores(experiment, max_false_alarms_per_hour)
         known = known_events(experiment, fitted)
         curves = curves_of(normal, known, rules)

@@ -110,6 +110,23 @@ def made(data, tmp_path_factory) -> Path:
     return out
 
 
+def test_linear_is_what_the_others_are_compared_with(data, tmp_path, capsys):
+    more = tmp_path / "more"
+    more.mkdir()
+    rows = (data / "labels.csv").read_text().replace("v0,0,normal,train", "v0,0,normal,test")
+    (more / "labels.csv").write_text(rows.replace("v1,1,fight,train", "v1,1,fight,test"))
+    (more / "intervals.csv").write_text((data / "intervals.csv").read_text() + "\nv1,fight,0,32")
+    (more / "features").symlink_to(data / "features")
+    bench(more, "mil,linear", tmp_path / "bench", seeds=1)
+    told = json.loads((tmp_path / "bench" / "bench.json").read_text())
+    assert told["baseline"] == "linear"
+    (said,) = told["remarks"]
+    assert said.startswith("mil is ") and " linear" in said
+    assert said in capsys.readouterr().err
+    for name in ("bench.md", "bench.html"):
+        assert said in (tmp_path / "bench" / name).read_text()
+
+
 def test_the_files_hold_rows_intervals_costs_and_comparisons(made):
     told = json.loads((made / "bench.json").read_text())
     assert (told["headline"], told["baseline"], told["videos"]) == ("far", "rtfm", {"fight": 4})
