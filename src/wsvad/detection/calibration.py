@@ -14,12 +14,11 @@ from wsvad.errors import WsvadError
 from wsvad.metrics.events import EventRules
 from wsvad.ranges import Range
 from wsvad.runs.folder import RunFolder
+from wsvad.runs.model import UNCALIBRATED, threshold_of
 from wsvad.runs.scorer import MODES, Mode
 from wsvad.shapes import checked
 from wsvad.video.clock import are_borders, are_filmed
 
-UNCALIBRATED = 0.5
-"""The threshold of a detector that no normal video was kept apart for."""
 NEVER = "no event will ever be reported"
 NOT_CALIBRATED = f"Not calibrated: no normal training video was held out. Using threshold {UNCALIBRATED:.2f}."
 
@@ -135,9 +134,7 @@ class Calibrations:
 
     def threshold(self, mode: Mode) -> float:
         """The score at which an event starts: that of the mode, else that of the other one."""
-        known: dict[Mode, Calibration | Choice] = {**self.each, **self.chosen}
-        found = known.get(mode) or next(iter(known.values()), None)
-        return found.threshold if found else UNCALIBRATED
+        return threshold_of(self.as_dict(), mode)
 
     def sentence(self, mode: Mode) -> str:
         """What a reader should know of it."""

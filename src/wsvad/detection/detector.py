@@ -33,15 +33,13 @@ from wsvad.ranges import Positive, Score, problem
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.model import TrainedMethod
 from wsvad.runs.scorer import EVERYTHING, MODES, Mode, Scored, Scorer, Wanted
-from wsvad.video.clock import SNIPPET, SnippetClock, exact_rate, filmed
+from wsvad.video.clock import NOMINAL, SNIPPET, SnippetClock, exact_rate, filmed
 from wsvad.video.names import video_name
 from wsvad.video.reader import Frame
 from wsvad.video.wall_clock import WallClock, tags_of
 
 logger = logging.getLogger(__name__)
 
-NOMINAL = Fraction(30)
-"""Frames per second that are assumed where nobody says how fast frames were taken."""
 WANTED: dict[Mode, tuple[Wanted, ...]] = {"whole": EVERYTHING, "online": ("class_scores",)}
 """What a timeline shows beside scores: shift, embeddings and attributions explain a video that is looked at as a
 whole."""

@@ -17,7 +17,7 @@ shortest length. A *true event* is an annotated interval. Only videos whose trut
                        Further alerts of the same event are wrong, and so are alerts in normal videos.
     AP at onset        frame average precision where only the first tenth of each true event is positive, and the rest
                        of the event is left out (De Geest et al. 2016, online action detection, the first of ten
-                       portions). It needs no threshold: see `onset_frames`.
+                       portions). It needs no threshold (`onsets`).
 
 In scores of whole videos, delays are those that there would be if scores came as the video went on.
 
@@ -38,7 +38,7 @@ from wsvad.metrics.events import EventRules, alerts, ends_of, lowest_threshold, 
 MATCH = 0.1
 """IoU from which on an alert belongs to a true event, for F1."""
 PORTION = 10
-"""The part of a true event that `onset_frames` takes is the first of so many."""
+"""The part of a true event that `onsets` takes is the first of so many."""
 LEVELS = 100
 """Thresholds of a curve, at the most about."""
 
@@ -94,15 +94,17 @@ class Footage:
             raise WsvadError("there is no video whose truth is known, so alerts cannot be counted; add intervals.csv")
         self.rules = rules
         self.normal = np.array([video.normal for video in videos])
-        scores, times, seconds, events, begun = [], [np.zeros(1)], [], [], 0.0
+        scores, times, seconds, events = (list[np.ndarray]() for _ in range(4))
+        begun = 0.0
         for video in videos:
             own = begun + (np.asarray(video.times, np.float64) - video.times[0])
             events.append(begun + (np.array(video.events, np.float64).reshape(-1, 2) - video.times[0]))
             begun = float(own[-1]) + rules.merge_seconds + 1  # a pause, too long to merge over
-            scores += [np.asarray(video.scores, np.float64), [-np.inf]]
-            times += [own[1:], [begun]]
-            seconds += [video.seconds, [0.0]]
-        self.scores, self.times, self.seconds = (np.concatenate(each) for each in (scores, times, seconds))
+            scores += [np.asarray(video.scores, np.float64), np.array([-np.inf])]
+            times += [own[1:], np.array([begun])]
+            seconds += [np.asarray(video.seconds, np.float64), np.zeros(1)]
+        self.scores, self.seconds = np.concatenate(scores), np.concatenate(seconds)
+        self.times = np.concatenate([np.zeros(1), *times])
         if np.isnan(self.scores).any():
             raise WsvadError("a video has scores that are not numbers (NaN); score it again")
         self.ends = ends_of(self.times, self.seconds)
@@ -201,19 +203,9 @@ class Footage:
         return np.where(total_R > 0, middle, math.nan)
 
 
-def onset_frames(events: Sequence[tuple[int, int]], frames: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which frames of a video count for AP at onset, `(F,)` each: positive, in the first tenth of a true event (a frame
-    at the least), and negative, in none.
-
-    Args:
-        events: frames `[start, end)` of each true event.
-        frames: F.
-    """
-    positive, inside = np.zeros(frames, bool), np.zeros(frames, bool)
-    for start, end in events:
-        positive[start : start + max(1, -(-(end - start) // PORTION))] = True
-        inside[start:end] = True
-    return positive, ~inside
+def onsets(events: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The first tenth of each event, of frames `[start, end)`; a frame at the least."""
+    return [(start, start + max(1, -(-(end - start) // PORTION))) for start, end in events]
 
 
 def _pairs(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

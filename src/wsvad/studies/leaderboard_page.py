@@ -48,7 +48,7 @@ def heads(board: Leaderboard, names: Sequence[str], sure: str) -> list[dict[str,
         names: the metrics that are shown, the headline first.
         sure: the metric whose interval is shown.
     """
-    headline, *others = ((name, f"{words_for(name).short} %") for name in names)
+    headline, *others = ((name, f"{words_for(name).short} {words_for(name).unit}") for name in names)
     words = {
         "method": "Method",
         "features": "Features",
@@ -77,8 +77,8 @@ def heads(board: Leaderboard, names: Sequence[str], sure: str) -> list[dict[str,
 
 def our_row(row: dict[str, Any], names: Sequence[str], sure: str) -> dict[str, Any]:
     """A row of the comparison. Arguments as in `heads`."""
-    metrics = [row["metrics"].get(name) for name in names]
-    first, *others = (cell(with_spread(one), one["mean"]) if one else cell() for one in metrics)
+    metrics = [(row["metrics"].get(name), words_for(name).unit) for name in names]
+    first, *others = (cell(with_spread(one, unit), one["mean"]) if one else cell() for one, unit in metrics)
     low, memory = row.get("intervals", {}).get(sure, (None, None))[0], row["peak_memory"]
     return {
         "method": row["method"],
