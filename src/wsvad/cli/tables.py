@@ -20,9 +20,12 @@ from wsvad.evaluation.vocabulary import (
     with_unit,
     words_for,
 )
+from wsvad.metrics.events import Rarity
 from wsvad.studies.leaderboard import Leaderboard, lines
 from wsvad.training.grow import Grown
 
+RARE = "normal video"
+"""Head of the column that says how often normal video has such a peak."""
 MEASURED = ("category_accuracy", "map@0.1")
 """Metrics of the run's own test videos that are shown without and with the new category."""
 
@@ -31,20 +34,29 @@ def events_table(timelines: Sequence[Timeline]) -> Table:
     """When something abnormal happens, a row an event."""
     named = any(timeline.categories(event) for timeline in timelines for event in timeline.events)
     dated = any(timeline.recorded and timeline.events for timeline in timelines)
+    rare = any(timeline.rarity for timeline in timelines)
     rows: list[tuple[str, ...]] = []
     for timeline in timelines:
         if not timeline.events:
             # A peak above the threshold may be too short for an event, or at an hour that is not reported.
             words = "nothing abnormal" if timeline.peak < timeline.threshold else "no event"
             at = ["–", words] if named else [words]
-            rows.append((timeline.video, *(["–"] if dated else []), "–", "–", f"{timeline.peak:.2f}", *at))
+            often = [_often(timeline.rarity)] if rare else []
+            rows.append((timeline.video, *(["–"] if dated else []), "–", "–", f"{timeline.peak:.2f}", *often, *at))
         for event in timeline.events:
             likeliest = [f"{name} {p:.0%}" for name, p in timeline.categories(event).items()][:1]
             wall = [timeline.recorded.words(event.start) if timeline.recorded else "–"] if dated else []
-            times = clock(event.start), clock(event.end), f"{event.peak:.2f}", clock(event.peak_time)
-            rows.append((timeline.video, *wall, *times, *likeliest))
-    head = ("video", *(["when"] if dated else []), "from", "to", "peak score", "at", *(["what"] if named else []))
+            times, often = (clock(event.start), clock(event.end)), [_often(event.rarity)] if rare else []
+            peak = f"{event.peak:.2f}", *often, clock(event.peak_time)
+            rows.append((timeline.video, *wall, *times, *peak, *likeliest))
+    when, often, what = ((name,) if there else () for name, there in (("when", dated), (RARE, rare), ("what", named)))
+    head = ("video", *when, "from", "to", "peak score", *often, "at", *what)
     return table(head, rows)
+
+
+def _often(rarity: Rarity | None) -> str:
+    """ "once in 40 min", "never in 3 h"."""
+    return rarity.words.removesuffix(f" of {RARE}") if rarity else "–"
 
 
 def suspects_table(found: Audit) -> Table:

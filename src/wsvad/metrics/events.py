@@ -30,6 +30,20 @@ Duration = Annotated[float, Range(0, 86_400)]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rarity:
+    """How often normal video reaches a score, counted as events."""
+
+    words: str
+    """ "once in 40 min of normal video", "never in 3 h of normal video"."""
+    events: int
+    """How many in all that normal video."""
+    hours: float
+    """Of normal video."""
+    per_hour: tuple[float, float, float]
+    """How many an hour, and between which two numbers it lies with 95 % confidence."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Event:
     """One event of a video. `dataclasses.asdict` makes JSON of it."""
 
@@ -45,6 +59,8 @@ class Event:
     """Its highest score."""
     peak_time: float
     """Seconds to the middle of the (first) snippet with that score: the picture to look at."""
+    rarity: Rarity | None = None
+    """How rare such a peak is in normal video; None where that is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from typing import Any
 from wsvad.evaluation.vocabulary import METRICS, SELECTIONS, UNDEFINED, percent, with_spread, words_for
 from wsvad.pages.render import render_page
 from wsvad.pages.words import count
+from wsvad.studies.alert_chart import alert_charts
 from wsvad.studies.leaderboard import Leaderboard, bounds, certain, columns, compared
 from wsvad.studies.published import Published
 
@@ -33,6 +34,7 @@ def as_page(board: Leaderboard) -> str:
         switches=switches(board),
         heads=heads(board, names, sure),
         rows=[*(our_row(row, names, sure) for row in board.rows), *(their_row(one, names) for one in best_first)],
+        alerts=alert_charts([row for row in board.rows if row["selection"] == "last"]),
         categories=categories(board),
         cards=[card(method, made) for method, made in board.cards.items()],
     )

@@ -216,6 +216,7 @@ def summarise(
         metrics=with_events(fitted.metrics),
         intervals=fitted.metrics["intervals"],
         notes=[
+            calibrations.rarity_sentence("whole"),
             *(sentence(said) for kind in ("certainty", "undefined", "remarks") for said in fitted.metrics[kind]),
             *(one["sentence"] for one in fitted.metrics["alerts"].values()),
             *trust(fitted.metrics["reconstruction"]),
