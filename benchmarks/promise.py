@@ -70,15 +70,15 @@ Curves = dict[str, np.ndarray]
 # ------------------------------------------------------------------------------------------------- the camera
 
 
-def pool(out: Path, seed: int = 0) -> list[LabelledVideo]:
-    """Film the videos and extract their `motion` features, as far as that is not done."""
+def pool(out: Path, seed: int = 0, normal: int = NORMAL, abnormal: int = ABNORMAL) -> list[LabelledVideo]:
+    """Film so many videos and extract their `motion` features, as far as that is not done."""
     table = out / "pool.json"
     if not table.is_file():
         scene = scenes(seed)[0]
         backdrop, rows = paint(scene), []
-        plans = plan(2 * max(NORMAL, ABNORMAL), seed)
-        wanted = [*islice((item for item in plans if item.category == "normal"), NORMAL)]
-        wanted += islice((item for item in plans if item.category != "normal"), ABNORMAL)
+        plans = plan(2 * max(normal, abnormal), seed)
+        wanted = [*islice((item for item in plans if item.category == "normal"), normal)]
+        wanted += islice((item for item in plans if item.category != "normal"), abnormal)
         for item in wanted:
             name, dice = f"cam-{scene.name}-{item.index:04d}.mp4", np.random.SeedSequence([seed, 1, item.index])
             story = tell(scene, item.category, dice, night=item.night, busy=item.busy)

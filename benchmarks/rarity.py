@@ -1,0 +1,121 @@
+"""Is a score as rare as is said? Stated rarity of many training runs, against fresh normal video of the camera.
+
+    python benchmarks/rarity.py [CACHE] [SEEDS]     # by default runs/rarity, 20
+
+As `benchmarks/promise.py`, with a pool of 200 normal and 60 abnormal videos and the light `mil`: each seed draws its
+own training videos from it and fits a detector and five folds as `wsvad train` does. A scale of rarity is made of what the
+folds say of the normal videos that they left out. At scores to which the scale gives 0, 1, 2, 4 … events, the events
+of the detector are counted in all normal videos that were not drawn. What is finished lies in CACHE; run it again to
+resume. Writes `results/rarity.md` and `results/rarity.csv`.
+"""
+
+import csv
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from promise import DRAWN, FOLDS, Run, alarms, drawn, pool, scores_of
+
+from wsvad.datasets.bags import load_bags
+from wsvad.detection.rarity import RarityScale, scale_of
+from wsvad.detection.threshold import rates
+from wsvad.files import write_text
+from wsvad.metrics.events import EventRules
+
+METHOD = "mil, 128 wide"
+NORMAL, ABNORMAL = 200, 60
+COUNTS = (0, 1, 2, 4, 8, 16, 32)
+"""Events that a score is said to have in the normal training video."""
+HEAD = """# Is a score as rare as is said?
+
+`python benchmarks/rarity.py` makes it: {seeds} seeds of `mil` (128 wide) on the simulated camera, {drawn} normal and
+{drawn} abnormal training videos of 10 to 18 s each; five folds scored {hours:.0f} min of normal training video, and
+the detector {fresh:.0f} min of fresh normal video of the same camera. `mil` scores each snippet by itself, so that both
+modes are the same.
+
+A row is a level of rarity: of each seed the lowest score that its scale says so many events of. *Stated* is what is
+said of it (events an hour in the normal training video), *fresh* what the detector has there in fresh normal video, the
+mean over seeds. *Within* counts the seeds whose fresh rate lies in the stated 95 % interval, *above* those above it: a
+score that is less rare than was said. A fresh rate is itself of few events, so that 95 % of seeds within is not to be
+expected where the fresh hours are few. Seeds draw from one pool, so they are not independent to the last. Nothing was
+tuned.
+
+"""
+
+
+def level_of(scale: RarityScale, count: int) -> float | None:
+    """The lowest score to which the scale gives at most so many events, but more than the next smaller count asked
+    for; None where there is none."""
+    events, scores = np.array(scale.events), np.array(scale.scores)
+    if count == 0:
+        return float(scores[-1]) + 2e-5
+    found = np.flatnonzero(events == count)
+    return float(scores[found[0]]) if len(found) and found[0] > 0 else None
+
+
+def rows_of(seed: int, run: Run, rules: EventRules) -> Iterable[dict[str, Any]]:
+    """A row for each count of events that the scale of a seed has."""
+    scale = scale_of(run.left_out(FOLDS, "whole"), rules)
+    assert scale is not None
+    for count in COUNTS:
+        if (level := level_of(scale, count)) is None:
+            continue
+        rarity = scale.of(level)
+        found, hours = alarms(run.of("all", "whole"), level, rules)
+        stated, low, high = rarity.per_hour
+        yield {
+            "seed": seed, "events": rarity.events, "hours": scale.hours, "score": level, "stated": stated, "low": low,
+            "high": high, "fresh_events": found, "fresh_hours": hours, "fresh": found / hours,
+        }  # fmt: skip
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """Markdown, a row a count."""
+    lines = [
+        "| events stated | stated/h | 95 % interval | fresh/h | within | above | below |",
+        "| ---: | ---: | --- | ---: | ---: | ---: | ---: |",
+    ]
+    for count in sorted({row["events"] for row in rows}):
+        some = [row for row in rows if row["events"] == count]
+        above, below = (sum(row["fresh"] > row["high"] for row in some), sum(row["fresh"] < row["low"] for row in some))
+        stated, low, high = rates(count, float(np.mean([row["hours"] for row in some])))
+        fresh = float(np.mean([row["fresh"] for row in some]))
+        lines.append(
+            f"| {count} | {stated:.1f} | {low:.1f} to {high:.1f} | {fresh:.1f} | "
+            f"{len(some) - above - below} of {len(some)} | {above} | {below} |"
+        )
+    return "\n".join(lines)
+
+
+def write_results(rows: Sequence[dict[str, Any]]) -> None:
+    out = Path(__file__).parent / "results"
+    with (out / "rarity.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({k: round(v, 5) if isinstance(v, float) else v for k, v in row.items()} for row in rows)
+    hours, fresh = (60 * float(np.mean([row[name] for row in rows])) for name in ("hours", "fresh_hours"))
+    head = HEAD.format(seeds=len({row["seed"] for row in rows}), drawn=DRAWN, hours=hours, fresh=fresh)
+    within = sum(row["low"] <= row["fresh"] <= row["high"] for row in rows)
+    above = sum(row["fresh"] > row["high"] for row in rows)
+    total = f"\n\nOf all {len(rows)} levels {within} are within their interval, {above} above it.\n"
+    write_text(out / "rarity.md", f"{head}{table(rows)}{total}")
+
+
+def main(cache: Path = Path("runs/rarity"), seeds: int = 20) -> None:
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    videos, rules = pool(cache, normal=NORMAL, abnormal=ABNORMAL), EventRules()
+    bags = {bag.video: bag for bag in load_bags(videos, cache / "features", ("rgb",))}
+    rows: list[dict[str, Any]] = []
+    for seed in range(seeds):
+        curves = scores_of(cache, METHOD, seed, videos, bags)
+        rows += rows_of(seed, Run(curves=curves, data=drawn(videos, seed)), rules)
+        write_results(rows)
+
+
+if __name__ == "__main__":
+    main(*(kind(argument) for kind, argument in zip((Path, int), sys.argv[1:], strict=False)))
