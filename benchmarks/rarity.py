@@ -3,10 +3,10 @@
     python benchmarks/rarity.py [CACHE] [SEEDS]     # by default runs/rarity, 20
 
 As `benchmarks/promise.py`, with a pool of 200 normal and 60 abnormal videos and the light `mil`: each seed draws its
-own training videos from it and fits a detector and five folds as `wsvad train` does. A scale of rarity is made of what the
-folds say of the normal videos that they left out. At scores to which the scale gives 0, 1, 2, 4 … events, the events
-of the detector are counted in all normal videos that were not drawn. What is finished lies in CACHE; run it again to
-resume. Writes `results/rarity.md` and `results/rarity.csv`.
+own training videos from it and fits a detector and five folds as `wsvad train` does. A scale of rarity is made of what
+the folds say of the normal videos that they left out. At scores to which the scale gives 0, 1, 2, 4 … events, the
+events of the detector are counted in all normal videos that were not drawn. What is finished lies in CACHE; run it
+again to resume. Writes `results/rarity.md` and `results/rarity.csv`.
 """
 
 import csv
