@@ -24,7 +24,7 @@ import torch
 
 from wsvad.datasets.bags import load_bags
 from wsvad.datasets.dataset import Bag, Dataset
-from wsvad.datasets.folder import hold_out
+from wsvad.datasets.division import hold_out
 from wsvad.methods.refinevad import GAIN, RefineVadConfig
 from wsvad.methods.ur_dmu import UrDmuConfig
 from wsvad.metrics.frame import roc_auc

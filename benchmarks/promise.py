@@ -27,7 +27,7 @@ import torch
 
 from wsvad.datasets.bags import load_bags
 from wsvad.datasets.dataset import Bag, Dataset, LabelledVideo
-from wsvad.datasets.folder import folds
+from wsvad.datasets.division import folds
 from wsvad.datasets.toy.backdrop import paint
 from wsvad.datasets.toy.make import plan
 from wsvad.datasets.toy.render import Renderer

@@ -12,7 +12,7 @@ from wsvad import METHODS, Detector, evaluate, open_dataset, train
 from wsvad.training.protocol import Protocol
 from wsvad.video.reader import VideoReader
 
-METHODS_COMPARED = ("mil", "ur-dmu")
+METHODS_COMPARED = ("linear", "mil", "ur-dmu")
 
 
 def arrays_from_memory(detector: Detector, video: Path) -> None:

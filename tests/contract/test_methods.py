@@ -12,11 +12,12 @@ import torch
 from safetensors.torch import load, save
 
 from wsvad.methods import METHODS
-from wsvad.methods.method import Batch, Phase
+from wsvad.methods.method import NORMALISATIONS, Batch, Phase
 from wsvad.methods.ur_dmu import UrDmuConfig
 
 WIDTH = 6
 SMALL: dict[str, dict[str, Any]] = {
+    "linear": {"mil": True},
     "mil": {"hidden": (16, 8)},
     "rtfm": {"hidden": 16, "head": (16, 8)},
     "ur-dmu": {"hidden": 16, "heads": 2, "feed_forward": 16, "abnormal_slots": 5, "normal_slots": 5, "head": 8},
@@ -68,7 +69,7 @@ def test_it_is_built_with_and_without_a_configuration(name):
     widths = dict.fromkeys((*method_class.learns_from, *method_class.runs_on), WIDTH)
     assert method_class(widths).config == method_class.config_class()
     assert build(name).config == method_class.config_class(**SMALL.get(name, {}))
-    assert method_class.normalisation in ("none", "l2")
+    assert method_class.normalisation in NORMALISATIONS
 
 
 @every_method

@@ -22,6 +22,7 @@ from wsvad.training.loop import run_phases
 
 STEPS, BAGS, SEGMENTS, WIDTH = 30, 4, 32, 16
 TINY: dict[str, dict[str, Any]] = {
+    "linear": {"mil": True},
     "mil": {"hidden": (16, 8), "dropout": 0.0},  # torch's own dropout draws differently in other builds
     "rtfm": {"head": (32, 16), "dropout": 0.0},
     "ur-dmu": {
@@ -65,10 +66,9 @@ def curves(name: str) -> dict[str, dict[str, list[float]]]:
     widths = dict.fromkeys((*method_class.learns_from, *method_class.runs_on), WIDTH)
     method = method_class(widths, method_class.config_class(**TINY.get(name, {})))
     phases = [replace(phase, iterations=STEPS, bags=BAGS, segments=SEGMENTS) for phase in method.phases()]
-    history = run_phases(
-        method, phases, lambda segments: bags(method.learns_from),
-        Normalisation(kinds=dict.fromkeys(method.learns_from, method.normalisation)), seed=0, points=STEPS,
-    )  # fmt: skip
+    packed = bags(method.learns_from)
+    normalisation = Normalisation.fit(dict.fromkeys(method.learns_from, method.normalisation), packed.streams)
+    history = run_phases(method, phases, lambda segments: packed, normalisation, seed=0, points=STEPS)
     return {
         phase.name: {
             part: [float(f"{row['loss'][part]:.6g}") for row in history if row["phase"] == phase.name]

@@ -59,7 +59,7 @@ RESEARCHER = {
     "evaluate": Verb(function=evaluate, positional="what", flags=("json",), example="wsvad evaluate scores.npz --json"),
     "bench": Verb(
         function=bench, flags=("json",), learns="data", encodes=True, configures="methods",
-        example="wsvad bench --data toy --methods mil,ur-dmu --seeds 5 --config ur-dmu.lr=1e-4",
+        example="wsvad bench --data toy --methods linear,ur-dmu --seeds 5 --config ur-dmu.lr=1e-4",
     ),
     "ablate": Verb(
         function=ablate, positional="method", learns="data", hold_out=0.0, encodes=True, configures="method",

@@ -32,6 +32,8 @@ class LabelledVideo:
     """The truth, empty for a normal video; None where it is not known."""
     events: tuple[Interval, ...] | None = None
     """When each category happens, where that is annotated apart from `intervals` (XD-Violence): what mAP is about."""
+    camera: str | None = None
+    """Which camera filmed it, where the labels say so."""
 
 
 @dataclass(frozen=True, kw_only=True)

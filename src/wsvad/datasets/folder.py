@@ -1,23 +1,25 @@
 """A folder of videos with `labels.csv`, and with `intervals.csv` where the truth is known.
 
-    labels.csv       video,label[,category][,split][,frames]     label: 0, 1, normal or abnormal, or what happens
-    intervals.csv    video,category,start_frame,end_frame        half-open: frames [start, end)
+    labels.csv       video,label[,category][,split][,frames][,camera]    label: 0, 1, normal, abnormal, or what happens
+    intervals.csv    video,category,start_frame,end_frame                half-open: frames [start, end)
 
 Both as spreadsheets write them (`wsvad.tables`), or as .xlsx. Two files `train.csv` and `test.csv` may stand for one
 `labels.csv` with a `split` column; without either, subfolders named after what they show (`normal`, `fight`, …) are the
-labels. Without any split, a seeded, stratified share of the videos is held out for testing.
+labels. Without any split, a seeded, stratified share of the videos is held out for testing, as far as possible of other
+scenes than the rest (`wsvad.datasets.scenes`).
 """
 
 import logging
-import random
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from wsvad.datasets.dataset import Dataset, LabelledVideo
+from wsvad.datasets.division import hold_out
 from wsvad.datasets.labels import Row, find_table, named_rows, not_read, read_labels, unique, with_truth
 from wsvad.datasets.naming import Naming
+from wsvad.datasets.scenes import scenes_of
 from wsvad.datasets.walk import walk
 from wsvad.errors import WsvadError
 from wsvad.files import is_file, is_folder, path_of
@@ -43,6 +45,7 @@ def open_folder(
     seed: int = 0,
     split: Mapping[str, str] | None = None,
     need_videos: bool = True,
+    by_scene: bool = True,
 ) -> Dataset:
     """Read a dataset from its folder.
 
@@ -55,6 +58,8 @@ def open_folder(
         split: video → `train` or `test` of an earlier call, which holds where the labels give none; videos that it
             does not know are divided among themselves.
         need_videos: False where the features already exist: then rows may have no file.
+        by_scene: False where it does not matter which videos are held out, or for those that an earlier version held
+            out: then no scene is looked for.
 
     Raises:
         WsvadError: names, labels, splits or intervals that cannot be right, by file and line.
@@ -75,7 +80,7 @@ def open_folder(
         understood = "; ".join(filter(None, (understood, more)))
     drawn = not any(video.split == "test" for video in videos)
     if drawn:
-        videos = _divided(videos, split or {}, seed)
+        videos = _divided(videos, split or {}, seed, by_scene=by_scene)
     home = folder.resolve()
     given = {"folder": home, "labels": labels, "intervals": intervals}
     dataset = Dataset(
@@ -96,33 +101,6 @@ def open_folder(
 def truth_of(folder: Path, labels: Path | str | None = None, intervals: Path | str | None = None) -> Path | None:
     """The table of intervals that `open_folder` reads; None where it reads none."""
     return _truth([Path(labels)] if labels else _find_labels(folder), folder, intervals)
-
-
-def hold_out(
-    videos: Sequence[LabelledVideo], share: float, seed: int, before: Collection[str] = ()
-) -> tuple[list[str], list[str]]:
-    """Divide videos by a seeded draw from each category: names kept, names held out (list order).
-
-    Every label with at least two videos keeps one and gives one; a label with a single video keeps it. Those that were
-    held out `before`, when there were other videos, come first.
-    """
-    groups: dict[tuple[int, str], list[str]] = defaultdict(list)
-    for video in videos:
-        groups[video.label, video.category].append(video.name)
-    draw = random.Random(seed)
-    out: set[str] = set()
-    for label in (0, 1):
-        members = {
-            key: sorted(draw.sample(names, len(names)), key=lambda name: name not in before)
-            for key, names in sorted(groups.items())
-            if key[0] == label
-        }
-        total = sum(map(len, members.values()))
-        chosen = [name for names in members.values() for name in names[: round(share * len(names))]]
-        if not chosen and total > 1:
-            chosen = [max(members.values(), key=len)[0]]
-        out.update(chosen[: max(total - 1, 0)])
-    return [v.name for v in videos if v.name not in out], [v.name for v in videos if v.name in out]
 
 
 def videos_below(folder: Path, left: dict[Path, str] | None = None) -> dict[str, Path]:
@@ -183,32 +161,6 @@ def videos_in(what: Sequence[Path], left: dict[Path, str] | None = None) -> list
         found += [(name, file) for name, file in inside if file.resolve() not in seen]
         seen |= {file.resolve() for _, file in inside}
     return distinct_names(found)
-
-
-def folds(videos: Sequence[LabelledVideo], count: int, seed: int) -> list[list[str]]:
-    """Divide videos for cross-fitting: the names that each of the fits leaves out (list order).
-
-    Each category is shuffled and dealt out like cards, one category after the other, so that the folds differ by at
-    most one video in all, in each label and in each category. There are `count` folds, or as many as there are normal
-    videos if those are fewer. Each normal video is in exactly one fold, each abnormal one too if there are at least
-    two; so each fit keeps a video of each label and leaves out a normal one. Without two normal videos there is no
-    fold.
-    """
-    groups: dict[tuple[int, str], list[str]] = defaultdict(list)
-    for video in videos:
-        groups[video.label, video.category].append(video.name)
-    totals = [sum(video.label == label for video in videos) for label in (0, 1)]
-    count = min(count, totals[0])
-    if count < 2:
-        return []
-    draw = random.Random(seed)
-    dealt = [name for key, names in sorted(groups.items()) if totals[key[0]] > 1 for name in _shuffled(names, draw)]
-    fold_of = {name: place % count for place, name in enumerate(dealt)}
-    return [[video.name for video in videos if fold_of.get(video.name) == fold] for fold in range(count)]
-
-
-def _shuffled(names: list[str], draw: random.Random) -> list[str]:
-    return draw.sample(names, len(names))
 
 
 def unlabelled_videos(folder: Path, left: dict[Path, str] | None = None) -> list[tuple[str, Path]]:
@@ -364,11 +316,23 @@ def _folders_as_labels(root: Path) -> list[LabelledVideo]:
 # ------------------------------------------------------------------------------------------------- truth and splits
 
 
-def _divided(videos: list[LabelledVideo], before: Mapping[str, str], seed: int) -> list[LabelledVideo]:
-    """Videos for training and for testing, as they were before where that is known."""
-    held_out = set(hold_out([video for video in videos if video.name not in before], TEST_SHARE, seed)[1])
-    held_out |= {name for name, side in before.items() if side == "test"}
-    return [replace(video, split="test" if video.name in held_out else "train") for video in videos]
+def _divided(
+    videos: list[LabelledVideo], before: Mapping[str, str], seed: int, *, by_scene: bool
+) -> list[LabelledVideo]:
+    """Videos for training and for testing, as they were before where that is known; others go where their scene is."""
+    new = [video for video in videos if video.name not in before]
+    scenes = scenes_of(videos) if by_scene and new else {}
+    sides: dict[int, set[str]] = defaultdict(set)
+    for name in scenes.keys() & before.keys():
+        sides[scenes[name]].add(before[name])
+    split = dict(before)
+    for video in new:
+        side, *others = sides.get(scenes.get(video.name, -1), ()) or ("", "")
+        if not others:
+            split[video.name] = side
+    out = set(hold_out([video for video in new if video.name not in split], TEST_SHARE, seed, scenes=scenes)[1])
+    out |= {name for name, side in split.items() if side == "test"}
+    return [replace(video, split="test" if video.name in out else "train") for video in videos]
 
 
 def check_training(dataset: Dataset, place: Path) -> None:

@@ -16,10 +16,12 @@ from wsvad.tables import Fault, read_table, refuse, whole
 from wsvad.video.names import ABSOLUTE, checked_name, normal
 
 COLUMNS, OF_INTERVALS = (
-    ("video", "label", "category", "split", "frames"),
+    ("video", "label", "category", "split", "frames", "camera"),
     ("video", "category", "start_frame", "end_frame"),
 )
 """Columns of the two tables."""
+NOT_KNOWN = ("", "-", "?", "n/a", "na", "none", "unknown")
+"""Cells of the column `camera` that name none."""
 CHANCE = ("wrong",)
 """What 'wsvad audit' adds to the labels."""
 USE = "use 0, 1, normal or abnormal"
@@ -45,6 +47,8 @@ class Row:
     """Its category stands in the column `label`."""
     beside: str = ""
     """The category that the row gives to a normal video."""
+    camera: str | None = None
+    """As it is written."""
 
     def video(self, path: Path | None) -> LabelledVideo:
         return LabelledVideo(
@@ -54,6 +58,7 @@ class Row:
             split="test" if self.split == "test" else "train",
             path=path,
             frames=self.frames,
+            camera=self.camera,
         )
 
 
@@ -160,7 +165,9 @@ def _row(place: str, cells: Mapping[str, str], default: str) -> Row | Fault:
         category = category or found
     beside = "" if label else category
     category = (category or UNNAMED) if label else "normal"
-    return Row(place, written, name, label, category, split, frames, isinstance(found, str), beside)
+    camera = cells.get("camera", "")
+    camera = None if camera.casefold() in NOT_KNOWN else camera
+    return Row(place, written, name, label, category, split, frames, isinstance(found, str), beside, camera)
 
 
 def _outside(place: str, error: WsvadError) -> Fault:
@@ -220,7 +227,8 @@ def unique(rows: Iterable[Row], faults: list[Fault], table: Path) -> list[Row]:
 
 def _says(row: Row) -> str:
     words = ["normal" if not row.label else short(row.category), row.split]
-    return ", ".join(words + ([f"{row.frames} frames"] if row.frames else []))
+    words += [f"{row.frames} frames"] if row.frames else []
+    return ", ".join(words + ([f"camera {short(row.camera)}"] if row.camera else []))
 
 
 def named_rows(rows: Iterable[Row], naming: Naming, faults: list[Fault]) -> list[Row]:

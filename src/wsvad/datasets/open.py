@@ -21,6 +21,7 @@ def open_dataset(
     seed: int = 0,
     split: Mapping[str, str] | None = None,
     need_training: bool = True,
+    by_scene: bool = True,
 ) -> Dataset:
     """Read a dataset, whose videos need not be there.
 
@@ -31,6 +32,7 @@ def open_dataset(
         intervals: intervals.csv, if it is not beside the labels.
         seed: decides the hold-out where no split is given.
         split: that of an earlier call, see `open_folder`.
+        by_scene: see `open_folder`.
         need_training: False for an evaluation: then there may be test videos alone.
 
     Raises:
@@ -45,7 +47,7 @@ def open_dataset(
     if benchmark is None and not ours:
         benchmark = recognise(folder)
     if benchmark is None or ours:
-        dataset = open_folder(folder, labels, intervals, seed=seed, split=split, need_videos=False)
+        dataset = open_folder(folder, labels, intervals, seed=seed, split=split, need_videos=False, by_scene=by_scene)
         if benchmark is None:
             return dataset
         source = dataset.source | {"folder": f"{benchmark.name}:{folder.resolve()}"}

@@ -195,7 +195,7 @@ def write_labels(path: Path, found: Audit) -> None:
     """Write a labels.csv of the run's videos, the most suspicious first, with the chance that a label is wrong; after
     corrections it is for `wsvad train --labels`. The category is the label, so that one cell need be changed; a
     category that no label can be has a column of its own."""
-    write_table(path, ("video", "label", "category", "split", "frames", "wrong"), found.rows)
+    write_table(path, ("video", "label", "category", "split", "frames", "camera", "wrong"), found.rows)
 
 
 # ------------------------------------------------------------------------------------------------------------ inside
@@ -226,6 +226,7 @@ def _video(name: str, record: dict[str, Any], split: Any, known: dict[str, Label
     return LabelledVideo(
         name=name, label=record["label"], category=record["category"], split=split,
         path=there.path if there else None, frames=there.frames if there else None,
+        camera=there.camera if there else None,
     )  # fmt: skip
 
 
@@ -235,7 +236,7 @@ def _row(video: LabelledVideo, wrong: float | None = None) -> tuple[Any, ...]:
     if video.label and video.category:
         label, category = (video.category, "") if is_category(video.category) else (label, video.category)
     chance = "" if wrong is None else f"{wrong:.2f}"
-    return video.name, label, category, video.split, "" if video.frames is None else video.frames, chance
+    return video.name, label, category, video.split, "" if video.frames is None else video.frames, video.camera, chance
 
 
 def _snippets(

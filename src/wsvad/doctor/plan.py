@@ -141,7 +141,7 @@ def plan(
             f"'{captions[0]}': captions are encoded in seconds; plan the streams that are made from videos"
         )
     loose = unlabelled_videos(folder) if labels is None else []
-    dataset = None if loose else open_folder(folder, labels, NONE)
+    dataset = None if loose else open_folder(folder, labels, NONE, by_scene=False)
     found = survey_of(folder, dataset, raw_rate=raw_rate, thorough=False)
     extraction = Extraction(
         streams=dict(specs), out=out, builder="wsvad.encoders:build", raw_rate=raw_rate, rate=resampling_rate(rate)

@@ -143,7 +143,7 @@ def survey(
     if not folder.is_dir():
         raise WsvadError(f"{folder}: there is no such folder")
     try:
-        dataset = open_folder(folder, labels, intervals)
+        dataset = open_folder(folder, labels, intervals, by_scene=False)
     except WsvadError as error:
         if labels or intervals or carries_labels(folder):
             message = str(error)

@@ -68,7 +68,7 @@ def extract_folder(
         lost = {str(path): reason for path, reason in left.items() if not path.is_file()}
         return failed | lost, len(loose) + len(lost)
     need_videos = not all(inputs_of(spec) == {"captions"} for spec in specs.values())
-    dataset = open_folder(folder, labels, NONE, need_videos=need_videos)
+    dataset = open_folder(folder, labels, NONE, need_videos=need_videos, by_scene=False)
     failed = prepare(dataset, specs, out, workers=workers, raw_rate=raw_rate, rate=rate, device=device)
     return failed, len(dataset.videos)
 

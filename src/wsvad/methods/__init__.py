@@ -5,6 +5,7 @@ from wsvad.registry import Registry
 METHODS = Registry(
     "method",
     *("learns_from", "runs_on", "normalisation", "config_class", "phases"),
+    linear="wsvad.methods.linear:Linear",
     mil="wsvad.methods.mil:Mil",
     rtfm="wsvad.methods.rtfm:Rtfm",
     ur_dmu="wsvad.methods.ur_dmu:UrDmu",

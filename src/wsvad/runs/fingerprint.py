@@ -2,8 +2,9 @@
 
 A fingerprint is plain JSON:
 
-    training    video → label, category, and for each stream a hash of what it was made from, in list order
-    test        the same, with the frames, intervals and events that results are measured against
+    training    video → label, category, camera (null where it is not known), and for each stream a hash of what it was
+                made from, in list order
+    test        the same without camera, with the frames, intervals and events that results are measured against
     features    stream → how its features were made (`Passport.identity`)
     teacher, core    hashes of the weights that were taken over, null where there are none
 """
@@ -45,7 +46,9 @@ def fingerprint_of(
 ) -> dict[str, Any]:
     """The fingerprint of a run on a dataset with these streams."""
     return {
-        "training": {video.name: _video(video, source, learns_from) for video in dataset.train},
+        "training": {
+            video.name: _video(video, source, learns_from) | {"camera": video.camera} for video in dataset.train
+        },
         "test": {video.name: _video(video, source, runs_on) | _truth(video) for video in dataset.test},
         "features": dict(passports),
         "teacher": teacher,

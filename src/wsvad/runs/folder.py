@@ -174,9 +174,9 @@ class RunFolder:
     def division(self) -> dict[str, Any]:
         """Arguments of `open_dataset` that divide the videos of its own dataset as the last call did."""
         split = self.split()
-        # Runs of format 2 did not record their split; the seed draws it again.
+        # Runs of format 2 did not record their split; the seed draws it again, as it was drawn then.
         seed = 0 if split else self.read_settings().get("protocol", {}).get("first_seed", 0)
-        return {"seed": seed, "split": split}
+        return {"seed": seed, "split": split, "by_scene": bool(split)}
 
     def weights_hash(self) -> str:
         """A hash of the weights of all seeds, as far as they are the run's."""

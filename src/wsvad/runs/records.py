@@ -214,6 +214,11 @@ class HeldOut(TypedDict):
     videos: list[str]
 
 
+class Folds(TypedDict):
+    videos: list[list[str]]
+    """That each leaves out."""
+
+
 Fold = dict[str, dict[str, list[Part]]]
 """Mode → normal video → its scores."""
 
@@ -253,6 +258,7 @@ class Timing(TypedDict):
 
 OF_SEED: dict[str, Any] = {
     "held_out": HeldOut,
+    "folds": Folds,
     "selection": Selection,
     "fit": Fit,
     "result": Result,

@@ -22,6 +22,7 @@ class SeedFolder:
 
     held_out.json      training videos that are left out for the selection fit
     selection.json     that fit: which iteration they choose, their scores
+    folds.json         training videos that each of the fits leaves out on which thresholds are calibrated
     fold-K.json        scores of normal training videos by a fit that left them out, where thresholds are calibrated
     points/N.safetensors    scores of the test videos after N iterations of the fit on all training videos
     online.json        scores of the test videos after the last iteration, as a live camera has them

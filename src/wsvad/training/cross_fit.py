@@ -1,9 +1,9 @@
 """Scores of normal training videos by fits that have not seen them: what a threshold is calibrated on.
 
 The deployed weights have learned from every training video, so their own scores of these promise nothing. The training
-videos are divided into K folds; for each fold a fit under the same protocol leaves it out and scores its normal videos
-in both modes, and those of which it is known when something happens. `detection.threshold` says what can be promised of
-the deployed weights from that.
+videos are divided into K folds, by scenes; for each fold a fit under the same protocol leaves it out and scores its
+normal videos in both modes, and those of which it is known when something happens. `detection.threshold` says what can
+be promised of the deployed weights from that.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ import numpy as np
 
 from wsvad.datasets.bags import keep_bags, load_bags
 from wsvad.datasets.dataset import LabelledVideo
-from wsvad.datasets.folder import folds
+from wsvad.datasets.division import folds
 from wsvad.detection.calibration import NormalScores
 from wsvad.detection.threshold import hours_needed
 from wsvad.runs.scorer import MODES, Scorer
@@ -40,11 +40,12 @@ def normal_scores(experiment: "Experiment", max_false_alarms_per_hour: float) ->
         return NormalScores(fits=0, curves={})
     times, counted = borders(experiment)
     hours = sum(float(filmed(each, counted.get(name)).sum()) for name, each in times.items()) / 3600
-    left_out = folds(experiment.dataset.train, FOLDS, experiment.seeds[0])
+    left_out = divided(experiment, folder)
     fitted = bool(left_out) and len(folds_so_far(experiment)) == len(left_out)
     if hours < hours_needed(max_false_alarms_per_hour) and not fitted:
         return selection_scores(experiment)[0]
-    fits = [one_fold(experiment, folder, number, names) for number, names in enumerate(left_out)]
+    folder.write("folds", {"videos": left_out})
+    fits = [one_fold(experiment, folder, number, left_out) for number in range(len(left_out))]
     return _beside_times(fits, times, counted, hours)
 
 
@@ -58,13 +59,24 @@ def selection_scores(experiment: "Experiment") -> list[NormalScores]:
     return [_beside_times([one["normal"]] if one else [], times, counted, hours) for one in kept]
 
 
+def divided(experiment: "Experiment", folder: SeedFolder) -> list[list[str]]:
+    """Names that each fold leaves out: those recorded with the first fit, otherwise of other scenes than the rest."""
+    if record := folder.read("folds"):
+        return list(record["videos"])
+    begun = folder.read("fold-0") or folder.checkpoint("fold-0").is_file()  # by a version that knew no scenes
+    scenes = {} if begun else experiment.scenes
+    return folds(experiment.dataset.train, FOLDS, experiment.seeds[0], scenes)
+
+
 def folds_so_far(experiment: "Experiment") -> list[dict[str, Any]]:
     """What each fold's fit gave to the videos that it left out, as far as that is there; see `one_fold`."""
     folder = experiment.folder.seed(experiment.seeds[0])
     return [found for number in range(FOLDS) if (found := folder.read(f"fold-{number}"))]
 
 
-def one_fold(experiment: "Experiment", folder: SeedFolder, number: int, left_out: Sequence[str]) -> dict[str, Any]:
+def one_fold(
+    experiment: "Experiment", folder: SeedFolder, number: int, left_out: Sequence[Sequence[str]]
+) -> dict[str, Any]:
     """Mode → video, normal or with intervals → its scores by the fit that left the fold out; kept in the seed's
     folder."""
     name = f"fold-{number}"
@@ -72,10 +84,10 @@ def one_fold(experiment: "Experiment", folder: SeedFolder, number: int, left_out
         return found
     fitting, seed = experiment.fitting, experiment.seeds[0]
     method = fitting.build(seed)
-    task = f"seed {seed}, calibration {number + 1} of {FOLDS}"
-    fitting.fit(method, seed, folder.checkpoint(name), lambda *_: {}, task, left_out, points=POINTS)
+    task = f"seed {seed}, calibration {number + 1} of {len(left_out)}"
+    fitting.fit(method, seed, folder.checkpoint(name), lambda *_: {}, task, left_out[number], points=POINTS)
     scorer = Scorer(method, fitting.normalisation, device=experiment.protocol.device)
-    out = set(left_out)
+    out = set(left_out[number])
     videos = [v for v in experiment.dataset.train if v.name in out and (v.label == 0 or v.intervals)]
     found = folder.write(name, by_mode(experiment, scorer, videos))
     folder.end_fits()

@@ -24,7 +24,8 @@ import numpy as np
 from wsvad.datasets.bags import keep_bags, load_bags
 from wsvad.datasets.categories import with_categories
 from wsvad.datasets.dataset import Bag, Dataset
-from wsvad.datasets.folder import hold_out
+from wsvad.datasets.division import hold_out
+from wsvad.datasets.scenes import promise, scenes_of
 from wsvad.detection.calibration import Calibrations
 from wsvad.errors import WsvadError
 from wsvad.evaluation.alerting import Alerts, with_rate
@@ -117,6 +118,11 @@ class Experiment:
         return self.fitting.streams
 
     @cached_property
+    def scenes(self) -> dict[str, int]:
+        """Training video → its scene."""
+        return scenes_of(self.dataset.train)
+
+    @cached_property
     def test_bags(self) -> list[Bag]:
         fitting = self.fitting
         return keep_bags(load_bags(self.dataset.test, fitting.source, fitting.scored, fitting.check))
@@ -145,6 +151,8 @@ class Experiment:
             WsvadError: the folder holds a run with other settings.
         """
         self.folder.claim(self.settings(), self.fingerprint())
+        if self.protocol.hold_out and (said := promise(self.dataset.train, self.scenes)):
+            self.remarks.append(said)
         for remark in self.remarks:
             logger.info("note: %s", remark)
         for sentence in beyond_bags(self.dataset.test, self.test_bags):
@@ -268,11 +276,14 @@ class Experiment:
         )
 
     def held_out(self, seed: int, folder: SeedFolder) -> set[str]:
-        """The training videos that are held out; as far as they are still there, those of the last call."""
+        """The training videos that are held out, of other scenes than the rest; as far as they are still there, those
+        of the last call."""
         if not self.protocol.hold_out:
             return set()
         before = (folder.read("held_out") or {"videos": []})["videos"]
-        videos = hold_out(self.dataset.train, self.protocol.hold_out, seed, before)[1]
+        if before and (folder.read("selection") or folder.checkpoint("selection").is_file()):
+            return set(before)  # of the same training videos, by whichever version that drew them
+        videos = hold_out(self.dataset.train, self.protocol.hold_out, seed, before, self.scenes)[1]
         folder.write("held_out", {"videos": videos})
         return set(videos)
 

@@ -201,7 +201,7 @@ def test_auto_is_the_device_that_there_is():
     assert Protocol(device="auto").device in ("cpu", "cuda", "mps")
 
 
-@pytest.mark.parametrize("name", ["dakd", "mil", "pi-vad", "refinevad", "rtfm", "ur-dmu"])
+@pytest.mark.parametrize("name", ["dakd", "linear", "mil", "pi-vad", "refinevad", "rtfm", "ur-dmu"])
 @pytest.mark.parametrize("value", [-1.0, float("nan")])
 def test_a_configuration_is_checked_where_it_is_made(name, value):
     config_class = METHODS[name].config_class

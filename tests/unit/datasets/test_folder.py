@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsvad.datasets.dataset import LabelledVideo
-from wsvad.datasets.folder import folds, hold_out, open_folder, unlabelled_videos, videos_below, videos_in
+from wsvad.datasets.division import folds, hold_out
+from wsvad.datasets.folder import open_folder, unlabelled_videos, videos_below, videos_in
 from wsvad.errors import WsvadError
 from wsvad.metrics.interval import Interval
 from wsvad.video.results import COMMENT
