@@ -76,7 +76,7 @@ def pool(out: Path, seed: int = 0, normal: int = NORMAL, abnormal: int = ABNORMA
     if not table.is_file():
         scene = scenes(seed)[0]
         backdrop, rows = paint(scene), []
-        plans = plan(2 * max(normal, abnormal), seed)
+        plans = plan(2 * max(NORMAL, ABNORMAL), seed)
         wanted = [*islice((item for item in plans if item.category == "normal"), normal)]
         wanted += islice((item for item in plans if item.category != "normal"), abnormal)
         for item in wanted:

@@ -2,7 +2,7 @@
 
     python benchmarks/rarity.py [CACHE] [SEEDS]     # by default runs/rarity, 20
 
-As `benchmarks/promise.py`, with a pool of 200 normal and 60 abnormal videos and the light `mil`: each seed draws its
+As `benchmarks/promise.py`, with a pool of 120 normal and 44 abnormal videos and the light `mil`: each seed draws its
 own training videos from it and fits a detector and five folds as `wsvad train` does. A scale of rarity is made of what
 the folds say of the normal videos that they left out. At scores to which the scale gives 0, 1, 2, 4 … events, the
 events of the detector are counted in all normal videos that were not drawn. What is finished lies in CACHE; run it
@@ -27,7 +27,7 @@ from wsvad.files import write_text
 from wsvad.metrics.events import EventRules
 
 METHOD = "mil, 128 wide"
-NORMAL, ABNORMAL = 200, 60
+NORMAL, ABNORMAL = 120, 44
 COUNTS = (0, 1, 2, 4, 8, 16, 32)
 """Events that a score is said to have in the normal training video."""
 HEAD = """# Is a score as rare as is said?
