@@ -220,7 +220,7 @@ def evaluate(
     found, marked = measure(what, dataset, features, compat, at), headline(dataset)
     tell(found.notes)
     if json:
-        show_json(found.metrics | {"intervals": found.intervals, "alerts": found.alerts})
+        show_json(found.metrics | ({"alerts": found.alerts} if found.alerts else {}))
     elif found.per_category_ap:
         show(metrics_table(found.metrics, headline=marked, intervals=found.intervals))
         show(categories_table(found.per_category, found.per_category_ap))

@@ -93,6 +93,7 @@ class Alerts:
             "thresholds": list(self.thresholds),
             "by": self.by,
             "sentence": self.sentence,
+            "intervals": {key: list(bounds) for key, bounds in self.intervals.items()},
             "curve": [asdict(point) for point in self.curve],
         }
 
