@@ -2,32 +2,35 @@
 
     python benchmarks/rarity.py [CACHE] [SEEDS]     # by default runs/rarity, 20
 
-As `benchmarks/promise.py`, with a pool of 120 normal and 44 abnormal videos and the light `mil`: each seed draws its
-own training videos from it and fits a detector and five folds as `wsvad train` does. A scale of rarity is made of what
-the folds say of the normal videos that they left out. At scores to which the scale gives 0, 1, 2, 4 … events, the
-events of the detector are counted in all normal videos that were not drawn. What is finished lies in CACHE; run it
-again to resume. Writes `results/rarity.md` and `results/rarity.csv`.
+As `benchmarks/promise.py`, with the light `mil` on the 96 videos of the simulated camera that other benchmarks have:
+each seed draws 24 normal and 24 abnormal training videos and fits a detector and five folds as `wsvad train` does. A
+scale of rarity is made of what the folds say of the normal videos that they left out. At scores to which the scale
+gives 0, 1, 2, 4 … events, the events of the detector are counted in the normal videos that were not drawn. What is
+finished lies in CACHE; run it again to resume. Writes `results/rarity.md` and `results/rarity.csv`.
 """
 
 import csv
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
-from promise import DRAWN, FOLDS, Run, alarms, drawn, pool, scores_of
+from promise import FOLDS, Run, alarms, drawn, scores_of
 
 from wsvad.datasets.bags import load_bags
+from wsvad.datasets.open import open_dataset
 from wsvad.detection.rarity import RarityScale, scale_of
 from wsvad.detection.threshold import rates
 from wsvad.files import write_text
 from wsvad.metrics.events import EventRules
+from wsvad.studies.bench import toy_folder
 
 METHOD = "mil, 128 wide"
-NORMAL, ABNORMAL = 120, 44
+DRAWN = 24
+"""Training videos of each label; the other normal ones are fresh."""
 COUNTS = (0, 1, 2, 4, 8, 16, 32)
 """Events that a score is said to have in the normal training video."""
 HEAD = """# Is a score as rare as is said?
@@ -107,13 +110,15 @@ def write_results(rows: Sequence[dict[str, Any]]) -> None:
 
 def main(cache: Path = Path("runs/rarity"), seeds: int = 20) -> None:
     torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    videos, rules = pool(cache, normal=NORMAL, abnormal=ABNORMAL), EventRules()
-    bags = {bag.video: bag for bag in load_bags(videos, cache / "features", ("rgb",))}
+    folder = toy_folder()
+    videos, rules = [replace(video, split="test") for video in open_dataset(folder).videos], EventRules()
+    features = folder / "features"
+    bags = {bag.video: bag for bag in load_bags(videos, features, ("rgb",))}
     rows: list[dict[str, Any]] = []
     for seed in range(seeds):
-        curves = scores_of(cache, METHOD, seed, videos, bags)
-        rows += rows_of(seed, Run(curves=curves, data=drawn(videos, seed)), rules)
+        data = drawn(videos, seed, DRAWN)
+        curves = scores_of(cache, METHOD, seed, data, features, bags)
+        rows += rows_of(seed, Run(curves=curves, data=data), rules)
         write_results(rows)
 
 

@@ -276,12 +276,18 @@ def _stored(run: RunFolder) -> Measured:
         )
     means = record["selection"]["last"] | record.get("events", {})
     metrics = {name: nan if v["mean"] is None else v["mean"] for name, v in means.items()}
-    sentences = [one["sentence"] for one in record.get("alerts", {}).values()]
+    alerts = record.get("alerts", {})
+    sentences = [one["sentence"] for one in alerts.values()]
+    now = {mode: threshold_of(run.read_thresholds(), mode) for mode in alerts}
+    if changed := [f"{now[mode]:.3g} ({mode})" for mode in alerts if now[mode] not in alerts[mode]["thresholds"]]:
+        sentences.append(
+            f"The threshold is {' and '.join(changed)} by now: name --data and --features to measure at it."
+        )
     return Measured(
         metrics=metrics,
         notes=[*record.get("certainty", ()), *undefined(metrics), *sentences],
         intervals=record.get("intervals", {}),
-        alerts=record.get("alerts", {}),
+        alerts=alerts,
         per_category={name: value["mean"] for name, value in record["per_category"].items()},
         per_category_ap={
             category: {name: value["mean"] for name, value in each.items()}
