@@ -23,7 +23,6 @@ from promise import FOLDS, Run, alarms, drawn, scores_of
 from wsvad.datasets.bags import load_bags
 from wsvad.datasets.open import open_dataset
 from wsvad.detection.rarity import RarityScale, scale_of
-from wsvad.detection.threshold import rates
 from wsvad.files import write_text
 from wsvad.metrics.events import EventRules
 from wsvad.studies.bench import toy_folder
@@ -50,23 +49,19 @@ tuned.
 """
 
 
-def level_of(scale: RarityScale, count: int) -> float | None:
-    """The lowest score to which the scale gives at most so many events, but more than the next smaller count asked
-    for; None where there is none."""
-    events, scores = np.array(scale.events), np.array(scale.scores)
-    if count == 0:
-        return float(scores[-1]) + 2e-5
-    found = np.flatnonzero(events == count)
-    return float(scores[found[0]]) if len(found) and found[0] > 0 else None
+def levels_of(scale: RarityScale) -> list[float]:
+    """For each count, the lowest score to which the scale gives so many events, or the next smaller number that it has;
+    above the median score of normal video."""
+    events = np.append(scale.events, 0)
+    places = {int(np.flatnonzero(events <= count)[0]) for count in COUNTS}
+    return [float(np.nextafter(scale.scores[place - 1], 2)) for place in sorted(places) if place]
 
 
 def rows_of(seed: int, run: Run, rules: EventRules) -> Iterable[dict[str, Any]]:
     """A row for each count of events that the scale of a seed has."""
     scale = scale_of(run.left_out(FOLDS, "whole"), rules)
     assert scale is not None
-    for count in COUNTS:
-        if (level := level_of(scale, count)) is None:
-            continue
+    for level in levels_of(scale):
         rarity = scale.of(level)
         found, hours = alarms(run.of("all", "whole"), level, rules)
         stated, low, high = rarity.per_hour
@@ -76,20 +71,26 @@ def rows_of(seed: int, run: Run, rules: EventRules) -> Iterable[dict[str, Any]]:
         }  # fmt: skip
 
 
+def bucket(events: int) -> int:
+    """The count that a row is of."""
+    return max(count for count in COUNTS if count <= events)
+
+
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """Markdown, a row a count."""
     lines = [
-        "| events stated | stated/h | 95 % interval | fresh/h | within | above | below |",
-        "| ---: | ---: | --- | ---: | ---: | ---: | ---: |",
+        "| events stated | seeds | stated/h | 95 % interval | fresh/h | within | above | below |",
+        "| ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: |",
     ]
-    for count in sorted({row["events"] for row in rows}):
-        some = [row for row in rows if row["events"] == count]
+    for count in sorted({bucket(row["events"]) for row in rows}):
+        some = [row for row in rows if bucket(row["events"]) == count]
         above, below = (sum(row["fresh"] > row["high"] for row in some), sum(row["fresh"] < row["low"] for row in some))
-        stated, low, high = rates(count, float(np.mean([row["hours"] for row in some])))
-        fresh = float(np.mean([row["fresh"] for row in some]))
+        stated, low, high, fresh = (np.mean([row[name] for row in some]) for name in ("stated", "low", "high", "fresh"))
+        most = max(row["events"] for row in some)
+        said = str(count) if most == count else f"{count} to {most}"
         lines.append(
-            f"| {count} | {stated:.1f} | {low:.1f} to {high:.1f} | {fresh:.1f} | "
-            f"{len(some) - above - below} of {len(some)} | {above} | {below} |"
+            f"| {said} | {len(some)} | {stated:.1f} | {low:.1f} to {high:.1f} | {fresh:.1f} | "
+            f"{len(some) - above - below} | {above} | {below} |"
         )
     return "\n".join(lines)
 

@@ -49,8 +49,8 @@ def events_table(timelines: Sequence[Timeline]) -> Table:
             times, often = (clock(event.start), clock(event.end)), [_often(event.rarity)] if rare else []
             peak = f"{event.peak:.2f}", *often, clock(event.peak_time)
             rows.append((timeline.video, *wall, *times, *peak, *likeliest))
-    when, often, what = ((name,) if there else () for name, there in (("when", dated), (RARE, rare), ("what", named)))
-    head = ("video", *when, "from", "to", "peak score", *often, "at", *what)
+    more = {name: [name] if there else [] for name, there in (("when", dated), (RARE, rare), ("what", named))}
+    head = ("video", *more["when"], "from", "to", "peak score", *more[RARE], "at", *more["what"])
     return table(head, rows)
 
 

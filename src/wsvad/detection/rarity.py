@@ -29,7 +29,7 @@ class RarityScale:
     hours: Positive
     """Of normal video."""
     scores: list[NotNegative]
-    """Rising. The first is the median score of normal video, the last its highest."""
+    """Rising. The first is the median score of normal video, the last its highest, each a hair higher."""
     events: list[Whole]
     """How many events have a score above the one before, up to this one; falling."""
 
@@ -41,11 +41,9 @@ class RarityScale:
 
     def of(self, score: float) -> Rarity:
         """How rare a score is."""
-        # A score of a live camera and of its recording differ a little; what is as high within that is reached.
-        level = score - MARGIN
-        place = int(np.searchsorted(self.scores, level))
+        place = int(np.searchsorted(self.scores, score))
         events = self.events[place] if place < len(self.events) else 0
-        if level <= self.scores[0]:
+        if score <= self.scores[0]:
             words = "half of normal video scores as high"
         elif events:
             words = f"once in {time_in_words(self.hours / events)} of normal video"
@@ -78,4 +76,7 @@ def scale_of(normal: Sequence[Normal], rules: EventRules) -> RarityScale | None:
     uppers = falling[np.append(0, ranks[:-1] + 1)]
     if uppers[-1] > median:
         uppers, most = np.append(uppers, median), np.append(most, most[-1])
-    return RarityScale(hours=hours, scores=uppers[::-1].tolist(), events=most[::-1].tolist())
+    # A score of a live camera and of its recording differ a little: what is as high within that is reached.
+    above = np.append(all_steps, np.inf)[np.searchsorted(all_steps, uppers) + 1]
+    reached = np.minimum(uppers + MARGIN, (uppers + above) / 2)
+    return RarityScale(hours=hours, scores=reached[::-1].tolist(), events=most[::-1].tolist())

@@ -61,7 +61,7 @@ def chart(
             {
                 "method": name,
                 "paint": paint(number),
-                "path": steps([across(rate) for rate in rates], shares),
+                "path": steps([across(rate) for rate in rates], shares.tolist()),
                 "left": f"{across(deployed[name][0]) / WIDTH * 100:.1f}",
                 "bottom": f"{100 * deployed[name][1]:.1f}",
             }
