@@ -93,13 +93,14 @@ def write_page(out: Path, seeds: int) -> None:
             parts.append(f"\n## {name}\n\nNot run yet.\n")
             continue
         count = len(rows[0]["metrics"]["auc"]["values"])
-        for mode, end in (("whole", ""), ("online", ONLINE)):
+        modes = {"whole": "", "online": ONLINE} if all("online" in row["alerts"] for row in rows) else {"whole": ""}
+        for mode, end in modes.items():
             parts.append(f"\n## {name}, {mode}, {count} seeds\n\n{markdown(lines(rows, end))}")
         left = [m for m in NAMED if m not in {row["method"] for row in rows}]
         parts.append(f"\nNot run yet: {', '.join(left)}.\n" if left else "")
         for row in rows:
             for key in ("auc", *ALERT_KEYS):
-                values = row["metrics"][key]["values"]
+                values = row["metrics"].get(key, {"values": ()})["values"]
                 table += [(name, row["method"], key, seed, "" if v is None else v) for seed, v in enumerate(values)]
     results = Path(__file__).parent / "results"
     write_text(results / "events.md", "".join(parts))

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from wsvad.datasets.dataset import LabelledVideo
+from wsvad.datasets.dataset import Bag, LabelledVideo
 from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.curves import Curve
 from wsvad.evaluation.vocabulary import ONLINE
@@ -29,6 +29,11 @@ ENOUGH = 5
 RATE = 1.0
 """False alarms an hour of normal test video at which alerts of a scores file are counted."""
 DEPLOYED = "as deployed"
+PASSES = 1_000_000
+"""Snippets that are scored on a processor for figures of a running camera, each as often as windows have it: they take
+about a minute. An accelerator is given `FASTER` times as many."""
+FASTER = 50
+TOO_MANY = "figures of a running camera are left out: there are too many snippets to score each with its own window"
 NOT_COUNTED = "alerts are not counted: no normal test video to find a threshold on; give --threshold"
 WORDS: dict[Mode, str] = {"whole": "whole videos", "online": "a running camera"}
 
@@ -151,6 +156,17 @@ def with_events(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """The selections of `metrics.json`, with figures of alerts where these were counted: after the last iteration."""
     selections: dict[str, Any] = dict(metrics["selection"])
     return selections | {"last": {**selections["last"], **metrics.get("events", {})}}
+
+
+def passes(bag: Bag, window: int) -> int:
+    """How many snippets are scored for the online scores of a video."""
+    rows = max(int(np.prod(stream.shape[:-1])) for stream in bag.streams.values())
+    return rows * min(window, bag.snippets)
+
+
+def affordable(count: int, device: str) -> bool:
+    """Whether so many passes are few enough that measuring does not take longer than training."""
+    return count <= (PASSES if device == "cpu" else FASTER * PASSES)
 
 
 def known_truth(curves: Iterable[Curve]) -> list[Curve]:

@@ -1,5 +1,6 @@
 """Metrics of a scores file, of a run, or of a run on another dataset."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import nan
@@ -12,7 +13,7 @@ from wsvad.datasets.bags import PassportCheck, load_bags
 from wsvad.datasets.dataset import Bag, Dataset, LabelledVideo
 from wsvad.datasets.open import benchmark_of, open_dataset
 from wsvad.errors import UsageError
-from wsvad.evaluation.alerting import NOT_COUNTED, Alerts, At, alerts_at, timed, with_rate
+from wsvad.evaluation.alerting import NOT_COUNTED, TOO_MANY, Alerts, At, affordable, alerts_at, passes, timed, with_rate
 from wsvad.evaluation.classes import Classes, Compat, beside_truth, evaluate_classes
 from wsvad.evaluation.curves import Curve, per_category
 from wsvad.evaluation.curves import evaluate as evaluate_curves
@@ -27,6 +28,8 @@ from wsvad.runs.folder import RunFolder
 from wsvad.runs.model import threshold_of
 from wsvad.runs.scorer import CLASSES, Mode, Scored, Scorer
 from wsvad.video.clock import SnippetClock
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,20 +140,24 @@ def measure_scorer(
         at: where they begin.
     """
     wanted = CLASSES if scorer.distinguished else ()
-    clocks, scored, online = list[SnippetClock](), list[Scored](), list[np.ndarray]()
+    clocks, scored, online, count = list[SnippetClock](), list[Scored](), list[np.ndarray](), 0
     for some in [bags] if isinstance(bags, Sequence) else ([bag] for bag in bags):
         scored += scorer(some, wanted, mode)
-        online += [] if calibration is None else scorer.scores(some, "online")
+        count += sum(passes(bag, scorer.window) for bag in some)
+        wanted_online = calibration is not None and affordable(count, scorer.device.type)
+        online += scorer.scores(some, "online") if wanted_online else []
         clocks += [bag.clock for bag in some]
     found = measure_scored(videos, clocks, scored, scorer.distinguished, compat, normal_is_event=normal_is_event)
     if calibration is None:
         return found
     clocks = [with_rate(clock, video) for clock, video in zip(clocks, videos, strict=True)]
-    rules, each = EventRules(**calibration.get("rules", {})), list[Alerts | None]()
     scores: dict[Mode, list[np.ndarray]] = {"whole": [one.scores for one in scored], "online": online}
-    for kind, some in scores.items():
-        curves = curves_of(videos, clocks, some)
-        each.append(alerts_at(curves, rules, kind, at or At(), threshold_of(calibration, kind)))
+    if len(online) < len(scored):
+        logger.info("note: %s", TOO_MANY)
+        del scores["online"]
+    curves = {kind: curves_of(videos, clocks, some) for kind, some in scores.items()}
+    rules = EventRules(**calibration.get("rules", {}))
+    each = (alerts_at(some, rules, kind, at or At(), threshold_of(calibration, kind)) for kind, some in curves.items())
     return with_alerts(found, each)
 
 

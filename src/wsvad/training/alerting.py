@@ -1,10 +1,11 @@
 """Figures of alerts on the test videos of an experiment, of whole videos and online, over its seeds."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from wsvad.detection.calibration import Calibrations, calibrated
-from wsvad.evaluation.alerting import DEPLOYED, Alerts, measure_alerts
+from wsvad.evaluation.alerting import DEPLOYED, TOO_MANY, Alerts, measure_alerts
 from wsvad.metrics.events import EventRules
 from wsvad.runs.scorer import MODES, Mode
 from wsvad.training.cross_fit import selection_scores
@@ -13,6 +14,7 @@ from wsvad.training.selection import spread
 if TYPE_CHECKING:  # an experiment asks for these figures itself
     from wsvad.training.experiment import Experiment
 
+logger = logging.getLogger(__name__)
 BUDGET = 1.0
 """False alarms an hour by which thresholds are chosen where nobody says."""
 
@@ -29,8 +31,10 @@ def alerts_of(experiment: "Experiment", calibrations: Sequence[Calibrations]) ->
     Args:
         calibrations: the thresholds of each seed.
     """
-    found = {}
-    for mode in MODES:
+    found, modes = {}, MODES if experiment.watchable else ("whole",)
+    if modes != MODES:
+        logger.info("note: %s", TOO_MANY)
+    for mode in modes:
         thresholds, rules = [one.threshold(mode) for one in calibrations], calibrations[0].rules
         if alerts := measure_alerts(experiment.test_curves(mode), thresholds, rules, mode, DEPLOYED):
             found[mode] = alerts

@@ -28,7 +28,7 @@ from wsvad.datasets.division import hold_out
 from wsvad.datasets.scenes import promise, scenes_of
 from wsvad.detection.calibration import Calibrations
 from wsvad.errors import WsvadError
-from wsvad.evaluation.alerting import Alerts, with_rate
+from wsvad.evaluation.alerting import Alerts, affordable, passes, with_rate
 from wsvad.evaluation.certainty import in_a_sentence, intervals_of_run
 from wsvad.evaluation.cost import forget_peak_memory, peak_memory
 from wsvad.evaluation.curves import Curve, evaluate
@@ -386,6 +386,12 @@ class Experiment:
     def test_scores(self, folder: SeedFolder) -> dict[str, np.ndarray]:
         """Test video → its scores by a seed's method."""
         return {name: one.scores for name, one in self.scored_at(folder, folder.points()[-1]).items()}
+
+    @property
+    def watchable(self) -> bool:
+        """Whether the test videos are few enough to be scored as a live camera has them."""
+        window = min(WINDOW, self.fitting.longest)
+        return affordable(sum(passes(bag, window) for bag in self.test_bags), self.protocol.device)
 
     def online_scores(self, folder: SeedFolder) -> dict[str, np.ndarray]:
         """The same as a live camera has them; kept in the seed's folder."""

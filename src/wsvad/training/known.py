@@ -7,7 +7,7 @@ import numpy as np
 from wsvad.datasets.dataset import LabelledVideo
 from wsvad.detection.operating import Known
 from wsvad.evaluation.alerting import with_rate
-from wsvad.runs.scorer import MODES, Mode
+from wsvad.runs.scorer import MODES, Mode, Scorer
 from wsvad.training.cross_fit import folds_so_far
 from wsvad.training.experiment import Experiment, Fitted
 from wsvad.video.clock import NOMINAL, SnippetClock
@@ -17,7 +17,11 @@ def known_events(experiment: Experiment, fitted: Fitted) -> dict[Mode, list[Know
     """Of each mode, the test videos with intervals as the first seed's detector scores them, and the training videos
     with intervals as fits did that had not seen them."""
     pairs = [(v, bag) for v, bag in zip(experiment.dataset.test, experiment.test_bags, strict=True) if v.intervals]
-    online = experiment.online_scores(experiment.folder.seed(experiment.seeds[0]))
+    if experiment.watchable:
+        online = experiment.online_scores(experiment.folder.seed(experiment.seeds[0]))
+    else:
+        scored = Scorer.of(fitted.trained).scores([bag for _, bag in pairs], "online")
+        online = {video.name: one for (video, _), one in zip(pairs, scored, strict=True)}
     each = {"whole": fitted.test_scores, "online": online}
     scores: dict[Mode, list[np.ndarray]] = {mode: [each[mode][v.name] for v, _ in pairs] for mode in MODES}
     tested = {

@@ -8,11 +8,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from wsvad.cli.main import main
-from wsvad.datasets.dataset import LabelledVideo
+from wsvad.datasets.dataset import Bag, LabelledVideo
 from wsvad.errors import UsageError
-from wsvad.evaluation.alerting import At, alerts_at, footage_of, measure_alerts, onset_precision, timed
+from wsvad.evaluation.alerting import (
+    PASSES,
+    At,
+    affordable,
+    alerts_at,
+    footage_of,
+    measure_alerts,
+    onset_precision,
+    passes,
+    timed,
+)
 from wsvad.evaluation.curves import Curve
 from wsvad.evaluation.measure import evaluate, measure
 from wsvad.evaluation.scores_file import curves_from_scores_file, read_scores, write_scores
@@ -167,3 +178,9 @@ def test_a_video_whose_truth_is_unknown_is_no_footage():
     assert measure_alerts([[unknown]], [0.5], RULES, "whole", "") is None
     beyond = curve([0.9] * 9, [0] * 9, events=())
     assert footage_of([replace(beyond, label=1)], RULES).hours.sum() == 0  # annotated past its end: abnormal, no event
+
+
+def test_a_running_camera_is_left_out_where_it_would_take_longer_than_training():
+    bag = Bag(streams={"rgb": torch.zeros(10, 300, 4)}, label=0, category="normal", frames=4800, video="v")
+    assert passes(bag, 64) == 10 * 300 * 64 and passes(bag, 1000) == 10 * 300 * 300
+    assert affordable(PASSES, "cpu") and not affordable(PASSES + 1, "cpu") and affordable(PASSES + 1, "cuda")
