@@ -104,6 +104,7 @@ def score_files(
                 threshold=detector.calibrations.sentence(mode),
                 notes=[
                     *([f"{scoring.so_far.capitalize()}."] if stopped else []),
+                    detector.calibrations.rarity_sentence(mode),
                     *scoring.sentences,
                     *(note for timeline in timelines for note in timeline.notes),
                 ],
@@ -112,7 +113,8 @@ def score_files(
             write_all(out, timelines, stems, scoring.failed, outputs, summary)
     if stopped:
         raise Interrupted(f"{out}: {scoring.so_far}; run the same command again to resume")
-    sentences = [detector.calibrations.sentence(mode), *scoring.sentences]
+    told = detector.calibrations
+    sentences = [told.sentence(mode), told.rarity_sentence(mode), *scoring.sentences]
     return Scores(timelines=timelines, failed=scoring.failed, sentences=sentences)
 
 

@@ -28,20 +28,18 @@ from wsvad.extraction.sound import apart, silence
 from wsvad.features.store import StoredFeatures
 from wsvad.files import path_of
 from wsvad.methods.abilities import Compacts
-from wsvad.metrics.events import find_events
+from wsvad.metrics.events import Rarity, find_events
 from wsvad.ranges import Positive, Score, problem
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.model import TrainedMethod
 from wsvad.runs.scorer import EVERYTHING, MODES, Mode, Scored, Scorer, Wanted
-from wsvad.video.clock import SNIPPET, SnippetClock, exact_rate, filmed
+from wsvad.video.clock import NOMINAL, SNIPPET, SnippetClock, exact_rate, filmed
 from wsvad.video.names import video_name
 from wsvad.video.reader import Frame
 from wsvad.video.wall_clock import WallClock, tags_of
 
 logger = logging.getLogger(__name__)
 
-NOMINAL = Fraction(30)
-"""Frames per second that are assumed where nobody says how fast frames were taken."""
 WANTED: dict[Mode, tuple[Wanted, ...]] = {"whole": EVERYTHING, "online": ("class_scores",)}
 """What a timeline shows beside scores: shift, embeddings and attributions explain a video that is looked at as a
 whole."""
@@ -213,6 +211,11 @@ class Detector:
             clock = next(iter(stored.values())).clock
         return clock, self.scorer.describe(streams, WANTED[mode], mode)
 
+    def rarity(self, score: float, *, mode: Mode = "whole") -> Rarity | None:
+        """How often normal video has an event with such a score, by what the run was calibrated on in this mode; None
+        where there was no normal video. Events of a timeline carry that of their peak."""
+        return self.calibrations.rarity_of(score, mode)
+
     def live(self) -> LiveScorer:
         """A scorer that takes the frames of a live source, one by one; its scores are those of `mode="online"`."""
         return LiveScorer(self.scorer, self._encoders(), self.calibrations, self.trained.rate)
@@ -305,6 +308,9 @@ def timeline_of(
     times, rules = clock.seconds(NOMINAL), calibrations.rules
     assert times is not None
     threshold = calibrations.threshold(mode)
+    found = find_events(
+        scored.scores, times, clock.edges, threshold=threshold, rules=rules, filmed=filmed(times, clock.filmed)
+    )
     timeline = Timeline(
         video=name,
         path=path,
@@ -314,11 +320,8 @@ def timeline_of(
         seconds_filmed=clock.filmed,
         frame_edges=clock.edges,
         scores=scored.scores,
-        events=tuple(
-            find_events(
-                scored.scores, times, clock.edges, threshold=threshold, rules=rules, filmed=filmed(times, clock.filmed)
-            )
-        ),
+        events=tuple(replace(event, rarity=calibrations.rarity_of(event.peak, mode)) for event in found),
+        rarity=calibrations.rarity_of(float(scored.scores.max()), mode),
         threshold=threshold,
         low=threshold * rules.low,
         truth=(() if video.label == 0 else video.intervals) if video else None,

@@ -4,7 +4,7 @@ T snippets have T + 1 borders; snippet i lasts from border i to border i + 1.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,7 @@ import numpy as np
 
 from wsvad.detection.explanation import Explanation, cosines, shares
 from wsvad.files import write_json
-from wsvad.metrics.events import Event
+from wsvad.metrics.events import Event, Rarity
 from wsvad.metrics.interval import Interval
 from wsvad.tables import write_table
 from wsvad.video.clock import filmed
@@ -60,6 +60,8 @@ class Timeline:
     """`(T,)` seconds of video in each snippet; None where they were not counted."""
     recorded: Start | None = None
     """When the recording began, by the clock on the wall; None where nobody says."""
+    rarity: Rarity | None = None
+    """How rare its highest score is in normal video; None where that is not known."""
     notes: tuple[str, ...] = ()
     """What has to be known of it before its scores are believed, in sentences."""
 
@@ -174,6 +176,7 @@ def as_dict(timeline: Timeline) -> dict[str, Any]:
                 "peak": _rounded(event.peak),
                 "peak_time": _rounded(event.peak_time),
             }
+            | _rarity(event)
             | _wall(timeline, event)
             | _attributions(timeline, event)
             | _kinds(timeline, event)
@@ -193,6 +196,11 @@ def _recorded(timeline: Timeline) -> dict[str, Any]:
         return {}
     camera = {"camera": printable(start.camera)} if start.camera else {}
     return {"recorded": start.at(0).isoformat(timespec="milliseconds"), "recorded_origin": start.origin} | camera
+
+
+def _rarity(event: Event) -> dict[str, Any]:
+    """How often normal video has such an event, where that is known."""
+    return {"rarity": asdict(event.rarity)} if event.rarity else {}
 
 
 def _wall(timeline: Timeline, event: Event) -> dict[str, Any]:
@@ -223,7 +231,8 @@ def _falling(values: dict[str, float]) -> dict[str, float]:
 
 def write_events_csv(path: Path | str, timelines: Sequence[Timeline]) -> None:
     """Write one row an event: `video,start_frame,end_frame,start,end,peak,peak_time,attributions,category,probability,
-    wall_start,wall_end`; `attributions` is in words, "pose 0.41; flow 0.32". What is not known is empty."""
+    wall_start,wall_end,rarity`; `attributions` and `rarity` are in words, "pose 0.41; flow 0.32" and "once in 40 min of
+    normal video". What is not known is empty."""
     own = ("start_frame", "end_frame", "start", "end", "peak", "peak_time")
     rows = (
         (
@@ -234,11 +243,14 @@ def write_events_csv(path: Path | str, timelines: Sequence[Timeline]) -> None:
             event["categories"][event["category"]] if "category" in event else "",
             event.get("wall_start", ""),
             event.get("wall_end", ""),
+            event.get("rarity", {"words": ""})["words"],
         )
         for timeline in timelines
         for event in as_dict(timeline)["events"]
     )
-    write_table(path, ("video", *own, "attributions", "category", "probability", "wall_start", "wall_end"), rows)
+    write_table(
+        path, ("video", *own, "attributions", "category", "probability", "wall_start", "wall_end", "rarity"), rows
+    )
 
 
 def write_scores_csv(path: Path | str, timelines: Sequence[Timeline]) -> None:

@@ -34,6 +34,8 @@ from wsvad.shapes import checked
 from wsvad.version import __version__
 from wsvad.video.clock import SnippetClock
 
+UNCALIBRATED = 0.5
+"""The threshold of a detector that no normal video was kept apart for."""
 FORMAT = 4
 """Version of the run folder; raised when an older program could no longer read it, or would believe what this one does
 not. From 4 on, model.json has hashes."""
@@ -178,6 +180,16 @@ def read_calibration(folder: Path) -> dict[str, Any]:
         WsvadError: it is not a run, or its `model.json` was edited or damaged.
     """
     return _calibration(_record(folder))
+
+
+def threshold_of(calibration: Mapping[str, Any], mode: str) -> float:
+    """The score at which an event starts, by what `model.json` says of thresholds: that which a person set for the
+    mode, else that of training; where neither is known, that of the other mode, else `UNCALIBRATED`."""
+    # A run of format 2 has one threshold, which was calibrated for whole videos.
+    own = {"whole": calibration} if "threshold" in calibration else calibration.get("modes", {})
+    known = {**own, **calibration.get("chosen", {})}
+    found = known.get(mode) or next(iter(known.values()), None)
+    return float(found["threshold"]) if found else UNCALIBRATED
 
 
 def _calibration(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -137,6 +137,34 @@ class Mean(TypedDict):
     values: NotRequired[list[Part | None]]
 
 
+class Figure(TypedDict):
+    """Mean and spread over seeds of a share, a rate an hour, or seconds."""
+
+    mean: NotNegative | None
+    std: NotNegative | None
+    values: NotRequired[list[NotNegative | None]]
+
+
+class PointRecord(TypedDict):
+    threshold: float
+    false_alarms_per_hour: NotNegative
+    events_found: Part
+
+
+class AlertRecord(TypedDict):
+    """Where alerts begin, and what other thresholds do."""
+
+    thresholds: list[NotNegative]
+    by: str
+    sentence: str
+    curve: list[PointRecord]
+
+
+class AlertRecords(TypedDict):
+    whole: NotRequired[AlertRecord]
+    online: NotRequired[AlertRecord]
+
+
 def _headlines(metrics: dict[str, Any]) -> str:
     """What is missing of the metrics that every measurement has."""
     missing = [name for name in ("auc", "ap", "video_auc") if name not in metrics]
@@ -163,7 +191,9 @@ class Metrics(TypedDict):
     selection: Annotated[Selections, _alike]
     per_category: dict[str, Mean]
     per_category_ap: NotRequired[dict[str, dict[str, Mean]]]
-    intervals: NotRequired[dict[str, tuple[Part, Part]]]
+    intervals: NotRequired[dict[str, tuple[NotNegative, NotNegative]]]
+    events: NotRequired[dict[str, Figure]]
+    alerts: NotRequired[AlertRecords]
     certainty: NotRequired[list[str]]
     undefined: NotRequired[list[str]]
 

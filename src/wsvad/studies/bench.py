@@ -16,11 +16,12 @@ from wsvad.datasets.dataset import Dataset
 from wsvad.datasets.open import open_dataset
 from wsvad.datasets.toy import make_toy
 from wsvad.errors import UsageError, WsvadError
+from wsvad.evaluation.alerting import with_events
 from wsvad.evaluation.certainty import Resampled, against, intervals, not_above, resample
 from wsvad.evaluation.curves import Curve
 from wsvad.evaluation.totals import check_bags, introduce
 from wsvad.evaluation.totals import headline as headline_of
-from wsvad.evaluation.vocabulary import METRICS, words_for
+from wsvad.evaluation.vocabulary import ALERT_KEYS, METRICS, words_for
 from wsvad.extraction.prepare import prepare, without
 from wsvad.features.source import open_features, released
 from wsvad.files import check_writable, write_json, write_text
@@ -82,12 +83,14 @@ def run_bench(
         if dataset.benchmark and not rows:
             for sentence in check_bags(dataset, experiment.test_bags):
                 logger.info("%s", sentence)
-        metrics = experiment.run().metrics
+        fitted = experiment.run()
+        metrics, alerts = fitted.metrics, fitted.alerts
         used = {stream: spec for stream, spec in encoders.items() if stream in experiment.streams}
         cards[name] = run_card(experiment, command(data, name, config, own, used, features, out))
         rows[name] = rows_of(metrics, experiment.folder.costs(), cards[name]["features"])
         curves[name] = experiment.test_curves()
-        resampled[name] = resample(curves[name])
+        counted = {key: values for one in alerts.values() for key, values in one.resampled.items()}
+        resampled[name] = resample(curves[name]) | counted
     judge(rows, resampled, baseline)
     board = Leaderboard(
         data=dataset.name, headline=headline, baseline=baseline, rows=ranked(rows, headline), cards=cards,
@@ -192,6 +195,8 @@ def rows_of(
     metrics: dict[str, Any], costs: Mapping[str, Any], passports: Mapping[str, Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     """The rows that `metrics.json` gives, one a selection."""
+    sure = {key: bounds for key, bounds in metrics["intervals"].items() if key in metrics["events"]}
+    of_last = {"per_category": metrics["per_category"], "alerts": metrics["alerts"], "intervals": sure}
     return [
         {
             "data": metrics["data"],
@@ -204,8 +209,8 @@ def rows_of(
             "features": features_in_words(passports),
             "peak_memory": costs["peak_memory"],
         }
-        | ({"per_category": metrics["per_category"]} if selection == "last" else {})
-        for selection, values in metrics["selection"].items()
+        | (of_last if selection == "last" else {})
+        for selection, values in with_events(metrics).items()
     ]
 
 
@@ -213,7 +218,8 @@ def judge(rows: Mapping[str, Sequence[dict[str, Any]]], resampled: Mapping[str, 
     """Add `intervals` and, but for the baseline itself, `against` to the rows of each method's last iteration: the only
     ones whose scores are kept."""
     for name, (last, *_) in rows.items():
-        last["intervals"] = intervals(resampled[name])
+        of_frames = {key: values for key, values in resampled[name].items() if key not in ALERT_KEYS}
+        last["intervals"] |= intervals(of_frames)
         if name == baseline:
             continue
         last["against"] = {"method": baseline, **against(resampled[name], resampled[baseline])}

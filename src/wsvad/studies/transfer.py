@@ -9,6 +9,7 @@ from typing import Any
 from wsvad.datasets.bags import PassportCheck, keep_bags, load_bags
 from wsvad.datasets.categories import names_of
 from wsvad.datasets.dataset import Bag, Dataset, LabelledVideo
+from wsvad.evaluation.alerting import with_events
 from wsvad.evaluation.measure import measure_scorer
 from wsvad.files import write_text
 from wsvad.methods.abilities import KeepsCore
@@ -58,7 +59,7 @@ def transfer(run: Path, to: Place, protocol: Protocol, out: Path) -> list[Result
                 dataset=data, features=to.features, name=first.name, config=config, protocol=protocol,
                 out=out / ("core-kept" if core else "trained-there"), encoders=first.encoders, core=core,
             )  # fmt: skip
-            results.append(Result(label=label, metrics=experiment.run().metrics["selection"]["last"]))
+            results.append(Result(label=label, metrics=with_events(experiment.run().metrics)["last"]))
     write_text(out / "transfer.csv", as_csv(results))
     untold = without_truth(to.dataset)
     if untold:
@@ -98,7 +99,7 @@ def zero_shot(run: RunFolder, to: Place) -> dict[str, dict[str, Any]]:
     for trained in run.each_seed():
         bags = bags or keep_bags(load_bags(to.dataset.test, check.source, trained.method.runs_on, check))
         trained.check_making(check.passports, check.source.folder, run.path)
-        each.append(measure_scorer(Scorer.of(trained), to.dataset.test, bags).metrics)
+        each.append(measure_scorer(Scorer.of(trained), to.dataset.test, bags, calibration=trained.calibration).metrics)
     return over_seeds(each)
 
 

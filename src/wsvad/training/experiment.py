@@ -12,7 +12,7 @@ is calibrated on. The *fit* learns from all training videos. Its one curve of te
 import dataclasses
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import isnan, nan
@@ -26,8 +26,10 @@ from wsvad.datasets.categories import with_categories
 from wsvad.datasets.dataset import Bag, Dataset
 from wsvad.datasets.division import hold_out
 from wsvad.datasets.scenes import promise, scenes_of
+from wsvad.detection.calibration import Calibrations
 from wsvad.encoders.build import shortened, split
 from wsvad.errors import WsvadError
+from wsvad.evaluation.alerting import Alerts, affordable, passes, with_rate
 from wsvad.evaluation.certainty import in_a_sentence, intervals_of_run
 from wsvad.evaluation.cost import forget_peak_memory, peak_memory
 from wsvad.evaluation.curves import Curve, evaluate
@@ -42,9 +44,10 @@ from wsvad.methods.method import Phase, learns_from, runs_on
 from wsvad.runs.fingerprint import fingerprint_of
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.model import TrainedMethod
-from wsvad.runs.scorer import CLASSES, Scored, Scorer
+from wsvad.runs.scorer import CLASSES, Mode, Scored, Scorer
 from wsvad.runs.seed import SeedFolder
 from wsvad.training.added import added_by_streams, parts_of
+from wsvad.training.alerting import alerts_of, calibrations_of, record_of
 from wsvad.training.fitting import Fitting
 from wsvad.training.protocol import Protocol
 from wsvad.training.selection import SELECTIONS, choose, over_seeds
@@ -66,6 +69,8 @@ class Fitted:
     """The first seed's method after the last iteration: the one that is used."""
     test_scores: dict[str, np.ndarray]
     """Test video → `(T,)`, by that method."""
+    alerts: Mapping[Mode, Alerts] = field(default_factory=dict)
+    """Figures of alerts with their resamples, which the metrics have as well."""
     ending: Sequence[str] = ()
     """What a reader should know of it beside the metrics, in sentences."""
 
@@ -133,7 +138,9 @@ class Experiment:
             WsvadError: the folder holds a run with other settings.
         """
         with writing(self.out):
-            fitted = self.fit()
+            fitted, calibrations = self.fit(), calibrations_of(self)
+            fitted.trained.calibration = calibrations[0].as_dict()
+            fitted = self.with_alerts(fitted, calibrations)
             for sentence in fitted.metrics["undefined"]:
                 logger.info("note: %s", sentence)
             self.finish(fitted)
@@ -158,7 +165,7 @@ class Experiment:
         return Fitted(
             metrics=self.summary(results),
             trained=replace(first.load(), filmed_at=self.fitting.filmed_at),
-            test_scores={name: one.scores for name, one in self.scored_at(first, first.points()[-1]).items()},
+            test_scores=self.test_scores(first),
         )
 
     def choose_streams(self) -> None:
@@ -183,6 +190,18 @@ class Experiment:
         if auto and set(kept) < set(fitting.scored):
             self.fitting = replace(fitting, config=replace(self.config, streams=kept))
             self.__dict__.pop("test_bags", None)  # they may have been read with all streams
+
+    def with_alerts(self, fitted: Fitted, calibrations: Sequence[Calibrations]) -> Fitted:
+        """With figures of alerts in the metrics, at the thresholds of each seed."""
+        alerts, metrics = alerts_of(self, calibrations), fitted.metrics
+        record = record_of(alerts)
+        intervals = {key: list(bounds) for one in alerts.values() for key, bounds in one.intervals.items()}
+        why = undefined({key: value["mean"] for key, value in record["events"].items()}, self.test_curves()[0])
+        joined = {
+            "intervals": metrics["intervals"] | intervals,
+            "undefined": [*metrics["undefined"], *why],
+        }
+        return replace(fitted, metrics=metrics | joined | record, alerts=alerts)
 
     def certainty(self, results: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """How well the metrics after the last iteration are known, and why one cannot be had."""
@@ -383,14 +402,32 @@ class Experiment:
 
     # ------------------------------------------------------------------------------------------ results
 
-    def test_curves(self) -> list[Sequence[Curve]]:
+    def test_curves(self, mode: Mode = "whole") -> list[Sequence[Curve]]:
         """Each finished seed's scores of the test videos after the last iteration, beside the truth."""
-        clocks = [bag.clock for bag in self.test_bags]
-        found: list[Sequence[Curve]] = []
-        for folder in map(self.folder.seed, self.seeds):
-            scored = self.scored_at(folder, folder.points()[-1])
-            found.append(curves_of(self.dataset.test, clocks, [scored[bag.video].scores for bag in self.test_bags]))
-        return found
+        clocks = [with_rate(bag.clock, v) for bag, v in zip(self.test_bags, self.dataset.test, strict=True)]
+        scores_of = self.test_scores if mode == "whole" else self.online_scores
+        each = (scores_of(folder) for folder in map(self.folder.seed, self.seeds))
+        return [curves_of(self.dataset.test, clocks, [one[bag.video] for bag in self.test_bags]) for one in each]
+
+    def test_scores(self, folder: SeedFolder) -> dict[str, np.ndarray]:
+        """Test video → its scores by a seed's method."""
+        return {name: one.scores for name, one in self.scored_at(folder, folder.points()[-1]).items()}
+
+    @property
+    def watchable(self) -> bool:
+        """Whether the test videos are few enough to be scored as a live camera has them."""
+        window = min(WINDOW, self.fitting.longest)
+        return affordable(sum(passes(bag, window) for bag in self.test_bags), self.protocol.device)
+
+    def online_scores(self, folder: SeedFolder) -> dict[str, np.ndarray]:
+        """The same as a live camera has them; kept in the seed's folder."""
+        kept = (folder.read("online") or {}).get("online", {})
+        if any(len(kept.get(bag.video, ())) != bag.clock.snippets for bag in self.test_bags):
+            scorer = Scorer.of(folder.load(), self.protocol.device)
+            scores = scorer.scores(self.test_bags, "online")
+            each = {bag.video: one.tolist() for bag, one in zip(self.test_bags, scores, strict=True)}
+            kept = folder.write("online", {"online": each})["online"]
+        return {name: np.asarray(one, np.float32) for name, one in kept.items()}
 
     def summary(self, results: list[dict[str, Any]]) -> dict[str, Any]:
         """`metrics.json` of all seeds."""

@@ -12,12 +12,13 @@ from wsvad.datasets.dataset import Dataset
 from wsvad.datasets.folder import open_folder
 from wsvad.detection.calibration import Calibrations, calibrated, known_record
 from wsvad.detection.choose import chosen_before, curves_of
-from wsvad.detection.detector import NOMINAL, Detector, timeline_of
+from wsvad.detection.detector import Detector, timeline_of
 from wsvad.detection.operating import in_figures
 from wsvad.detection.timeline import Timeline
 from wsvad.doctor.audit import verdict_of
 from wsvad.encoders.build import resolved
 from wsvad.errors import UsageError, WsvadError
+from wsvad.evaluation.alerting import with_events, with_rate
 from wsvad.extraction.prepare import prepare, without
 from wsvad.features.source import released
 from wsvad.files import path_of
@@ -34,8 +35,9 @@ from wsvad.runs.scorer import MODES, Scorer
 from wsvad.training.above_linear import not_above_linear
 from wsvad.training.cross_fit import normal_scores
 from wsvad.training.experiment import Experiment, Fitted
-from wsvad.training.known import known_events, with_rate
+from wsvad.training.known import known_events
 from wsvad.training.protocol import Protocol
+from wsvad.video.clock import NOMINAL
 
 logger = logging.getLogger(__name__)
 
@@ -167,6 +169,7 @@ def train_detector(
             calibrated(normal, rules, max_false_alarms_per_hour),
             chosen=chosen_before(experiment.folder, experiment.seeds[0], curves),
         )
+        fitted = experiment.with_alerts(fitted, [calibrations] * protocol.seeds)
         fitted.trained.calibration = calibrations.as_dict()
         timelines, notes = test_timelines(experiment, fitted, calibrations)
         labels = {video.name: video.label for video in experiment.dataset.test}
@@ -212,10 +215,12 @@ def summarise(
     return ReportSummary(
         model=f"{experiment.name} on {read}, trained on {count} videos, {seeds}",
         threshold=f"{calibrations.sentence('whole')} Live: {calibrations.sentence('online')}",
-        metrics=fitted.metrics["selection"],
+        metrics=with_events(fitted.metrics),
         intervals=fitted.metrics["intervals"],
         notes=[
+            calibrations.rarity_sentence("whole"),
             *(sentence(said) for kind in ("certainty", "undefined", "remarks") for said in fitted.metrics[kind]),
+            *(one["sentence"] for one in fitted.metrics["alerts"].values()),
             *trust(fitted.metrics["reconstruction"]),
             *notes,
         ],
