@@ -33,7 +33,7 @@ class Normalisation:
         """
         mean, std = {}, {}
         for name in (name for name, kind in kinds.items() if kind == "standardise"):
-            mean[name], deviation = _moments(streams[name])
+            mean[name], deviation = moments(streams[name])
             # A constant dimension carries nothing; dividing by 1 keeps it at 0 instead of blowing up rounding noise.
             varies = deviation > 1e-6 * mean[name].abs().clamp(min=1e-6)
             if not varies.any():
@@ -77,7 +77,7 @@ class Normalisation:
                 return (stream - self.mean[name]) / self.std[name]
 
 
-def _moments(stream_NLD: Tensor) -> tuple[Tensor, Tensor]:
+def moments(stream_NLD: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each dimension, `(D,)` float32, in double precision one bag at a time."""
     mean = torch.stack([bag.to(torch.float64).mean(0) for bag in stream_NLD]).mean(0)
     square = torch.stack([bag.to(torch.float64).square().mean(0) for bag in stream_NLD]).mean(0)

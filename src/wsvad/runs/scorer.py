@@ -60,6 +60,8 @@ class Scored:
     """`(T,)` in [0, 1]: how much of a snippet is taken from its neighbours."""
     embeddings: np.ndarray | None = None
     """`(T, H)`."""
+    distance: float | None = None
+    """How far the video lies from those that were learned from, see `Familiarity`; None where that is not known."""
 
 
 class Source(Protocol):

@@ -25,7 +25,7 @@ from wsvad.datasets.bags import keep_bags, load_bags
 from wsvad.datasets.categories import with_categories
 from wsvad.datasets.dataset import Bag, Dataset
 from wsvad.datasets.division import hold_out
-from wsvad.datasets.scenes import promise, scenes_of
+from wsvad.datasets.scenes import promise, scenes_of, units
 from wsvad.errors import WsvadError
 from wsvad.evaluation.certainty import in_a_sentence, intervals_of_run
 from wsvad.evaluation.cost import forget_peak_memory, peak_memory
@@ -38,6 +38,7 @@ from wsvad.locks import writing
 from wsvad.methods import METHODS
 from wsvad.methods.abilities import NamesCategories, Remarks
 from wsvad.methods.method import Phase, learns_from, runs_on
+from wsvad.runs.familiarity import Familiarity
 from wsvad.runs.fingerprint import fingerprint_of
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.model import TrainedMethod
@@ -116,6 +117,14 @@ class Experiment:
     def scenes(self) -> dict[str, int]:
         """Training video → its scene."""
         return scenes_of(self.dataset.train)
+
+    @cached_property
+    def familiarity(self) -> Familiarity | None:
+        """What the training videos look like, by held-out ones; None where the protocol holds nothing out."""
+        if not self.protocol.hold_out:
+            return None
+        together = units(self.dataset.train, self.scenes)
+        return self.fitting.familiarity({v.name: str(n) for n, unit in enumerate(together) for v in unit})
 
     @cached_property
     def test_bags(self) -> list[Bag]:
@@ -291,6 +300,7 @@ class Experiment:
                 encoders=self.encoders,
                 passports=fitting.passports,
                 window=min(WINDOW, fitting.longest),
+                familiarity=self.familiarity,
             )
         )
         parameters = sum(parameter.numel() for parameter in method.parameters())
