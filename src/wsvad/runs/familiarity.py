@@ -32,7 +32,7 @@ Of fewer it is another video of those scenes, as a detector of a few cameras has
 MOST = 1000
 """Videos that Gaussians are fitted to; of more, so many are drawn."""
 AXES = 32
-"""K. Of 8, 16, 32 and all, on held-out training videos of four sets: all the same (benchmarks/results/foreign.md)."""
+"""K. Of 16, 32 and all, on held-out training videos of four sets: all the same (benchmarks/results/foreign.md)."""
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)
 """Parts of a training video whose distances have limits; of a video shorter than the first nothing is said."""
 LEAST = 1e-6
