@@ -29,7 +29,7 @@ from wsvad.files import atomic, read_json, sha256, write_json
 from wsvad.methods import METHODS
 from wsvad.runs.familiarity import Familiarity
 from wsvad.runs.familiarity_record import familiarity_of, numbers_of, tensors_of
-from wsvad.runs.normalisation import Normalisation
+from wsvad.runs.normalisation import FITTED, Normalisation
 from wsvad.runs.records import Model
 from wsvad.runs.sealed import AGAIN, SEAL, check_weights, own_file, sealed, unsealed
 from wsvad.shapes import checked
@@ -254,7 +254,7 @@ def load_method(folder: Path | str) -> TrainedMethod:
         name: {
             stream: tensors[f"normalisation.{name}.{stream}"]
             for stream, kind in record["normalisation"].items()
-            if kind == "standardise"
+            if kind in FITTED
         }
         for name in ("mean", "std")
     }
@@ -324,7 +324,7 @@ def _check_fit(method: Any, record: dict[str, Any], tensors: dict[str, torch.Ten
             if stream not in record[part]:
                 raise WsvadError(f"{part} without {stream}")
     for stream, kind in record["normalisation"].items():
-        for name in ("mean", "std") if kind == "standardise" else ():
+        for name in ("mean", "std") if kind in FITTED else ():
             found = tensors.get(f"normalisation.{name}.{stream}")
             if found is None or found.shape != (record["widths"].get(stream),):
                 raise WsvadError(f"no {name} of {stream}, or of another width")

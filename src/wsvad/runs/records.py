@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from wsvad.features.store import Passport, Resampled
 from wsvad.ranges import Count, NotNegative, Positive, Range, Seed, Share, Whole
+from wsvad.runs.normalisation import Kind
 from wsvad.shapes import problems
 
 Width = Annotated[int, Range(1, 2**17)]
@@ -93,7 +94,7 @@ class ModelRecord(TypedDict):
     method: str
     config: dict[str, Any]
     widths: dict[str, Width]
-    normalisation: dict[str, Literal["none", "l2", "standardise"]]
+    normalisation: dict[str, Kind]
     encoders: dict[str, str]
     passports: dict[str, Annotated[dict[str, Any], _identity]]
     window: Annotated[int, Range(1, 2**16)]

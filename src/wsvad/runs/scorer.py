@@ -251,10 +251,10 @@ class Scorer:
         form: list[Outputs] = []
 
         def side_by_side(streams: dict[str, Tensor]) -> Tensor:
-            form[:] = [self._outputs(streams, wanted)]
+            form[:] = [self._outputs(self._given(streams), wanted)]
             return torch.cat(_columns(form[0]), dim=-1)
 
-        streams = self._given({name: bag.streams[name] for name in self.method.runs_on})
+        streams = {name: bag.streams[name] for name in self.method.runs_on}
         columns_TN = score_online(side_by_side, streams, self.window)
         return _from_columns(columns_TN, form[0])
 

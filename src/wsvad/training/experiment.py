@@ -101,7 +101,7 @@ class Experiment:
         self.folder = RunFolder(self.out)
         self.fitting = Fitting(
             dataset=self.dataset, features=self.features, name=self.name, config=self.config, protocol=self.protocol,
-            teacher=self.teacher, core=self.core,
+            teacher=self.teacher, core=self.core, scenes=lambda: self.scenes,
         )  # fmt: skip
 
     @property

@@ -46,6 +46,8 @@ class Fitting:
     """Run folder of a trained teacher, for a method that has one; by default the method trains its own."""
     core: Path | None = None
     """Run folder whose CORE is taken over and stays as it is, for a method that has one."""
+    scenes: Callable[[], Mapping[str, int]] = dict
+    """Of the training videos, for `per-camera`."""
     _timed: bool = field(default=False, init=False)
     """Whether a fit was timed already, to say how long all of them take."""
 
@@ -135,7 +137,10 @@ class Fitting:
         asked = self.protocol.normalise or self.kind.normalisation
         fixed = standardised(self.kind, self.config)
         kinds: dict[str, Kind] = {name: "standardise" if name in fixed else asked for name in self.streams}
-        fitted = Normalisation.fit(kinds, self.last_packed.streams)
+        packed = self.last_packed
+        fitted = Normalisation.fit(kinds, packed.streams)
+        if "per-camera" in kinds.values():
+            fitted = fitted.by_camera(packed.streams, packed.videos, self.scenes())
         return fitted.like(given.normalisation) if given else fitted
 
     # ------------------------------------------------------------------------------------------ method and budget
