@@ -250,19 +250,19 @@ def load_method(folder: Path | str) -> TrainedMethod:
         reason = str(error) if isinstance(error, _PLAIN) else f"{type(error).__name__}: {error}"
         reason = (reason.splitlines() or [type(error).__name__])[0][:300]
         raise WsvadError(f"{weights}: does not fit model.json ({reason}); train again") from None
-    statistics = {
-        name: {
+    mean, std = (
+        {
             stream: tensors[f"normalisation.{name}.{stream}"]
             for stream, kind in record["normalisation"].items()
             if kind in FITTED
         }
         for name in ("mean", "std")
-    }
+    )
     return TrainedMethod(
         name=record["method"],
         method=method.eval(),
         widths=record["widths"],
-        normalisation=Normalisation(kinds=record["normalisation"], **statistics),
+        normalisation=Normalisation(kinds=record["normalisation"], mean=mean, std=std),
         encoders=record["encoders"],
         passports=record["passports"],
         calibration=_calibration(record),

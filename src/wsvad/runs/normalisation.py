@@ -102,7 +102,7 @@ class Normalisation:
                     "from it per camera; leave it out, or use --normalise standardise"
                 )
             within[name] = torch.where(varies, deviation, 1.0)
-        fitted, cameras = replace(self, std=within), {}
+        fitted, cameras = replace(self, std=within), dict[str, Normalisation]()
         for some in rows.values():
             camera = fitted.at({name: stream[some] for name, stream in streams.items()})
             cameras |= {videos[row]: camera for row in some}
@@ -137,7 +137,10 @@ class Normalisation:
             return rest | {name: value for name, value in theirs.items() if name in shared}
 
         kinds = {name: other.kinds.get(name, kind) for name, kind in self.kinds.items()}
-        return replace(self, kinds=kinds, mean=merged(self.mean, other.mean), std=merged(self.std, other.std))
+        cameras = {video: camera.like(other) for video, camera in self.cameras.items()}
+        return Normalisation(
+            kinds=kinds, mean=merged(self.mean, other.mean), std=merged(self.std, other.std), cameras=cameras
+        )
 
     def same(self, other: "Normalisation") -> bool:
         """Whether it does the same as `other`, up to rounding, to the streams that it knows."""

@@ -54,6 +54,14 @@ def test_other_videos_of_a_camera_give_its_statistics():
     assert there({"rgb": x[2:]})["rgb"] == pytest.approx(fitted(x).of_videos({"rgb": x}, VIDEOS)["rgb"][2:])
 
 
+def test_a_stream_that_a_teacher_reads_is_normalised_as_the_teacher_had_it_in_training_too():
+    x = packed()
+    teacher = Normalisation.fit({"rgb": "standardise"}, {"rgb": x + 1})
+    student = fitted(x).like(teacher)
+    assert student.of_videos({"rgb": x}, VIDEOS)["rgb"] == pytest.approx(teacher({"rgb": x})["rgb"])
+    assert student({"rgb": x})["rgb"] == pytest.approx(teacher({"rgb": x})["rgb"])
+
+
 def test_without_cameras_training_is_normalised_as_scoring():
     x = packed()
     known = Normalisation.fit({"rgb": "standardise"}, {"rgb": x})
