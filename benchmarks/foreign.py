@@ -174,7 +174,21 @@ HEAD = """# Does a detector know what it has not learned?
 is how often a test video of the column is further from the training videos than a test video of the row's own set is;
 in brackets the share of the column's test videos that is warned of. `own, stated` is the share of familiar videos that
 the limit lets be warned of, `own, held out` the share of training videos that is, each by statistics and a limit that
-had not seen it, nor its scene, and `own, test` the share of the row's own test videos.
+had not seen it, nor its group, and `own, test` the share of the row's own test videos. `groups` are scenes; the videos
+of a scene that most of the set shows are a group each.
+"""
+FINDINGS = """
+## What it is worth
+
+The stated rate is kept on held-out training videos, as far as so few videos show it (of 16, one is 6.2 %, two are
+12.5 %). The test videos of cctv-fights are other scenes than its training videos, which all share scenes with each
+other: of these 20 % are warned of by their motion, and by their pictures, with reason, nearly all. So the rate holds
+for further videos of the places that were learned from, and for other places only where the training set has 20 scenes
+or more that can be held out.
+
+Another place is known from its pictures always, and from its motion mostly: least of all ucsd-ped2 and the square by a
+detector of the street, whose motion is alike. A black or covered picture is always known, another rate and another view
+by their motion in three of four cases or more.
 """
 CHOICE = """
 ## The statistic
@@ -213,7 +227,7 @@ def main(out: Path = Path("runs/foreign")) -> None:
     parts = [HEAD]
     for stream, names in (("motion", (*SIMULATED, *REAL)), ("image", REAL)):
         places = [Place(name, stream, out) for name in names]
-        head = ["learned from", "videos", "scenes", "own, stated", "own, held out", "own, test", *names]
+        head = ["learned from", "videos", "groups", "own, stated", "own, held out", "own, test", *names]
         rows = [head, ["---"] * len(head), *(row(place, places) for place in places)]
         parts += [f"\n## `{stream}`\n\n", "".join(f"| {' | '.join(cells)} |\n" for cells in rows)]
     found = disturbed(out, Place("street", "motion", out))
@@ -225,7 +239,7 @@ def main(out: Path = Path("runs/foreign")) -> None:
         f"| {name} | {min(each):.2f} | {np.median(each):.2f} | {np.mean(np.array(each) > 1):.0%} |\n"
         for name, each in found.items()
     ]
-    write_text(HERE / "results" / "foreign.md", "".join([*parts, CHOICE]))
+    write_text(HERE / "results" / "foreign.md", "".join([*parts, FINDINGS, CHOICE]))
 
 
 if __name__ == "__main__":

@@ -283,6 +283,37 @@ def test_what_is_done_with_files_left_out_is_status_3_and_nothing_done_is_1(vide
     assert "skipped: " in (last := capsys.readouterr().err.splitlines()[-1]) and "lost.mp4: a broken link" in last
 
 
+def test_videos_that_are_unlike_those_in_training_are_told_and_many_of_them_in_one_sentence(
+    run, videos, tmp_path, capsys
+):
+    for number in range(5):
+        noise = np.random.default_rng(number).integers(0, 256, (64, 96, 128, 3), dtype=np.uint8)
+        write_clip(tmp_path / f"noise-{number}.mp4", list(noise))
+
+    def scored(*files: Path, out: Path) -> tuple[dict[str, float], dict[str, list[str]], str]:
+        assert main(["score", *map(str, files), "--model", str(run), "--out", str(out), "--json"]) == 0
+        told = capsys.readouterr()
+        found = json.loads(told.out)["videos"]
+        return {v["video"]: v["distance"] for v in found}, {v["video"]: v.get("notes", []) for v in found}, told.err
+
+    own = videos / "cam-8.mp4"
+    distances, notes, said = scored(tmp_path / "noise-0.mp4", own, out=tmp_path / "two")
+    assert distances["cam-8.mp4"] < 1 < distances["noise-0.mp4"]
+    sentence = f"unlike the training videos ({distances['noise-0.mp4']:.1f} times the distance that 89% of them keep)"
+    assert notes["cam-8.mp4"] == [] and sentence in notes["noise-0.mp4"][0]
+    page = (tmp_path / "two" / "report.html").read_text()
+    assert sentence in said and sentence in page and "videos are unlike" not in said
+    again, _, _ = scored(tmp_path / "noise-0.mp4", own, out=tmp_path / "two")
+    assert again == distances
+
+    distances, notes, said = scored(*sorted(tmp_path.glob("*.mp4")), own, out=tmp_path / "many")
+    page = (tmp_path / "many" / "report.html").read_text()
+    assert all(bool(notes[name]) == (distances[name] > 1) for name in notes) and len(notes) == 6
+    for text in (said, page):
+        assert "5 of 6 videos are unlike the 8 training videos; of familiar ones 0.7 would be." in text
+    assert said.count("times the distance") == 3 and page.count("times the distance") == 0
+
+
 def test_a_detector_refuses_another_encoder(run, videos, tmp_path, capsys):
     told = json.loads((run / "model.json").read_text())
     told["passports"]["rgb"]["settings"] = {"other": 1}
