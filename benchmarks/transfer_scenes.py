@@ -33,6 +33,8 @@ from wsvad.training.selection import spread
 HERE = Path(__file__).parent
 METHOD_NAMES, SEEDS = ("mil", "ur-dmu"), 3
 NAMES = (*REAL, *SIMULATED)
+MANY = "cctv-fights"
+"""The set of many cameras."""
 WAYS = ("standardise", "per camera, the video's own", "per camera, the place's")
 METRICS = ("auc", "auc_abnormal")
 Found = dict[str, dict[str, dict[str, float]]]
@@ -98,7 +100,9 @@ three. Nothing was tuned.
   `wsvad.datasets.scenes` finds them). *The video's own*: in scoring by those of the video that is scored, as `score`
   does; *the place's*: by those of the training videos of the place that is shown, whose labels are not used.
 
-ucsd-ped2, street and square have one camera each: there both kinds learn from the same numbers.
+ucsd-ped2, street and square have one camera each: there both kinds learn from the same numbers. cctv-fights has very
+many, of which each video shows some and which videos share, so that its scenes join to one: each video counts as a
+camera of its own.
 """
 
 
@@ -138,6 +142,8 @@ def in_words(values: list[float]) -> str:
 
 def main(out: Path = Path("runs/foreign")) -> None:
     places = {name: Place(name, "motion", out) for name in NAMES}
+    many = places[MANY].dataset
+    places[MANY].dataset = replace(many, videos=tuple(replace(video, camera=video.name) for video in many.videos))
     bags = {
         name: keep_bags(load_bags(place.dataset.test, place.features, ["motion"])) for name, place in places.items()
     }
