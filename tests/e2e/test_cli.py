@@ -17,6 +17,7 @@ from places import SHARED
 from wsvad.cli.main import main
 from wsvad.detection.operating import in_figures
 from wsvad.features.store import Passport, StoredFeatures, feature_path, load, save
+from wsvad.runs.folder import RunFolder
 from wsvad.runs.sealed import sealed
 
 SMALL = ["--config.hidden", "128", "--config.lr", "0.0003"]
@@ -372,6 +373,28 @@ def test_tables_and_figures_of_dakd_are_commands(features, name, rows, tmp_path,
     lines = capsys.readouterr().out.splitlines()[2:]
     assert sorted(line.split(" | ")[0].removeprefix("| ") for line in lines) == sorted(rows)
     assert (tmp_path / "out" / f"dakd-{name.replace(' ', '-').removeprefix('table-')}.svg").is_file()
+
+
+def test_a_run_per_camera_is_kept_and_carried_with_the_statistics_of_the_other_place(features, tmp_path, capsys):
+    _, stored = features
+    home, there = tmp_path / "home", tmp_path / "there"
+    for place, first in ((home, 0), (there, 8)):
+        place.mkdir()
+        rows = [
+            f"v{n},{n % 2},96,{'train' if n < first + 4 else 'test'},{'north' if n < first + 2 else 'south'}"
+            for n in range(first, first + 8)
+        ]
+        (place / "labels.csv").write_text("\n".join(["video,label,frames,split,camera", *rows]))
+        truth = [f"v{n},odd,32,64" for n in range(first + 1, first + 8, 2)]
+        (place / "intervals.csv").write_text("\n".join(["video,category,start_frame,end_frame", *truth]))
+    run, out = tmp_path / "run", tmp_path / "out"
+    command = ["fit", str(home), "--features", str(stored), "--method", "mil", "--normalise", "per-camera"]
+    assert main([*command, "--iterations", "3", "--hold-out", "0", "--out", str(run)]) == 0
+    assert RunFolder(run).load().normalisation.kinds == {"rgb": "per-camera"}
+    assert main(["evaluate", str(run), "--data", str(home), "--features", str(stored)]) == 0
+    assert main(["transfer", str(run), "--to", str(there), "--to-features", str(stored), "--out", str(out)]) == 0
+    table = (out / "transfer.md").read_text()
+    assert "| zero-shot |" in table and "| zero-shot, statistics of the place |" in table
 
 
 def test_fit_evaluate_and_bench_agree(features, tmp_path, capsys):
