@@ -166,8 +166,9 @@ class Detector:
     def timeline(self, name: str, clock: SnippetClock, scored: Scored, *, mode: Mode, path: Path | None) -> Timeline:
         """The events in what was scored, by the detector's thresholds; and what has to be known of the video."""
         timeline = timeline_of(name, clock, scored, self.scorer, self.calibrations, mode=mode, path=path)
-        said = self.trained.foreign_rate(clock)
-        return replace(timeline, notes=(f"{name or 'the video'}: {said}",)) if said else timeline
+        known = self.trained.familiarity
+        said = (self.trained.foreign_rate(clock), known.note(scored.distance) if known else "")
+        return replace(timeline, notes=tuple(f"{name or 'the video'}: {note}" for note in said if note))
 
     def look_at(
         self,
@@ -209,7 +210,8 @@ class Detector:
                 stored = self._same_making("frames", encoded)
             streams = {stream: torch.from_numpy(item.features) for stream, item in stored.items()}
             clock = next(iter(stored.values())).clock
-        return clock, self.scorer.describe(streams, WANTED[mode], mode)
+        scored, known = self.scorer.describe(streams, WANTED[mode], mode), self.trained.familiarity
+        return clock, replace(scored, distance=known.distance(streams)) if known else scored
 
     def rarity(self, score: float, *, mode: Mode = "whole") -> Rarity | None:
         """How often normal video has an event with such a score, by what the run was calibrated on in this mode; None
@@ -330,6 +332,7 @@ def timeline_of(
         mode=mode,
         block=scorer.block_of(clock.snippets, mode),
         attributions=scored.attributions,
+        distance=scored.distance,
     )
     spans = [timeline.snippets(event) for event in timeline.events]
     return replace(timeline, explanation=explain(scorer.method, scorer.categories, scored, spans))

@@ -64,6 +64,9 @@ class Timeline:
     """How rare its highest score is in normal video; None where that is not known."""
     notes: tuple[str, ...] = ()
     """What has to be known of it before its scores are believed, in sentences."""
+    distance: float | None = None
+    """How far it lies from the training videos, see `wsvad.runs.familiarity`: above 1 it is unlike them; None where
+    that is not known."""
 
     def __post_init__(self) -> None:
         if not len(self.scores):
@@ -76,6 +79,11 @@ class Timeline:
 
         if any(len(shares) != len(self.scores) for shares in self.attributions.values()):
             raise ValueError(f"{self.video}: every share needs one number a snippet, {len(self.scores)}")
+
+    @property
+    def foreign(self) -> bool:
+        """Whether it is unlike the training videos; the last of its notes says so."""
+        return self.distance is not None and self.distance > 1
 
     @property
     def peak(self) -> float:
@@ -166,6 +174,7 @@ def as_dict(timeline: Timeline) -> dict[str, Any]:
         **({"block": timeline.block} if timeline.block else {}),
         **_recorded(timeline),
         "threshold": _rounded(timeline.threshold),
+        **({"distance": _rounded(timeline.distance)} if timeline.distance is not None else {}),
         **({"notes": [printable(note) for note in timeline.notes]} if timeline.notes else {}),
         "events": [
             {
@@ -231,8 +240,8 @@ def _falling(values: dict[str, float]) -> dict[str, float]:
 
 def write_events_csv(path: Path | str, timelines: Sequence[Timeline]) -> None:
     """Write one row an event: `video,start_frame,end_frame,start,end,peak,peak_time,attributions,category,probability,
-    wall_start,wall_end,rarity`; `attributions` and `rarity` are in words, "pose 0.41; flow 0.32" and "once in 40 min of
-    normal video". What is not known is empty."""
+    wall_start,wall_end,rarity,distance`; `attributions` and `rarity` are in words, "pose 0.41; flow 0.32" and "once in
+    40 min of normal video", and `distance` is the video's. What is not known is empty."""
     own = ("start_frame", "end_frame", "start", "end", "peak", "peak_time")
     rows = (
         (
@@ -244,12 +253,16 @@ def write_events_csv(path: Path | str, timelines: Sequence[Timeline]) -> None:
             event.get("wall_start", ""),
             event.get("wall_end", ""),
             event.get("rarity", {"words": ""})["words"],
+            record.get("distance", ""),
         )
         for timeline in timelines
-        for event in as_dict(timeline)["events"]
+        for record in (as_dict(timeline),)
+        for event in record["events"]
     )
     write_table(
-        path, ("video", *own, "attributions", "category", "probability", "wall_start", "wall_end", "rarity"), rows
+        path,
+        ("video", *own, "attributions", "category", "probability", "wall_start", "wall_end", "rarity", "distance"),
+        rows,
     )
 
 

@@ -4,7 +4,8 @@ import json
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from wsvad.features.store import Passport, Resampled
-from wsvad.ranges import Count, NotNegative, Positive, Range, Seed, Whole
+from wsvad.ranges import Count, NotNegative, Positive, Range, Seed, Share, Whole
+from wsvad.runs.normalisation import Kind
 from wsvad.shapes import problems
 
 Width = Annotated[int, Range(1, 2**17)]
@@ -80,15 +81,25 @@ def _finite(record: object) -> str:
     return ""
 
 
+class FamiliarityRecord(TypedDict):
+    """What the training videos look like, beside its tensors."""
+
+    limits: Annotated[dict[str, list[Positive]], lambda found: "" if found else "limits of a stream"]
+    videos: Count
+    false: Share
+    length: Positive
+
+
 class ModelRecord(TypedDict):
     method: str
     config: dict[str, Any]
     widths: dict[str, Width]
-    normalisation: dict[str, Literal["none", "l2", "standardise"]]
+    normalisation: dict[str, Kind]
     encoders: dict[str, str]
     passports: dict[str, Annotated[dict[str, Any], _identity]]
     window: Annotated[int, Range(1, 2**16)]
     filmed_at: NotRequired[tuple[Positive, Positive]]
+    familiarity: NotRequired[FamiliarityRecord]
     calibration: NotRequired[dict[str, Any]]
     threshold: NotRequired[dict[str, Any]]
     weights: NotRequired[str]

@@ -60,6 +60,8 @@ class Scored:
     """`(T,)` in [0, 1]: how much of a snippet is taken from its neighbours."""
     embeddings: np.ndarray | None = None
     """`(T, H)`."""
+    distance: float | None = None
+    """How far the video lies from those that were learned from, see `Familiarity`; None where that is not known."""
 
 
 class Source(Protocol):
@@ -249,10 +251,10 @@ class Scorer:
         form: list[Outputs] = []
 
         def side_by_side(streams: dict[str, Tensor]) -> Tensor:
-            form[:] = [self._outputs(streams, wanted)]
+            form[:] = [self._outputs(self._given(streams), wanted)]
             return torch.cat(_columns(form[0]), dim=-1)
 
-        streams = self._given({name: bag.streams[name] for name in self.method.runs_on})
+        streams = {name: bag.streams[name] for name in self.method.runs_on}
         columns_TN = score_online(side_by_side, streams, self.window)
         return _from_columns(columns_TN, form[0])
 

@@ -25,7 +25,7 @@ from wsvad.datasets.bags import keep_bags, load_bags
 from wsvad.datasets.categories import with_categories
 from wsvad.datasets.dataset import Bag, Dataset
 from wsvad.datasets.division import hold_out
-from wsvad.datasets.scenes import promise, scenes_of
+from wsvad.datasets.scenes import promise, scenes_of, units
 from wsvad.detection.calibration import Calibrations
 from wsvad.encoders.build import shortened, split
 from wsvad.errors import WsvadError
@@ -41,6 +41,7 @@ from wsvad.locks import writing
 from wsvad.methods import METHODS
 from wsvad.methods.abilities import NamesCategories, Remarks
 from wsvad.methods.method import Phase, learns_from, runs_on
+from wsvad.runs.familiarity import Familiarity
 from wsvad.runs.fingerprint import fingerprint_of
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.model import TrainedMethod
@@ -107,7 +108,7 @@ class Experiment:
         self.folder = RunFolder(self.out)
         self.fitting = Fitting(
             dataset=self.dataset, features=self.features, name=self.name, config=self.config, protocol=self.protocol,
-            teacher=self.teacher, core=self.core,
+            teacher=self.teacher, core=self.core, scenes=lambda: self.scenes,
         )  # fmt: skip
 
     @property
@@ -123,6 +124,14 @@ class Experiment:
     def scenes(self) -> dict[str, int]:
         """Training video → its scene."""
         return scenes_of(self.dataset.train)
+
+    @cached_property
+    def familiarity(self) -> Familiarity | None:
+        """What the training videos look like, by held-out ones; None where the protocol holds nothing out."""
+        if not self.protocol.hold_out:
+            return None
+        together = units(self.dataset.train, self.scenes)
+        return self.fitting.familiarity({v.name: str(n) for n, unit in enumerate(together) for v in unit})
 
     @cached_property
     def test_bags(self) -> list[Bag]:
@@ -336,6 +345,7 @@ class Experiment:
                 encoders={stream: spec for stream, spec in self.encoders.items() if stream in fitting.streams},
                 passports=fitting.passports,
                 window=min(WINDOW, fitting.longest),
+                familiarity=self.familiarity,
             )
         )
         parameters = sum(parameter.numel() for parameter in method.parameters())

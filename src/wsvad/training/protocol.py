@@ -39,8 +39,8 @@ class Protocol:
     bags: Count | None = None
     """Normal bags in a batch (as many abnormal ones go with them), instead of the budget's."""
     normalise: Kind | None = None
-    """How features are normalised; if not set, as in the method's paper. Of several encoders' features side by side,
-    standardise scales those of the wider ones down."""
+    """How features are normalised (per-camera: by each camera's statistics); if not set, as in the method's paper. Of
+    several encoders' features side by side, standardise scales those of the wider ones down."""
     streams: Literal["all", "auto"] = "all"
     """Streams side by side: all of them, or auto: without those that add nothing on held-out training videos."""
     hold_out: Share = 0.2

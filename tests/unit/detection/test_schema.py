@@ -43,6 +43,7 @@ def full() -> Timeline:
         attributions={"pose": np.array([1.0, 0.5, 0]), "flow": np.array([0, 0.5, 1.0])},
         block=2048,
         notes=("slow",),
+        distance=1.5,
     )
 
 

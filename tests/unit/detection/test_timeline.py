@@ -60,7 +60,9 @@ def test_csv_files_read_back_the_same_values_as_json(tmp_path: Path):
         with (tmp_path / name).open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         words = (
-            dict.fromkeys(["attributions", "category", "probability", "wall_start", "wall_end", "rarity"], "")
+            dict.fromkeys(
+                ["attributions", "category", "probability", "wall_start", "wall_end", "rarity", "distance"], ""
+            )
             if key == "events"
             else {}
         )
@@ -77,7 +79,7 @@ def test_an_event_says_what_it_leans_on(tmp_path: Path):
     assert found["attributions"] == {"flow": 0.55, "text": 0.25, "pose": 0.2}
     assert list(found["attributions"]) == ["flow", "text", "pose"]
     write_events_csv(tmp_path / "events.csv", [told])
-    assert (tmp_path / "events.csv").read_text().splitlines()[1].endswith(",flow 0.55; text 0.25,,,,,")
+    assert (tmp_path / "events.csv").read_text().splitlines()[1].endswith(",flow 0.55; text 0.25,,,,,,")
 
 
 def test_an_event_says_how_rare_it_is(tmp_path: Path):
