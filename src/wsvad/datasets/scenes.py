@@ -85,7 +85,7 @@ def known_normal(videos: Sequence[LabelledVideo], looks: Looks) -> dict[str, np.
         return {}
     x = np.concatenate(normal).astype(np.float32)
     each = {name: looks[name].astype(np.float32) @ x.T for name in abnormal if len(looks.get(name, ()))}
-    known = {name: (alike >= ALIKE).any(1) for name, alike in each.items()}
+    known: dict[str, np.ndarray] = {name: np.any(alike >= ALIKE, axis=1) for name, alike in each.items()}
     joined = {name: one for name, one in known.items() if one.any() and not one.all()}
     return joined if len(joined) > MOST * len(abnormal) else {}
 
