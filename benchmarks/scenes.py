@@ -470,6 +470,29 @@ Each fit leaves out a fifth of the training videos; none of these sets can be di
 """
 
 
+FINDINGS = ""
+
+
+def likeness(out: Path, encoded: Path) -> list[list[str]]:
+    """How alike the edges of pictures are, by what the two videos have in common."""
+    looks = {name: looks_of(footage(name, out, encoded).dataset.videos) for name in SETS[:3]}
+    fights = looks["cctv-fights"]
+    tests, training = ({n: x for n, x in fights.items() if n.startswith(side)} for side in ("test", "train"))
+    rows = [["of each video, the picture most like one of", "least", "10 %", "median", "most", "one scene"]]
+    for title, one, other in (
+        ("another video of ucsd-ped2, one camera", looks["ucsd-ped2"], looks["ucsd-ped2"]),
+        ("another video of the simulated camera, by day, at night, in the rain", looks["toy"], looks["toy"]),
+        ("a training video of cctv-fights; test videos", tests, training),
+        ("cctv-fights; videos of ucsd-ped2", looks["ucsd-ped2"], fights),
+        ("cctv-fights; videos of the simulated camera", looks["toy"], fights),
+    ):
+        each = [np.concatenate([y for name, y in other.items() if name != own]).astype(np.float32) for own in one]
+        found = np.array([(x.astype(np.float32) @ y.T).max() for x, y in zip(one.values(), each, strict=True)])
+        shown = [found.min(), np.quantile(found, 0.1), np.median(found), found.max()]
+        rows.append([title, *(f"{value:.2f}" for value in shown), f"{(found >= ALIKE).sum()} of {len(found)}"])
+    return rows
+
+
 def choice(table: Table, losses: Table, sets: Sequence[str]) -> list[list[str]]:
     rows = []
     for name, found in table.items():
@@ -535,8 +558,8 @@ def main(out: Path = Path("runs/scenes"), encoded: Path = Path("runs/encoders"))
     parts += [markdown([head, *choice(linear_table, linear_losses, SETS)])]
     parts += ["\n## Frame AUC of the test videos\n\n"]
     parts += [markdown([["setting", *SETS], *([s, *(f"{100 * v[n]:.1f}" for n in SETS)] for s, v in aucs.items())])]
-    notes = HERE / "results" / "scenes.txt"
-    write_text(HERE / "results" / "scenes.md", "".join(parts) + (notes.read_text() if notes.is_file() else ""))
+    parts += ["\n## Pictures of one camera and of others\n\n", markdown(likeness(out, encoded)), FINDINGS]
+    write_text(HERE / "results" / "scenes.md", "".join(parts))
 
 
 if __name__ == "__main__":

@@ -172,7 +172,7 @@ def test_one_camera_is_said_to_promise_nothing_of_another(tmp_path, capsys):
     (data / "labels.csv").write_text("video,label,camera,split\n" + "\n".join(rows) + "\n")
     fit = ["fit", str(data), "--method", "mil", *MIL, *NUMBERS[:-2], "--features", str(data / "features")]
     assert main([*fit, "--out", str(tmp_path / "run")]) == 0
-    said = "9 of 10 training videos show one scene, or scenes that they share, so held-out videos show it too"
+    said = "9 of 10 training videos show one scene, or scenes that they share, so held-out videos show what was"
     assert said in " ".join(capsys.readouterr().err.split())
     assert any(said in remark for remark in RunFolder(tmp_path / "run").read_metrics()["remarks"])
     assert main([*fit, "--out", str(tmp_path / "all"), "--hold-out", "0"]) == 0

@@ -12,6 +12,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -51,7 +52,20 @@ video that is not there was not looked at."""
 def looks_of(videos: Sequence[LabelledVideo]) -> dict[str, np.ndarray]:
     """Look at the videos whose camera nobody named and whose files are there."""
     rest = [(video.name, video.path) for video in videos if not video.camera and video.path]
-    return {name: edges_of(pictures_of(path)) for name, path in track(rest, "scenes")}
+    return {name: _look(path, *_state(path)) for name, path in track(rest, "scenes")}
+
+
+def _state(path: Path) -> tuple[int, int]:
+    try:
+        return path.stat().st_size, path.stat().st_mtime_ns
+    except OSError:
+        return 0, 0
+
+
+@lru_cache(maxsize=2**14)
+def _look(path: Path, size: int, changed: int) -> np.ndarray:
+    """A file is looked at once, for its division and for each method that is compared, until it changes."""
+    return edges_of(pictures_of(path))
 
 
 def scenes_of(videos: Sequence[LabelledVideo], looks: Looks | None = None) -> dict[str, int]:
@@ -100,13 +114,17 @@ def units(videos: Sequence[LabelledVideo], scenes: Scenes) -> list[list[Labelled
 def promise(videos: Sequence[LabelledVideo], scenes: Scenes) -> str:
     """What thresholds and choices that are made on held-out videos can promise, in a sentence, where that is less than
     of another scene; empty where it is not."""
-    count = sum(map(len, _by_scene(videos, scenes)[1]))
-    if not count:
+    large = _by_scene(videos, scenes)[1]
+    if not large:
         return ""
+    count = sum(map(len, large))
     which = f"All {count}" if count == len(videos) else f"{count} of {len(videos)}"
+    what = "show one scene, or scenes that they share"
+    if len(large) > 1:
+        what = f"are of {len(large)} scenes that each have most of the normal or of the abnormal ones"
     return (
-        f"{which} training videos show one scene, or scenes that they share, so held-out videos show it too: "
-        "thresholds and choices hold for this camera, and promise nothing of another."
+        f"{which} training videos {what}, so held-out videos show what was learned from: "
+        "thresholds and choices hold for the cameras of these videos, and promise nothing of another one."
     )
 
 

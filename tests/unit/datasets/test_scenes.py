@@ -156,6 +156,10 @@ def test_the_promise_is_of_this_camera_where_there_is_one():
     assert one.startswith("All 4 training videos show one scene") and "nothing of another" in one
     most = promise(videos, {"n1": 0, "n2": 0, "n3": 1, "a1": 0})
     assert most.startswith("3 of 4 training videos")
+    each = promise(videos, {"n1": 0, "n2": 0, "n3": 0, "a1": 1} | {"a2": 1})
+    assert each.startswith("3 of 4 training videos show one scene")
+    both = promise([*videos, video("a2", 1)], {"n1": 0, "n2": 0, "n3": 0, "a1": 1, "a2": 1})
+    assert both.startswith("All 5 training videos are of 2 scenes that each have most of the normal or of the abnormal")
     few = [*videos, video("a2", 1), *(video(f"m{i}") for i in range(9))]
     assert promise(few, {"a1": 0, "a2": 0, "n1": 0}).startswith("3 of 14 training videos")
     assert promise(videos, {"n1": 0, "n2": 1, "n3": 2, "a1": 3}) == ""
