@@ -1,6 +1,7 @@
 """Top-mean: logistic regression of snippets, trained on the mean of each bag's highest scores."""
 
 import dataclasses
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -87,3 +88,21 @@ def read(folder):
 CORRIDOR = Benchmark(
     name="corridor", marks=("corridor.txt",), read=read, split={"train": (2, 2), "test": (1, 1)}, headline="auc"
 )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RelayConfig:
+    path: str
+    """File that switches a lamp."""
+
+
+class Relay:
+    """A lamp that is on while an event lasts."""
+
+    config_class = RelayConfig
+
+    def __init__(self, settings):
+        self.path = Path(settings.path)
+
+    def deliver(self, alert):
+        self.path.write_text("1" if alert.state == "start" else "0")

@@ -1,4 +1,4 @@
-"""Things that are found by name: methods, encoders, datasets. Open to other packages by entry points."""
+"""Things that are found by name: methods, encoders, datasets, sinks. Open to other packages by entry points."""
 
 import logging
 import re
@@ -13,7 +13,7 @@ from wsvad.errors import UsageError, WsvadError
 logger = logging.getLogger(__name__)
 
 
-KINDS = ("method", "encoder", "dataset")
+KINDS = ("method", "encoder", "dataset", "sink")
 
 
 def at_fault(error: BaseException) -> str:

@@ -10,16 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from alerts import alert
 from clips import write_clip
 from places import ROOT
 
 from wsvad.cli.main import main
 from wsvad.datasets.open import recognise
 from wsvad.encoders import build
-from wsvad.errors import WsvadError
+from wsvad.errors import UsageError, WsvadError
 from wsvad.features.store import load, read_passport
 from wsvad.methods import METHODS
 from wsvad.registry import Registry
+from wsvad.sinks.sink import make
 
 
 @pytest.fixture(scope="session")
@@ -125,18 +127,29 @@ def test_lists_name_what_plugins_bring(capsys):
     assert build("brightness")[0].width == 16
 
 
+@pytest.mark.usefixtures("installed")
+def test_a_plugins_sink_gets_alerts(tmp_path):
+    lamp = make("lamp", {"type": "relay", "path": str(tmp_path / "lamp")})
+    for state, light in (("start", "1"), ("end", "0")):
+        lamp.deliver(alert("e1", state))
+        assert (tmp_path / "lamp").read_text() == light
+    with pytest.raises(UsageError, match=r"sink 'lamp': 'pat' is not known; did you mean path\?"):
+        make("lamp", {"type": "relay", "pat": "x"})
+
+
 def test_without_the_package_its_names_are_unknown(capsys):
     assert main(["train", ".", "--method", "top-mean"]) == 2
     assert "no method is called 'top-mean'; choose one of: dakd, mil" in capsys.readouterr().err
 
 
 def test_the_contract_holds_for_a_plugin_without_being_told(site):
-    """The contract tests find what is installed: those of the method, with its name in their own."""
+    """The contract tests find what is installed: those of the method and of the sink, with its name in their own."""
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(site), str(ROOT / "src")])}
-    command = [sys.executable, "-m", "pytest", str(ROOT / "tests" / "contract" / "test_methods.py"), "-k", "top-mean"]
+    tests = [str(ROOT / "tests" / "contract" / f"test_{what}.py") for what in ("methods", "sinks")]
+    command = [sys.executable, "-m", "pytest", *tests, "-k", "top-mean or relay"]
     done = subprocess.run([*command, "-p", "no:cacheprovider"], env=env, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert int(done.stdout.split(" passed")[0].split()[-1]) > 15
+    assert int(done.stdout.split(" passed")[0].split()[-1]) > 19
 
 
 def distribution(folder: Path, *points: str) -> None:

@@ -22,8 +22,8 @@ from fuzz.harness import (
 from wsvad.errors import WsvadError
 
 CASES = 200
-FEWER = {"kept scores": 60, "models": 60, "recipes": 60, "thresholds": 80}
-"""Kinds of which a case is a whole command or two, or loads a model."""
+FEWER = {"event stores": 60, "kept scores": 60, "models": 60, "recipes": 60, "thresholds": 80}
+"""Kinds of which a case is a whole command or two, loads a model, or waits for the disk."""
 
 
 @pytest.mark.parametrize("name", list(kinds()))

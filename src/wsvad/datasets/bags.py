@@ -12,6 +12,7 @@ from torch import Tensor
 
 from wsvad.datasets.dataset import Bag, LabelledVideo
 from wsvad.errors import WsvadError
+from wsvad.features.half import fits_half
 from wsvad.features.official import UNKNOWN_TAIL
 from wsvad.features.segments import bin_average
 from wsvad.features.source import FeatureSource, Released, open_features
@@ -20,8 +21,6 @@ from wsvad.features.store import Passport, StoredFeatures, rate_of
 IN_MEMORY = 4 * 2**30
 """Packed training features larger than this many bytes go to a memory map, in half precision where that holds them; so
 do, as they are, bags that are kept for scoring, from there on."""
-HALF = float(np.finfo(np.float16).tiny), float(np.finfo(np.float16).max)
-"""Least number that half precision holds with all its digits, and largest one."""
 
 
 def load_bag(
@@ -196,7 +195,7 @@ def pack(
         for name, stream in bag.streams.items():
             for crop in range(copies):  # one at a time: averaging makes a copy in double precision
                 averaged = bin_average((stream[crop] if stream.ndim == 3 else stream).numpy(), segments)
-                if packed[name].dtype == np.float16 and not _fits_half(averaged):
+                if packed[name].dtype == np.float16 and not fits_half(averaged):
                     packed[name] = _widened(packed[name], row + crop)
                 packed[name][row + crop] = averaged
         row += copies
@@ -234,12 +233,6 @@ def _fitted(item: StoredFeatures, first: StoredFeatures) -> StoredFeatures:
         return item
     rows = np.minimum(np.arange(snippets), found - 1)
     return replace(item, features=item.features[..., rows, :])
-
-
-def _fits_half(features: np.ndarray) -> bool:
-    """Whether half precision holds features: none becomes infinity, nor do they all become nothing."""
-    largest = float(np.abs(features).max())
-    return largest == 0 or HALF[0] <= largest <= HALF[1]
 
 
 def _widened(packed: np.ndarray, rows: int) -> np.ndarray:

@@ -1,0 +1,176 @@
+"""From a camera's scores to its alerts: what is done when an event starts, grows and ends."""
+
+import logging
+import uuid
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+
+from wsvad.detection.event_store import EventStore
+from wsvad.detection.explanation import shares
+from wsvad.detection.feature_keeper import FeatureKeeper
+from wsvad.detection.tracker import EventTracker, Tracked
+from wsvad.errors import WsvadError
+from wsvad.metrics.events import Event, EventRules
+from wsvad.sinks.alert import Alert
+from wsvad.sinks.outbox import Outbox
+from wsvad.video.clock import SNIPPET
+
+logger = logging.getLogger(__name__)
+
+UPDATE_EVERY = 2.0
+"""Seconds of an open event from one note of how long it lasts to the next."""
+UNWRITTEN = 1000
+"""Changes that are remembered while the database cannot be written."""
+
+
+class CameraEvents:
+    """One for each camera. The database may fail for a while, as on a full disk: what was to be written is remembered
+    and written later, and `error` says why."""
+
+    def __init__(
+        self,
+        camera: str,
+        *,
+        store: EventStore,
+        outbox: Outbox,
+        threshold: float,
+        rules: EventRules,
+        wall: Callable[[float], datetime],
+        keeper: FeatureKeeper | None = None,
+        run: str = "",
+        categories: Sequence[str] = (),
+        attributions: Sequence[str] = (),
+    ):
+        """
+        Args:
+            wall: from seconds on the camera's clock to the time of day.
+            categories, attributions: what the values `said` of a snippet are: scores of these categories, then shares
+                of these.
+        """
+        self.error = ""
+        """Why something could not be written; empty while all is well."""
+        self._camera = camera
+        self._store, self._outbox, self._keeper = store, outbox, keeper
+        self._tracker = EventTracker(threshold=threshold, rules=rules)
+        self._threshold = threshold
+        self._wall = wall
+        self._run = run
+        self._categories, self._attributions = tuple(categories), tuple(attributions)
+        self._open: Alert | None = None
+        self._noted = 0.0
+        self._to_write: deque[Callable[[], None]] = deque(maxlen=UNWRITTEN)
+
+    def push(
+        self,
+        score: float,
+        start: float,
+        end: float,
+        *,
+        frames: int = SNIPPET,
+        said: np.ndarray | None = None,
+        rows: Mapping[str, np.ndarray] | None = None,
+        still: Callable[[Event], bytes | None] | None = None,
+    ) -> list[Alert]:
+        """Take the next snippet; the alerts that are due by it, which are in the outbox then.
+
+        Args:
+            start: seconds on the camera's clock to the start of its first frame.
+            end: to the end of its last one.
+            said: what the method says of it, categories before attributions.
+            rows: its features, where they may be kept.
+            still: makes the picture of an event (JPEG), if one is wanted.
+        """
+        if (keeper := self._keeper) is not None and rows is not None:
+            self._try(lambda: keeper.push(rows, self._wall(start), self._wall(end)))
+        return self._follow(self._tracker.push(score, start, end, frames=frames, said=said), still)
+
+    def cut(self, at: float | None = None) -> list[Alert]:
+        """The source has a break, or is at its end: an open event has ended."""
+        alerts = self._follow(self._tracker.end(at), None)
+        if self._keeper is not None:
+            self._try(self._keeper.cut)
+        return alerts
+
+    def _follow(self, found: list[Tracked], still: Callable[[Event], bytes | None] | None) -> list[Alert]:
+        alerts = []
+        for one in found:
+            if one.state == "start":
+                alerts.append(self._start(one, still))
+            elif self._open is not None and one.state == "end":
+                alerts.append(self._end(one, self._open))
+            elif self._open is not None and one.event.end - self._noted >= UPDATE_EVERY:
+                self._noted = one.event.end
+                self._to_write.append(self._note(self._open.id, one.event))
+        self._write()
+        return alerts
+
+    def _start(self, one: Tracked, still: Callable[[Event], bytes | None] | None) -> Alert:
+        alert = Alert(
+            id=uuid.uuid4().hex,
+            state="start",
+            camera=self._camera,
+            run=self._run,
+            start=self._wall(one.event.start),
+            evidence=self._wall(one.evidence),
+            due=self._wall(one.due),
+            raised=datetime.now(UTC),
+            score=one.event.peak,
+            threshold=self._threshold,
+            still=still(one.event) if still else None,
+        )
+        alert = self._with_said(alert, one.said)
+        self._open, self._noted = alert, one.event.end
+        self._to_write.append(lambda: self._store.start(alert, self._outbox))
+        if (keeper := self._keeper) is not None:
+            self._to_write.append(lambda: keeper.begin(alert.id, alert.start))
+        return alert
+
+    def _end(self, one: Tracked, opened: Alert) -> Alert:
+        now, end = datetime.now(UTC), self._wall(one.event.end)
+        alert = replace(opened, state="end", end=end, raised=now, score=one.event.peak, still=None)
+        alert = self._with_said(alert, one.said)
+        self._open = None
+        self._to_write.append(lambda: self._store.finish(alert, self._outbox))
+        if (keeper := self._keeper) is not None:
+            self._to_write.append(lambda: keeper.end(end))
+        return alert
+
+    def _note(self, id: str, event: Event) -> Callable[[], None]:
+        last, score = self._wall(event.end), event.peak
+        return lambda: self._store.update(id, last=last, score=score)
+
+    def _with_said(self, alert: Alert, said: np.ndarray | None) -> Alert:
+        """With category and attributions, where the method gives them."""
+        if said is None:
+            return alert
+        count = len(self._categories)
+        likely = dict(zip(self._categories, shares(said[None, :count]).tolist(), strict=True)) if count else {}
+        depends = dict(zip(self._attributions, said[count:].tolist(), strict=True))
+        category = max(likely, key=lambda name: likely[name]) if likely else ""
+        return replace(alert, category=category, categories=likely, attributions=depends)
+
+    def _write(self) -> None:
+        """Write what is to be written, in order, up to what fails."""
+        written = 0
+        while self._to_write:
+            if not self._try(self._to_write[0]):
+                return
+            self._to_write.popleft()
+            written += 1
+        if self.error and written:
+            logger.warning("%s: events are written again", self._camera)
+            self.error = ""
+
+    def _try(self, change: Callable[[], None]) -> bool:
+        try:
+            change()
+            return True
+        except WsvadError as error:
+            if str(error) != self.error:
+                logger.error("%s: %s; events are kept in memory until then", self._camera, error)
+                self.error = str(error)
+            return False
