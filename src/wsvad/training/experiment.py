@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import isnan, nan
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from wsvad.datasets.bags import keep_bags, load_bags
 from wsvad.datasets.categories import with_categories
 from wsvad.datasets.dataset import Bag, Dataset
 from wsvad.datasets.division import hold_out
-from wsvad.datasets.scenes import promise, scenes_of, units
+from wsvad.datasets.scenes import Looks, known_normal, looks_of, promise, scenes_of, units
 from wsvad.detection.calibration import Calibrations
 from wsvad.encoders.build import shortened, split
 from wsvad.errors import WsvadError
@@ -51,7 +51,7 @@ from wsvad.training.added import added_by_streams, parts_of
 from wsvad.training.alerting import alerts_of, calibrations_of, record_of
 from wsvad.training.fitting import Fitting
 from wsvad.training.protocol import Protocol
-from wsvad.training.selection import SELECTIONS, choose, over_seeds
+from wsvad.training.selection import SELECTIONS, best_iteration, choose, moment_auc, over_seeds
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +123,17 @@ class Experiment:
     @cached_property
     def scenes(self) -> dict[str, int]:
         """Training video → its scene."""
-        return scenes_of(self.dataset.train)
+        return scenes_of(self.dataset.train, self.looks)
+
+    @cached_property
+    def looks(self) -> Looks:
+        """What is seen of the training videos."""
+        return looks_of(self.dataset.train)
+
+    @cached_property
+    def known(self) -> dict[str, np.ndarray]:
+        """Of abnormal training videos, which parts are known to be normal."""
+        return known_normal(self.dataset.train, self.looks)
 
     @cached_property
     def familiarity(self) -> Familiarity | None:
@@ -290,17 +300,17 @@ class Experiment:
         scorer = Scorer(method, fitting.normalisation, device=self.protocol.device)
 
         def at_point(phase: Phase, iteration: int, loss: dict[str, float]) -> dict[str, Any]:
-            curves = curves_of(videos, [bag.clock for bag in bags], scorer.scores(bags))
-            return {"held_out": {"video_auc": evaluate(curves)["video_auc"]}}
+            scores = scorer.scores(bags)
+            curves = curves_of(videos, [bag.clock for bag in bags], scores)
+            moments = {"moment_auc": moment_auc(videos, scores, self.known)} if self.known else {}
+            return {"held_out": {"video_auc": evaluate(curves)["video_auc"], **moments}}
 
         history = fitting.fit(method, seed, folder.checkpoint("selection"), at_point, f"seed {seed}, held out", out)
-        found = [(row["held_out"]["video_auc"], row["iteration"]) for row in history if "held_out" in row]
-        judged = [pair for pair in found if pair[0] is not None and not isnan(pair[0])]
         normal = [bag for bag in bags if bag.label == 0]
         return folder.write(
             "selection",
             {
-                "iteration": max(judged)[1] if judged else None,
+                "iteration": best_iteration(history),
                 "history": history,
                 "normal": {
                     mode: {bag.video: one.tolist() for bag, one in zip(normal, scores, strict=True)}
