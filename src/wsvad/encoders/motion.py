@@ -13,7 +13,9 @@ Amounts are logarithms. Everything is 0 where nothing moves, and `dimensions()` 
 one snippet to the next.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -73,40 +75,62 @@ class Motion:
 
     def __init__(self) -> None:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._room = np.empty((len(_Room._fields), SNIPPET - 1, HEIGHT, WIDTH), dtype=np.float32)
 
     def encode(self, snippets: list[np.ndarray]) -> np.ndarray:
         """N snippets, each `(count, 120, 160)` uint8 → `(N, D)` float32. A snippet of one frame shows no motion: 0."""
         features = np.zeros((len(snippets), self.width), dtype=np.float32)
         for row, frames in zip(features, snippets, strict=True):
-            flows, differences, follows = self._pairs(frames)
-            if flows:
-                row[:] = _describe(flows, differences, follows)
+            if pairs := _pairs(frames):
+                row[:] = _describe(self._measured(frames, list(pairs)), np.array([*pairs.values()]))
         return features
 
     def passport(self) -> dict[str, object]:
         settings = {"version": 1, "flow": "DIS fast", "size": [WIDTH, HEIGHT], "frames": self.sampling.count}
         return {"encoder": self.name, "width": self.width, "weights": None, "settings": settings}
 
-    def _pairs(self, frames: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray], list[bool]]:
-        """Flow and frame difference of each pair that shows one scene at two moments, and whether the pair before it
-        in the list ends in the same scene."""
-        flows: list[np.ndarray] = []
-        differences: list[np.ndarray] = []
-        follows: list[bool] = []
-        same_scene = False
-        for first, second in pairwise(frames):
-            difference = cv2.absdiff(first, second)
-            if not difference.any():
-                continue
-            if is_cut(first, second):
-                same_scene = False
-                continue
+    def _measured(self, frames: np.ndarray, pairs: Sequence[int]) -> "_Room":
+        """Flow and frame difference of each pair, by its first frame, and room for what is computed from them."""
+        if len(pairs) > self._room.shape[1]:
+            self._room = np.empty((len(_Room._fields), len(pairs), HEIGHT, WIDTH), dtype=np.float32)
+        room = _Room(*self._room[:, : len(pairs)])
+        for x, y, difference, i in zip(room.x, room.y, room.difference, pairs, strict=True):
+            before, now = frames[i : i + 2]
             # A given array would be taken as a first guess, so there is none.
-            flows.append(self._flow.calc(first, second, None))  # type: ignore[call-overload]
-            differences.append(difference.astype(np.float32))
-            follows.append(same_scene)
-            same_scene = True
-        return flows, differences, follows
+            cv2.split(self._flow.calc(before, now, None), (x, y))  # type: ignore[call-overload]
+            difference[:] = cv2.absdiff(before, now)
+        return room
+
+
+class _Room(NamedTuple):
+    """Arrays `(P, 120, 160)` of the P pairs of a snippet, in memory that is used again for the next one: to get new
+    memory for each step costs as much time as the step."""
+
+    x: np.ndarray
+    y: np.ndarray
+    difference: np.ndarray
+    """After `_still_maps` it is free, as the four below are before and after any function."""
+    speed: np.ndarray
+    a: np.ndarray
+    b: np.ndarray
+    c: np.ndarray
+    d: np.ndarray
+
+
+def _pairs(frames: np.ndarray) -> dict[int, bool]:
+    """Each i for which frames i and i + 1 show one scene at two moments, with whether the pair before it in the list
+    ends in the same scene."""
+    pairs: dict[int, bool] = {}
+    same_scene = False
+    for i, (first, second) in enumerate(pairwise(frames)):
+        if not cv2.norm(first, second, cv2.NORM_L1):
+            continue
+        if is_cut(first, second):
+            same_scene = False
+            continue
+        pairs[i] = same_scene
+        same_scene = True
+    return pairs
 
 
 def is_cut(first: np.ndarray, second: np.ndarray) -> bool:
@@ -114,7 +138,7 @@ def is_cut(first: np.ndarray, second: np.ndarray) -> bool:
 
     A flash or a lamp changes much too, but leaves the picture alike.
     """
-    if cv2.absdiff(first, second).mean() < CUT_DIFFERENCE:
+    if cv2.norm(first, second, cv2.NORM_L1) / first.size < CUT_DIFFERENCE:
         return False
     a, b = (cv2.resize(frame, (40, 30), interpolation=cv2.INTER_AREA).ravel() for frame in (first, second))
     if a.std() == 0 or b.std() == 0:  # a blank picture is like nothing else
@@ -122,19 +146,21 @@ def is_cut(first: np.ndarray, second: np.ndarray) -> bool:
     return bool(np.corrcoef(a, b)[0, 1] < CUT_CORRELATION)
 
 
-def _describe(flows: list[np.ndarray], differences: list[np.ndarray], follows: list[bool]) -> np.ndarray:
+def _describe(room: _Room, follows: np.ndarray) -> np.ndarray:
     """The feature of at least one pair, `(D,)`."""
-    still = np.stack([_still_maps(flow, difference) for flow, difference in zip(flows, differences, strict=True)])
-    change = [_change_maps(a, b) for (a, b), follow in zip(pairwise(flows), follows[1:], strict=True) if follow]
-    changes = np.stack(change) if change else np.zeros((1, len(MAPS) - STILL, ROWS, COLUMNS), dtype=np.float32)
+    np.sqrt(_squares(room.x, room.y, room.a, room.speed), out=room.speed)
+    x, y = _cells(room.x), _cells(room.y)
+    still = _still_maps(room, x, y)
+    by_direction = _by_direction(room).mean(0)
+    none = np.zeros((1, len(MAPS) - STILL, ROWS, COLUMNS), dtype=np.float32)
+    changes = _change_maps(room)[follows[1:]] if follows.any() else none
     mean = np.concatenate([still.mean(0), changes.mean(0)])
     deviation = np.concatenate([still.std(0), changes.std(0)])
     sorted_cells = -np.sort(-np.stack([mean, deviation]).reshape(2, len(MAPS), -1), axis=-1)
     ranked = sorted_cells[..., RANKS]
 
-    by_direction = np.mean([_by_direction(flow) for flow in flows], axis=0)
     fastest = np.argsort(-mean[0], axis=None, kind="stable")[list(RANKS)]
-    ways = _ways(by_direction, np.mean([_cells(flow) for flow in flows], axis=0), mean[0])
+    ways = _ways(by_direction, x.mean(0), y.mean(0), mean[0])
     grid = by_direction.reshape(ROWS // 2, 2, COLUMNS // 2, 2, DIRECTIONS).mean((1, 3))
     return np.concatenate(
         [np.log1p(ranked / FLOOR).ravel(), ways.reshape(2, -1)[:, fastest].ravel(), np.log1p(grid / FLOOR).ravel()]
@@ -142,64 +168,78 @@ def _describe(flows: list[np.ndarray], differences: list[np.ndarray], follows: l
 
 
 def _cells(values: np.ndarray) -> np.ndarray:
-    """Mean over the cells of the grid, `(120, 160, ...)` → `(6, 8, ...)`."""
-    return cv2.resize(values, (COLUMNS, ROWS), interpolation=cv2.INTER_AREA)
+    """Mean over the cells of the grid, `(P, 120, 160)` → `(P, 6, 8)`."""
+    size = (COLUMNS, len(values) * ROWS)  # of all pairs one below the other; each cell lies in one of them
+    return cv2.resize(_tall(values), size, interpolation=cv2.INTER_AREA).reshape(-1, ROWS, COLUMNS)
+
+
+def _tall(values: np.ndarray) -> np.ndarray:
+    return values.reshape(-1, WIDTH)
 
 
 def _peaks(values: np.ndarray) -> np.ndarray:
     """Maximum over the cells of the grid."""
-    return values.reshape(ROWS, HEIGHT // ROWS, COLUMNS, WIDTH // COLUMNS).max((1, 3))
+    rows = values.reshape(-1, HEIGHT // ROWS, WIDTH).max(1)
+    return rows.reshape(-1, ROWS, COLUMNS, WIDTH // COLUMNS).max(-1)
 
 
-def _length(flow: np.ndarray) -> np.ndarray:
-    """Length of each vector. OpenCV's own rounds by where in memory it writes; this gives the same bits always."""
-    x, y = cv2.split(flow)
-    return np.sqrt(x * x + y * y)
+def _squares(x: np.ndarray, y: np.ndarray, room: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """x² + y². OpenCV rounds lengths of vectors by where in memory they lie; this has the same bits always."""
+    return np.add(np.multiply(x, x, out=out), np.multiply(y, y, out=room), out=out)
 
 
-def _still_maps(flow: np.ndarray, difference: np.ndarray) -> np.ndarray:
-    """The maps of one pair, `(9, 6, 8)`, in the order of `MAPS`."""
-    x, y = cv2.split(flow)
-    speed = _length(flow)
-    square = _cells(speed * speed)
-    x_along_x, x_along_y, y_along_x, y_along_y = (
-        cv2.Sobel(part, cv2.CV_32F, along_x, 1 - along_x) for part in (x, y) for along_x in (1, 0)
-    )
-    return np.stack(
-        [
-            _cells(speed),
-            np.sqrt(square),
-            _peaks(speed),
-            _cells(difference),
-            np.sqrt(_cells(difference * difference)),
-            _cells(np.abs(x_along_x + y_along_y)),
-            _cells(np.abs(y_along_x - x_along_y)),
-            _cells(np.abs(x_along_x - y_along_y) + np.abs(y_along_x + x_along_y)),
-            np.sqrt(np.maximum(square - _cells(x) ** 2 - _cells(y) ** 2, 0)),
-        ]
-    )
+def _still_maps(room: _Room, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The maps of each pair by itself, `(P, 9, 6, 8)`, in the order of `MAPS`.
+
+    Args:
+        x, y: the flow in cells.
+    """
+    _, _, difference, speed, a, b, c, d = room
+    square = _cells(np.multiply(speed, speed, out=a))
+    maps = [_cells(speed), np.sqrt(square), _peaks(speed), _cells(difference)]
+    maps.append(np.sqrt(_cells(np.multiply(difference, difference, out=a))))
+    for part, along_x, along_y in ((room.x, a, b), (room.y, c, d)):
+        for i in range(len(part)):
+            cv2.Sobel(part[i], cv2.CV_32F, 1, 0, along_x[i])
+            cv2.Sobel(part[i], cv2.CV_32F, 0, 1, along_y[i])
+    free = difference
+    maps.append(_cells(np.abs(np.add(a, d, out=free), out=free)))  # divergence
+    cv2.absdiff(_tall(c), _tall(b), _tall(free))
+    maps.append(_cells(free))  # curl
+    cv2.absdiff(_tall(a), _tall(d), _tall(a))
+    np.abs(np.add(c, b, out=c), out=c)
+    maps.append(_cells(np.add(a, c, out=a)))  # shear
+    maps.append(np.sqrt(np.maximum(square - x**2 - y**2, 0)))
+    return np.stack(maps, axis=1)
 
 
-def _change_maps(before: np.ndarray, now: np.ndarray) -> np.ndarray:
-    """The maps that compare two pairs in a row, `(3, 6, 8)`, in the order of `MAPS`."""
-    change = _length(now - before)
-    speed_change = cv2.absdiff(_length(now), _length(before))
-    return np.stack([_cells(change), _cells(speed_change), _peaks(change)])
+def _change_maps(room: _Room) -> np.ndarray:
+    """The maps that compare two pairs in a row, `(P - 1, 3, 6, 8)`, in the order of `MAPS`."""
+    a, b, c = (array[1:] for array in (room.a, room.b, room.c))
+    for part, out in ((room.x, a), (room.y, b), (room.speed, c)):
+        np.subtract(part[1:], part[:-1], out=out)
+    change = np.sqrt(_squares(a, b, room.d[1:], a), out=a)
+    return np.stack([_cells(change), _cells(np.abs(c, out=c)), _peaks(change)], axis=1)
 
 
-def _by_direction(flow: np.ndarray) -> np.ndarray:
-    """Speed of each cell divided among the directions, `(6, 8, 8)`; the sum over them is the cell's mean speed."""
-    x, y = cv2.split(flow)
-    speed, angle = cv2.cartToPolar(x, y)
-    direction = (angle * np.float32(DIRECTIONS / (2 * np.pi))).astype(np.uint8) % DIRECTIONS
-    return np.stack([_cells(np.where(direction == k, speed, np.float32(0))) for k in range(DIRECTIONS)], axis=-1)
+def _by_direction(room: _Room) -> np.ndarray:
+    """Speed of each cell divided among the directions, `(P, 6, 8, 8)`; the sum over them is the cell's mean speed."""
+    speed, angle = cv2.cartToPolar(_tall(room.x), _tall(room.y), _tall(room.a), _tall(room.b))
+    direction = np.multiply(angle, np.float32(DIRECTIONS / (2 * np.pi)), out=angle).astype(np.uint8)
+    direction &= DIRECTIONS - 1  # an angle of just below 2π may be rounded up
+    cells = []
+    for k in range(DIRECTIONS):
+        room.c.fill(0)
+        cv2.copyTo(speed, (direction == k).view(np.uint8), _tall(room.c))
+        cells.append(_cells(room.c))
+    return np.stack(cells, axis=-1)
 
 
-def _ways(by_direction: np.ndarray, mean_flow: np.ndarray, speed: np.ndarray) -> np.ndarray:
+def _ways(by_direction: np.ndarray, x: np.ndarray, y: np.ndarray, speed: np.ndarray) -> np.ndarray:
     """How far the motion of each cell goes one way, `(2, 6, 8)` in [0, 1]: by the entropy of its directions, and by how
     much of its speed remains in the mean flow."""
     share = by_direction + FLOOR / 5
     share /= share.sum(-1, keepdims=True)
     one_way = 1 + (share * np.log(share)).sum(-1) / np.log(DIRECTIONS)
-    steady = np.hypot(mean_flow[..., 0], mean_flow[..., 1]) / (speed + FLOOR)
+    steady = np.hypot(x, y) / (speed + FLOOR)
     return np.stack([np.maximum(one_way, 0), steady])

@@ -18,7 +18,7 @@ from wsvad.extraction.spent import Spent
 from wsvad.features.store import Passport, StoredFeatures
 from wsvad.files import sha256
 from wsvad.video.clock import SNIPPET
-from wsvad.video.reader import DECODER, Frame, VideoReader
+from wsvad.video.reader import DECODER, Frame, VideoInfo, VideoReader
 from wsvad.video.resample import Resampler, resampling_rate
 from wsvad.video.times import filmed_of
 
@@ -41,6 +41,7 @@ def encode_video(
     encoders: Encoders,
     on_frames: Callable[[int], None] | None = None,
     *,
+    on_open: Callable[[VideoInfo], None] | None = None,
     threads: int = 0,
     raw_rate: Fraction | float | None = None,
     rate: Fraction | float | None = None,
@@ -55,6 +56,7 @@ def encode_video(
         path: the video.
         encoders: stream name → encoders, joined on the feature axis in this order.
         on_frames: called after each snippet with the number of frames that were read since the last call.
+        on_open: called once, before that, with what is known of the video.
         threads, raw_rate: see `VideoReader`.
         rate: frames per second that it is resampled to (`video.resample`); None for its own.
         hashed: whether passports say of which file they are, for which it is read once more; what is not kept needs
@@ -70,15 +72,25 @@ def encode_video(
     Raises:
         WsvadError: as `VideoReader`; or an encoder breaks its word.
     """
-    source = sha256(path) if hashed and Path(path).is_file() else None
+    source = _hash(path) if hashed else None  # first, so that what replaces it meanwhile is told by its hash
     seen, heard = apart(encoders)
     with VideoReader(path, threads=threads, raw_rate=raw_rate) as video:
+        if on_open is not None:
+            on_open(video.info)
         encoded = _encode_frames(video, seen, on_frames, part, at_once, spent, _resampler(rate, path))
     middles = [edge + filmed / 2 for edge, filmed in zip(encoded.edges[:-1], encoded.filmed, strict=True)]
     with (spent or Spent()).on("network"):
         encoded.rows.update(hear(Path(path), heard, middles, video.start, video.offsets))
     facts = {"frame_rate": str(video.info.rate), "source": source, "damaged": video.damaged}
     return _stored(encoders, encoded, rate=rate, **facts)
+
+
+def _hash(path: Path | str) -> str | None:
+    """None of what is no file, or cannot be read, which opening it says."""
+    try:
+        return sha256(path) if Path(path).is_file() else None
+    except PermissionError:
+        return None
 
 
 def encode_frames(

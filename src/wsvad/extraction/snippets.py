@@ -2,7 +2,7 @@
 runs on a device of its own."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self
 
@@ -30,7 +30,9 @@ WAITING, WAITING_BYTES = 2, 2 * BYTES
 class Snippets:
     """Frames in, what encoders read of them out each time that a snippet is full.
 
-    At most one snippet of decoded frames is held; only those that an encoder reads are converted, each form once.
+    Only those that an encoder reads are converted, each form once. A form in which every frame is read is made at once:
+    a picture that was just decoded is in the processor's cache, and one that is let go leaves the decoder its memory.
+    At most one snippet of decoded frames is held, for what only its length decides.
     """
 
     def __init__(self, encoders: Encoders, *, stride: int = SNIPPET):
@@ -38,31 +40,37 @@ class Snippets:
             raise WsvadError(f"{', '.join(deaf)} is made from the sound of a file, and frames have none; give the file")
         self.stride = stride
         self._samplings = list(dict.fromkeys(one.sampling for some in encoders.values() for one in some))
-        self._frames: list[Frame] = []
+        self._at_once = [one for one in self._samplings if len(set(one.offsets(stride))) == stride]
+        self._frames: list[Frame | None] = []
+        """Those of this snippet; None where all is made that may be read of it."""
+        self._made: dict[tuple[object, ...], np.ndarray] = {}
 
     def push(self, frame: Frame) -> Shown | None:
         """Take the next frame; None while the snippet is not full."""
         self._frames.append(frame)
+        for sampling in self._at_once:
+            self._array(len(self._frames) - 1, sampling)
+        if len(self._at_once) == len(self._samplings):
+            self._frames[-1] = None
         return self.flush() if len(self._frames) == self.stride else None
 
     def flush(self) -> Shown | None:
         """The frames that remain (a short last snippet); None if there are none."""
-        frames, self._frames = self._frames, []
-        return shown(frames, self._samplings) if frames else None
+        if not self._frames:
+            return None
+        snippet = {
+            sampling: np.stack([self._array(offset, sampling) for offset in sampling.offsets(len(self._frames))])
+            for sampling in self._samplings
+        }
+        self._frames, self._made = [], {}
+        return snippet
 
-
-def shown(frames: Sequence[Frame], samplings: Iterable[Sampling]) -> Shown:
-    """What is read of a snippet, by each way of sampling."""
-    converted: dict[tuple[object, ...], np.ndarray] = {}
-    snippet: Shown = {}
-    for sampling in samplings:
-        form = (sampling.size, sampling.colour, sampling.fit)
-        offsets = sampling.offsets(len(frames))
-        for offset in offsets:
-            if (offset, *form) not in converted:
-                converted[offset, *form] = _picture(frames[offset], sampling)
-        snippet[sampling] = np.stack([converted[offset, *form] for offset in offsets])
-    return snippet
+    def _array(self, offset: int, sampling: Sampling) -> np.ndarray:
+        """A frame of this snippet as it is read, made if it is not yet."""
+        form, frame = (offset, sampling.size, sampling.colour, sampling.fit), self._frames[offset]
+        if form not in self._made and frame is not None:
+            self._made[form] = _picture(frame, sampling)
+        return self._made[form]
 
 
 def _picture(frame: Frame, sampling: Sampling) -> np.ndarray:
@@ -112,7 +120,7 @@ def shape_of(encoders: Sequence[Encoder]) -> tuple[int, ...]:
 class SnippetEncoder:
     """Frames in, one feature row per stream out each time that a snippet is full.
 
-    A file and a live source give the same features bit by bit, because both go through `shown` and `encoded`.
+    A file and a live source give the same features bit by bit, because both go through `Snippets` and `encoded`.
     """
 
     def __init__(self, encoders: Encoders, *, stride: int = SNIPPET):

@@ -27,7 +27,7 @@ from wsvad.extraction.spent import Spent
 from wsvad.features.store import feature_path, save
 from wsvad.interrupts import interrupted_by, unheard
 from wsvad.registry import at_fault
-from wsvad.video.reader import VideoReader
+from wsvad.video.reader import VideoInfo
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,14 +272,15 @@ def _do(
             report(Advanced(video=job.video, frames=unreported, spent=spent.taken()))
             reported, unreported = time.monotonic(), 0
 
+    def on_open(info: VideoInfo) -> None:
+        report(Begun(video=job.video, declared=info.declared))
+
     try:
-        with VideoReader(job.path, threads=1, raw_rate=extraction.raw_rate) as video:
-            report(Begun(video=job.video, declared=video.info.declared))
         # One decoding thread: then even a damaged file gives the same frames each time.
         wanted = {name: encoders[name] for name in job.streams}
         stored = encode_video(
-            job.path, wanted, on_frames, threads=1, raw_rate=extraction.raw_rate, rate=extraction.rate, at_once=at_once,
-            spent=spent,
+            job.path, wanted, on_frames, on_open=on_open, threads=1, raw_rate=extraction.raw_rate, rate=extraction.rate,
+            at_once=at_once, spent=spent,
         )  # fmt: skip
         with spent.on("write"):
             for stream, features in stored.items():

@@ -6,6 +6,13 @@ other files the first bytes are looked at, but for those whose ending says what 
 
 from pathlib import Path
 
+FORMATS = (
+    "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,kux,asf,asf_o,ogg,mxf,gxf,nut,nuv,nsv,rm,dv,dhav,wtv,ty,"
+    "pva,swf,gif,ivf,obu,av1,h261,h263,h264,hevc,vvc,evc,m4v,vc1,vc1test,cavsvideo,avs2,avs3,dirac,dnxhd,mjpeg,"
+    "mjpeg_2000,mpjpeg,smjpeg,ingenient,ipmovie,lmlm4,yuv4mpegpipe"
+)
+"""FFmpeg's names of the formats that are read: videos that are whole in themselves. Lists and descriptions
+(concat, HLS, DASH, SDP), sequences of images and devices are none."""
 _VIDEO_ENDINGS = """
 mp4 avi mkv mov m4v webm mpg mpeg ts wmv flv mts m2ts 3gp asf ogv vob dav h264 264 avc h265 265 hevc mjpeg mjpg
 """

@@ -22,7 +22,7 @@ from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
 from wsvad.errors import UsageError, WsvadError, refuse_shortage
 from wsvad.files import is_file
-from wsvad.video.kinds import is_wrapped, photo, referring
+from wsvad.video.kinds import FORMATS, is_wrapped, photo, referring
 from wsvad.video.raw import counted
 from wsvad.video.times import GAP, Clock, Offsets
 
@@ -32,13 +32,6 @@ DECODER = f"PyAV {av.__version__}"
 """Decoder and its version, as a passport records it."""
 
 _EIGHT_BIT_LUMA = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "gray"}
-_FORMATS = (
-    "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,kux,asf,asf_o,ogg,mxf,gxf,nut,nuv,nsv,rm,dv,dhav,wtv,ty,"
-    "pva,swf,gif,ivf,obu,av1,h261,h263,h264,hevc,vvc,evc,m4v,vc1,vc1test,cavsvideo,avs2,avs3,dirac,dnxhd,mjpeg,"
-    "mjpeg_2000,mpjpeg,smjpeg,ingenient,ipmovie,lmlm4,yuv4mpegpipe"
-)
-"""FFmpeg's names of the formats that are read: videos that are whole in themselves. Lists and descriptions
-(concat, HLS, DASH, SDP), sequences of images and devices are none."""
 _MAX_READ_ERRORS = 32
 """Read errors without a packet between them after which the rest of a file is given up."""
 
@@ -378,7 +371,7 @@ def open_container(path: Path) -> av.container.InputContainer:
         if form := photo(path):
             raise WsvadError(f"{path}: a photo ({form}), not a video; leave it out, or give the video")
         # "file:" and the white lists: a name or a playlist in disguise never makes FFmpeg read anything else.
-        allowed = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
+        allowed = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
         return av.open(f"file:{path}", "r", metadata_errors="replace", container_options=allowed)
     except PermissionError:
         raise WsvadError(f"{path}: no permission to read it") from None

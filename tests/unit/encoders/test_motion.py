@@ -10,7 +10,19 @@ from clips import write_clip
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsvad.encoders.motion import DIRECTIONS, HEIGHT, MAPS, RANKS, WIDTH, Motion, dimensions, is_cut
+from wsvad.encoders.motion import (
+    COLUMNS,
+    DIRECTIONS,
+    FLOOR,
+    HEIGHT,
+    MAPS,
+    RANKS,
+    ROWS,
+    WIDTH,
+    Motion,
+    dimensions,
+    is_cut,
+)
 from wsvad.extraction.encode import encode_video
 
 DIMS = dimensions()
@@ -88,6 +100,99 @@ def test_amounts_do_not_depend_on_where_the_motion_is_but_the_grid_does():
     grid_one, grid_other = (feature[DIMS["grid"]].reshape(3, 4, DIRECTIONS) for feature in (one, other))
     assert np.unravel_index(grid_one.argmax(), grid_one.shape)[0] == 0
     assert np.unravel_index(grid_other.argmax(), grid_other.shape)[0] == 2
+
+
+def cells(values: np.ndarray) -> np.ndarray:
+    return cv2.resize(values, (COLUMNS, ROWS), interpolation=cv2.INTER_AREA)
+
+
+def peaks(values: np.ndarray) -> np.ndarray:
+    return values.reshape(ROWS, HEIGHT // ROWS, COLUMNS, WIDTH // COLUMNS).max((1, 3))
+
+
+def length(flow: np.ndarray) -> np.ndarray:
+    x, y = cv2.split(flow)
+    return np.sqrt(x * x + y * y)
+
+
+def maps_of_one_pair(flow: np.ndarray, difference: np.ndarray) -> np.ndarray:
+    x, y = cv2.split(flow)
+    speed = length(flow)
+    square = cells(speed * speed)
+    x_along_x, x_along_y, y_along_x, y_along_y = (
+        cv2.Sobel(part, cv2.CV_32F, along_x, 1 - along_x) for part in (x, y) for along_x in (1, 0)
+    )
+    divergence, curl = np.abs(x_along_x + y_along_y), np.abs(y_along_x - x_along_y)
+    shear = np.abs(x_along_x - y_along_y) + np.abs(y_along_x + x_along_y)
+    chaos = np.sqrt(np.maximum(square - cells(x) ** 2 - cells(y) ** 2, 0))
+    of_difference = [cells(difference), np.sqrt(cells(difference * difference))]
+    of_gradients = [cells(divergence), cells(curl), cells(shear)]
+    return np.stack([cells(speed), np.sqrt(square), peaks(speed), *of_difference, *of_gradients, chaos])
+
+
+def maps_of_two_pairs(before: np.ndarray, now: np.ndarray) -> np.ndarray:
+    change = length(now - before)
+    return np.stack([cells(change), cells(np.abs(length(now) - length(before))), peaks(change)])
+
+
+def directions_of_one_pair(flow: np.ndarray) -> np.ndarray:
+    speed, angle = cv2.cartToPolar(*cv2.split(flow))
+    direction = (angle * np.float32(DIRECTIONS / (2 * np.pi))).astype(np.uint8) % DIRECTIONS
+    return np.stack([cells(np.where(direction == k, speed, np.float32(0))) for k in range(DIRECTIONS)], axis=-1)
+
+
+def pair_by_pair(frames: np.ndarray) -> np.ndarray:
+    """The feature by its definition, one pair and one map at a time."""
+    estimate, scenes = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST), [[]]
+    for a, b in pairwise(frames):
+        if is_cut(a, b):
+            scenes.append([])
+        elif (a != b).any():
+            scenes[-1].append((estimate.calc(a, b, None), cv2.absdiff(a, b).astype(np.float32)))
+    flows = [flow for scene in scenes for flow, _ in scene]
+    if not flows:
+        return np.zeros(Motion.width)
+    still = np.stack([maps_of_one_pair(*pair) for scene in scenes for pair in scene])
+    change = [maps_of_two_pairs(a, b) for scene in scenes for (a, _), (b, _) in pairwise(scene)]
+    changes = np.stack(change or [np.zeros((3, ROWS, COLUMNS), np.float32)])
+    both = np.stack([np.concatenate([f(still), f(changes)]) for f in (lambda x: x.mean(0), lambda x: x.std(0))])
+    ranked = np.sort(both.reshape(2, len(MAPS), -1))[..., ::-1][..., RANKS]
+
+    by_direction = np.mean([directions_of_one_pair(flow) for flow in flows], axis=0)
+    share = by_direction + FLOOR / 5
+    share /= share.sum(-1, keepdims=True)
+    one_way = np.maximum(1 + (share * np.log(share)).sum(-1) / np.log(DIRECTIONS), 0)
+    x, y = np.moveaxis(np.mean([cells(flow) for flow in flows], axis=0), -1, 0)
+    steady = np.hypot(x, y) / (both[0, 0] + FLOOR)
+    fastest = np.argsort(-both[0, 0], axis=None, kind="stable")[list(RANKS)]
+    grid = by_direction.reshape(ROWS // 2, 2, COLUMNS // 2, 2, DIRECTIONS).mean((1, 3))
+    ways = [np.ravel(each)[fastest] for each in (one_way, steady)]
+    return np.concatenate([np.log1p(ranked / FLOOR).ravel(), *ways, np.log1p(grid / FLOOR).ravel()])
+
+
+@pytest.mark.parametrize(
+    "clip",
+    [
+        moving(2, -1),
+        patch(20, 60, frames=16),
+        moving(1, 1, frames=2),
+        moving(-2, 1, frames=18),  # more pairs than a snippet has
+        np.concatenate([moving(1, 0, frames=3, seed=s) for s in (3, 4, 4, 5, 6)]),
+        np.concatenate(
+            [moving(1, 0, frames=1, seed=s) for s in range(9)] + [moving(0, 2, frames=2)]
+        ),  # no two in a row
+        np.repeat(moving(0, 3, frames=5), 3, axis=0),
+        np.random.default_rng(1).integers(0, 256, (16, HEIGHT, WIDTH), np.uint8),
+    ],
+    ids=["moving", "patch", "one pair", "long", "cuts", "pairs apart", "repeated", "noise"],
+)
+def test_all_pairs_at_once_give_the_bits_of_one_at_a_time(clip: np.ndarray):
+    encoder = Motion()
+    expected = pair_by_pair(clip).astype(np.float32)
+    assert expected.any() or is_cut(clip[0], clip[1])
+    for before in (clip, moving(3, 3), clip[:3]):  # whatever was encoded before
+        encoder.encode([before])
+        np.testing.assert_array_equal(encoder.encode([clip])[0], expected)
 
 
 def test_difference_maps_follow_their_definition():

@@ -16,9 +16,9 @@ from wsvad.encoders.encoder import Sampling
 from wsvad.errors import WsvadError
 from wsvad.extraction.encode import Part, encode_video, passport
 from wsvad.extraction.snippets import SnippetEncoder
-from wsvad.extraction.workers import Extraction
+from wsvad.extraction.workers import Begun, Extraction, Finished, Job, in_this_process
 from wsvad.features.store import load, save
-from wsvad.video.reader import DECODER, VideoReader
+from wsvad.video.reader import DECODER, VideoReader, open_container
 
 
 def expected_means(frames: int, count: int) -> np.ndarray:
@@ -182,6 +182,15 @@ def test_no_more_than_a_snippet_of_frames_is_held():
         assert len(FakeFrame.alive) <= 16
 
 
+def test_a_frame_of_which_all_is_read_is_not_held():
+    live, asked = SnippetEncoder({"a": (Means(count=16),), "b": (Means(count=20),)}), []
+    FakeFrame.alive.clear()
+    for pushed in range(1, 25):
+        live.push(FakeFrame(asked))
+        assert len(asked) == pushed and len(FakeFrame.alive) == 0
+    assert live.flush()["a"].shape == (16,)  # of the eight that remain
+
+
 def test_progress_adds_up_to_the_frames(tmp_path):
     told: list[int] = []
     encode_video(write_clip(tmp_path / "clip.mp4", 29), {"rgb": (Means(),)}, told.append)
@@ -196,6 +205,28 @@ def test_an_encoder_that_breaks_its_word_is_named(tmp_path):
     encoder.encode = lambda snippets: np.zeros((1, 7))
     with pytest.raises(WsvadError, match=r"encoder liar: .*\(1, 7\).*\(1, 2\)"):
         encode_video(write_clip(tmp_path / "clip.mp4", 3), {"rgb": (encoder,)})
+
+
+def test_a_video_that_must_not_be_read_is_one_line(tmp_path, monkeypatch):
+    def denied(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    path = write_clip(tmp_path / "clip.mp4", 3)
+    monkeypatch.setattr("wsvad.extraction.encode.sha256", denied)
+    monkeypatch.setattr("wsvad.video.reader.av.open", denied)
+    with pytest.raises(WsvadError, match="no permission to read it"):
+        encode_video(path, {"rgb": (Means(),)})
+
+
+def test_an_extraction_opens_a_video_once_and_says_its_length(tmp_path, monkeypatch):
+    opened, path = [], write_clip(tmp_path / "clip.mp4", 17)
+    extraction = Extraction(streams={"rgb": "means"}, out=tmp_path / "out", builder="clips:build")
+    job = Job(video="clip", path=path, streams=("rgb",), size=1)
+    monkeypatch.setattr("wsvad.video.reader.open_container", lambda path: opened.append(path) or open_container(path))
+    events = list(in_this_process([job], extraction, extraction.parts()))
+    assert opened == [path]
+    assert events[0] == Begun(video="clip", declared=17)
+    assert isinstance(events[-1], Finished) and events[-1].frames == 17 and events[-1].reason is None
 
 
 def test_a_missing_video_is_one_line(tmp_path):

@@ -1,0 +1,120 @@
+"""How long to wait for a camera, and what to do with a reader that sends rubbish."""
+
+import json
+import time
+
+import pytest
+from packets import Filmed, pictures
+
+from wsvad.video import connection, feed
+from wsvad.video.address import Source
+from wsvad.video.connection import Connection, Patience, Reader, pause
+from wsvad.video.feed import ABOUT, HEAD, OPENED, PACKET, PROBLEM, STRETCH, Deadline, Limit, Order, Problem, explained
+from wsvad.video.ring import Break, Packet, Ring
+
+
+def order(address: str = "rtsp://gate:s3cret@camera/1", **more) -> Order:
+    fields = {"transport": "tcp", "real_time": True, "open": 10.0, "read": 20.0, "margin": 5.0}
+    return Order(address=address, **fields | more)
+
+
+def test_the_pause_between_attempts():
+    """At once after the first drop; then longer and longer up to a limit, each camera at another moment."""
+    patience = Patience(longest=8, login=60)
+    assert pause(1, "closed", patience) == pause(1, "login", patience) == 0
+    for failures, most in ((2, 0.5), (3, 1), (4, 2), (6, 8), (7, 8), (10**6, 8)):
+        waits = [pause(failures, "unreachable", patience) for _ in range(200)]
+        assert most / 2 <= min(waits) < max(waits) <= most and len(set(waits)) > 100
+    assert pause(2, "login", patience) == 60, "cameras lock out whoever tries a wrong password often"
+
+
+def test_a_camera_may_be_silent_as_long_as_its_key_frames_are_apart():
+    limit = Limit(order())
+    assert float(limit) == 20.0
+    grown = [limit.key(moment) for moment in (0.0, 10.0, 40.0, 50.0)]
+    assert grown == [False, False, True, False] and float(limit) == 35.0
+    assert 9 < float(Deadline(order())) <= 10 and float(Deadline(order(open=0))) == 0.1
+
+
+def test_errors_are_said_without_the_password():
+    for error in (OSError("rtsp://gate:s3cret@camera/1 is gone"), RuntimeError(), ValueError("x" * 5000)):
+        problem = explained(error, order(), opening=False, waited=False)
+        assert problem.why == "closed" and "\n" not in problem.said and len(problem.said) < 300
+    waited = explained(ValueError("odd"), order(), opening=True, waited=True)
+    assert waited == Problem(why="unreachable", said="does not answer within 10 s; check the address and the network")
+
+
+class Script:
+    """A reader that says what it was told to say."""
+
+    pid = 0
+
+    def __init__(self, messages: list):
+        self._messages = messages
+
+    def order(self, order: Order) -> None:
+        pass
+
+    def next(self, seconds: float) -> tuple[bytes, bytes] | None:
+        if not self._messages:
+            raise EOFError
+        return self._messages.pop(0)
+
+    def end(self) -> None:
+        pass
+
+
+FILM = Filmed(pictures(10))
+GOOD = [(OPENED, b""), (STRETCH, FILM.form)] + [
+    (PACKET, ABOUT.pack(time.monotonic(), pts, dts, 3600, key) + data) for pts, dts, key, data in FILM.packets
+]
+LOST = (PROBLEM, json.dumps({"why": "closed", "said": "the connection was lost"}).encode())
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        [(STRETCH, b"no JSON\n")],
+        [(STRETCH, b"{}\n")],
+        [(STRETCH, FILM.form.replace(b'"25"', b'"1/0"'))],
+        [(PACKET, b"short")],
+        [(OPENED, b""), (PACKET, GOOD[2][1])],
+        [(PROBLEM, b"[1]")],
+        [(b"?", b"unknown"), LOST],
+        [],
+    ],
+)
+def test_whatever_a_reader_says_the_next_one_is_heard(rubbish, monkeypatch):
+    scripts = [list(rubbish), [*GOOD, LOST], list(rubbish), [*GOOD, LOST]]
+    monkeypatch.setattr(connection, "Reader", lambda: Script(scripts.pop(0) if scripts else []))
+    ring = Ring(1e6, 2**30)
+    running = Connection(Source(address="rtsp://gate:s3cret@camera/1"), ring, Patience(longest=0.01))
+    number, items = -1, []
+    while len([item for item in items if isinstance(item, Packet)]) < 20:
+        following = ring.after(number, 60)
+        assert following is not None
+        number = following.number
+        items.append(following.item)
+    running.close()
+    said = [item.said for item in items if isinstance(item, Break)] + [running.said]
+    assert not any("s3cret" in one for one in said) and all(
+        one.startswith("rtsp://gate:***@camera/1: ") for one in said
+    )
+
+
+def test_messages_that_are_too_long_or_cut_off_are_no_messages(monkeypatch):
+    for sent, expected in (
+        (HEAD.pack(PACKET, feed.MESSAGE_BYTES + 1), EOFError),
+        (HEAD.pack(PACKET, 100) + b"too short", EOFError),
+        (HEAD.pack(PROBLEM, 2) + b"{}", (PROBLEM, b"{}")),
+    ):
+        reader = Reader()
+        reader._process.kill()
+        reader._process.wait()
+        reader._buffer += sent
+        if isinstance(expected, tuple):
+            assert reader.next(10) == expected
+        else:
+            with pytest.raises(expected):
+                reader.next(10)
+        reader.end()
