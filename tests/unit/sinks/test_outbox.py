@@ -263,7 +263,7 @@ def test_no_secret_is_written_down_or_logged(database, caplog):
     wait_for(lambda: one(database, "a").failures)
     outbox.stop()
     said = one(database, "a").error
-    assert said.startswith("POST https://***@example.org/${TOKEN} failed")
+    assert said.startswith("POST https://me:***@example.org/${TOKEN} failed")
     for secret in ("hunter", "pass@"):
         assert secret not in said + caplog.text
 
