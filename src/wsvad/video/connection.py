@@ -10,9 +10,10 @@ import threading
 import time
 from dataclasses import asdict, dataclass
 
+from wsvad.environment import hidden
 from wsvad.spelling import reason
 from wsvad.video import feed
-from wsvad.video.address import Source, hidden
+from wsvad.video.address import Source
 from wsvad.video.feed import Order, Problem
 from wsvad.video.ring import Ring, Why
 from wsvad.video.stretches import Stretches
