@@ -43,8 +43,8 @@ SEEDS = {"cctv-fights": 5, "ucsd-ped2": 5, "toy": 3}
 FIELDS = {"mil": "top", "ur-dmu": "top_least"}
 """Method → the field that says how many snippets stand for a bag, at least."""
 TOP = 6
-"""The default of the `data` budget."""
-CHOSEN = {"linear": (1,), "mil": (1, 6, 3, 12), "ur-dmu": (1, 6)}
+"""The default of `mil` under the `data` budget."""
+CHOSEN = {"linear": (1,), "mil": (1, 6), "ur-dmu": (1, 6)}
 """Method → values that are compared on training videos."""
 FOLDS = 3
 METRICS = ("auc", "auc_abnormal", "video_auc")
@@ -72,7 +72,7 @@ def order() -> Iterator[Cell]:
             yield from (Cell("folds", data, method, top, 0) for top in tops)
     for method in ("linear", *FIELDS):
         for data, seeds in SEEDS.items():
-            tops = (1,) if method == "linear" else (1, TOP)
+            tops = (1, TOP) if method == "mil" else (1,)  # what was chosen
             yield from (Cell("test", data, method, top, seed) for top in tops for seed in range(seeds))
 
 
@@ -155,7 +155,7 @@ cctv-fights only the labels are known.
 
 """
 TEST = """
-`mil` is better with six on both sets. `ur-dmu` is not on cctv-fights. So under the `data` budget six is the default of
+`mil` is better with six on both sets, `ur-dmu` is worse on both. So under the `data` budget six is the default of
 `mil` alone; `ur-dmu` and the others have the field, at the paper's value. What this criterion is worth on cctv-fights
 is doubtful: most training videos have look-alikes among the others, and of `linear` it prefers a λ so small that the
 test videos, of other scenes, score worse.
