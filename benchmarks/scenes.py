@@ -476,8 +476,8 @@ FINDINGS = """
 ## What it says
 
 Pictures are of one scene where their edges correlate by 0.5. Here nothing lies between 0.46 and 0.69: a fixed camera
-stays alike by day, at night and in the rain, and different ones stay below. By that, 32 of 80 test videos of cctv-fights
-show a camera that training videos show too, though hardly ever the same moment.
+stays alike by day, at night and in the rain, and different ones stay below. By that, 32 of 80 test videos of
+cctv-fights show a camera that training videos show too, though hardly ever the same moment.
 
 Folds by scene cannot be had here: ucsd-ped2 and the simulated camera are one scene, each video of cctv-fights is joined
 of several scenes which others show too, and of captions there are no pictures. So videos are divided as before, and
@@ -490,9 +490,9 @@ each scene that it shows that it is normal, also in abnormal videos. Among the m
 the truth, and the setting that it chooses loses half a point on cctv-fights, where all others lose seven or more, but
 for one with 3.5. Of one fixed camera nothing is known in this way, and video AUC by the highest snippet stays.
 
-Not proven: only one of these sets is joined of scenes, so the other three could not have chosen this measure, and it was
-found by trying several on the linear settings with test figures in sight. The mean snippet does as well as the highest
-on sets of one scene. With ten to eighteen settings a set, a difference of 0.3 is little.
+Not proven: only one of these sets is joined of scenes, so the other three could not have chosen this measure, and it
+was found by trying several on the linear settings with test figures in sight. The mean snippet does as well as the
+highest on sets of one scene. With ten to eighteen settings a set, a difference of 0.3 is little.
 """
 
 
