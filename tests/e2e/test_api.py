@@ -23,7 +23,7 @@ from wsvad.training.protocol import Protocol
 from wsvad.video.reader import VideoReader
 
 QUICK = Protocol(iterations=20, points=2, segments=4, bags=2, normalise="standardise")
-SMALL = MilConfig(hidden=(8, 4))
+SMALL = MilConfig(hidden=(8, 4), top=6)  # as the command has it under the budget `data`
 
 
 def clip(folder: Path, name: str, abnormal: bool, seed: int, frames: int = 88) -> None:
