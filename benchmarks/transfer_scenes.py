@@ -113,6 +113,8 @@ def write_page(out: Path) -> None:
         parts.append(f"\n## {title}\n\n| method | learned from | shown | {' | '.join(WAYS)} |\n|{'---|' * 6}\n")
         for method, home, there in product(METHOD_NAMES, NAMES, NAMES):
             some = [found[there] for cell, found in done.items() if (cell.method, cell.home) == (method, home)]
+            if not some:
+                continue
             cells = [in_words([found[way][metric] for found in some]) for way in WAYS]
             shown = "itself" if home == there else there
             parts.append(f"| {method} | {home} | {shown} | {' | '.join(cells)} |\n")
@@ -128,15 +130,15 @@ def summary(done: list[tuple[Cell, Found]]) -> str:
             found[there] for cell, found in done if cell.method == method
             for there in NAMES if (there != cell.home) is other
         ]  # fmt: skip
-        means = [sum(found[way]["auc"] for found in some) / len(some) if some else 0 for way in WAYS]
+        if not some:
+            continue
+        means = [sum(found[way]["auc"] for found in some) / len(some) for way in WAYS]
         words = " | ".join(f"{100 * mean:.1f}" for mean in means)
         lines.append(f"| {method} | {'another place' if other else 'itself'} | {words} |\n")
     return "".join(lines)
 
 
 def in_words(values: list[float]) -> str:
-    if not values:
-        return "–"
     return with_spread(spread(values)) + ("" if len(values) == SEEDS else f" ({len(values)})")
 
 
