@@ -129,6 +129,11 @@ class EventStore:
                 (name, source, run, time.time()),
             )
 
+    def seen(self, camera: str) -> None:
+        """A camera is still watched."""
+        with self.database.transaction() as tables:
+            tables.execute("UPDATE cameras SET seen = ? WHERE name = ?", (time.time(), camera))
+
     def start(self, alert: Alert, outbox: Outbox | None = None) -> None:
         """An alert is due: keep the event, and put the alert into the outbox, both or none."""
         with self.database.transaction() as tables:
@@ -155,15 +160,15 @@ class EventStore:
             )
 
     def finish(self, alert: Alert, outbox: Outbox | None = None) -> None:
-        """An event is over; its alert of state `end` goes with it."""
+        """An event is over; its alert of state `end` goes with it. One that was never kept has no end either."""
         assert alert.end is not None
         end = alert.end.timestamp()
         with self.database.transaction() as tables:
-            tables.execute(
+            changed = tables.execute(
                 "UPDATE events SET last = ?, end = ?, score = ?, category = ?, record = ? WHERE id = ?",
                 (end, end, alert.score, alert.category, json.dumps(alert.as_dict()), alert.id),
-            )
-            if outbox:
+            ).rowcount
+            if outbox and changed:
                 outbox.put(alert)
         if outbox:
             outbox.wake()

@@ -314,7 +314,10 @@ class Experiment:
                 "history": history,
                 "normal": {
                     mode: {bag.video: one.tolist() for bag, one in zip(normal, scores, strict=True)}
-                    for mode, scores in (("whole", scorer.scores(normal)), ("online", scorer.running(normal)))
+                    for mode, scores in (
+                        ("whole", scorer.scores(normal)),
+                        ("online", scorer.running(normal, self.scenes)),
+                    )
                 },
                 "reconstruction": scorer.reconstruction_error(bags),
             },
