@@ -111,7 +111,11 @@ def write_page(out: Path) -> None:
         for method in tried or offered(data):
             file = out / data / "test" / f"{method}-{SEED}.json"
             test = read_json(file) if file.is_file() else None
-            cells = [percent(test[m], 1) for m in METRICS] + [f"{test['seconds']:.0f}"] if test else ["–"] * 4
+            cells = (
+                [percent(test[m], 1) for m in METRICS] + [f"{test['seconds']:.0f}" if "seconds" in test else "–"]
+                if test
+                else ["–"] * 4
+            )
             name = f"**{method}**" if method == made["method"] else method
             rows.append([name, *_held_out(tried.get(method, {})), *cells])
         parts += [f"\n## {data}\n\n{made['why']}\n\n", markdown(rows)]

@@ -103,7 +103,7 @@ def train(
         folder: Folder of videos, with labels.csv or with subfolders named after what they show (normal, fight …).
         labels: labels.csv or .xlsx (video,label[,category][,split]), if it is not in the folder.
         intervals: intervals.csv (video,category,start_frame,end_frame) of test videos, if not beside labels; or none.
-        method: Method to train, see 'wsvad methods'; auto: the one that fits these videos.
+        method: One of 'wsvad methods', or auto: what fits best.
         modalities: Extra training streams besides rgb, of a method that has them (default: all supported).
         teacher: Run folder of a trained teacher, for a method that has one (default: it trains its own).
         out: Run folder to write.

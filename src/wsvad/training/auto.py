@@ -15,9 +15,10 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from math import isfinite
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,7 +36,7 @@ from wsvad.evaluation.vocabulary import METRICS, percent, words_for
 from wsvad.methods import METHODS
 from wsvad.methods.abilities import ChoosesModalities, NamesCategories
 from wsvad.methods.method import default_config, learns_from
-from wsvad.metrics.bootstrap import draw, interval
+from wsvad.metrics.bootstrap import auc_interval, draw, interval
 from wsvad.metrics.events import EventRules
 from wsvad.progress import duration
 from wsvad.runs.fingerprint import fingerprint_of
@@ -69,11 +70,13 @@ class Figure:
     value: float
     drawn: np.ndarray
     """`(R,)`."""
+    kinds: tuple[int, int] | None = None
+    """Of an AUC, how many videos are positive and how many negative: all resamples of few may be perfect."""
 
     @property
     def bounds(self) -> tuple[float, float]:
         """Of the 95 % interval."""
-        return interval(self.drawn)
+        return auc_interval(self.drawn, *self.kinds) if self.kinds else interval(self.drawn)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,9 +117,8 @@ class Choice:
 
     @property
     def sentences(self) -> list[str]:
-        """For the reader of the run."""
-        told = f"--method auto compared, on held-out training videos: {'; '.join(self.table)}."
-        return [*([told] if self.tried else []), *([self.why] if self.why else [])]
+        """The table, for the report."""
+        return [f"Compared on held-out training videos: {'; '.join(self.table)}."] if self.tried else []
 
     def as_dict(self) -> dict[str, Any]:
         """For the run's record."""
@@ -216,9 +218,8 @@ def choose_method(experiment: "Experiment", offered: Mapping[str, Any], rate: fl
     if min(counts) < FEWEST:
         why = f"with fewer than {FEWEST} training videos of a label to hold out, nothing can be compared"
         return Choice(method=DEFAULT, why=f"{DEFAULT} is taken, the default: {why}.")
-    fits = (
-        f"{len(offered)} methods on {len(left_out)} folds of the training videos, {len(offered) * len(left_out)} fits"
-    )
+    many, parts = len(offered), len(left_out)
+    fits = f"{many} methods, each fitted {parts} times to a part of the training videos, {many * parts} fits in all"
     logger.info("note: --method auto compares %s; then the one that is chosen is trained", fits)
     tried = []
     for name, config in offered.items():
@@ -231,6 +232,8 @@ def choose_method(experiment: "Experiment", offered: Mapping[str, Any], rate: fl
 def _try(
     experiment: "Experiment", name: str, config: Any, left_out: Sequence[Sequence[str]], rate: float, rules: EventRules
 ) -> Tried:
+    trials = [experiment.folder.trial(f"{name}-{number}") for number in range(len(left_out))]
+    kept = [trial.read() for trial in trials]  # a damaged file is no fault of the method's
     try:
         fitting = Fitting(
             dataset=experiment.dataset, features=experiment.features, name=name,
@@ -238,11 +241,15 @@ def _try(
             scenes=lambda: experiment.scenes,
         )  # fmt: skip
         of, curves, seconds = _made_from(fitting), [], 0.0
-        for number, names in enumerate(left_out):
+        for number, (names, trial) in enumerate(zip(left_out, trials, strict=True)):
             videos = [video for video in experiment.dataset.train if video.name in names]
-            found = _one_fit(experiment, fitting, of, number, videos)
+            made = hashlib.sha256(json.dumps({**of, "out": names}, sort_keys=True).encode()).hexdigest()
+            found, again = kept[number], False
+            if found is None or found["of"] != made:
+                task, again = f"auto: {name}, fold {number + 1}", True
+                found = trial.write({"of": made, **_fitted(fitting, videos, trial.checkpoint(made), task)})
             seconds += found["seconds"]
-            if number == 0 and found["fitted"]:
+            if number == 0 and again:
                 logger.info("note: %s takes about %s for each of its fits", name, duration(found["seconds"]))
             clocks = [with_rate(fitting.source.clock(v.name, fitting.scored[0]), v) for v in videos]
             curves.append(curves_of(videos, clocks, [np.asarray(found["scores"][v.name]) for v in videos]))
@@ -263,26 +270,17 @@ def _made_from(fitting: Fitting) -> dict[str, Any]:
     return training | {"config": asdict(fitting.config), "protocol": settings, "seed": fitting.protocol.first_seed}
 
 
-def _one_fit(
-    experiment: "Experiment", fitting: Fitting, of: Mapping[str, Any], number: int, videos: Sequence[LabelledVideo]
-) -> dict[str, Any]:
-    """Scores of the videos by a fit without them, and the seconds that it took; kept in the run folder."""
-    out, seed = [video.name for video in videos], fitting.protocol.first_seed
-    made = hashlib.sha256(json.dumps({**of, "out": out}, sort_keys=True, default=str).encode()).hexdigest()
-    trial = experiment.folder.trial(f"{fitting.name}-{number}")
-    kept = trial.read()
-    if kept and kept["of"] == made:
-        return {**kept, "fitted": False}
-    started = time.perf_counter()
+def _fitted(fitting: Fitting, videos: Sequence[LabelledVideo], checkpoint: Path, task: str) -> dict[str, Any]:
+    """Scores of the videos by a fit without them, and the seconds that it took."""
+    started, seed = time.perf_counter(), fitting.protocol.first_seed
     method = fitting.build(seed)
-    task = f"auto: {fitting.name}, fold {number + 1}"
-    fitting.fit(method, seed, trial.checkpoint(made), lambda *_: {}, task, out, points=POINTS)
+    fitting.fit(method, seed, checkpoint, lambda *_: {}, task, [video.name for video in videos], points=POINTS)
     bags = keep_bags(load_bags(videos, fitting.source, fitting.scored, fitting.check))
     scores = Scorer(method, fitting.normalisation, device=fitting.protocol.device).scores(bags)
-    if wrong := next((bag.video for bag, one in zip(bags, scores, strict=True) if not np.isfinite(one).all()), None):
-        raise WsvadError(f"its scores of {wrong} are not numbers (NaN)")
     each = {bag.video: one.tolist() for bag, one in zip(bags, scores, strict=True)}
-    return {**trial.write({"of": made, "scores": each, "seconds": time.perf_counter() - started}), "fitted": True}
+    if wrong := next((name for name, one in each.items() if not np.isfinite(one).all()), None):
+        raise WsvadError(f"its scores of {wrong} are not numbers (NaN)")
+    return {"scores": each, "seconds": time.perf_counter() - started}
 
 
 # ------------------------------------------------------------------------------------------------- figures
@@ -304,10 +302,11 @@ def figures_of(
     moments = [_moments(curve, known) for curve in curves if curve.label == 0 or curve.video in known]
     if deciding(moments) == "auc":
         return {"moment_auc": _auc(moments)}
-    value = float(evaluate(curves)["video_auc"])
+    labels, value = np.array([one.label for one in curves]), float(evaluate(curves)["video_auc"])
+    kinds = int(labels.sum()), int((1 - labels).sum())
     return {
-        "video_auc": Figure(value=value, drawn=resample_videos([curves])["video_auc"]),
-        "separation": separation(np.array([one.peak for one in curves]), np.array([one.label for one in curves])),
+        "video_auc": Figure(value=value, drawn=resample_videos([curves])["video_auc"], kinds=kinds),
+        "separation": separation(np.array([one.peak for one in curves]), labels),
     }
 
 
@@ -350,7 +349,7 @@ def event_f1(each: Sequence[Sequence[Curve]], rate: float, rules: EventRules) ->
     return Figure(value=float(of(np.ones((1, len(right))))[0]), drawn=of(draw(len(right)).astype(np.float64)))
 
 
-def separation(peaks: np.ndarray, labels: Collection[int] | np.ndarray) -> Figure:
+def separation(peaks: np.ndarray, labels: np.ndarray) -> Figure:
     """How many standard deviations the mean scores of normal and abnormal videos are apart."""
     y = np.asarray(labels, np.float64)
 

@@ -108,7 +108,7 @@ class Experiment:
                 together = ",".join([*runs_on(METHODS[self.name], self.config), *left])
                 told += f"; --config.streams {together} puts them side by side"
             self.remarks.append(f"{told}.")
-        self.remarks += self.choice.sentences if self.choice else []
+        self.remarks += [self.choice.why] if self.choice and self.choice.why else []
         self.folder = RunFolder(self.out)
         self.fitting = Fitting(
             dataset=self.dataset, features=self.features, name=self.name, config=self.config, protocol=self.protocol,

@@ -234,6 +234,7 @@ def summarise(
             calibrations.rarity_sentence("whole"),
             *(sentence(said) for kind in ("certainty", "undefined", "remarks") for said in fitted.metrics[kind]),
             *(one["sentence"] for one in fitted.metrics["alerts"].values()),
+            *(experiment.choice.sentences if experiment.choice else ()),
             *trust(fitted.metrics["reconstruction"]),
             *notes,
         ],

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.evaluation.curves import Curve
-from wsvad.metrics.bootstrap import draw
+from wsvad.metrics.bootstrap import draw, lowest_of_perfect
 from wsvad.metrics.events import EventRules
 from wsvad.training.auto import (
     BY_COST,
@@ -204,3 +204,11 @@ def test_separation_is_in_standard_deviations():
             assert drawn == pytest.approx(
                 (abnormal.mean() - normal.mean()) / np.sqrt((normal.var() + abnormal.var()) / 2)
             )
+
+
+def test_an_interval_of_few_videos_is_never_of_no_width():
+    each = [
+        [replace(one, positives=None, events=None, scores=0.5 * one.scores + 0.5 * one.label) for one in fold(0, 12)]
+    ]
+    found = figures_of(each, {}, 1.0, EventRules())["video_auc"]
+    assert found.value == 1 and found.bounds == (pytest.approx(lowest_of_perfect(6, 6)), 1.0)
