@@ -91,6 +91,14 @@ def test_it_compares_chooses_records_and_resumes(videos, tmp_path, capsys, fits,
         assert said.count(f"{one['method']}: video AUC") == 1
         assert f"{one['method']}: video AUC" in (out / "report.html").read_text()
 
+    # A file that was edited is said, not taken for a method that fails.
+    kept = out / "auto" / "linear-0.json"
+    text = kept.read_text()
+    kept.write_text(text.replace('"seconds": ', '"seconds": 1'))
+    assert main(command(videos, out)) == 1
+    assert str(kept) in capsys.readouterr().err
+    kept.write_text(text)
+
     # As if it had been named.
     assert main(command(videos, named, asked["method"])) == 0
     assert (out / "model.safetensors").read_bytes() == (named / "model.safetensors").read_bytes()

@@ -377,7 +377,7 @@ class Trial:
 
     def read(self) -> dict[str, Any] | None:
         """Its scores of the videos that it left out; None where it is not there."""
-        return read_record(self.folder / f"{self.name}.json", TrialRecord, f"delete {self.folder} and run again")  # type: ignore[no-any-return]
+        return read_record(self.folder / f"{self.name}.json", TrialRecord, f"delete {self.folder} and run again")
 
     def write(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """Keep them; returns the record."""
