@@ -110,12 +110,12 @@ def pool(out: Path, seed: int = 0) -> list[LabelledVideo]:
     ]
 
 
-def drawn(videos: Sequence[LabelledVideo], seed: int) -> Dataset:
-    """The pool, with the seed's training videos."""
+def drawn(videos: Sequence[LabelledVideo], seed: int, count: int = DRAWN) -> Dataset:
+    """The pool, with the seed's training videos, so many of each label."""
     rng, chosen = np.random.default_rng([seed, 77]), set()
     for label in (0, 1):
         of_label = [video.name for video in videos if video.label == label]
-        chosen |= {of_label[place] for place in rng.permutation(len(of_label))[:DRAWN]}
+        chosen |= {of_label[place] for place in rng.permutation(len(of_label))[:count]}
     split = tuple(replace(video, split="train") if video.name in chosen else video for video in videos)
     return Dataset(name="pool", videos=split)
 
@@ -123,11 +123,11 @@ def drawn(videos: Sequence[LabelledVideo], seed: int) -> Dataset:
 # ------------------------------------------------------------------------------------------------- fits and scores
 
 
-def scores_of(cache: Path, label: str, seed: int, videos: Sequence[LabelledVideo], bags: dict[str, Bag]) -> Curves:
+def scores_of(cache: Path, label: str, seed: int, data: Dataset, features: Path, bags: dict[str, Bag]) -> Curves:
     """What each fit of a seed says of the videos that the study asks it for, as `fit/mode/video`; kept in a file."""
     path = cache / "scores" / f"{label.replace(' = ', '').replace(', ', '-').replace(' ', '-')}-{seed:02d}.npz"
     if not path.is_file():
-        found = fit_all(label, seed, drawn(videos, seed), cache / "features", bags)
+        found = fit_all(label, seed, data, features, bags)
         path.parent.mkdir(parents=True, exist_ok=True)
         lengths = [len(scores) for scores in found.values()]
         with path.with_suffix(".part").open("wb") as file:
@@ -340,8 +340,9 @@ def main(cache: Path = Path("runs/promise"), seeds: int = 20) -> None:
     rows: list[dict[str, Any]] = []
     for label in SETTINGS:
         for seed in range(seeds):
-            curves = scores_of(cache, label, seed, videos, bags)
-            rows += promises(label, seed, Run(curves=curves, data=drawn(videos, seed)), rules)
+            data = drawn(videos, seed)
+            curves = scores_of(cache, label, seed, data, cache / "features", bags)
+            rows += promises(label, seed, Run(curves=curves, data=data), rules)
         write_results(rows)
 
 

@@ -1,5 +1,5 @@
 """Secrets stay in the environment: a setting holds `${NAME}`, its value is looked up where it is used, and what is
-shown to people has the name in its place."""
+shown to people has the name in its place. A password that is written out in an address is never shown either."""
 
 import logging
 import os
@@ -9,7 +9,13 @@ from urllib.parse import quote
 from wsvad.errors import WsvadError
 
 _NAME = re.compile(r"\$\{([A-Za-z_]\w*)\}", re.ASCII)
-_LOGIN = re.compile(r"(?<=://)[^\s/?#]*@")
+_LOGIN = re.compile(r"(?<=://)[^\s/?#]*@|(?<=://)[^\s/?#:@]*:\S*@")
+"""A user with a password before the host; also where a password has a slash in it that should have been written %2F.
+That of a port and an @ in the path looks the same, and is hidden too."""
+_SECRET = re.compile(
+    r"(?<=[?&;])([\w.-]*(?:pass|pwd|token|secret|auth|key|sign|session)[\w.-]*=)[^&;#\s'\"]+", re.IGNORECASE
+)
+"""A field of an address that lets somebody in."""
 _hidden: dict[str, str] = {}
 """Values that are never shown → what is shown instead. They are those that this process has used."""
 SHORT = 4
@@ -46,14 +52,20 @@ def hide(secret: str, shown: str = "***") -> None:
 
 
 def hidden(words: object) -> str:
-    """Text without secrets: values of variables that were used, and the login in an address."""
+    """Text without secrets: values of variables that were used, and passwords in addresses, as in
+    `rtsp://gate:***@camera/1`. All that is shown, logged or kept of an address goes through here."""
     text = str(words)
     for secret, shown in sorted(_hidden.items(), key=lambda item: -len(item[0])):
         if len(secret) >= SHORT:
             text = text.replace(secret, shown)
         else:
             text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", lambda _, by=shown: by, text)  # type: ignore[misc]
-    return _LOGIN.sub("***@", text)
+    return _SECRET.sub(r"\1***", _LOGIN.sub(_user, text))
+
+
+def _user(login: re.Match[str]) -> str:
+    user, colon, _ = login[0][:-1].partition(":")
+    return f"{user}:***@" if colon else f"{user}@"
 
 
 class _Hides(logging.Filter):

@@ -120,12 +120,14 @@ def test_a_video_that_could_not_be_read_keeps_its_row(run, data, tmp_path):
     shutil.copytree(run, tmp_path / "run")
     config = (tmp_path / "run" / "config.yaml").read_text()
     (tmp_path / "run" / "config.yaml").write_text(config.replace(str(data), str(folder)))
-    with (folder / "labels.csv").open("a") as file:
-        file.write("broken.mp4,1,fight,train\n")
+    head, *lines = (folder / "labels.csv").read_text().splitlines()
+    lines = [f"{line},gate" for line in lines]
+    (folder / "labels.csv").write_text("\n".join([f"{head},camera", *lines, "broken.mp4,1,fight,train,?"]) + "\n")
     write_labels(tmp_path / "relabel.csv", audit(tmp_path / "run"))
     rows = list(csv.DictReader((tmp_path / "relabel.csv").open()))
     assert [row["video"] for row in rows[40:]] == [*TEST, "broken.mp4"]
     assert (rows[-1]["label"], rows[-1]["split"], rows[-1]["wrong"]) == ("fight", "train", "")
+    assert [row["camera"] for row in rows] == ["gate"] * (len(rows) - 1) + [""]
 
 
 def test_the_intervals_that_the_run_read_are_named(run, data, tmp_path):

@@ -133,6 +133,52 @@ def test_a_run_measured_where_all_is_training_is_told(data, tmp_path, capsys):
     assert "there are no test videos" in capsys.readouterr().err
 
 
+def test_a_camera_is_on_one_side_of_every_division(tmp_path, capsys):
+    """Six cameras of four videos each, spelt in two ways: the test split, the held-out part, and both after more videos
+    of one camera came."""
+    data, run = tmp_path / "data", tmp_path / "run"
+    labelled(data, range(25))
+
+    def table(numbers) -> None:
+        rows = [f"v{n}.mp4,{n % 2},{'Cam' if n % 3 else ' CAM'} {n // 4 % 6}" for n in numbers]
+        (data / "labels.csv").write_text("video,label,camera\n" + "\n".join(rows) + "\n")
+
+    def cameras(names) -> set[int]:
+        return {int(name[1:-4]) // 4 % 6 for name in names}
+
+    def fit() -> tuple[set[int], set[int], set[int]]:
+        capsys.readouterr()
+        assert main(["fit", str(data), "--method", "mil", "--out", str(run), *MIL, *NUMBERS[:-2],
+                     "--features", str(data / "features")]) == 0  # fmt: skip
+        split = RunFolder(run).split()
+        held = json.loads((run / "seed-0" / "held_out.json").read_text())["videos"]
+        train = {name for name, side in split.items() if side == "train"}
+        test = split.keys() - train
+        return cameras(test), cameras(held), cameras(train - set(held))
+
+    table(range(24))
+    test, held, kept = fit()
+    assert not test & held and not test & kept and not held & kept
+    assert (len(test), len(held), len(kept)) == (2, 1, 3)
+    assert "one scene" not in capsys.readouterr().err
+    table(range(25))
+    assert fit() == (test, held, kept)
+
+
+def test_one_camera_is_said_to_promise_nothing_of_another(tmp_path, capsys):
+    data = tmp_path / "data"
+    labelled(data, range(12))
+    rows = [f"v{n}.mp4,{n % 2},{'yard' if n else 'unknown'},{'test' if n > 9 else 'train'}" for n in range(12)]
+    (data / "labels.csv").write_text("video,label,camera,split\n" + "\n".join(rows) + "\n")
+    fit = ["fit", str(data), "--method", "mil", *MIL, *NUMBERS[:-2], "--features", str(data / "features")]
+    assert main([*fit, "--out", str(tmp_path / "run")]) == 0
+    said = "9 of 10 training videos show one scene, or scenes that they share, so held-out videos show what was"
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert any(said in remark for remark in RunFolder(tmp_path / "run").read_metrics()["remarks"])
+    assert main([*fit, "--out", str(tmp_path / "all"), "--hold-out", "0"]) == 0
+    assert "one scene" not in capsys.readouterr().err
+
+
 def labelled(folder, numbers) -> None:
     """Videos without a column `split`; odd numbers are abnormal."""
     folder.mkdir(exist_ok=True)

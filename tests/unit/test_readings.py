@@ -18,6 +18,7 @@ def test_the_table_of_readings_is_that_of_the_configurations():
 
 PUBLISHED = {
     "dakd": {"test": ("segments", "native")},
+    "mil": {"top": (1, 6)},
     "pi-vad": {"infonce_exclude_positive": (True, False), "clip": (None, 3.0)},
     "refinevad": {"attention": ("pooled", "segment")},
 }

@@ -4,7 +4,7 @@ when it is called."""
 from pathlib import Path
 from typing import Annotated, Any
 
-from wsvad.cli.common import left_out
+from wsvad.cli.common import left_out, tell
 from wsvad.cli.options import Data, Folder, Names, Run, encoders_for, names, narrowed, refuse, resolved
 from wsvad.cli.output import say, show, show_json, show_text
 from wsvad.errors import UsageError
@@ -34,16 +34,16 @@ def bench(
         modalities: Extra training streams besides rgb, of methods that have them (default: all supported).
         features: Feature folder; what is missing is extracted (default: in the out folder; toy has its own).
         headline: Metric that methods are sorted by (default: the one that papers print for the dataset).
-        against: Method that the others are compared with (default: the first one).
+        against: Method that the others are compared with (default: linear, or the first one).
         out: Folder for the runs and for bench.html, bench.md, bench.csv and bench.json.
         json: Print the rows as JSON.
     """
     from wsvad.cli.tables import leaderboard_table
-    from wsvad.studies.bench import check_names, run_bench
+    from wsvad.studies.bench import check_names, default_baseline, run_bench
 
     if len(configs) == 1:
         refuse("a single method", {"--against": against})
-    check_names(configs, headline, against or next(iter(configs)))
+    check_names(configs, headline, against or default_baseline(configs))
     configs = each_narrowed(configs, modalities)
     with writing(out):
         board = run_bench(
@@ -54,6 +54,7 @@ def bench(
         show_json({"rows": board.rows})
     else:
         show(leaderboard_table(board))
+    tell(board.remarks)
     say(f"page in {out / 'bench.html'}")
     return left_out(board.left_out)
 
@@ -114,7 +115,8 @@ def ablate(
         raise UsageError("--to and --to-features go together; give both, or neither")
     name = table or f"figure-{figure}"
     config = narrowed(configs[method], modalities, method)
-    chosen = configured(ablation(method, name), config, {n: c for n, c in configs.items() if n != method})
+    others = {n: c for n, c in configs.items() if n != method}
+    chosen = configured(ablation(method, name), config, others, protocol.budget)
     if chosen.elsewhere and to is None:
         raise UsageError("this table is about another dataset; name it with --to and --to-features")
     asked = encoders_for(streams, [(row.method, row.config) for row in chosen.rows(config)])

@@ -48,6 +48,8 @@ class Verb:
     """Fraction of training videos that is held out by default."""
     configures: str = ""
     """The parameter that names the methods whose configurations the verb takes, or `=` and the name of the one."""
+    chooses: bool = False
+    """The method may be `auto`."""
     encodes: bool = False
     """It takes an encoder for each stream, as one argument `streams`: those that are given."""
 
@@ -67,15 +69,15 @@ def arguments_of(verb: Verb, words: Sequence[str]) -> dict[str, Any]:
 
     words, settings = configs.taken_out(words) if verb.configures else (list(words), [])
     values = parsed(verb_parser(verb), words, verb.example).as_dict()  # not vars(), which has a mark at `get`
-    if verb.encodes:
-        streams = streams_of(values)
-        values = {name: value for name, value in values.items() if name not in (*STREAM_OPTIONS, "stream")}
-        values["streams"] = streams
     if verb.learns:
         from wsvad.training.protocol import Protocol
 
         fields = Protocol.__dataclass_fields__
         values["protocol"] = Protocol(**{name: values.pop(name) for name in fields})
+    if verb.encodes:
+        streams = streams_of(values)
+        values = {name: value for name, value in values.items() if name not in (*STREAM_OPTIONS, "stream")}
+        values["streams"] = streams
     if verb.configures:
         values |= configs.arguments(verb, values, settings)
     return values

@@ -179,6 +179,8 @@ def evaluate(
     intervals: File | None = None,
     features: Folder | None = None,
     compat: Literal["vadclip"] | None = None,
+    threshold: Annotated[float, "SCORE"] | None = None,
+    max_false_alarms_per_hour: Positive | None = None,
     json: bool = False,
 ) -> int:
     """Measure a run, or a scores file of any system.
@@ -192,10 +194,14 @@ def evaluate(
         intervals: intervals.csv, if it is not beside the labels; or none.
         features: Feature folder of that dataset, to measure a run on it.
         compat: Compute mAP as this paper's evaluator does, to compare with numbers made by it.
-        json: Print the metrics as JSON.
+        threshold: Score at which alerts begin (default: the run's own).
+        max_false_alarms_per_hour: Instead, the lowest threshold that keeps this rate in the normal test videos, so
+            chosen on them (default for scores: 1).
+        json: Print the metrics as JSON, with the curve of events found against false alarms.
     """
     from wsvad.cli.tables import categories_table, metrics_table
     from wsvad.datasets.open import open_dataset
+    from wsvad.evaluation.alerting import At
     from wsvad.evaluation.measure import measure
     from wsvad.evaluation.score_forms import holds_scores
     from wsvad.evaluation.totals import headline
@@ -210,15 +216,16 @@ def evaluate(
     dataset = open_dataset(data, labels, intervals, **division, need_training=False) if data else None
     if dataset:
         refuse_own_truth(dataset, labels, intervals)
-    found, marked = measure(what, dataset, features, compat), headline(dataset)
+    at = At(threshold=threshold, false_alarms_per_hour=max_false_alarms_per_hour)
+    found, marked = measure(what, dataset, features, compat, at), headline(dataset)
     tell(found.notes)
     if json:
-        show_json(found.metrics)
+        show_json(found.metrics | ({"alerts": found.alerts} if found.alerts else {}))
     elif found.per_category_ap:
-        show(metrics_table(found.metrics, headline=marked))
+        show(metrics_table(found.metrics, headline=marked, intervals=found.intervals))
         show(categories_table(found.per_category, found.per_category_ap))
     else:
-        show(metrics_table(found.metrics, found.per_category, marked))
+        show(metrics_table(found.metrics, found.per_category, marked, found.intervals))
     return DONE
 
 

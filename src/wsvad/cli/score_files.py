@@ -104,15 +104,17 @@ def score_files(
                 threshold=detector.calibrations.sentence(mode),
                 notes=[
                     *([f"{scoring.so_far.capitalize()}."] if stopped else []),
+                    detector.calibrations.rarity_sentence(mode),
                     *scoring.sentences,
-                    *(note for timeline in timelines for note in timeline.notes),
+                    *scoring.notes,
                 ],
                 left_out=list(scoring.failed.values()),
             )
             write_all(out, timelines, stems, scoring.failed, outputs, summary)
     if stopped:
         raise Interrupted(f"{out}: {scoring.so_far}; run the same command again to resume")
-    sentences = [detector.calibrations.sentence(mode), *scoring.sentences]
+    told = detector.calibrations
+    sentences = [told.sentence(mode), told.rarity_sentence(mode), *scoring.sentences]
     return Scores(timelines=timelines, failed=scoring.failed, sentences=sentences)
 
 
@@ -173,18 +175,31 @@ class Scoring:
 
     @property
     def sentences(self) -> list[str]:
-        """What has to be known of hours and times."""
+        """What has to be known of all videos, of hours and times."""
         origins = Counter(one.recorded.origin for one in self.found.values() if one.recorded is not None)
         unknown = len(self.found) - origins.total()
         words = {"given": "given", "name": "from names", "container": "from metadata"}
-        known = ", ".join(f"{number} {words[origin]}" for origin, number in sorted(origins.items()))
-        times = [f"Starts of recordings: {known}{f', {unknown} unknown' if unknown else ''}."] if known else []
+        told = ", ".join(f"{number} {words[origin]}" for origin, number in sorted(origins.items()))
+        times = [f"Starts of recordings: {told}{f', {unknown} unknown' if unknown else ''}."] if told else []
+        known = self.detector.trained.familiarity
+        summary = known.summary([one.distance for one in self.found.values()]) if known else ""
+        foreign = [summary] if summary else []
         if self.outputs.hours is None:
-            return times
+            return [*foreign, *times]
         known_not = count(unknown, "video")
         without = f" Where the start is unknown, all events are reported ({known_not})." if unknown else ""
         left = f"{count(self.outside, 'event')} {'is' if self.outside == 1 else 'are'} left out"
-        return [*times, f"Alerts are limited to {self.outputs.hours}: {left}.{without}"]
+        return [*foreign, *times, f"Alerts are limited to {self.outputs.hours}: {left}.{without}"]
+
+    @property
+    def notes(self) -> list[str]:
+        """What has to be known of single videos."""
+        return [note for one in self.found.values() for note in self.notes_of(one)]
+
+    def notes_of(self, timeline: Timeline) -> Sequence[str]:
+        """The same of one. Where many are unlike the training videos, one of `sentences` says so of all of them."""
+        many = sum(one.foreign for one in self.found.values()) > NAMED
+        return timeline.notes[:-1] if many and timeline.foreign else timeline.notes
 
     def run(self) -> None:
         """Score what was not scored before, draw what is to be drawn, and cut what is to be cut.
@@ -252,7 +267,7 @@ class Scoring:
         whole = replace(timeline, recorded=self.outputs.clock.start(path.as_posix(), found.tags))
         self.found[name] = whole if hours is None else whole.only(lambda event: hours.alert(whole, event))
         self.outside += len(whole.events) - len(self.found[name].events)
-        for note in whole.notes:
+        for note in self.notes_of(whole):
             logger.warning("%s", note)
         if part_only := _cut_off(path):  # what there is of it stays, and nobody may think that all was looked at
             self.failed[str(path)] = f"{path}: {part_only}; copy it again"

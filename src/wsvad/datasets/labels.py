@@ -165,8 +165,8 @@ def _row(place: str, cells: Mapping[str, str], default: str) -> Row | Fault:
         category = category or found
     beside = "" if label else category
     category = (category or UNNAMED) if label else "normal"
-    camera = cells.get("camera", "")
-    camera = None if camera.casefold() in NOT_KNOWN else camera
+    said = cells.get("camera", "")
+    camera = None if said.casefold() in NOT_KNOWN else said
     return Row(place, written, name, label, category, split, frames, isinstance(found, str), beside, camera)
 
 

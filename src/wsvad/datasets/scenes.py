@@ -10,8 +10,9 @@ then what is held out shows what was learned from, and `promise` says so.
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -28,8 +29,8 @@ PICTURES = 8
 SIZE = (32, 24)
 """Their width and height, whatever the video's."""
 ALIKE = 0.5
-"""Correlation of the edges of two pictures of one scene. Pictures of one fixed camera by day, at night and in the rain
-have 0.7 or more, those of different cameras 0.3 or less (`benchmarks/results/scenes.md`)."""
+"""Correlation of the edges of two pictures of one scene. Of one fixed camera by day, at night and in the rain it was
+0.69 or more, of different ones 0.46 or less (`benchmarks/results/scenes.md`)."""
 FAINT = 1.0
 """Grey levels between neighbouring pixels below which a picture, a dark or blank one, is like no other."""
 SHORT, STEP = 512, 16
@@ -43,55 +44,103 @@ Scenes = Mapping[str, int]
 """Video → its scene; one that is not there is a scene of its own."""
 
 
-def scenes_of(videos: Sequence[LabelledVideo], edges: Callable[[Path], np.ndarray] | None = None) -> dict[str, int]:
+Looks = Mapping[str, np.ndarray]
+"""Video → the edges of its pictures in order of time, `(K, D)`, rows of length 1, or 0 where there is nothing to see; a
+video that is not there was not looked at."""
+
+
+def looks_of(videos: Sequence[LabelledVideo]) -> dict[str, np.ndarray]:
+    """Look at the videos whose camera nobody named and whose files are there."""
+    rest = [(video.name, video.path) for video in videos if not video.camera and video.path]
+    return {name: _look(path, *_state(path)) for name, path in track(rest, "scenes")}
+
+
+def _state(path: Path) -> tuple[int, int]:
+    try:
+        return path.stat().st_size, path.stat().st_mtime_ns
+    except OSError:
+        return 0, 0
+
+
+@lru_cache(maxsize=2**14)
+def _look(path: Path, size: int, changed: int) -> np.ndarray:
+    """A file is looked at once, for its division and for each method that is compared, until it changes."""
+    return edges_of(pictures_of(path))
+
+
+def scenes_of(videos: Sequence[LabelledVideo], looks: Looks | None = None) -> dict[str, int]:
     """The scene of each video. One without a file that can be read, or without anything to see in it, is alone, unless
-    its camera is known.
+    its camera is named.
 
     Args:
-        edges: of a video file, `(K, D)` with rows of length 1 or 0; by default `edges_of` its pictures.
+        looks: by default `looks_of` these videos.
     """
+    looks = looks_of(videos) if looks is None else looks
     scene = {video.name: place for place, video in enumerate(videos)}
     cameras: dict[str, int] = {}
     for video in videos:
         if video.camera:
             called = " ".join(unicodedata.normalize("NFKC", video.camera).casefold().split())
             scene[video.name] = cameras.setdefault(called, scene[video.name])
-    rest = [video for video in videos if not video.camera and video.path]
-    read = edges or (lambda path: edges_of(pictures_of(path)))
-    for group in _alike({video.name: read(video.path) for video in track(rest, "scenes") if video.path}):
+    rest = [video.name for video in videos if video.name in looks and not video.camera]
+    for group in _alike({name: looks[name] for name in rest}):
         scene |= dict.fromkeys(group, scene[group[0]])
     numbers = {one: number for number, one in enumerate(dict.fromkeys(scene.values()))}
     return {name: numbers[one] for name, one in scene.items()}
 
 
+def known_normal(videos: Sequence[LabelledVideo], looks: Looks) -> dict[str, np.ndarray]:
+    """Of abnormal videos that are joined of several scenes, which of their pictures show what a normal video shows,
+    `(K,)` bool: nothing abnormal happens there, as far as labels of videos can tell. Empty unless that divides most
+    abnormal videos: of one fixed camera it divides none."""
+    normal = [looks[video.name] for video in videos if video.label == 0 and len(looks.get(video.name, ()))]
+    abnormal = [video.name for video in videos if video.label == 1]
+    if not normal:
+        return {}
+    x = np.concatenate(normal).astype(np.float32)
+    each = {name: looks[name].astype(np.float32) @ x.T for name in abnormal if len(looks.get(name, ()))}
+    known: dict[str, np.ndarray] = {name: np.any(alike >= ALIKE, axis=1) for name, alike in each.items()}
+    joined = {name: one for name, one in known.items() if one.any() and not one.all()}
+    return joined if len(joined) > MOST * len(abnormal) else {}
+
+
 def units(videos: Sequence[LabelledVideo], scenes: Scenes) -> list[list[LabelledVideo]]:
     """The videos in groups that stay together when some are held out: scenes, but those that are too large for it,
     whose videos are apart."""
-    groups: dict[int | str, list[LabelledVideo]] = defaultdict(list)
-    for video in videos:
-        groups[scenes.get(video.name, video.name)].append(video)
-    total = _count(videos)
-    found = []
-    for group in groups.values():
-        large = any(size > 1 and part > MOST * size for part, size in zip(_count(group), total, strict=True))
-        found += [[video] for video in group] if large else [group]
-    return found
+    groups, large = _by_scene(videos, scenes)
+    return [part for group in groups for part in ([[one] for one in group] if group in large else [group])]
 
 
 def promise(videos: Sequence[LabelledVideo], scenes: Scenes) -> str:
     """What thresholds and choices that are made on held-out videos can promise, in a sentence, where that is less than
-    of another scene; empty where it is not, or where nothing is known of scenes."""
-    sizes: dict[int, int] = defaultdict(int)
-    for video in videos:
-        sizes[scenes.get(video.name, -1)] += 1
-    scene, size = max(sizes.items(), key=lambda item: item[1], default=(-1, 0))
-    if scene < 0 or size < 2 or len(units(videos, scenes)) - len(set(scenes.values())) < size - 1:
+    of another scene; empty where it is not."""
+    large = _by_scene(videos, scenes)[1]
+    if not large:
         return ""
-    which = f"All {size}" if size == len(videos) else f"{size} of {len(videos)}"
+    count = sum(map(len, large))
+    which = f"All {count}" if count == len(videos) else f"{count} of {len(videos)}"
+    what = "show one scene, or scenes that they share"
+    if len(large) > 1:
+        what = f"are of {len(large)} scenes that each have most of the normal or of the abnormal ones"
     return (
-        f"{which} training videos show one scene, or scenes that they share, so held-out videos show it too: "
-        "thresholds and choices hold for this camera, and promise nothing of another."
+        f"{which} training videos {what}, so held-out videos show what was learned from: "
+        "thresholds and choices hold for the cameras of these videos, and promise nothing of another one."
     )
+
+
+def _by_scene(
+    videos: Sequence[LabelledVideo], scenes: Scenes
+) -> tuple[list[list[LabelledVideo]], list[list[LabelledVideo]]]:
+    """The videos of each scene; and those scenes that cannot be held out whole."""
+    groups: dict[int | str, list[LabelledVideo]] = defaultdict(list)
+    for video in videos:
+        groups[scenes.get(video.name, video.name)].append(video)
+    found, total = list(groups.values()), _count(videos)
+    large = [
+        group for group in found if len(group) > 1
+        and any(size > 1 and part > MOST * size for part, size in zip(_count(group), total, strict=True))
+    ]  # fmt: skip
+    return found, large
 
 
 def _count(videos: Sequence[LabelledVideo]) -> tuple[int, int]:

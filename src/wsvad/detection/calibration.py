@@ -9,17 +9,21 @@ from typing import Annotated, Any, NotRequired, TypedDict
 import numpy as np
 
 from wsvad.detection.operating import Known
-from wsvad.detection.threshold import Calibration, Normal, calibrate, usable
+from wsvad.detection.rarity import RarityScale, scale_of
+from wsvad.detection.threshold import WORDS, Calibration, Normal, calibrate, time_in_words, usable
 from wsvad.errors import WsvadError
-from wsvad.metrics.events import EventRules
+from wsvad.metrics.events import EventRules, Rarity
 from wsvad.ranges import Range
 from wsvad.runs.folder import RunFolder
+from wsvad.runs.model import UNCALIBRATED, threshold_of
 from wsvad.runs.scorer import MODES, Mode
 from wsvad.shapes import checked
 from wsvad.video.clock import are_borders, are_filmed
 
-UNCALIBRATED = 0.5
-"""The threshold of a detector that no normal video was kept apart for."""
+RARITY_UNKNOWN = (
+    "It is not known how rare a score is: the run has no held-out normal video in this mode; train with normal videos "
+    "and --hold-out 0.2."
+)
 NEVER = "no event will ever be reported"
 NOT_CALIBRATED = f"Not calibrated: no normal training video was held out. Using threshold {UNCALIBRATED:.2f}."
 
@@ -132,12 +136,27 @@ class Calibrations:
     """A mode without one was not calibrated."""
     chosen: Mapping[Mode, Choice] = field(default_factory=dict)
     """Thresholds that a person set, which go before those of training."""
+    rarity: Mapping[Mode, RarityScale] = field(default_factory=dict)
+    """How rare scores are in normal video; a mode without one was not calibrated."""
 
     def threshold(self, mode: Mode) -> float:
         """The score at which an event starts: that of the mode, else that of the other one."""
-        known: dict[Mode, Calibration | Choice] = {**self.each, **self.chosen}
-        found = known.get(mode) or next(iter(known.values()), None)
-        return found.threshold if found else UNCALIBRATED
+        return threshold_of(self.as_dict(), mode)
+
+    def rarity_of(self, score: float, mode: Mode) -> Rarity | None:
+        """How rare a score is in normal video; None where that is not known."""
+        scale = self.rarity.get(mode)
+        return None if scale is None else scale.of(score)
+
+    def rarity_sentence(self, mode: Mode) -> str:
+        """Where that is from, or why it is not known."""
+        scale = self.rarity.get(mode)
+        if scale is None:
+            return RARITY_UNKNOWN
+        return (
+            f"How rare a score is: events with such a score in {time_in_words(scale.hours)} of normal training video, "
+            f"{WORDS[mode]}, by fits that had not seen it."
+        )
 
     def sentence(self, mode: Mode) -> str:
         """What a reader should know of it."""
@@ -152,7 +171,9 @@ class Calibrations:
     def as_dict(self) -> dict[str, Any]:
         """For `model.json`."""
         modes, chosen = ({mode: dataclasses.asdict(one) for mode, one in of.items()} for of in (self.each, self.chosen))
-        return {"rules": dataclasses.asdict(self.rules), "modes": modes} | ({"chosen": chosen} if chosen else {})
+        rarity = {mode: dataclasses.asdict(one) for mode, one in self.rarity.items()}
+        more = {name: of for name, of in (("chosen", chosen), ("rarity", rarity)) if of}
+        return {"rules": dataclasses.asdict(self.rules), "modes": modes} | more
 
     @classmethod
     def read(cls, record: Mapping[str, Any], path: Path) -> "Calibrations":
@@ -168,7 +189,12 @@ class Calibrations:
             modes = {"whole": old | {"mode": "whole", "fits": 1, "spread": 0.0}}
         modes = checked(path, modes, Modes, "train again", "modes")
         chosen = checked(path, record.get("chosen", {}), Choices, "train again", "chosen")
+        rarity = checked(path, record.get("rarity", {}), Scales, "train again", "rarity")
+        scales = {mode: RarityScale(**rarity[mode]) for mode in MODES if mode in rarity}
+        if bad := next((mode for mode, scale in scales.items() if not scale.whole), None):
+            raise WsvadError(f"{path}: damaged (rarity of mode {bad} is no scale of rising scores); train again")
         return cls(
+            rarity=scales,
             rules=EventRules(**rules),
             each={mode: Calibration(**modes[mode]) for mode in MODES if mode in modes},
             chosen={mode: Choice(**chosen[mode]) for mode in MODES if mode in chosen},
@@ -189,14 +215,24 @@ class Choices(TypedDict):
     online: NotRequired[Choice]
 
 
+class Scales(TypedDict):
+    """Of `model.json`."""
+
+    whole: NotRequired[RarityScale]
+    online: NotRequired[RarityScale]
+
+
 def calibrated(normal: NormalScores, rules: EventRules, max_false_alarms_per_hour: float) -> Calibrations:
     """Choose a threshold for each mode that has scores."""
     each: dict[Mode, Calibration] = {}
+    rarity: dict[Mode, RarityScale] = {}
     for mode in normal.curves:
         if plain := normal.of(mode):
+            if scale := scale_of(plain, rules):
+                rarity[mode] = scale
             found = calibrate(plain, rules, max_false_alarms_per_hour, mode=mode, fits=normal.fits, in_all=normal.hours)
             each[mode] = usable(found, plain, rules, normal.hours)
-    return Calibrations(rules=rules, each=each)
+    return Calibrations(rules=rules, each=each, rarity=rarity)
 
 
 def recalibrated(run: RunFolder, rules: EventRules, max_false_alarms_per_hour: float) -> Calibrations:

@@ -4,7 +4,7 @@ import logging
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -25,7 +25,9 @@ logger = logging.getLogger(__name__)
 UPDATE_EVERY = 2.0
 """Seconds of an open event from one note of how long it lasts to the next."""
 UNWRITTEN = 1000
-"""Changes that are remembered while the database cannot be written."""
+"""Changes that are remembered while the database cannot be written; with so many, events that begin are left out."""
+REST = 100
+"""Changes beyond those, of events that have begun."""
 
 
 class CameraEvents:
@@ -73,7 +75,7 @@ class CameraEvents:
         self._faults: dict[str, Alert] = {}
         """What is wrong with the camera itself, by its kind."""
         self._noted = 0.0
-        self._to_write: deque[Callable[[], None]] = deque(maxlen=UNWRITTEN)
+        self._to_write = _Unwritten(camera)
 
     def push(
         self,
@@ -96,7 +98,9 @@ class CameraEvents:
             still: makes the picture of an event (JPEG), if one is wanted.
         """
         if (keeper := self._keeper) is not None and rows is not None:
-            self._try(lambda: keeper.push(rows, self._wall(start), self._wall(end)))
+            kept = self._try(lambda: keeper.push(rows, self._wall(start), self._wall(end)))
+            if not kept and not self._to_write:  # a small change says when it can be written again
+                self._to_write.append(lambda: self._store.seen(self._camera))
         return self._follow(self._tracker.push(score, start, end, frames=frames, said=said), still)
 
     def cut(self, at: float | None = None) -> list[Alert]:
@@ -159,7 +163,8 @@ class CameraEvents:
             still=still,
         )
         self._faults[kind] = alert
-        self._to_write.append(lambda: self._store.start(alert, self._outbox))
+        if self._to_write.room():
+            self._to_write.append(lambda: self._store.start(alert, self._outbox))
         self._write()
         return alert
 
@@ -199,9 +204,10 @@ class CameraEvents:
         self._open, self._noted = alert, one.event.end
         self._sent = self._wanted(alert.start, alert.due)
         outbox = self._outbox if self._sent else None
-        self._to_write.append(lambda: self._store.start(alert, outbox))
-        if (keeper := self._keeper) is not None:
-            self._to_write.append(lambda: keeper.begin(alert.id, alert.start))
+        if self._to_write.room():
+            self._to_write.append(lambda: self._store.start(alert, outbox))
+            if (keeper := self._keeper) is not None:
+                self._to_write.append(lambda: keeper.begin(alert.id, alert.start))
         return alert
 
     def _end(self, one: Tracked, opened: Alert) -> Alert:
@@ -215,9 +221,8 @@ class CameraEvents:
             self._to_write.append(lambda: keeper.end(end))
         return alert
 
-    def _note(self, id: str, event: Event) -> Callable[[], None]:
-        last, score = self._wall(event.end), event.peak
-        return lambda: self._store.update(id, last=last, score=score)
+    def _note(self, id: str, event: Event) -> "_Note":
+        return _Note(store=self._store, id=id, last=self._wall(event.end), score=event.peak)
 
     def _with_said(self, alert: Alert, said: np.ndarray | None) -> Alert:
         """With category and attributions, where the method gives them."""
@@ -250,3 +255,40 @@ class CameraEvents:
                 logger.error("%s: %s; events are kept in memory until then", self._camera, error)
                 self.error = str(error)
             return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Note:
+    """How long an open event has lasted."""
+
+    store: EventStore
+    id: str
+    last: datetime
+    score: float
+
+    def __call__(self) -> None:
+        self.store.update(self.id, last=self.last, score=self.score)
+
+
+class _Unwritten(deque[Callable[[], None]]):
+    """Changes that are still to be written, in order. A later note of an event takes the place of the one before: an
+    event that lasts through a night with a full disk must not push its own beginning out."""
+
+    def __init__(self, camera: str):
+        super().__init__()
+        self._camera, self._full = camera, False
+
+    def room(self) -> bool:
+        """Whether there is room for another event; that there is none is said once."""
+        full, before = len(self) >= UNWRITTEN, self._full
+        self._full = full
+        if full and not before:
+            logger.error("%s: %d changes wait to be written; events that begin now are lost", self._camera, len(self))
+        return not full
+
+    def append(self, change: Callable[[], None]) -> None:
+        last = self[-1] if self else None
+        if isinstance(change, _Note) and isinstance(last, _Note) and last.id == change.id:
+            self[-1] = change
+        elif len(self) < UNWRITTEN + REST:
+            super().append(change)

@@ -28,20 +28,18 @@ from wsvad.extraction.sound import apart, silence
 from wsvad.features.store import StoredFeatures
 from wsvad.files import path_of
 from wsvad.methods.abilities import Compacts
-from wsvad.metrics.events import find_events
+from wsvad.metrics.events import Rarity, find_events
 from wsvad.ranges import Positive, Score, problem
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.model import TrainedMethod
 from wsvad.runs.scorer import EVERYTHING, MODES, Mode, Scored, Scorer, Wanted
-from wsvad.video.clock import SNIPPET, SnippetClock, exact_rate, filmed
+from wsvad.video.clock import NOMINAL, SNIPPET, SnippetClock, exact_rate, filmed
 from wsvad.video.names import video_name
 from wsvad.video.reader import Frame
 from wsvad.video.wall_clock import WallClock, tags_of
 
 logger = logging.getLogger(__name__)
 
-NOMINAL = Fraction(30)
-"""Frames per second that are assumed where nobody says how fast frames were taken."""
 WANTED: dict[Mode, tuple[Wanted, ...]] = {"whole": EVERYTHING, "online": ("class_scores",)}
 """What a timeline shows beside scores: shift, embeddings and attributions explain a video that is looked at as a
 whole."""
@@ -168,8 +166,9 @@ class Detector:
     def timeline(self, name: str, clock: SnippetClock, scored: Scored, *, mode: Mode, path: Path | None) -> Timeline:
         """The events in what was scored, by the detector's thresholds; and what has to be known of the video."""
         timeline = timeline_of(name, clock, scored, self.scorer, self.calibrations, mode=mode, path=path)
-        said = self.trained.foreign_rate(clock)
-        return replace(timeline, notes=(f"{name or 'the video'}: {said}",)) if said else timeline
+        known = self.trained.familiarity
+        said = (self.trained.foreign_rate(clock), known.note(scored.distance) if known else "")
+        return replace(timeline, notes=tuple(f"{name or 'the video'}: {note}" for note in said if note))
 
     def look_at(
         self,
@@ -211,7 +210,13 @@ class Detector:
                 stored = self._same_making("frames", encoded)
             streams = {stream: torch.from_numpy(item.features) for stream, item in stored.items()}
             clock = next(iter(stored.values())).clock
-        return clock, self.scorer.describe(streams, WANTED[mode], mode)
+        scored, known = self.scorer.describe(streams, WANTED[mode], mode), self.trained.familiarity
+        return clock, replace(scored, distance=known.distance(streams)) if known else scored
+
+    def rarity(self, score: float, *, mode: Mode = "whole") -> Rarity | None:
+        """How often normal video has an event with such a score, by what the run was calibrated on in this mode; None
+        where there was no normal video. Events of a timeline carry that of their peak."""
+        return self.calibrations.rarity_of(score, mode)
 
     def live(
         self, *, rate: Fraction | float | None = None, encoders: Mapping[str, tuple[Encoder, ...]] | None = None
@@ -325,6 +330,9 @@ def timeline_of(
     times, rules = clock.seconds(NOMINAL), calibrations.rules
     assert times is not None
     threshold = calibrations.threshold(mode)
+    found = find_events(
+        scored.scores, times, clock.edges, threshold=threshold, rules=rules, filmed=filmed(times, clock.filmed)
+    )
     timeline = Timeline(
         video=name,
         path=path,
@@ -334,11 +342,8 @@ def timeline_of(
         seconds_filmed=clock.filmed,
         frame_edges=clock.edges,
         scores=scored.scores,
-        events=tuple(
-            find_events(
-                scored.scores, times, clock.edges, threshold=threshold, rules=rules, filmed=filmed(times, clock.filmed)
-            )
-        ),
+        events=tuple(replace(event, rarity=calibrations.rarity_of(event.peak, mode)) for event in found),
+        rarity=calibrations.rarity_of(float(scored.scores.max()), mode),
         threshold=threshold,
         low=threshold * rules.low,
         truth=(() if video.label == 0 else video.intervals) if video else None,
@@ -347,6 +352,7 @@ def timeline_of(
         mode=mode,
         block=scorer.block_of(clock.snippets, mode),
         attributions=scored.attributions,
+        distance=scored.distance,
     )
     spans = [timeline.snippets(event) for event in timeline.events]
     return replace(timeline, explanation=explain(scorer.method, scorer.categories, scored, spans))

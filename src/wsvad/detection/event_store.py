@@ -6,6 +6,7 @@ row names (`strays`).
 """
 
 import json
+import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -116,7 +117,7 @@ class EventStore:
     # ---------------------------------------------------------------------------------------------------- events
 
     def camera(self, name: str, *, source: str = "", run: str = "") -> None:
-        """Know a camera, before its events.
+        """Say where a camera is and what watches it.
 
         Args:
             source: its address without secrets.
@@ -128,16 +129,23 @@ class EventStore:
                 (name, source, run, time.time()),
             )
 
+    def seen(self, camera: str) -> None:
+        """A camera is still watched."""
+        with self.database.transaction() as tables:
+            tables.execute("UPDATE cameras SET seen = ? WHERE name = ?", (time.time(), camera))
+
     def start(self, alert: Alert, outbox: Outbox | None = None) -> None:
         """An alert is due: keep the event, and put the alert into the outbox, both or none."""
         with self.database.transaction() as tables:
             start, record = alert.start.timestamp(), json.dumps(alert.as_dict())
+            _know(tables, alert.camera)
             tables.execute(
-                "INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, NULL, ?, ?, ?)",
+                "INSERT INTO events VALUES (?, ?, ?, ?, ?, NULL, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
                 (alert.id, alert.camera, alert.kind, start, alert.due.timestamp(), alert.score, alert.category, record),
             )
             if alert.still:
-                tables.execute("INSERT OR IGNORE INTO stills VALUES (?, ?)", (alert.id, alert.still))
+                picture = "INSERT INTO stills VALUES (?, ?) ON CONFLICT (event) DO NOTHING"
+                tables.execute(picture, (alert.id, alert.still))
             if outbox:
                 outbox.put(alert)
         if outbox:
@@ -152,15 +160,15 @@ class EventStore:
             )
 
     def finish(self, alert: Alert, outbox: Outbox | None = None) -> None:
-        """An event is over; its alert of state `end` goes with it."""
+        """An event is over; its alert of state `end` goes with it. One that was never kept has no end either."""
         assert alert.end is not None
         end = alert.end.timestamp()
         with self.database.transaction() as tables:
-            tables.execute(
+            changed = tables.execute(
                 "UPDATE events SET last = ?, end = ?, score = ?, category = ?, record = ? WHERE id = ?",
                 (end, end, alert.score, alert.category, json.dumps(alert.as_dict()), alert.id),
-            )
-            if outbox:
+            ).rowcount
+            if outbox and changed:
                 outbox.put(alert)
         if outbox:
             outbox.wake()
@@ -289,6 +297,7 @@ class EventStore:
             event: whose they are; None of quiet time.
         """
         with self.database.transaction() as tables:
+            _know(tables, camera)
             for stream, rows in streams.items():
                 made = json.dumps(passports.get(stream, {}), sort_keys=True)
                 tables.execute("INSERT OR IGNORE INTO passports (record) VALUES (?)", (made,))
@@ -421,6 +430,10 @@ class EventStore:
             for path in Path(folder).rglob("*")
             if path.is_file() and path.absolute() not in known and path.stat().st_mtime < limit
         )
+
+
+def _know(tables: sqlite3.Connection, camera: str) -> None:
+    tables.execute("INSERT INTO cameras VALUES (?, '', '', ?) ON CONFLICT (name) DO NOTHING", (camera, time.time()))
 
 
 def _kept(rows: np.ndarray) -> np.ndarray:

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 
-from wsvad.detection.detector import NOMINAL
 from wsvad.detection.timeline import (
     Timeline,
     printable,
@@ -18,6 +17,7 @@ from wsvad.detection.timeline import (
 from wsvad.errors import UsageError
 from wsvad.files import write_text
 from wsvad.metrics.events import Event
+from wsvad.video.clock import NOMINAL
 from wsvad.video.names import file_stems
 
 FIRST_HOUR = 3600

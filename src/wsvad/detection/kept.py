@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -27,6 +27,7 @@ from wsvad.errors import WsvadError, refuse_shortage, shortage
 from wsvad.extraction.encode import Part
 from wsvad.features.store import FrameRate, Frames, feature_path
 from wsvad.files import atomic, check_file, is_file, overlong, remove, sampled_sha256
+from wsvad.ranges import NotNegative
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.scorer import Mode, Scored
 from wsvad.runs.sealed import digest_of, sealed, unsealed
@@ -51,6 +52,7 @@ class Record(TypedDict):
     frames: Frames
     stride: Frames
     rate: FrameRate | None
+    distance: NotRequired[NotNegative]
     tensors: str
     """Hash of the numbers."""
     sha256: str
@@ -174,6 +176,7 @@ class Kept:
             "frames": clock.frames,
             "stride": clock.stride,
             "rate": None if clock.rate is None else str(clock.rate),
+            **({} if scored.distance is None else {"distance": scored.distance}),
         }
         tensors = {name: np.ascontiguousarray(array) for name, array in rows.items() if array is not None}
         record = sealed(record | {"tensors": digest_of(tensors)})
@@ -277,5 +280,6 @@ def _understood(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> Found:
         shift=arrays.get("shift"),
         embeddings=arrays.get("embeddings"),
         attributions={name: arrays[f"attributions.{name}"] for kind, _, name in named if kind == "attributions"},
+        distance=record.get("distance"),
     )
     return Found(clock=clock, scored=scored, tags=record["tags"])

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from wsvad.detection.threshold import MARGIN, SPREAD, Normal, one_timeline, rates, steps_of
-from wsvad.metrics.events import EventRules, spans
+from wsvad.detection.threshold import SPREAD, Normal, one_timeline, rates
+from wsvad.metrics.events import MARGIN, EventRules, spans, steps_of
 from wsvad.runs.scorer import Mode
 
 POINTS = 200

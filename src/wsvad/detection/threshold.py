@@ -34,14 +34,10 @@ from typing import Annotated
 import numpy as np
 
 from wsvad.errors import UsageError, WsvadError
-from wsvad.metrics.events import EventRules, spans
+from wsvad.metrics.events import EventRules, lowest_threshold, spans
 from wsvad.ranges import NotNegative, Positive, Range, Share, Whole
 from wsvad.runs.scorer import Mode
 from wsvad.video.clock import filmed
-
-MARGIN = 1e-5
-"""How far above the last score that breaks the budget the threshold lies: scores of the same frames differ by no more
-between a live camera and its recording."""
 
 SPREAD = 0.3
 """Standard deviation, as a share of the mean, of the false alarms an hour of fits that differ in a fold of the training
@@ -55,9 +51,6 @@ WORDS: dict[Mode, str] = {"whole": "whole-video mode", "online": "online mode on
 
 MOST = 100_000
 """False alarms in all normal video that a budget is counted to: more of them are no budget."""
-
-EVERY = 1000
-"""How many thresholds are tried one by one; further down, steps of one in a thousand of the way so far are enough."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +124,7 @@ def calibrate(
         raise WsvadError("there is no held-out normal video to find a threshold on; add some, or choose the threshold")
 
     allowed = allowed_events(max_false_alarms_per_hour * hours, confidence, spread)
-    threshold, found = _lowest(scores, times, seconds, rules, max(allowed, 0))
+    threshold, found = lowest_threshold(scores, times, seconds, rules, max(allowed, 0))
     return _told(
         Calibration(
             threshold=threshold,
@@ -189,34 +182,6 @@ def one_timeline(normal: Sequence[Normal], rules: EventRules) -> tuple[np.ndarra
     if np.isnan(score).any():
         raise WsvadError("a normal video has scores that are not numbers (NaN); score it again")
     return score, np.concatenate([[0.0], np.cumsum(np.concatenate([[], *lengths]))]), np.concatenate([[], *seconds])
-
-
-def _lowest(
-    scores: np.ndarray, times: np.ndarray, seconds: np.ndarray, rules: EventRules, allowed: int
-) -> tuple[float, int]:
-    """The lowest threshold such that it and all higher ones find at most `allowed` events, and how many it finds."""
-    steps = steps_of(scores, seconds, rules)
-    thresholds = np.minimum(steps + MARGIN, np.append((steps[1:] + steps[:-1]) / 2, np.inf))[::-1]
-
-    lowest, found, rank = thresholds[0], 0, 1
-    while rank < thresholds.size:
-        count = len(spans(scores, times, thresholds[rank], rules, seconds)[0])
-        if count > allowed:
-            break
-        lowest, found = thresholds[rank], count
-        rank += 1 + rank // EVERY
-    return float(lowest), found
-
-
-def steps_of(scores: np.ndarray, seconds: np.ndarray, rules: EventRules) -> np.ndarray:
-    """The thresholds above which other events are found, rising, from the median score of normal video on: between two
-    neighbours the threshold passes no score, nor does its lower companion."""
-    filmed = seconds > 0
-    distinct, snippet = np.unique(scores[filmed], return_inverse=True)
-    at_or_above = np.cumsum(np.bincount(snippet, weights=seconds[filmed])[::-1])[::-1]
-    floor = distinct[np.flatnonzero(at_or_above > at_or_above[0] / 2)[-1]]
-    steps = np.unique(np.concatenate([distinct, distinct / rules.low]))
-    return steps[(steps >= floor) & (steps <= distinct[-1])]
 
 
 def rates(events: int, hours: float, confidence: float = 0.95, spread: float = SPREAD) -> tuple[float, float, float]:

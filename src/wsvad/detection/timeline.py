@@ -4,7 +4,7 @@ T snippets have T + 1 borders; snippet i lasts from border i to border i + 1.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,7 @@ import numpy as np
 
 from wsvad.detection.explanation import Explanation, cosines, shares
 from wsvad.files import write_json
-from wsvad.metrics.events import Event
+from wsvad.metrics.events import Event, Rarity
 from wsvad.metrics.interval import Interval
 from wsvad.tables import write_table
 from wsvad.video.clock import filmed
@@ -60,8 +60,13 @@ class Timeline:
     """`(T,)` seconds of video in each snippet; None where they were not counted."""
     recorded: Start | None = None
     """When the recording began, by the clock on the wall; None where nobody says."""
+    rarity: Rarity | None = None
+    """How rare its highest score is in normal video; None where that is not known."""
     notes: tuple[str, ...] = ()
     """What has to be known of it before its scores are believed, in sentences."""
+    distance: float | None = None
+    """How far it lies from the training videos, see `wsvad.runs.familiarity`: above 1 it is unlike them; None where
+    that is not known."""
 
     def __post_init__(self) -> None:
         if not len(self.scores):
@@ -74,6 +79,11 @@ class Timeline:
 
         if any(len(shares) != len(self.scores) for shares in self.attributions.values()):
             raise ValueError(f"{self.video}: every share needs one number a snippet, {len(self.scores)}")
+
+    @property
+    def foreign(self) -> bool:
+        """Whether it is unlike the training videos; the last of its notes says so."""
+        return self.distance is not None and self.distance > 1
 
     @property
     def peak(self) -> float:
@@ -164,6 +174,7 @@ def as_dict(timeline: Timeline) -> dict[str, Any]:
         **({"block": timeline.block} if timeline.block else {}),
         **_recorded(timeline),
         "threshold": _rounded(timeline.threshold),
+        **({"distance": _rounded(timeline.distance)} if timeline.distance is not None else {}),
         **({"notes": [printable(note) for note in timeline.notes]} if timeline.notes else {}),
         "events": [
             {
@@ -174,6 +185,7 @@ def as_dict(timeline: Timeline) -> dict[str, Any]:
                 "peak": _rounded(event.peak),
                 "peak_time": _rounded(event.peak_time),
             }
+            | _rarity(event)
             | _wall(timeline, event)
             | _attributions(timeline, event)
             | _kinds(timeline, event)
@@ -193,6 +205,11 @@ def _recorded(timeline: Timeline) -> dict[str, Any]:
         return {}
     camera = {"camera": printable(start.camera)} if start.camera else {}
     return {"recorded": start.at(0).isoformat(timespec="milliseconds"), "recorded_origin": start.origin} | camera
+
+
+def _rarity(event: Event) -> dict[str, Any]:
+    """How often normal video has such an event, where that is known."""
+    return {"rarity": asdict(event.rarity)} if event.rarity else {}
 
 
 def _wall(timeline: Timeline, event: Event) -> dict[str, Any]:
@@ -223,7 +240,8 @@ def _falling(values: dict[str, float]) -> dict[str, float]:
 
 def write_events_csv(path: Path | str, timelines: Sequence[Timeline]) -> None:
     """Write one row an event: `video,start_frame,end_frame,start,end,peak,peak_time,attributions,category,probability,
-    wall_start,wall_end`; `attributions` is in words, "pose 0.41; flow 0.32". What is not known is empty."""
+    wall_start,wall_end,rarity,distance`; `attributions` and `rarity` are in words, "pose 0.41; flow 0.32" and "once in
+    40 min of normal video", and `distance` is the video's. What is not known is empty."""
     own = ("start_frame", "end_frame", "start", "end", "peak", "peak_time")
     rows = (
         (
@@ -234,11 +252,18 @@ def write_events_csv(path: Path | str, timelines: Sequence[Timeline]) -> None:
             event["categories"][event["category"]] if "category" in event else "",
             event.get("wall_start", ""),
             event.get("wall_end", ""),
+            event.get("rarity", {"words": ""})["words"],
+            record.get("distance", ""),
         )
         for timeline in timelines
-        for event in as_dict(timeline)["events"]
+        for record in (as_dict(timeline),)
+        for event in record["events"]
     )
-    write_table(path, ("video", *own, "attributions", "category", "probability", "wall_start", "wall_end"), rows)
+    write_table(
+        path,
+        ("video", *own, "attributions", "category", "probability", "wall_start", "wall_end", "rarity", "distance"),
+        rows,
+    )
 
 
 def write_scores_csv(path: Path | str, timelines: Sequence[Timeline]) -> None:

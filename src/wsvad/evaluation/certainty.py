@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from wsvad.evaluation.curves import Curve
+from wsvad.evaluation.curves import Curve, evaluate
 from wsvad.evaluation.vocabulary import percent, words_for
 from wsvad.metrics.bootstrap import (
     auc_interval,
@@ -62,12 +62,53 @@ def intervals(resampled: Resampled) -> dict[str, list[float]]:
 def intervals_of_run(seeds: Sequence[Sequence[Curve]]) -> dict[str, list[float]]:
     """The 95 % interval over test videos of `auc`, `auc_abnormal`, `ap` and `video_auc`, `[low, high]`; without those
     of which so few videos say nothing. Arguments as in `resample`."""
-    known = [curve for curve in seeds[0] if curve.positives is not None]
+    found = _wide_enough(resample(seeds), *_with_frames(seeds[0]))
+    return found | _wide_enough(resample_videos(seeds), *_labelled(seeds[0]))
+
+
+def _with_frames(curves: Sequence[Curve]) -> tuple[int, int]:
+    """How many videos have abnormal frames, and how many normal ones, as far as is known."""
+    known = [curve for curve in curves if curve.positives is not None]
     abnormal = sum(curve.abnormal_frames > 0 for curve in known)
-    normal = sum(int(curve.lengths.sum()) > curve.abnormal_frames for curve in known)
-    found = _wide_enough(resample(seeds), abnormal, normal)
-    labels = [curve.label for curve in seeds[0]]
-    return found | _wide_enough(resample_videos(seeds), labels.count(1), labels.count(0))
+    return abnormal, sum(int(curve.lengths.sum()) > curve.abnormal_frames for curve in known)
+
+
+def _labelled(curves: Sequence[Curve]) -> tuple[int, int]:
+    """How many videos are labelled abnormal, and how many normal."""
+    labels = [curve.label for curve in curves]
+    return labels.count(1), labels.count(0)
+
+
+def deciding(curves: Sequence[Curve]) -> str | None:
+    """The metric that compares methods on these videos: frame AUC, or video AUC where it is not known when something
+    happens; None where they are too few."""
+    counts = {"auc": _with_frames(curves), "video_auc": _labelled(curves)}
+    return next((metric for metric, kinds in counts.items() if min(kinds) >= ENOUGH), None)
+
+
+def not_above(name: str, ours: Sequence[Sequence[Curve]], other: str, theirs: Sequence[Sequence[Curve]]) -> list[str]:
+    """A sentence, where a method is not better than another one by more than chance; none where it is, or where the
+    videos are too few.
+
+    Args:
+        name: the method's.
+        ours: its curves, as in `resample`.
+        other: the other method's name.
+        theirs: its curves, of the same videos in the same order.
+    """
+    metric = deciding(ours[0])
+    if metric is None:
+        return []
+    resampled = resample if metric == "auc" else resample_videos
+    low, high = interval(resampled(ours)[metric] - resampled(theirs)[metric])
+    if not low <= 0:
+        return []
+    values = [percent(float(np.mean([evaluate(one)[metric] for one in each])), 1) for each in (ours, theirs)]
+    verdict = f"below {other}" if high < 0 else f"not above {other} by more than chance"
+    return [
+        f"{name} is {verdict}: {words_for(metric).in_words} {values[0]} against {values[1]} "
+        f"(95 % interval of the difference {100 * low:+.1f} to {100 * high:+.1f})"
+    ]
 
 
 def resample_videos(seeds: Sequence[Sequence[Curve]]) -> dict[str, np.ndarray]:
@@ -103,8 +144,7 @@ def in_a_sentence(videos: int, metrics: Mapping[str, float], found: Mapping[str,
     if metric is None:
         return []
     count = f"{videos} test video{'' if videos == 1 else 's'}"
-    # In the middle of a sentence: "frame AUC", "video AUC".
-    name = words_for(metric).name[0].lower() + words_for(metric).name[1:]
+    name = words_for(metric).in_words
     if metric not in found:
         return [f"{count}: too few of a kind to say how far this {name} is from that of other videos; test on more"]
     low, high = found[metric]
@@ -116,10 +156,11 @@ def in_a_sentence(videos: int, metrics: Mapping[str, float], found: Mapping[str,
 
 
 def against(ours: Resampled, theirs: Resampled) -> dict[str, dict[str, Any]]:
-    """How much higher ours is in each metric over the same resamples: the 95 % interval of the difference, and the
-    two-sided p-value of there being none (paired bootstrap)."""
+    """How much higher ours is in each metric that both have, over the same resamples: the 95 % interval of the
+    difference, and the two-sided p-value of there being none (paired bootstrap)."""
     found = {}
-    for metric, values in ours.items():
-        low, high = interval(values - theirs[metric])
-        found[metric] = {"low": low, "high": high, "p": p_value(values - theirs[metric])}
+    for metric in ours.keys() & theirs.keys():
+        difference = ours[metric] - theirs[metric]
+        low, high = interval(difference)
+        found[metric] = {"low": low, "high": high, "p": p_value(difference)}
     return found

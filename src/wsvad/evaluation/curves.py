@@ -28,6 +28,13 @@ class Curve:
     """1 = something abnormal happens in it, 0 = nothing does; None where that is not known."""
     category: str
     """What happens; several are joined by `;`."""
+    events: tuple[tuple[int, int], ...] | None = None
+    """Frames `[start, end)` of each true event, as far as they are in the video; None where the truth is not known."""
+    times: np.ndarray | None = None
+    """`(T + 1,)` seconds at which the scores begin to hold, and at which the last one ends; None where that is not
+    known."""
+    filmed: np.ndarray | None = None
+    """`(T,)` seconds of video that each stands for; None where they were not counted."""
 
     def __post_init__(self) -> None:
         if np.isnan(self.scores).any():
@@ -73,6 +80,9 @@ class Curve:
             positives=positives,
             label=video.label,
             category=video.category,
+            events=None if intervals is None else inside(intervals, frames),
+            times=clock.seconds(),
+            filmed=clock.filmed,
         )
 
     @property
@@ -102,6 +112,12 @@ def truth(video: LabelledVideo) -> list[tuple[int, int]] | None:
     if video.label == 0:
         return []
     return None if video.intervals is None else [(interval.start, interval.end) for interval in video.intervals]
+
+
+def inside(intervals: Sequence[tuple[int, int]], frames: int) -> tuple[tuple[int, int], ...]:
+    """The part of each interval that lies in a video of so many frames; those that lie beyond it are left out."""
+    clipped = ((max(start, 0), min(end, frames)) for start, end in intervals)
+    return tuple((start, end) for start, end in clipped if start < end)
 
 
 def check_length(video: LabelledVideo, frames: int) -> None:

@@ -6,12 +6,13 @@ from math import isnan
 
 from wsvad.datasets.dataset import Bag, LabelledVideo
 from wsvad.evaluation.curves import Curve
-from wsvad.evaluation.vocabulary import words_for
+from wsvad.evaluation.vocabulary import ALERT_KEYS, ONLINE, words_for
 from wsvad.metrics.detection import IOUS
 from wsvad.metrics.interval import Interval
 from wsvad.video.clock import SNIPPET
 
 FRAMES, EVENTS = "abnormal and normal frames", "intervals whose category is known"
+WHY = {"false_alarms_per_hour": "normal videos", "onset_delay": "a true event that is found"}
 NEEDS = {
     "auc": FRAMES,
     "auc_constant": FRAMES,
@@ -21,6 +22,7 @@ NEEDS = {
     "auc_abnormal": "normal frames in abnormal videos",
     "video_auc": "abnormal and normal videos",
     "far": "normal videos",
+    **{key: WHY.get(key.removesuffix(ONLINE), "true events") for key in ALERT_KEYS},
     **{f"map@{iou:g}": EVENTS for iou in IOUS},
     "map": EVENTS,
     "category_accuracy": EVENTS,

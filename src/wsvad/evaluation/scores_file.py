@@ -15,7 +15,7 @@ import numpy as np
 from wsvad.datasets.dataset import Dataset, LabelledVideo
 from wsvad.errors import WsvadError
 from wsvad.evaluation.classes import NORMAL, Classes, Compat, beside_truth
-from wsvad.evaluation.curves import Curve, check_length, truth
+from wsvad.evaluation.curves import Curve, check_length, inside, truth
 from wsvad.evaluation.score_forms import load_arrays, save_arrays
 from wsvad.video.clock import SNIPPET, positive_frames
 from wsvad.video.names import matched, named, normal, unfit
@@ -232,15 +232,21 @@ def _listed(scores: ScoresFile, dataset: Dataset) -> dict[str, LabelledVideo]:
 
 
 def _curve(name: str, video: VideoScores, listed: LabelledVideo | None) -> Curve:
-    """A curve with one score for each run of equal frame scores, so that nothing later works on single frames."""
+    """A curve with one score for each run of equal frame scores, so that nothing later works on single frames; a long
+    run is divided into snippets, so that an alert can go out in it."""
     frames = len(video.score)
-    label = video.label
+    label, events = video.label, None
     if listed is not None:
         check_length(listed, frames)
         intervals = truth(listed)
         if intervals is not None:
             label = positive_frames(intervals, np.arange(frames + 1))
-    starts = np.append(0, np.flatnonzero(video.score[1:] != video.score[:-1]) + 1)
+            events = inside(intervals, frames)
+    if label is not None and events is None:
+        edges = np.flatnonzero(np.diff(label.astype(np.int8), prepend=0, append=0))
+        events = tuple((int(start), int(end)) for start, end in edges.reshape(-1, 2))
+    changes = np.flatnonzero(video.score[1:] != video.score[:-1]) + 1
+    starts = np.unique(np.concatenate([np.arange(0, frames, SNIPPET), changes]))
     abnormal = None if label is None else int(label.any())
     return Curve(
         video=name,
@@ -249,4 +255,5 @@ def _curve(name: str, video: VideoScores, listed: LabelledVideo | None) -> Curve
         positives=None if label is None else np.add.reduceat(label, starts, dtype=np.int64),
         label=listed.label if listed is not None else abnormal,
         category=listed.category if listed is not None else ("abnormal" if abnormal else "normal"),
+        events=events,
     )

@@ -242,6 +242,7 @@ def passport(encoders: tuple[Encoder, ...], *, rate: Fraction | float | None = N
     return Passport(
         encoder="+".join(names),
         width=sum(encoder.width for encoder in encoders),
+        widths=tuple(encoder.width for encoder in encoders) if len(encoders) > 1 else (),
         weights="+".join(weights) if any(weights) else None,
         # Through JSON, as it will be read back: a tuple that was written is a list.
         settings=json.loads(json.dumps(settings if len(each) > 1 else each[0].get("settings", {}))),

@@ -102,19 +102,25 @@ class Passport:
     """Average frame rate of the video itself as an exact fraction, `30000/1001`."""
     source: str | None = None
     """SHA-256 of the video file; of its captions, where they were encoded."""
+    widths: tuple[Count, ...] = ()
+    """Of several encoders' features side by side, the width of each one's."""
     damaged: Whole = 0
     """Frames that could not be decoded and were replaced by the one before."""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "widths", tuple(self.widths))  # as it is read, it is a list
+
     def identity(self) -> dict[str, object]:
         """The fields that must agree before two files are used together."""
-        per_video = ("stride", "frames", "frame_rate", "source", "damaged")
+        per_video = ("stride", "frames", "frame_rate", "source", "widths", "damaged")
         fields = {name: value for name, value in self.record().items() if name not in per_video}
         return json.loads(json.dumps(fields))  # as it is read back: a tuple that was written is a list
 
     def record(self) -> dict[str, Any]:
-        """As it is written. Of a video's own frames it says no rate, as before there was one."""
+        """As it is written: without a rate of a video's own frames, and without the widths of one encoder, as before
+        there were these fields."""
         fields = dataclasses.asdict(self)
-        return fields if self.rate else {name: value for name, value in fields.items() if name != "rate"}
+        return {name: value for name, value in fields.items() if value or name not in ("rate", "widths")}
 
     def difference(self, other: "Passport") -> str | None:
         """The first field in which the two were made differently, as text; None if they may be mixed."""
@@ -351,6 +357,8 @@ def _problem(shape: tuple[int, ...], passport: Passport) -> str:
         return f"features of shape {shape}; expected (T, D) or (C, T, D), none of them 0"
     if shape[-1] != passport.width:
         return f"features are {shape[-1]} wide, their passport says {passport.width}"
+    if passport.widths and sum(passport.widths) != passport.width:
+        return f"the widths of its encoders, {', '.join(map(str, passport.widths))}, do not add up to {passport.width}"
     if (
         not passport.rate and passport.frames > (shape[-2] + 1) * passport.stride
     ):  # one more, where the tail was dropped

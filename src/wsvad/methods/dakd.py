@@ -82,6 +82,8 @@ class DakdConfig:
     """Hidden widths of the head; ReLU after the first. Where it has an activation is open."""
     dropout: Share = 0.6
     """Dropout after the head's hidden layers, in training. Open; Sultani's."""
+    top: Count = 1
+    """So many of a bag's highest segments stand for it, by their mean; the paper has the highest alone."""
     margin: float = 1.0
     """By how much an abnormal bag's maximum should exceed a normal bag's."""
     sparsity: float = 8e-5
@@ -297,8 +299,9 @@ class SideBySide(nn.Module):
 
 def l_mil(scores_BT: Tensor, config: DakdConfig) -> dict[str, Tensor]:
     """Stage 1: Sultani's ranking loss, all pairs of a normal and an abnormal bag, mean over pairs. Weighted parts."""
-    normal_BT, abnormal_BT = scores_BT.chunk(2)
-    gap_BB = config.margin - abnormal_BT.amax(1)[None, :] + normal_BT.amax(1)[:, None]
+    abnormal_BT = scores_BT.chunk(2)[1]
+    top_n, top_a = scores_BT.topk(min(config.top, scores_BT.shape[1]), dim=1).values.mean(1).chunk(2)
+    gap_BB = config.margin - top_a[None, :] + top_n[:, None]
     return {
         "ranking": gap_BB.relu().mean(),
         "sparsity": config.sparsity * abnormal_BT.sum(),

@@ -61,6 +61,7 @@ class Linear(nn.Module):
     learns_from: ClassVar[tuple[str, ...]] = ("rgb",)
     runs_on: ClassVar[tuple[str, ...]] = ("rgb",)
     normalisation: ClassVar[str] = "standardise"
+    side_by_side: ClassVar[bool] = True
     standardised: ClassVar[tuple[str, ...]] = ()
     config_class: ClassVar[type] = LinearConfig
 

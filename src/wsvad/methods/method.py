@@ -70,6 +70,9 @@ class Method(Protocol):
     segment's feature."""
     standardised: ClassVar[tuple[str, ...]]
     """Streams that are standardised whatever is done to the others, by default none; as above."""
+    side_by_side: ClassVar[bool]
+    """Whether its streams become one sequence of features, by default not; then standardised ones are balanced by their
+    widths."""
     config_class: ClassVar[type]
     """Its configuration, a frozen keyword-only dataclass that can be built without arguments: then it is the paper's,
     wherever the paper is clear. A class variable `data_budget` names what the budget `data` has instead."""

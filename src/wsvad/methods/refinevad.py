@@ -96,6 +96,8 @@ class RefineVadConfig:
     """By how much an abnormal bag's top-k mean should exceed a normal bag's. Open."""
     top_every: Count = 16
     """k = ⌊T / this⌋ + 1 snippets stand for a bag. Open."""
+    top_least: Count = 1
+    """At least so many snippets stand for a bag; all, where it has no more. No part of the paper."""
     near: float = 0.9
     """L_GMM's peak spreads to the neighbours that score at least this share of it. Open."""
     sigma: Positive = 0.1
@@ -539,7 +541,8 @@ class RefineVad(nn.Module):
                 w_BK = w_BK + truth_BK
             core.remember(pooled_BH, truth_BK)
         logits_BT = self._score_logits(x_BTH, w_BK)
-        k = logits_BT.shape[1] // config.top_every + 1
+        length = logits_BT.shape[1]
+        k = min(length, max(config.top_least, length // config.top_every + 1))
         parts["mil"] = l_mil(logits_BT.sigmoid(), k, config.margin)
         if smooth:
             sigma_B = torch.full((len(logits_BT),), config.sigma, device=logits_BT.device)

@@ -32,7 +32,9 @@ class RtfmConfig:
     dropout: Share = 0.7
     """Dropout after each layer of the classifier but the last, and of the magnitudes that choose, in training."""
     top_every: Count = 10
-    """k = ⌊T / this⌋ snippets stand for a bag, at least one; 3 of the published 32."""
+    """k = ⌊T / this⌋ snippets stand for a bag; 3 of the published 32."""
+    top_least: Count = 1
+    """At least so many snippets stand for a bag; all, where it has no more."""
     margin: float = 100.0
     """Magnitude that abnormal bags are drawn to."""
     magnitude_weight: float = 1e-4
@@ -122,7 +124,9 @@ class Rtfm(nn.Module):
         snippets does not take part, so that it is not always the same few that learn."""
         magnitude_BT = f_BCTH.norm(dim=-1).mean(1)
         magnitude_BT = magnitude_BT * self.dropout(torch.ones_like(magnitude_BT))
-        return magnitude_BT.topk(max(1, magnitude_BT.shape[1] // self.config.top_every), dim=-1).indices
+        length = magnitude_BT.shape[1]
+        k = min(length, max(self.config.top_least, length // self.config.top_every))
+        return magnitude_BT.topk(k, dim=-1).indices
 
     def phases(self) -> list[Phase]:
         """One: Adam on everything. A bag is a video with all its crops."""

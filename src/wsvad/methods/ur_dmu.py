@@ -52,6 +52,8 @@ class UrDmuConfig:
     """What the KL divergence is summed over: `time` as the official code (A17), or `channel` as is usual."""
     top_every: Count = 16
     """k = ⌊T / this⌋ + 1 snippets stand for a bag."""
+    top_least: Count = 1
+    """At least so many snippets stand for a bag; all, where it has no more. No part of the paper, whose k is 13."""
     triplet_margin: float = 1.0
     """Margin of the triplet loss."""
     distance_margin: float = 100.0
@@ -98,6 +100,7 @@ class UrDmu(nn.Module):
     learns_from: ClassVar[tuple[str, ...]] = ("rgb",)
     runs_on: ClassVar[tuple[str, ...]] = ("rgb",)
     normalisation: ClassVar[str] = "none"
+    side_by_side: ClassVar[bool] = True
     standardised: ClassVar[tuple[str, ...]] = ()
     config_class: ClassVar[type] = UrDmuConfig
 
@@ -181,7 +184,8 @@ class UrDmu(nn.Module):
         (a_n, a_a), (n_n, n_a) = a_NTM.chunk(2), n_NTM.chunk(2)
         an_att, a_att = abnormal.attention(a_NTM).chunk(2)
         n_att, na_att = normal.attention(n_NTM).chunk(2)
-        k = x_NTH.shape[1] // config.top_every + 1
+        length = x_NTH.shape[1]
+        k = min(length, max(config.top_least, length // config.top_every + 1))
         anchors, positives, negatives = (top_indices(att, k) for att in (n_att, na_att, a_att))
 
         mu_n, log_variance_n = normal.augment(n_n, mu).float(), normal.augment(n_n, log_variance).float()

@@ -20,8 +20,27 @@ CLOCK = 1e-6
 """Seconds by which two durations may differ and still count as equal (sums of snippet durations are rounded)."""
 LEAP = 1.0
 """Seconds without video in a snippet that are no rounding; the gaps of recorders are longer (`video.times.GAP`)."""
+MARGIN = 1e-5
+"""How far above the last score that breaks a budget the threshold lies: scores of the same frames differ by no more
+between a live camera and its recording."""
+EVERY = 1000
+"""How many thresholds are tried one by one; further down, steps of one in a thousand of the way so far are enough."""
 Duration = Annotated[float, Range(0, 86_400)]
 """Seconds, a day at most: a rule that nothing ever meets would report nothing, without a word."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rarity:
+    """How often normal video reaches a score, counted as events."""
+
+    words: str
+    """ "once in 40 min of normal video", "never in 3 h of normal video"."""
+    events: int
+    """How many in all that normal video."""
+    hours: float
+    """Of normal video."""
+    per_hour: tuple[float, float, float]
+    """How many an hour, and between which two numbers it lies with 95 % confidence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +59,8 @@ class Event:
     """Its highest score."""
     peak_time: float
     """Seconds to the middle of the (first) snippet with that score: the picture to look at."""
+    rarity: Rarity | None = None
+    """How rare such a peak is in normal video; None where that is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,20 +126,93 @@ def spans(
     scores_T: np.ndarray, times: np.ndarray, threshold: float, rules: EventRules, filmed: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """First and last snippet of each event, `(E,)` each. Arguments as in `find_events`."""
-    scores = np.asarray(scores_T, np.float64)
+    ends = ends_of(times, filmed)
+    first, last = _pieces(np.asarray(scores_T, np.float64), times, ends, threshold, rules)
+    if not first.size:
+        return first, last
+    first, last, _ = _joined(first, last, times, ends, rules)
+    long = ends[last] - times[first] >= rules.min_seconds - CLOCK
+    return first[long], last[long]
+
+
+def alerts(
+    scores_T: np.ndarray, times: np.ndarray, threshold: float, rules: EventRules, filmed: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """First and last snippet of each event, and the one at whose end its alert goes out, `(E,)` each.
+
+    That is the first at whose end it is known that this is an event: a score has reached the threshold, and what lasts
+    has lasted for the shortest length. An alert needs no score from later. Arguments as in `find_events`.
+    """
+    scores, ends = np.asarray(scores_T, np.float64), ends_of(times, filmed)
+    first, last = _pieces(scores, times, ends, threshold, rules)
+    if not first.size:
+        return first, last, last
+    reached = np.flatnonzero(scores >= threshold)
+    opened = reached[np.searchsorted(reached, first)]
+    begun, over, starts = _joined(first, last, times, ends, rules)
+    long_enough = np.searchsorted(ends, times[begun] + rules.min_seconds - CLOCK)
+    event = np.cumsum(starts) - 1  # of each piece
+    known = np.maximum(opened, long_enough[event])
+    known[known > last] = len(scores)  # not while this piece lasts
+    out = np.minimum(np.minimum.reduceat(known, np.flatnonzero(starts)), over)
+    long = ends[over] - times[begun] >= rules.min_seconds - CLOCK
+    return begun[long], over[long], out[long]
+
+
+def _pieces(
+    scores: np.ndarray, times: np.ndarray, ends: np.ndarray, threshold: float, rules: EventRules
+) -> tuple[np.ndarray, np.ndarray]:
+    """First and last snippet of each stretch that stays at or above the lower threshold and reaches the upper one."""
     kept = np.flatnonzero(scores >= rules.low * threshold)
     if not kept.size:
         return kept, kept
-    ends, enough = ends_of(times, filmed), rules.merge_seconds - CLOCK
+    enough = rules.merge_seconds - CLOCK
     broken = (np.diff(kept) > 1) | (times[kept[1:]] - ends[kept[:-1]] >= max(enough, LEAP))
     first, last = kept[np.append(True, broken)], kept[np.append(broken, True)]
     opens = np.maximum.reduceat(scores[kept], np.flatnonzero(np.append(True, broken))) >= threshold
-    first, last = first[opens], last[opens]
-    if not first.size:
-        return first, last
+    return first[opens], last[opens]
 
-    apart = times[first[1:]] - ends[last[:-1]] >= enough
-    first, last = first[np.append(True, apart)], last[np.append(apart, True)]
 
-    long = ends[last] - times[first] >= rules.min_seconds - CLOCK
-    return first[long], last[long]
+def _joined(
+    first: np.ndarray, last: np.ndarray, times: np.ndarray, ends: np.ndarray, rules: EventRules
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Stretches with a short gap between them as one: first and last snippets, and which stretches begin one."""
+    apart = times[first[1:]] - ends[last[:-1]] >= rules.merge_seconds - CLOCK
+    starts = np.append(True, apart)
+    return first[starts], last[np.append(apart, True)], starts
+
+
+# ------------------------------------------------------------------------------------------------- many thresholds
+
+
+def steps_of(scores: np.ndarray, seconds: np.ndarray, rules: EventRules) -> np.ndarray:
+    """The thresholds above which other events are found, rising, from the median score of normal video on: between two
+    neighbours the threshold passes no score, nor does its lower companion.
+
+    Args:
+        scores: `(T,)` of normal video.
+        seconds: `(T,)` of video in each snippet; what has none is a pause.
+    """
+    filmed = seconds > 0
+    distinct, snippet = np.unique(scores[filmed], return_inverse=True)
+    at_or_above = np.cumsum(np.bincount(snippet, weights=seconds[filmed])[::-1])[::-1]
+    floor = distinct[np.flatnonzero(at_or_above > at_or_above[0] / 2)[-1]]
+    steps = np.unique(np.concatenate([distinct, distinct / rules.low]))
+    return steps[(steps >= floor) & (steps <= distinct[-1])]
+
+
+def lowest_threshold(
+    scores: np.ndarray, times: np.ndarray, seconds: np.ndarray, rules: EventRules, allowed: int
+) -> tuple[float, int]:
+    """The lowest threshold such that it and all higher ones find at most `allowed` events, and how many it finds."""
+    steps = steps_of(scores, seconds, rules)
+    thresholds = np.minimum(steps + MARGIN, np.append((steps[1:] + steps[:-1]) / 2, np.inf))[::-1]
+
+    lowest, found, rank = thresholds[0], 0, 1
+    while rank < thresholds.size:
+        count = len(spans(scores, times, thresholds[rank], rules, seconds)[0])
+        if count > allowed:
+            break
+        lowest, found = thresholds[rank], count
+        rank += 1 + rank // EVERY
+    return float(lowest), found

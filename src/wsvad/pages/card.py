@@ -54,6 +54,7 @@ def facts(timeline: Timeline) -> list[str]:
     """What is known of a video, in a few words each."""
     parts = [
         f"peak {figure(timeline.peak)}",
+        timeline.rarity.words if timeline.rarity else "",
         clock(timeline.duration),
         f"{timeline.frames:,} frames",
         f"{float(timeline.rate):.5g} fps" if timeline.rate else "",
@@ -97,6 +98,7 @@ def event_values(timeline: Timeline, event: Event, picture: str) -> dict[str, An
         "picture": picture,
         "when": span(event.start, event.end),
         "wall": timeline.recorded.words(event.start) if timeline.recorded else "",
+        "rarity": event.rarity.words if event.rarity else "",
         "strength": f"{length(event.end - event.start)}, peak {figure(event.peak)}",
         "outside": bool(timeline.truth) and not touches(event, timeline.truth or ()),
         "attributions": ", ".join(f"{name}\u00a0{share:.0%}" for name, share in shares),

@@ -4,7 +4,17 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from wsvad.evaluation.vocabulary import ALWAYS, METRICS, SELECTIONS, UNDEFINED, percent, span_of, spread_of, words_for
+from wsvad.evaluation.vocabulary import (
+    ALWAYS,
+    METRICS,
+    SELECTIONS,
+    UNDEFINED,
+    in_unit,
+    span_of,
+    spread_of,
+    with_unit,
+    words_for,
+)
 
 DIGITS = 1
 """Decimals of percents on the page."""
@@ -27,12 +37,12 @@ def quality(
     return {
         "selections": [SELECTIONS[key] for key in chosen],
         "seeds": seeds,
-        "main": [{"name": METRICS[key].name, "value": in_percent(first.get(key))} for key in ALWAYS],
+        "main": [{"name": METRICS[key].name, "value": in_words(first.get(key), key)} for key in ALWAYS],
         "rows": [
             {
                 "metric": words_for(key),
-                "cells": [{"class": one, "value": in_percent(selections[one].get(key))} for one in chosen],
-                "interval": span_of(intervals.get(key), DIGITS),
+                "cells": [{"class": one, "value": in_words(selections[one].get(key), key)} for one in chosen],
+                "interval": span_of(intervals.get(key), DIGITS, words_for(key).unit),
             }
             for key in measured(selections[one] for one in chosen)
         ],
@@ -47,11 +57,16 @@ def measured(each: Iterable[Mapping[str, Any]]) -> list[str]:
     return [*(key for key in METRICS if key in found), *sorted(found - set(METRICS))]
 
 
-def in_percent(value: Any) -> dict[str, str]:
-    """A fraction in percent and its spread over seeds; no mean where it was not measured or is not defined."""
-    mean = percent(mean_of(value), DIGITS)
-    spread = spread_of(value, DIGITS) if isinstance(value, Mapping) else ""
-    return {"mean": "" if mean == UNDEFINED else mean, "spread": spread}
+def in_words(value: Any, key: str) -> dict[str, str]:
+    """A metric in percent or its unit, and its spread over seeds; no mean where it was not measured or is not
+    defined."""
+    unit = words_for(key).unit
+    mean = in_unit(mean_of(value), unit, DIGITS)
+    spread = spread_of(value, DIGITS, unit) if isinstance(value, Mapping) else ""
+    if mean == UNDEFINED:
+        return {"mean": "", "spread": spread}
+    # The unit stands behind the last number.
+    return {"mean": mean if spread else with_unit(mean, unit), "spread": with_unit(spread, unit)}
 
 
 def mean_of(value: Any) -> float:

@@ -27,13 +27,17 @@ from wsvad.features.official import RELEASE
 from wsvad.features.store import Passport
 from wsvad.files import atomic, read_json, sha256, write_json
 from wsvad.methods import METHODS
-from wsvad.runs.normalisation import Normalisation
+from wsvad.runs.familiarity import Familiarity
+from wsvad.runs.familiarity_record import familiarity_of, numbers_of, tensors_of
+from wsvad.runs.normalisation import FITTED, Normalisation
 from wsvad.runs.records import Model
 from wsvad.runs.sealed import AGAIN, SEAL, check_weights, own_file, sealed, unsealed
 from wsvad.shapes import checked
 from wsvad.version import __version__
 from wsvad.video.clock import SnippetClock
 
+UNCALIBRATED = 0.5
+"""The threshold of a detector that no normal video was kept apart for."""
 FORMAT = 4
 """Version of the run folder; raised when an older program could no longer read it, or would believe what this one does
 not. From 4 on, model.json has hashes."""
@@ -65,6 +69,8 @@ class TrainedMethod:
     filmed_at: tuple[float, float] | None = None
     """Frames per second of the training videos themselves, from the slowest to the fastest of nine in ten; None where
     that is not known."""
+    familiarity: Familiarity | None = None
+    """What the training videos look like; None of a run that did not record it."""
 
     @property
     def rate(self) -> Fraction | None:
@@ -142,6 +148,8 @@ def save_weights(folder: Path, trained: TrainedMethod) -> str:
     for kind in ("mean", "std"):
         for stream, value in getattr(trained.normalisation, kind).items():
             tensors[f"normalisation.{kind}.{stream}"] = value
+    if trained.familiarity:
+        tensors |= tensors_of(trained.familiarity)
     path = folder / "model.safetensors"
     with atomic(path) as temporary:
         save_file(tensors, temporary)
@@ -164,6 +172,7 @@ def save_method(folder: Path, trained: TrainedMethod) -> None:
         "calibration": trained.calibration,
         "window": trained.window,
         **({"filmed_at": list(trained.filmed_at)} if trained.filmed_at else {}),
+        **({"familiarity": numbers_of(trained.familiarity)} if trained.familiarity else {}),
         "plugins": plugins(trained.name, trained.encoders.values()),
         "versions": {"wsvad": __version__, "torch": torch.__version__, "python": platform.python_version()},
         "weights": weights,
@@ -178,6 +187,16 @@ def read_calibration(folder: Path) -> dict[str, Any]:
         WsvadError: it is not a run, or its `model.json` was edited or damaged.
     """
     return _calibration(_record(folder))
+
+
+def threshold_of(calibration: Mapping[str, Any], mode: str) -> float:
+    """The score at which an event starts, by what `model.json` says of thresholds: that which a person set for the
+    mode, else that of training; where neither is known, that of the other mode, else `UNCALIBRATED`."""
+    # A run of format 2 has one threshold, which was calibrated for whole videos.
+    own = {"whole": calibration} if "threshold" in calibration else calibration.get("modes", {})
+    known = {**own, **calibration.get("chosen", {})}
+    found = known.get(mode) or next(iter(known.values()), None)
+    return float(found["threshold"]) if found else UNCALIBRATED
 
 
 def _calibration(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -237,28 +256,31 @@ def load_method(folder: Path | str) -> TrainedMethod:
         method = kind(record["widths"], config)
         method.load_state_dict({n.removeprefix("method."): v for n, v in tensors.items() if n.startswith("method.")})
         _check_fit(method, record, tensors)
+        known = record.get("familiarity")
+        familiarity = familiarity_of(known, tensors, record["widths"]) if known else None
     except Exception as error:  # a configuration from a file can make a network fail in any way
         reason = str(error) if isinstance(error, _PLAIN) else f"{type(error).__name__}: {error}"
         reason = (reason.splitlines() or [type(error).__name__])[0][:300]
         raise WsvadError(f"{weights}: does not fit model.json ({reason}); train again") from None
-    statistics = {
-        name: {
+    mean, std = (
+        {
             stream: tensors[f"normalisation.{name}.{stream}"]
             for stream, kind in record["normalisation"].items()
-            if kind == "standardise"
+            if kind in FITTED
         }
         for name in ("mean", "std")
-    }
+    )
     return TrainedMethod(
         name=record["method"],
         method=method.eval(),
         widths=record["widths"],
-        normalisation=Normalisation(kinds=record["normalisation"], **statistics),
+        normalisation=Normalisation(kinds=record["normalisation"], mean=mean, std=std),
         encoders=record["encoders"],
         passports=record["passports"],
         calibration=_calibration(record),
         window=record["window"],
         filmed_at=tuple(record["filmed_at"]) if "filmed_at" in record else None,
+        familiarity=familiarity,
     )
 
 
@@ -314,7 +336,7 @@ def _check_fit(method: Any, record: dict[str, Any], tensors: dict[str, torch.Ten
             if stream not in record[part]:
                 raise WsvadError(f"{part} without {stream}")
     for stream, kind in record["normalisation"].items():
-        for name in ("mean", "std") if kind == "standardise" else ():
+        for name in ("mean", "std") if kind in FITTED else ():
             found = tensors.get(f"normalisation.{name}.{stream}")
             if found is None or found.shape != (record["widths"].get(stream),):
                 raise WsvadError(f"no {name} of {stream}, or of another width")

@@ -4,7 +4,8 @@ import json
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from wsvad.features.store import Passport, Resampled
-from wsvad.ranges import Count, NotNegative, Positive, Range, Seed, Whole
+from wsvad.ranges import Count, NotNegative, Positive, Range, Seed, Share, Whole
+from wsvad.runs.normalisation import Kind
 from wsvad.shapes import problems
 
 Width = Annotated[int, Range(1, 2**17)]
@@ -65,6 +66,7 @@ class SettingsRecord(TypedDict):
     protocol: NotRequired[ProtocolRecord]
     grown: NotRequired[list[dict[str, Any]]]
     from_labels: NotRequired[list[str]]
+    auto: NotRequired[dict[str, Any]]
 
 
 Settings = Annotated[SettingsRecord, _whole_source]
@@ -80,15 +82,25 @@ def _finite(record: object) -> str:
     return ""
 
 
+class FamiliarityRecord(TypedDict):
+    """What the training videos look like, beside its tensors."""
+
+    limits: Annotated[dict[str, list[Positive]], lambda found: "" if found else "limits of a stream"]
+    videos: Count
+    false: Share
+    length: Positive
+
+
 class ModelRecord(TypedDict):
     method: str
     config: dict[str, Any]
     widths: dict[str, Width]
-    normalisation: dict[str, Literal["none", "l2", "standardise"]]
+    normalisation: dict[str, Kind]
     encoders: dict[str, str]
     passports: dict[str, Annotated[dict[str, Any], _identity]]
     window: Annotated[int, Range(1, 2**16)]
     filmed_at: NotRequired[tuple[Positive, Positive]]
+    familiarity: NotRequired[FamiliarityRecord]
     calibration: NotRequired[dict[str, Any]]
     threshold: NotRequired[dict[str, Any]]
     weights: NotRequired[str]
@@ -137,6 +149,34 @@ class Mean(TypedDict):
     values: NotRequired[list[Part | None]]
 
 
+class Figure(TypedDict):
+    """Mean and spread over seeds of a share, a rate an hour, or seconds."""
+
+    mean: NotNegative | None
+    std: NotNegative | None
+    values: NotRequired[list[NotNegative | None]]
+
+
+class PointRecord(TypedDict):
+    threshold: float
+    false_alarms_per_hour: NotNegative
+    events_found: Part
+
+
+class AlertRecord(TypedDict):
+    """Where alerts begin, and what other thresholds do."""
+
+    thresholds: list[NotNegative]
+    by: str
+    sentence: str
+    curve: list[PointRecord]
+
+
+class AlertRecords(TypedDict):
+    whole: NotRequired[AlertRecord]
+    online: NotRequired[AlertRecord]
+
+
 def _headlines(metrics: dict[str, Any]) -> str:
     """What is missing of the metrics that every measurement has."""
     missing = [name for name in ("auc", "ap", "video_auc") if name not in metrics]
@@ -163,7 +203,9 @@ class Metrics(TypedDict):
     selection: Annotated[Selections, _alike]
     per_category: dict[str, Mean]
     per_category_ap: NotRequired[dict[str, dict[str, Mean]]]
-    intervals: NotRequired[dict[str, tuple[Part, Part]]]
+    intervals: NotRequired[dict[str, tuple[NotNegative, NotNegative]]]
+    events: NotRequired[dict[str, Figure]]
+    alerts: NotRequired[AlertRecords]
     certainty: NotRequired[list[str]]
     undefined: NotRequired[list[str]]
 
@@ -191,6 +233,13 @@ class Folds(TypedDict):
 
 Fold = dict[str, dict[str, list[Part]]]
 """Mode → normal video → its scores."""
+
+
+class TrialRecord(TypedDict):
+    of: str
+    """Hash of what it depends on."""
+    scores: dict[str, list[Part]]
+    seconds: NotNegative
 
 
 class Selection(TypedDict):

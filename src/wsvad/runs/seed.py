@@ -23,8 +23,10 @@ class SeedFolder:
     held_out.json      training videos that are left out for the selection fit
     selection.json     that fit: which iteration they choose, their scores
     folds.json         training videos that each of the fits leaves out on which thresholds are calibrated
+    linear.json        scores of the test videos by `linear`, which the method has to be above
     fold-K.json        scores of normal training videos by a fit that left them out, where thresholds are calibrated
     points/N.safetensors    scores of the test videos after N iterations of the fit on all training videos
+    online.json        scores of the test videos after the last iteration, as a live camera has them
     fit.json           that fit's history of losses
     result.json        what the points come to beside the truth: metrics of each selection
     test_scores.npz    class scores of the test videos after the last iteration, for a method that gives them
@@ -119,7 +121,7 @@ class SeedFolder:
     def forget_fit(self) -> None:
         """There are test videos that were not scored. The selection fit stays: it knows training videos alone."""
         self.forget_result()
-        for name in ("fit.json", "model.json", "model.safetensors", "fit.checkpoint"):
+        for name in ("fit.json", "online.json", "linear.json", "model.json", "model.safetensors", "fit.checkpoint"):
             (self.path / name).unlink(missing_ok=True)
         remove(self.path / "points")
 

@@ -12,11 +12,13 @@ import torch
 from wsvad.datasets.bags import PassportCheck, keep_bags, load_bags
 from wsvad.datasets.dataset import Dataset
 from wsvad.errors import UsageError, WsvadError
+from wsvad.evaluation.alerting import with_events
 from wsvad.evaluation.cost import executed_weights, multiply_adds, snippets_per_second
 from wsvad.evaluation.measure import measure_scorer
-from wsvad.evaluation.vocabulary import with_spread
+from wsvad.evaluation.vocabulary import UNDEFINED, with_spread, words_for
 from wsvad.files import atomic, slug, write_text
 from wsvad.methods.abilities import Compacts
+from wsvad.methods.method import default_config
 from wsvad.runs.scorer import Scorer
 from wsvad.studies.ablations import ABLATIONS, Ablation, Row, Score
 from wsvad.tables import markdown, table_text
@@ -26,8 +28,11 @@ from wsvad.training.selection import over_seeds
 
 logger = logging.getLogger(__name__)
 
-METRICS = ("auc", "auc_abnormal", "auc_constant", "ap", "video_auc", "map@0.1", "category_accuracy")
-"""Columns, the last two where a method gives class scores."""
+METRICS = (
+    "auc", "auc_abnormal", "auc_constant", "ap", "video_auc",
+    "events_found", "false_alarms_per_hour", "onset_delay", "event_f1", "ap_onset", "map@0.1", "category_accuracy",
+)  # fmt: skip
+"""Columns, the last two where a method gives class scores; the file has all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,12 +67,13 @@ def ablation(method: str, table: str) -> Ablation:
     return tables[table]
 
 
-def configured(table: Ablation, config: Any, others: Mapping[str, Any]) -> Ablation:
+def configured(table: Ablation, config: Any, others: Mapping[str, Any], budget: str) -> Ablation:
     """The table with rows of other methods under configurations of their own.
 
     Args:
         config: that of the table's method.
         others: method → configuration; what it has other than the default is put into the method's rows.
+        budget: that of the default, see `default_config`.
 
     Raises:
         UsageError: the table has no row of such a method.
@@ -78,16 +84,18 @@ def configured(table: Ablation, config: Any, others: Mapping[str, Any]) -> Ablat
 
     def rows(config: Any) -> list[Row]:
         return [
-            replace(row, config=replace(row.config, **changed(others[row.method]))) if row.method in others else row
+            replace(row, config=replace(row.config, **changed(others[row.method], budget)))
+            if row.method in others
+            else row
             for row in table.rows(config)
         ]
 
     return replace(table, rows=rows)
 
 
-def changed(config: Any) -> dict[str, Any]:
+def changed(config: Any, budget: str) -> dict[str, Any]:
     """The fields of a configuration that are not its default's."""
-    default = type(config)()
+    default = default_config(type(config), budget)
     own = {f.name: getattr(config, f.name) for f in fields(config)}
     return {name: value for name, value in own.items() if value != getattr(default, name)}
 
@@ -121,7 +129,7 @@ def run_ablation(
                 teacher=experiments[row.teacher].out if row.teacher else None,
             )  # fmt: skip
         experiment = experiments[row.like or row.label]
-        metrics = experiment.run().metrics["selection"]["last"]
+        metrics = with_events(experiment.run().metrics)["last"]
         if row.score or elsewhere:
             metrics = measured(experiment, row, elsewhere)
         costs = costs_of(experiment) if table.costs else {}
@@ -163,7 +171,7 @@ def measured(experiment: Experiment, row: Row, elsewhere: Elsewhere | None) -> d
         scorer = Scorer.of(trained)
         if row.score:
             scorer = Scorer(Otherwise(trained.method, row.score, streams), trained.normalisation)
-        each.append(measure_scorer(scorer, dataset.test, bags).metrics)
+        each.append(measure_scorer(scorer, dataset.test, bags, calibration=trained.calibration).metrics)
     return over_seeds(each)
 
 
@@ -183,13 +191,13 @@ def costs_of(experiment: Experiment) -> dict[str, float]:
 
 
 def as_markdown(results: Sequence[Result]) -> str:
-    """Percent, mean ± standard deviation over seeds, after the last iteration."""
+    """Percent where no unit is named, mean ± standard deviation over seeds, after the last iteration."""
     names = [name for name in METRICS if any(name in r.metrics for r in results)]
     head = ["", *names, *results[0].costs]
     body = [
         [
             r.label,
-            *(with_spread(r.metrics[name]) if name in r.metrics else "–" for name in names),
+            *(with_spread(r.metrics[name], words_for(name).unit) if name in r.metrics else UNDEFINED for name in names),
             *(f"{v:,.4g}" for v in r.costs.values()),
         ]
         for r in results

@@ -196,7 +196,8 @@ def _sweeps(config: DakdConfig) -> list[Row]:
 
 def _gain(config: DakdConfig) -> list[Row]:
     """What each backbone gives by itself, what all of them give, and what a student of each keeps of it."""
-    alone = [Row(label=f"mil on {b}", method="mil", config=MilConfig(stream=b)) for b in config.backbones]
+    top = config.top  # a bag is what it is to the teacher
+    alone = [Row(label=f"mil on {b}", method="mil", config=MilConfig(stream=b, top=top)) for b in config.backbones]
     whole = replace(_dakd(config, f"student on {config.student}"), runs=STUDENT)
     students = [
         replace(_dakd(config, f"student on {b}", student=b), teacher=whole.label)
@@ -234,7 +235,7 @@ def _streams(config: RefineVadConfig) -> list[Row]:
     }
     if config.streams in rows:
         rows[config.streams] = replace(rows[config.streams], runs=REFINED)
-    return [Row(label="UR-DMU", method="ur-dmu", config=UrDmuConfig()), *rows.values()]
+    return [Row(label="UR-DMU", method="ur-dmu", config=UrDmuConfig(top_least=config.top_least)), *rows.values()]
 
 
 def _smoothing(config: RefineVadConfig) -> list[Row]:

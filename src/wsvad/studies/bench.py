@@ -16,10 +16,12 @@ from wsvad.datasets.dataset import Dataset
 from wsvad.datasets.open import open_dataset
 from wsvad.datasets.toy import make_toy
 from wsvad.errors import UsageError, WsvadError
-from wsvad.evaluation.certainty import Resampled, against, intervals, resample
+from wsvad.evaluation.alerting import with_events
+from wsvad.evaluation.certainty import Resampled, against, intervals, not_above, resample
+from wsvad.evaluation.curves import Curve
 from wsvad.evaluation.totals import check_bags, introduce
 from wsvad.evaluation.totals import headline as headline_of
-from wsvad.evaluation.vocabulary import METRICS, words_for
+from wsvad.evaluation.vocabulary import ALERT_KEYS, METRICS, words_for
 from wsvad.extraction.prepare import prepare, without
 from wsvad.features.source import open_features, released
 from wsvad.files import check_writable, write_json, write_text
@@ -28,6 +30,7 @@ from wsvad.studies.leaderboard import Leaderboard, as_csv, as_markdown
 from wsvad.studies.leaderboard_page import as_page
 from wsvad.studies.published import published
 from wsvad.studies.run_card import command, features_in_words, run_card
+from wsvad.training.above_linear import LINEAR
 from wsvad.training.experiment import Experiment
 from wsvad.training.protocol import Protocol
 
@@ -59,19 +62,19 @@ def run_bench(
         streams: stream → resolved encoder, for what the features folder lacks.
         features: by default in `out`; for `toy` in its own folder, where the exact streams are.
         headline: the metric that methods are sorted by; by default the one that papers print for the dataset, or AUC.
-        baseline: the method that the others are compared with; by default the first.
+        baseline: the method that the others are compared with; by default `linear` if it is among them, or the first.
 
     Raises:
         UsageError: there is no such metric or baseline.
     """
-    baseline = baseline or next(iter(methods))
+    baseline = baseline or default_baseline(methods)
     check_names(methods, headline, baseline)
     own = protocol if isinstance(protocol, Protocol) else protocol[baseline]
     dataset, place, failed = open_data(data, streams, features, out, device=own.device)
     encoders = {stream: encoder for stream, encoder in streams.items() if stream not in released(place)}
     headline = headline or headline_of(dataset) or "auc"
     rows: dict[str, list[dict[str, Any]]] = {}
-    cards, resampled = {}, {}
+    cards, resampled, curves = {}, {}, {}
     for name, config in methods.items():
         own = protocol if isinstance(protocol, Protocol) else protocol[name]
         experiment = Experiment(
@@ -80,15 +83,19 @@ def run_bench(
         if dataset.benchmark and not rows:
             for sentence in check_bags(dataset, experiment.test_bags):
                 logger.info("%s", sentence)
-        metrics = experiment.run().metrics
+        fitted = experiment.run()
+        metrics, alerts = fitted.metrics, fitted.alerts
         used = {stream: spec for stream, spec in encoders.items() if stream in experiment.streams}
         cards[name] = run_card(experiment, command(data, name, config, own, used, features, out))
         rows[name] = rows_of(metrics, experiment.folder.costs(), cards[name]["features"])
-        resampled[name] = resample(experiment.test_curves())
+        curves[name] = experiment.test_curves()
+        counted = {key: values for one in alerts.values() for key, values in one.resampled.items()}
+        resampled[name] = resample(curves[name]) | counted
     judge(rows, resampled, baseline)
     board = Leaderboard(
         data=dataset.name, headline=headline, baseline=baseline, rows=ranked(rows, headline), cards=cards,
-        videos=videos_of(dataset), published=published(dataset.benchmark), left_out=failed,
+        videos=videos_of(dataset), published=published(dataset.benchmark), remarks=not_above_linear(curves),
+        left_out=failed,
     )  # fmt: skip
     write_board(out, board)
     return board
@@ -100,6 +107,19 @@ def _rate_there(dataset: Dataset, streams: Collection[str], features: Path) -> F
     there = ((video.name, stream) for stream in streams for video in dataset.videos if source.has(video.name, stream))
     rate = next((source.passport(*one).rate for one in there), None)
     return Fraction(rate) if rate else None
+
+
+def default_baseline(methods: Mapping[str, Any]) -> str:
+    """What the others are compared with where nobody says otherwise."""
+    return LINEAR if LINEAR in methods else next(iter(methods))
+
+
+def not_above_linear(curves: Mapping[str, Sequence[Sequence[Curve]]]) -> list[str]:
+    """A sentence for each method that is not above `linear`, where that is among them; see `not_above`."""
+    if LINEAR not in curves:
+        return []
+    others = [name for name in curves if name != LINEAR]
+    return [said for name in others for said in not_above(name, curves[name], LINEAR, curves[LINEAR])]
 
 
 def check_names(methods: Mapping[str, Any], headline: str | None, baseline: str) -> None:
@@ -175,6 +195,8 @@ def rows_of(
     metrics: dict[str, Any], costs: Mapping[str, Any], passports: Mapping[str, Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     """The rows that `metrics.json` gives, one a selection."""
+    sure = {key: bounds for key, bounds in metrics["intervals"].items() if key in metrics["events"]}
+    of_last = {"per_category": metrics["per_category"], "alerts": metrics["alerts"], "intervals": sure}
     return [
         {
             "data": metrics["data"],
@@ -187,8 +209,8 @@ def rows_of(
             "features": features_in_words(passports),
             "peak_memory": costs["peak_memory"],
         }
-        | ({"per_category": metrics["per_category"]} if selection == "last" else {})
-        for selection, values in metrics["selection"].items()
+        | (of_last if selection == "last" else {})
+        for selection, values in with_events(metrics).items()
     ]
 
 
@@ -196,13 +218,15 @@ def judge(rows: Mapping[str, Sequence[dict[str, Any]]], resampled: Mapping[str, 
     """Add `intervals` and, but for the baseline itself, `against` to the rows of each method's last iteration: the only
     ones whose scores are kept."""
     for name, (last, *_) in rows.items():
-        last["intervals"] = intervals(resampled[name])
+        of_frames = {key: values for key, values in resampled[name].items() if key not in ALERT_KEYS}
+        last["intervals"] |= intervals(of_frames)
         if name == baseline:
             continue
-        last["against"] = {"method": baseline, **against(resampled[name], resampled[baseline])}
-        for metric in resampled[name]:
+        compared = against(resampled[name], resampled[baseline])
+        for metric, found in compared.items():
             means = (row["metrics"][metric]["mean"] for row in (last, rows[baseline][0]))
-            last["against"][metric]["difference"] = float(np.subtract(*means))
+            found["difference"] = float(np.subtract(*means))
+        last["against"] = {"method": baseline, **compared}
 
 
 def ranked(rows: Mapping[str, Sequence[dict[str, Any]]], headline: str) -> list[dict[str, Any]]:
@@ -219,7 +243,7 @@ def ranked(rows: Mapping[str, Sequence[dict[str, Any]]], headline: str) -> list[
 
 def write_board(out: Path, board: Leaderboard) -> None:
     """The table in every form."""
-    rest = {"headline": board.headline, "baseline": board.baseline, "videos": board.videos}
+    rest = {"headline": board.headline, "baseline": board.baseline, "videos": board.videos, "remarks": board.remarks}
     write_json(out / "bench.json", {"rows": board.rows, "cards": board.cards, **rest})
     write_text(out / "bench.csv", as_csv(board.rows))
     write_text(out / "bench.md", as_markdown(board))

@@ -4,12 +4,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from wsvad.evaluation.vocabulary import ALWAYS, SELECTIONS, UNDEFINED, percent, with_spread, words_for
+from wsvad.evaluation.vocabulary import (
+    ALERT_KEYS,
+    ALWAYS,
+    SELECTIONS,
+    UNDEFINED,
+    percent,
+    span_of,
+    with_spread,
+    with_unit,
+    words_for,
+)
 from wsvad.studies.published import Published
 from wsvad.tables import markdown, table_text
 
 COLUMNS = (*ALWAYS, "ap", "video_auc", "far")
 """Metrics in the printed table; the files have all."""
+OF_ALERTS = ("events_found", "false_alarms_per_hour", "onset_delay", "event_f1", "ap_onset")
+"""Those of alerts, after them; what a running camera has is in the files."""
 OF_CLASSES = ("map@0.1", "category_accuracy")
 """Those beside them where a method gives class scores."""
 
@@ -33,6 +45,8 @@ class Leaderboard:
     """Category → how many test videos show it."""
     published: list[Published] = field(default_factory=list)
     """Of the same dataset."""
+    remarks: list[str] = field(default_factory=list)
+    """Sentences for the reader: which methods are not above `linear`."""
     left_out: dict[str, str] = field(default_factory=dict)
     """Videos that could not be encoded, with the reason."""
 
@@ -43,27 +57,30 @@ class Leaderboard:
         spread = f", mean ± standard deviation over {seeds} seeds" if seeds > 1 else ""
         sure = words_for(certain(self.headline)).short
         parts = [
-            f"Percent{spread}; the best {words_for(self.headline).short} after the last iteration comes first.",
+            f"Percent where no unit is named{spread}; the best {words_for(self.headline).short} after the last "
+            "iteration comes first.",
             f"The 95 % interval of the mean {sure} is from a bootstrap over test videos; p is two-sided, for no "
             f"difference to {self.baseline} in {sure}, from the same samples. Both are for the last iteration.",
+            "Alerts are counted at each seed's deployed threshold, after the last iteration. "
             "Seconds are for all seeds, including the fits for selection; MB is the peak main memory of the "
             "process in training (of the device, where that has its own).",
         ]
         if self.published:
             parts.append("Published numbers are mostly those of the best checkpoint on the test set.")
-        return " ".join(parts)
+        return " ".join([*parts, *(f"{remark}." for remark in self.remarks)])
 
 
 def columns(rows: Sequence[dict[str, Any]], headline: str = "auc") -> tuple[str, ...]:
     """The metrics that the table has, the headline first."""
-    shown = (*COLUMNS, *(name for name in OF_CLASSES if any(name in row["metrics"] for row in rows)))
+    there = (name for name in (*OF_ALERTS, *OF_CLASSES) if any(name in row["metrics"] for row in rows))
+    shown = (*COLUMNS, *there)
     return (headline, *(name for name in shown if name != headline))
 
 
 def cells(row: dict[str, Any], names: Sequence[str]) -> list[str]:
     """A row as text: percent, mean ± standard deviation over seeds; a dash where the method has no such metric."""
-    values = [row["metrics"].get(name) for name in names]
-    texts = [UNDEFINED if value is None else with_spread(value) for value in values]
+    values = {name: row["metrics"].get(name) for name in names}
+    texts = [UNDEFINED if v is None else with_spread(v, words_for(name).unit) for name, v in values.items()]
     seeds = len(row["metrics"][COLUMNS[0]]["values"])
     return [
         row["method"],
@@ -80,21 +97,23 @@ def cells(row: dict[str, Any], names: Sequence[str]) -> list[str]:
 
 def certain(headline: str) -> str:
     """The metric whose interval is shown: the headline, or AUC where the headline is not resampled."""
-    return headline if headline in ("auc", "auc_abnormal", "ap") else "auc"
+    return headline if headline in ("auc", "auc_abnormal", "ap", *ALERT_KEYS) else "auc"
 
 
 def bounds(row: dict[str, Any], metric: str) -> str:
     """`71.2 to 76.8` in percent; a dash where it is not known."""
     low, high = row.get("intervals", {}).get(metric) or (float("nan"), float("nan"))
-    return UNDEFINED if low != low else f"{percent(low, 1)} to {percent(high, 1)}"
+    return UNDEFINED if low != low else span_of((low, high), unit=words_for(metric).unit)
 
 
 def compared(row: dict[str, Any], metric: str) -> str:
-    """`+7.39, p 0.002`: the difference to the baseline in percent; a dash for the baseline itself."""
+    """`+7.39, p 0.002`: the difference to the baseline in percent, or in its unit; a dash for the baseline itself."""
     found = row.get("against", {}).get(metric)
     if found is None or found["p"] != found["p"]:
         return UNDEFINED
-    return f"{100 * found['difference']:+.2f}, p {found['p']:.3f}"
+    unit = words_for(metric).unit
+    difference = f"{(100 if unit == '%' else 1) * found['difference']:+.2f}"
+    return f"{with_unit(difference, unit)}, p {found['p']:.3f}"
 
 
 def lines(board: Leaderboard) -> list[list[str]]:

@@ -11,6 +11,7 @@ from typing import Any
 from wsvad.evaluation.vocabulary import METRICS, SELECTIONS, UNDEFINED, percent, with_spread, words_for
 from wsvad.pages.render import render_page
 from wsvad.pages.words import count
+from wsvad.studies.alert_chart import alert_charts
 from wsvad.studies.leaderboard import Leaderboard, bounds, certain, columns, compared
 from wsvad.studies.published import Published
 
@@ -33,6 +34,7 @@ def as_page(board: Leaderboard) -> str:
         switches=switches(board),
         heads=heads(board, names, sure),
         rows=[*(our_row(row, names, sure) for row in board.rows), *(their_row(one, names) for one in best_first)],
+        alerts=alert_charts([row for row in board.rows if row["selection"] == "last"]),
         categories=categories(board),
         cards=[card(method, made) for method, made in board.cards.items()],
     )
@@ -48,7 +50,7 @@ def heads(board: Leaderboard, names: Sequence[str], sure: str) -> list[dict[str,
         names: the metrics that are shown, the headline first.
         sure: the metric whose interval is shown.
     """
-    headline, *others = ((name, f"{words_for(name).short} %") for name in names)
+    headline, *others = ((name, f"{words_for(name).short} {words_for(name).unit}") for name in names)
     words = {
         "method": "Method",
         "features": "Features",
@@ -77,8 +79,8 @@ def heads(board: Leaderboard, names: Sequence[str], sure: str) -> list[dict[str,
 
 def our_row(row: dict[str, Any], names: Sequence[str], sure: str) -> dict[str, Any]:
     """A row of the comparison. Arguments as in `heads`."""
-    metrics = [row["metrics"].get(name) for name in names]
-    first, *others = (cell(with_spread(one), one["mean"]) if one else cell() for one in metrics)
+    metrics = [(row["metrics"].get(name), words_for(name).unit) for name in names]
+    first, *others = (cell(with_spread(one, unit), one["mean"]) if one else cell() for one, unit in metrics)
     low, memory = row.get("intervals", {}).get(sure, (None, None))[0], row["peak_memory"]
     return {
         "method": row["method"],

@@ -6,9 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from wsvad.datasets.bags import PassportCheck, keep_bags, load_bags
+from torch import Tensor
+
+from wsvad.datasets.bags import PassportCheck, keep_bags, load_bags, pack
 from wsvad.datasets.categories import names_of
 from wsvad.datasets.dataset import Bag, Dataset, LabelledVideo
+from wsvad.evaluation.alerting import with_events
 from wsvad.evaluation.measure import measure_scorer
 from wsvad.files import write_text
 from wsvad.methods.abilities import KeepsCore
@@ -23,6 +26,9 @@ from wsvad.training.selection import over_seeds
 logger = logging.getLogger(__name__)
 
 ZERO_SHOT, KEPT, THERE = "zero-shot", "CORE kept, the rest trained there", "trained there"
+BY_PLACE = "zero-shot, statistics of the place"
+SEGMENTS = 32
+"""Of each training video of another place, for its statistics."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +43,8 @@ def transfer(run: Path, to: Place, protocol: Protocol, out: Path) -> list[Result
     """Measure a run on another dataset's test videos, and write `transfer.csv` and `transfer.md` to `out`.
 
     zero-shot: the whole network with its normalisation, every seed that the run has.
+    zero-shot, statistics of the place: of a run that was normalised per camera; the features' mean and deviation are
+    those of the other dataset's training videos, whose labels are not used.
     CORE kept, the rest trained there: for a method with CORE. Prototypes, classifier and cross-attention stay as they
     are; everything else is retrained on the other dataset's training videos. Where those show a category that the CORE
     does not know, no true category is used in learning (λ2 = 0).
@@ -48,6 +56,8 @@ def transfer(run: Path, to: Place, protocol: Protocol, out: Path) -> list[Result
     folder = RunFolder(run)
     first = folder.load()
     results = [Result(label=ZERO_SHOT, metrics=zero_shot(folder, to))]
+    if "per-camera" in first.normalisation.kinds.values():
+        results.append(Result(label=BY_PLACE, metrics=zero_shot(folder, to, by_place=True)))
     if not isinstance(first.method, KeepsCore) or not first.method.has_core:
         logger.info("%s: %s has no CORE to keep, so there is only the zero-shot row", run, first.name)
     else:
@@ -58,7 +68,7 @@ def transfer(run: Path, to: Place, protocol: Protocol, out: Path) -> list[Result
                 dataset=data, features=to.features, name=first.name, config=config, protocol=protocol,
                 out=out / ("core-kept" if core else "trained-there"), encoders=first.encoders, core=core,
             )  # fmt: skip
-            results.append(Result(label=label, metrics=experiment.run().metrics["selection"]["last"]))
+            results.append(Result(label=label, metrics=with_events(experiment.run().metrics)["last"]))
     write_text(out / "transfer.csv", as_csv(results))
     untold = without_truth(to.dataset)
     if untold:
@@ -90,15 +100,18 @@ def without_truth(dataset: Dataset) -> str:
     return f"{dataset.name}: it is not known when anything happens in {unknown} of {count} test videos, so {so}."
 
 
-def zero_shot(run: RunFolder, to: Place) -> dict[str, dict[str, Any]]:
-    """Test metrics of every seed of a run, as it is."""
-    check, bags = PassportCheck(to.features), list[Bag]()
+def zero_shot(run: RunFolder, to: Place, *, by_place: bool = False) -> dict[str, dict[str, Any]]:
+    """Test metrics of every seed of a run, as it is; or with the statistics of the other dataset's training videos."""
+    check, bags, place = PassportCheck(to.features), list[Bag](), dict[str, Tensor]()
     run.refuse_trained_on(to.dataset, check.source)
     each = []
     for trained in run.each_seed():
         bags = bags or keep_bags(load_bags(to.dataset.test, check.source, trained.method.runs_on, check))
         trained.check_making(check.passports, check.source.folder, run.path)
-        each.append(measure_scorer(Scorer.of(trained), to.dataset.test, bags).metrics)
+        if by_place:
+            place = place or pack(to.dataset.train, check.source, trained.method.runs_on, SEGMENTS, check).streams
+            trained.normalisation = trained.normalisation.at(place)
+        each.append(measure_scorer(Scorer.of(trained), to.dataset.test, bags, calibration=trained.calibration).metrics)
     return over_seeds(each)
 
 

@@ -7,7 +7,7 @@ be promised of the deployed weights from that.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,8 +18,10 @@ from wsvad.detection.calibration import NormalScores
 from wsvad.detection.threshold import hours_needed
 from wsvad.runs.scorer import MODES, Scorer
 from wsvad.runs.seed import SeedFolder
-from wsvad.training.experiment import Experiment
 from wsvad.video.clock import filmed
+
+if TYPE_CHECKING:  # an experiment asks for these scores itself
+    from wsvad.training.experiment import Experiment
 
 FOLDS = 5
 """K. More folds come closer to the deployed fit, and cost a fit each."""
@@ -27,28 +29,37 @@ POINTS = 4
 """How often the fit of a fold can be taken up again after a kill."""
 
 
-def normal_scores(experiment: Experiment, max_false_alarms_per_hour: float) -> NormalScores:
+def normal_scores(experiment: "Experiment", max_false_alarms_per_hour: float) -> NormalScores:
     """Scores of the normal training videos for calibration, by the first seed's fits.
 
     Folds are fitted where there is enough normal video to promise the budget; otherwise the scores that the selection
     fit gave to its held-out videos have to do. Nothing where the protocol holds nothing out.
     """
-    protocol, folder = experiment.protocol, experiment.folder.seed(experiment.seeds[0])
-    if not protocol.hold_out:
+    folder = experiment.folder.seed(experiment.seeds[0])
+    if not experiment.protocol.hold_out:
         return NormalScores(fits=0, curves={})
     times, counted = borders(experiment)
     hours = sum(float(filmed(each, counted.get(name)).sum()) for name, each in times.items()) / 3600
     left_out = divided(experiment, folder)
     fitted = bool(left_out) and len(folds_so_far(experiment)) == len(left_out)
     if hours < hours_needed(max_false_alarms_per_hour) and not fitted:
-        selection = folder.read("selection")
-        return _beside_times([selection["normal"]] if selection else [], times, counted, hours)
+        return selection_scores(experiment)[0]
     folder.write("folds", {"videos": left_out})
     fits = [one_fold(experiment, folder, number, left_out) for number in range(len(left_out))]
     return _beside_times(fits, times, counted, hours)
 
 
-def divided(experiment: Experiment, folder: SeedFolder) -> list[list[str]]:
+def selection_scores(experiment: "Experiment") -> list[NormalScores]:
+    """Of each seed, what its selection fit gave to the normal videos that it left out."""
+    if not experiment.protocol.hold_out:
+        return [NormalScores(fits=0, curves={}) for _ in experiment.seeds]
+    times, counted = borders(experiment)
+    hours = sum(float(filmed(each, counted.get(name)).sum()) for name, each in times.items()) / 3600
+    kept = [experiment.folder.seed(seed).read("selection") for seed in experiment.seeds]
+    return [_beside_times([one["normal"]] if one else [], times, counted, hours) for one in kept]
+
+
+def divided(experiment: "Experiment", folder: SeedFolder) -> list[list[str]]:
     """Names that each fold leaves out: those recorded with the first fit, otherwise of other scenes than the rest."""
     if record := folder.read("folds"):
         return list(record["videos"])
@@ -57,14 +68,14 @@ def divided(experiment: Experiment, folder: SeedFolder) -> list[list[str]]:
     return folds(experiment.dataset.train, FOLDS, experiment.seeds[0], scenes)
 
 
-def folds_so_far(experiment: Experiment) -> list[dict[str, Any]]:
+def folds_so_far(experiment: "Experiment") -> list[dict[str, Any]]:
     """What each fold's fit gave to the videos that it left out, as far as that is there; see `one_fold`."""
     folder = experiment.folder.seed(experiment.seeds[0])
     return [found for number in range(FOLDS) if (found := folder.read(f"fold-{number}"))]
 
 
 def one_fold(
-    experiment: Experiment, folder: SeedFolder, number: int, left_out: Sequence[Sequence[str]]
+    experiment: "Experiment", folder: SeedFolder, number: int, left_out: Sequence[Sequence[str]]
 ) -> dict[str, Any]:
     """Mode → video, normal or with intervals → its scores by the fit that left the fold out; kept in the seed's
     folder."""
@@ -83,20 +94,20 @@ def one_fold(
     return found
 
 
-def by_mode(experiment: Experiment, scorer: Scorer, videos: Sequence[LabelledVideo]) -> dict[str, Any]:
+def by_mode(experiment: "Experiment", scorer: Scorer, videos: Sequence[LabelledVideo]) -> dict[str, Any]:
     """Mode → video → its scores; online, normal ones as on a camera that has run for a while."""
     fitting = experiment.fitting
     bags = keep_bags(load_bags(videos, fitting.source, fitting.scored, fitting.check))
     normal, others = ([bag for bag in bags if (bag.label == 0) is quiet] for quiet in (True, False))
     each = {
         "whole": scorer.scores([*normal, *others]),
-        "online": [*scorer.running(normal), *scorer.scores(others, "online")],
+        "online": [*scorer.running(normal, experiment.scenes), *scorer.scores(others, "online")],
     }
     names = [bag.video for bag in (*normal, *others)]
     return {mode: {name: one.tolist() for name, one in zip(names, each[mode], strict=True)} for mode in MODES}
 
 
-def borders(experiment: Experiment) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def borders(experiment: "Experiment") -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Of each normal training video the snippets' borders in seconds, `(T + 1,)`, where they are known; and the seconds
     that were filmed of each snippet, `(T,)`, where they were counted."""
     source, stream = experiment.fitting.source, experiment.fitting.scored[0]

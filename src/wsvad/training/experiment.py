@@ -12,10 +12,10 @@ is calibrated on. The *fit* learns from all training videos. Its one curve of te
 import dataclasses
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import isnan, nan
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,11 @@ from wsvad.datasets.bags import keep_bags, load_bags
 from wsvad.datasets.categories import with_categories
 from wsvad.datasets.dataset import Bag, Dataset
 from wsvad.datasets.division import hold_out
-from wsvad.datasets.scenes import promise, scenes_of
+from wsvad.datasets.scenes import Looks, known_normal, looks_of, promise, scenes_of, units
+from wsvad.detection.calibration import Calibrations
+from wsvad.encoders.build import shortened, split
 from wsvad.errors import WsvadError
+from wsvad.evaluation.alerting import Alerts, affordable, passes, with_rate
 from wsvad.evaluation.certainty import in_a_sentence, intervals_of_run
 from wsvad.evaluation.cost import forget_peak_memory, peak_memory
 from wsvad.evaluation.curves import Curve, evaluate
@@ -38,14 +41,18 @@ from wsvad.locks import writing
 from wsvad.methods import METHODS
 from wsvad.methods.abilities import NamesCategories, Remarks
 from wsvad.methods.method import Phase, learns_from, runs_on
+from wsvad.runs.familiarity import Familiarity
 from wsvad.runs.fingerprint import fingerprint_of
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.model import TrainedMethod
-from wsvad.runs.scorer import CLASSES, Scored, Scorer
+from wsvad.runs.scorer import CLASSES, Mode, Scored, Scorer
 from wsvad.runs.seed import SeedFolder
+from wsvad.training.added import added_by_streams, parts_of
+from wsvad.training.alerting import alerts_of, calibrations_of, record_of
+from wsvad.training.auto import Choice
 from wsvad.training.fitting import Fitting
 from wsvad.training.protocol import Protocol
-from wsvad.training.selection import SELECTIONS, choose, over_seeds
+from wsvad.training.selection import SELECTIONS, best_iteration, choose, moment_auc, over_seeds
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +71,8 @@ class Fitted:
     """The first seed's method after the last iteration: the one that is used."""
     test_scores: dict[str, np.ndarray]
     """Test video → `(T,)`, by that method."""
+    alerts: Mapping[Mode, Alerts] = field(default_factory=dict)
+    """Figures of alerts with their resamples, which the metrics have as well."""
     ending: Sequence[str] = ()
     """What a reader should know of it beside the metrics, in sentences."""
 
@@ -85,6 +94,8 @@ class Experiment:
     """Run folder of a trained teacher, for a method that has one; by default the method trains its own."""
     core: Path | None = None
     """Run folder whose CORE is taken over and stays as it is, for a method that has one."""
+    choice: Choice | None = None
+    """How the method was chosen, where nobody named it."""
 
     def __post_init__(self) -> None:
         self.from_labels = isinstance(self.config, NamesCategories) and not self.config.categories
@@ -97,10 +108,11 @@ class Experiment:
                 together = ",".join([*runs_on(METHODS[self.name], self.config), *left])
                 told += f"; --config.streams {together} puts them side by side"
             self.remarks.append(f"{told}.")
+        self.remarks += [self.choice.why] if self.choice and self.choice.why else []
         self.folder = RunFolder(self.out)
         self.fitting = Fitting(
             dataset=self.dataset, features=self.features, name=self.name, config=self.config, protocol=self.protocol,
-            teacher=self.teacher, core=self.core,
+            teacher=self.teacher, core=self.core, scenes=lambda: self.scenes,
         )  # fmt: skip
 
     @property
@@ -115,7 +127,25 @@ class Experiment:
     @cached_property
     def scenes(self) -> dict[str, int]:
         """Training video → its scene."""
-        return scenes_of(self.dataset.train)
+        return scenes_of(self.dataset.train, self.looks)
+
+    @cached_property
+    def looks(self) -> Looks:
+        """What is seen of the training videos."""
+        return looks_of(self.dataset.train)
+
+    @cached_property
+    def known(self) -> dict[str, np.ndarray]:
+        """Of abnormal training videos, which parts are known to be normal."""
+        return known_normal(self.dataset.train, self.looks)
+
+    @cached_property
+    def familiarity(self) -> Familiarity | None:
+        """What the training videos look like, by held-out ones; None where the protocol holds nothing out."""
+        if not self.protocol.hold_out:
+            return None
+        together = units(self.dataset.train, self.scenes)
+        return self.fitting.familiarity({v.name: str(n) for n, unit in enumerate(together) for v in unit})
 
     @cached_property
     def test_bags(self) -> list[Bag]:
@@ -131,7 +161,9 @@ class Experiment:
             WsvadError: the folder holds a run with other settings.
         """
         with writing(self.out):
-            fitted = self.fit()
+            fitted, calibrations = self.fit(), calibrations_of(self)
+            fitted.trained.calibration = calibrations[0].as_dict()
+            fitted = self.with_alerts(fitted, calibrations)
             for sentence in fitted.metrics["undefined"]:
                 logger.info("note: %s", sentence)
             self.finish(fitted)
@@ -143,6 +175,7 @@ class Experiment:
         Raises:
             WsvadError: the folder holds a run with other settings.
         """
+        self.choose_streams()
         self.folder.claim(self.settings(), self.fingerprint())
         if self.protocol.hold_out and (said := promise(self.dataset.train, self.scenes)):
             self.remarks.append(said)
@@ -155,8 +188,43 @@ class Experiment:
         return Fitted(
             metrics=self.summary(results),
             trained=replace(first.load(), filmed_at=self.fitting.filmed_at),
-            test_scores={name: one.scores for name, one in self.scored_at(first, first.points()[-1]).items()},
+            test_scores=self.test_scores(first),
         )
+
+    def choose_streams(self) -> None:
+        """Of several streams, say which add nothing; under `auto` they are left out of all fits."""
+        fitting, auto = self.fitting, self.protocol.streams == "auto"
+        free = hasattr(self.config, "streams") or len(fitting.scored) == 1
+        if not free or self.core or not (auto or self.protocol.hold_out) or len(parts := parts_of(fitting)) < 2:
+            return
+        added = added_by_streams(fitting, self.scenes, self.seeds[0])
+        kept = tuple(dict.fromkeys(parts[name][0] for name in added.kept))
+
+        def remedy(name: str) -> str:
+            stream = parts[name][0]
+            if stream not in kept:
+                return "it is left out" if auto else "leave it out with --streams auto"
+            some = [parts[one][1] for one in added.kept if parts[one][0] == stream]
+            specs = split(self.encoders.get(stream, ""))
+            rest = "+".join(shortened(specs[place]) for place in some if place < len(specs) > 1)
+            return f"make {stream} with {rest or 'the others'} alone to leave it out"
+
+        self.remarks += added.sentences(remedy, auto=auto)
+        if auto and set(kept) < set(fitting.scored):
+            self.fitting = replace(fitting, config=replace(self.config, streams=kept))
+            self.__dict__.pop("test_bags", None)  # they may have been read with all streams
+
+    def with_alerts(self, fitted: Fitted, calibrations: Sequence[Calibrations]) -> Fitted:
+        """With figures of alerts in the metrics, at the thresholds of each seed."""
+        alerts, metrics = alerts_of(self, calibrations), fitted.metrics
+        record = record_of(alerts)
+        intervals = {key: list(bounds) for one in alerts.values() for key, bounds in one.intervals.items()}
+        why = undefined({key: value["mean"] for key, value in record["events"].items()}, self.test_curves()[0])
+        joined = {
+            "intervals": metrics["intervals"] | intervals,
+            "undefined": [*metrics["undefined"], *why],
+        }
+        return replace(fitted, metrics=metrics | joined | record, alerts=alerts)
 
     def certainty(self, results: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """How well the metrics after the last iteration are known, and why one cannot be had."""
@@ -189,6 +257,8 @@ class Experiment:
         }
         if self.from_labels:
             settings["from_labels"] = ["categories"]
+        if self.choice:
+            settings["auto"] = self.choice.as_dict()
         runs = {"teacher": self.teacher, "core": self.core}
         return settings | {name: str(path) for name, path in runs.items() if path}
 
@@ -236,21 +306,24 @@ class Experiment:
         scorer = Scorer(method, fitting.normalisation, device=self.protocol.device)
 
         def at_point(phase: Phase, iteration: int, loss: dict[str, float]) -> dict[str, Any]:
-            curves = curves_of(videos, [bag.clock for bag in bags], scorer.scores(bags))
-            return {"held_out": {"video_auc": evaluate(curves)["video_auc"]}}
+            scores = scorer.scores(bags)
+            curves = curves_of(videos, [bag.clock for bag in bags], scores)
+            moments = {"moment_auc": moment_auc(videos, scores, self.known)} if self.known else {}
+            return {"held_out": {"video_auc": evaluate(curves)["video_auc"], **moments}}
 
         history = fitting.fit(method, seed, folder.checkpoint("selection"), at_point, f"seed {seed}, held out", out)
-        found = [(row["held_out"]["video_auc"], row["iteration"]) for row in history if "held_out" in row]
-        judged = [pair for pair in found if pair[0] is not None and not isnan(pair[0])]
         normal = [bag for bag in bags if bag.label == 0]
         return folder.write(
             "selection",
             {
-                "iteration": max(judged)[1] if judged else None,
+                "iteration": best_iteration(history),
                 "history": history,
                 "normal": {
                     mode: {bag.video: one.tolist() for bag, one in zip(normal, scores, strict=True)}
-                    for mode, scores in (("whole", scorer.scores(normal)), ("online", scorer.running(normal)))
+                    for mode, scores in (
+                        ("whole", scorer.scores(normal)),
+                        ("online", scorer.running(normal, self.scenes)),
+                    )
                 },
                 "reconstruction": scorer.reconstruction_error(bags),
             },
@@ -288,9 +361,10 @@ class Experiment:
                 method=method.cpu(),
                 widths=fitting.widths,
                 normalisation=fitting.normalisation,
-                encoders=self.encoders,
+                encoders={stream: spec for stream, spec in self.encoders.items() if stream in fitting.streams},
                 passports=fitting.passports,
                 window=min(WINDOW, fitting.longest),
+                familiarity=self.familiarity,
             )
         )
         parameters = sum(parameter.numel() for parameter in method.parameters())
@@ -357,14 +431,32 @@ class Experiment:
 
     # ------------------------------------------------------------------------------------------ results
 
-    def test_curves(self) -> list[Sequence[Curve]]:
+    def test_curves(self, mode: Mode = "whole") -> list[Sequence[Curve]]:
         """Each finished seed's scores of the test videos after the last iteration, beside the truth."""
-        clocks = [bag.clock for bag in self.test_bags]
-        found: list[Sequence[Curve]] = []
-        for folder in map(self.folder.seed, self.seeds):
-            scored = self.scored_at(folder, folder.points()[-1])
-            found.append(curves_of(self.dataset.test, clocks, [scored[bag.video].scores for bag in self.test_bags]))
-        return found
+        clocks = [with_rate(bag.clock, v) for bag, v in zip(self.test_bags, self.dataset.test, strict=True)]
+        scores_of = self.test_scores if mode == "whole" else self.online_scores
+        each = (scores_of(folder) for folder in map(self.folder.seed, self.seeds))
+        return [curves_of(self.dataset.test, clocks, [one[bag.video] for bag in self.test_bags]) for one in each]
+
+    def test_scores(self, folder: SeedFolder) -> dict[str, np.ndarray]:
+        """Test video → its scores by a seed's method."""
+        return {name: one.scores for name, one in self.scored_at(folder, folder.points()[-1]).items()}
+
+    @property
+    def watchable(self) -> bool:
+        """Whether the test videos are few enough to be scored as a live camera has them."""
+        window = min(WINDOW, self.fitting.longest)
+        return affordable(sum(passes(bag, window) for bag in self.test_bags), self.protocol.device)
+
+    def online_scores(self, folder: SeedFolder) -> dict[str, np.ndarray]:
+        """The same as a live camera has them; kept in the seed's folder."""
+        kept = (folder.read("online") or {}).get("online", {})
+        if any(len(kept.get(bag.video, ())) != bag.clock.snippets for bag in self.test_bags):
+            scorer = Scorer.of(folder.load(), self.protocol.device)
+            scores = scorer.scores(self.test_bags, "online")
+            each = {bag.video: one.tolist() for bag, one in zip(self.test_bags, scores, strict=True)}
+            kept = folder.write("online", {"online": each})["online"]
+        return {name: np.asarray(one, np.float32) for name, one in kept.items()}
 
     def summary(self, results: list[dict[str, Any]]) -> dict[str, Any]:
         """`metrics.json` of all seeds."""

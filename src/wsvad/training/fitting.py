@@ -1,7 +1,7 @@
 """Fit a method to the training videos of a dataset: streams, normalisation, teacher, phases."""
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from wsvad.methods.abilities import KeepsCore, Taught, given_teacher
 from wsvad.methods.contract import check_method
 from wsvad.methods.method import Phase, learns_from, runs_on, standardised, teacher_method
 from wsvad.progress import report_progress
+from wsvad.runs.familiarity import Familiarity
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.normalisation import Kind, Normalisation
 from wsvad.training.forecast import forecast_of
@@ -45,6 +46,8 @@ class Fitting:
     """Run folder of a trained teacher, for a method that has one; by default the method trains its own."""
     core: Path | None = None
     """Run folder whose CORE is taken over and stays as it is, for a method that has one."""
+    scenes: Callable[[], Mapping[str, int]] = dict
+    """Of the training videos, for `per-camera`."""
     _timed: bool = field(default=False, init=False)
     """Whether a fit was timed already, to say how long all of them take."""
 
@@ -87,6 +90,14 @@ class Fitting:
         return {stream: passport.identity() for stream, passport in self.check.passports.items()}
 
     @property
+    def parts(self) -> dict[str, tuple[int, ...]]:
+        """Of each stream that is put side by side with others, or in which several encoders are, their widths; of one
+        that was made before passports said these, its own."""
+        beside = getattr(self.kind, "side_by_side", False) and len(self.streams) > 1
+        each = {name: tuple(self.check.passports[name].widths or (width,)) for name, width in self.widths.items()}
+        return {name: widths for name, widths in each.items() if beside or len(widths) > 1}
+
+    @property
     def filmed_at(self) -> tuple[float, float] | None:
         """Frames per second of the training videos themselves, without the slowest and the fastest twentieth."""
         clocks = (self.source.clock(video.name, self.scored[0]) for video in self.dataset.train)
@@ -112,16 +123,32 @@ class Fitting:
         return longest(self.dataset.train, self.source, self.streams[0])
 
     @cached_property
+    def last_packed(self) -> PackedBags:
+        """The training videos as the last phase sees them."""
+        with torch.random.fork_rng():  # networks that are built here must not cost random numbers
+            phases = self.phases(self.kind(self.widths, self.config))
+        return self.packed(phases[-1].segments)
+
+    def familiarity(self, groups: Mapping[str, str]) -> Familiarity | None:
+        """What the training videos look like in the streams that scoring needs; arguments as in `Familiarity.fit`."""
+        packed, source = self.last_packed, self.source
+        lengths = [source.shape(video.name, self.scored[0])[-2] for video in self.dataset.train]
+        streams = {name: packed.streams[name] for name in self.scored}
+        return Familiarity.fit(streams, packed.videos, float(np.median(lengths)), groups)
+
+    @cached_property
     def normalisation(self) -> Normalisation:
         """Fitted to the training bags as the last phase sees them; that of a given teacher, for the streams that it
         reads."""
-        with torch.random.fork_rng():  # networks that are built here must not cost random numbers
-            phases = self.phases(self.kind(self.widths, self.config))
+        with torch.random.fork_rng():
             given = RunFolder(self.teacher).load() if given_teacher(self.config) and self.teacher else None
         asked = self.protocol.normalise or self.kind.normalisation
         fixed = standardised(self.kind, self.config)
         kinds: dict[str, Kind] = {name: "standardise" if name in fixed else asked for name in self.streams}
-        fitted = Normalisation.fit(kinds, self.packed(phases[-1].segments).streams)
+        packed = self.last_packed
+        fitted = Normalisation.fit(kinds, packed.streams, self.parts)
+        if "per-camera" in kinds.values():
+            fitted = fitted.by_camera(packed.streams, packed.videos, self.scenes())
         return fitted.like(given.normalisation) if given else fitted
 
     # ------------------------------------------------------------------------------------------ method and budget

@@ -1,27 +1,29 @@
 """Scores of videos in which it is known when something abnormal happens, for what a threshold finds of it."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 
 from wsvad.datasets.dataset import LabelledVideo
-from wsvad.detection.detector import NOMINAL
 from wsvad.detection.operating import Known
-from wsvad.errors import WsvadError
+from wsvad.evaluation.alerting import with_rate
 from wsvad.runs.scorer import MODES, Mode, Scorer
 from wsvad.training.cross_fit import folds_so_far
 from wsvad.training.experiment import Experiment, Fitted
-from wsvad.video.clock import SnippetClock
-from wsvad.video.reader import VideoReader
+from wsvad.video.clock import NOMINAL, SnippetClock
 
 
 def known_events(experiment: Experiment, fitted: Fitted) -> dict[Mode, list[Known]]:
     """Of each mode, the test videos with intervals as the first seed's detector scores them, and the training videos
     with intervals as fits did that had not seen them."""
     pairs = [(v, bag) for v, bag in zip(experiment.dataset.test, experiment.test_bags, strict=True) if v.intervals]
-    online = Scorer.of(fitted.trained).scores([bag for _, bag in pairs], "online")
-    scores: dict[Mode, list[np.ndarray]] = {"whole": [fitted.test_scores[v.name] for v, _ in pairs], "online": online}
+    if experiment.watchable:
+        online = experiment.online_scores(experiment.folder.seed(experiment.seeds[0]))
+    else:
+        scored = Scorer.of(fitted.trained).scores([bag for _, bag in pairs], "online")
+        online = {video.name: one for (video, _), one in zip(pairs, scored, strict=True)}
+    each = {"whole": fitted.test_scores, "online": online}
+    scores: dict[Mode, list[np.ndarray]] = {mode: [each[mode][v.name] for v, _ in pairs] for mode in MODES}
     tested = {
         mode: [_known(v, bag.clock, one, "test") for (v, bag), one in zip(pairs, scores[mode], strict=True)]
         for mode in MODES
@@ -54,15 +56,3 @@ def _known(video: LabelledVideo, clock: SnippetClock, scores: np.ndarray, split:
     ends = [np.interp((one.start, one.end), clock.edges, times).tolist() for one in video.intervals or ()]
     events = [(start, end) for start, end in ends if start < end]
     return Known(video=video.name, scores=scores, times=times, events=events, split=split)
-
-
-def with_rate(clock: SnippetClock, video: LabelledVideo) -> SnippetClock:
-    """The clock of features that do not know their video's frame rate (captions, a public release), with the rate of
-    the video file where that is there."""
-    if clock.seconds() is not None or video.path is None:
-        return clock
-    try:
-        with VideoReader(video.path) as reader:
-            return replace(clock, rate=reader.info.rate)
-    except WsvadError:
-        return clock

@@ -121,7 +121,8 @@ def gather(
 ) -> Batch:
     """A batch of packed bags, normalised, on the device; with more than one crop, those of a video follow its row."""
     each = rows[:, None] + torch.arange(crops) if crops > 1 else rows
-    streams = normalisation({name: stream[each] for name, stream in packed.streams.items()})
+    videos = [packed.videos[row] for row in rows.tolist()]
+    streams = normalisation.of_videos({name: stream[each] for name, stream in packed.streams.items()}, videos)
     return Batch(
         streams={name: stream.to(device) for name, stream in streams.items()},
         labels=packed.labels[rows].to(device, torch.float32),

@@ -39,7 +39,10 @@ class Protocol:
     bags: Count | None = None
     """Normal bags in a batch (as many abnormal ones go with them), instead of the budget's."""
     normalise: Kind | None = None
-    """How features are normalised; if not set, as in the method's paper."""
+    """How features are normalised (per-camera: by each camera's statistics); if not set, as in the method's paper. Of
+    several encoders' features side by side, standardise scales those of the wider ones down."""
+    streams: Literal["all", "auto"] = "all"
+    """Streams side by side: all of them, or auto: without those that add nothing on held-out training videos."""
     hold_out: Share = 0.2
     """Fraction of training videos held out for model selection and threshold calibration; 0 disables both."""
     points: Count = 20

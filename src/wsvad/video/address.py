@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
+from wsvad.environment import hidden
 from wsvad.errors import WsvadError
 from wsvad.files import is_file
 from wsvad.spelling import plain
@@ -15,24 +16,6 @@ Transport = Literal["tcp", "udp"]
 
 _SCHEMES: dict[str, Kind] = {"rtsp": "rtsp", "rtsps": "rtsp", "http": "http", "https": "http", "file": "file"}
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_LOGIN = re.compile(r"(?<=://)[^\s/?#]*@|(?<=://)[^\s/?#:@]*:\S*@")
-"""A user with a password before the host; also where a password has a slash in it that should have been written %2F.
-That of a port and an @ in the path looks the same, and is hidden too."""
-_SECRET = re.compile(
-    r"(?<=[?&;])([\w.-]*(?:pass|pwd|token|secret|auth|key|sign|session)[\w.-]*=)[^&;#\s'\"]+", re.IGNORECASE
-)
-"""A field of an address that lets somebody in."""
-
-
-def hidden(text: object) -> str:
-    """Text without the passwords of the addresses in it: `rtsp://gate:***@camera/1`. All that is shown, logged or kept
-    of an address goes through here."""
-    return _SECRET.sub(r"\1***", _LOGIN.sub(_user, str(text)))
-
-
-def _user(login: re.Match[str]) -> str:
-    user, colon, _ = login[0][:-1].partition(":")
-    return f"{user}:***@" if colon else f"{user}@"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,8 @@ from wsvad.video.times import FARTHEST, GAP
 SNIPPET = 16
 """Frames in a snippet."""
 
-
+NOMINAL = Fraction(30)
+"""Frames per second that are assumed where nobody says how fast frames were taken."""
 Rate = Annotated[float, Range(0.01, 1000)]
 """Frames per second that videos are resampled to."""
 ROUNDING = 1e-5

@@ -10,9 +10,10 @@ import threading
 import time
 from dataclasses import asdict, dataclass
 
+from wsvad.environment import hidden
 from wsvad.spelling import reason
 from wsvad.video import feed
-from wsvad.video.address import Source, hidden
+from wsvad.video.address import Source
 from wsvad.video.feed import Order, Problem
 from wsvad.video.ring import Ring, Why
 from wsvad.video.stretches import Stretches
@@ -157,7 +158,7 @@ class Connection:
                 problem = self._once()
                 if self._closing.is_set():
                     break
-                self.said = f"{self._source.shown}: {problem.said}"
+                self.said = f"{self._source.shown}: {hidden(problem.said)}"
                 why = "end" if self._source.kind == "file" else _WHY.get(problem.why, "connection")
                 self.stretches.end(why, self.said)
                 if self._source.kind == "file":  # reading it again would give the same

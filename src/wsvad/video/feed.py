@@ -27,8 +27,9 @@ from urllib.parse import urlsplit
 
 import av
 
+from wsvad.environment import hidden
 from wsvad.spelling import reason
-from wsvad.video.address import Kind, hidden, kind_of
+from wsvad.video.address import Kind, kind_of
 from wsvad.video.kinds import FORMATS
 
 HEAD = struct.Struct("<cI")

@@ -11,6 +11,7 @@ from wsvad.cli.verbs import VERBS
 from wsvad.errors import UsageError
 from wsvad.methods import METHODS
 from wsvad.methods.dakd import DakdConfig
+from wsvad.methods.method import default_config
 from wsvad.methods.mil import MilConfig
 from wsvad.methods.pi_vad import PiVadConfig
 from wsvad.methods.refinevad import RefineVadConfig
@@ -57,7 +58,7 @@ def arguments(line: str) -> dict[str, Any]:
     ],
 )
 def test_single_fields_go_before_files_and_those_before_defaults(words, fields):
-    assert arguments(f"train v {words}")["config"] == dataclasses.replace(UrDmuConfig(), **fields)
+    assert arguments(f"train v {words}")["config"] == dataclasses.replace(default_config(UrDmuConfig, "data"), **fields)
 
 
 def test_a_field_says_what_a_value_in_a_file_is():
@@ -96,7 +97,7 @@ def test_several_methods_have_a_configuration_each():
     line = "bench --data d --methods 'mil, pi-vad,dakd' --config several.yaml --config pi-vad.ur-dmu.lr=0.02"
     configs = arguments(f"{line} --config.mil.margin 2")["configs"]
     assert list(configs) == ["mil", "pi-vad", "dakd"]
-    assert configs["mil"] == MilConfig(lr=0.5, margin=2.0)
+    assert configs["mil"] == MilConfig(lr=0.5, margin=2.0, **MilConfig.data_budget)
     network = UrDmuConfig(lr=0.02, heads=2)
     assert configs["pi-vad"] == PiVadConfig(
         profile="light", modalities=("pose",), ur_dmu=network, **PiVadConfig.data_budget
@@ -120,7 +121,7 @@ def test_a_table_may_have_rows_of_other_methods():
     line = "ablate --table gain dakd --data d --config.backbones [rgb,flow] --config mil.lr=0.5"
     configs = arguments(line)["configs"]
     assert list(configs) == ["dakd", "mil"] and configs["dakd"].backbones == ("rgb", "flow")
-    table = configured(ablation("dakd", "gain"), configs["dakd"], {"mil": configs["mil"]})
+    table = configured(ablation("dakd", "gain"), configs["dakd"], {"mil": configs["mil"]}, "data")
     alone = [row.config for row in table.rows(configs["dakd"]) if row.method == "mil"]
     assert alone == [MilConfig(stream="rgb", lr=0.5), MilConfig(stream="flow", lr=0.5)]
     # The network of π-VAD's teacher is a field of its own configuration, so that both are of one size.

@@ -40,6 +40,23 @@ def test_reads_labels_splits_and_truth(folder):
     assert (d.split, d.path) == ("test", folder / "d.mp4")
 
 
+def test_a_camera_may_be_any_text_and_unknown_ones_are_none(folder):
+    cells = ["Gate 2, north", "-", "Unknown", "007"]
+    rows = [
+        f'{name}.mp4,{label},{split},"{cell}"'
+        for name, label, split, cell in zip(
+            "abcd", (0, 1, 1, 0), ("train", "train", "test", "test"), cells, strict=True
+        )
+    ]
+    (folder / "labels.csv").write_text("\n".join(["video,label,split,Camera", *rows]) + "\n")
+    dataset = open_folder(folder)
+    assert [video.camera for video in dataset.videos] == ["Gate 2, north", None, None, "007"]
+    assert "camera" not in dataset.understood  # as a column that is not read
+    (folder / "labels.csv").write_text("\n".join(["video,label,split,camera", *rows, rows[0].replace("2", "3")]) + "\n")
+    with pytest.raises(WsvadError, match=r"a\.mp4 has two rows that contradict each other.+camera Gate 3, north"):
+        open_folder(folder)
+
+
 def test_videos_may_lie_in_a_subfolder_and_labels_beside_it(folder):
     (folder / "videos").mkdir()
     for name in "abcd":

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsvad.datasets.dataset import LabelledVideo
-from wsvad.datasets.scenes import PICTURES, SIZE, edges_of, pictures_of, promise, scenes_of, units
+from wsvad.datasets.scenes import PICTURES, SIZE, edges_of, known_normal, pictures_of, promise, scenes_of, units
 from wsvad.video.writer import write_video
 
 RNG = np.random.default_rng(0)
@@ -32,7 +32,7 @@ def same(scenes, *names):
 
 def test_videos_are_of_one_scene_where_pictures_are_alike_or_a_third_one_joins_them():
     edges = {"a": rows(0), "b": rows(0, 1), "c": rows(1), "d": rows(2), "e": rows(3, 3), "f": rows()}
-    found = scenes_of([video(name) for name in edges], lambda path: edges[str(path)])
+    found = scenes_of([video(name) for name in edges], edges)
     assert list(found) == list(edges)
     assert same(found, "a", "b", "c")
     assert len(set(found.values())) == 4
@@ -42,13 +42,13 @@ def test_half_a_correlation_is_the_border():
     near, far = np.array([[0.51, 0.86]], np.float16), np.array([[0.49, 0.87]], np.float16)
     for other, alike in ((near, True), (far, False)):
         edges = {"a": np.array([[1, 0]], np.float16), "b": other}
-        assert same(scenes_of([video("a"), video("b")], lambda path: edges[str(path)]), "a", "b") is alike  # noqa: B023
+        assert same(scenes_of([video("a"), video("b")], edges), "a", "b") is alike
 
 
 @given(st.lists(st.lists(st.integers(0, 5), max_size=3), max_size=12))
 def test_groups_are_the_connected_components(pictures):
     names = [str(i) for i in range(len(pictures))]
-    found = scenes_of([video(name) for name in names], lambda path: rows(*pictures[int(str(path))]))
+    found = scenes_of([video(name) for name in names], {name: rows(*pictures[int(name)]) for name in names})
     reach = [{i} for i in range(len(pictures))]  # brute force: grow until nothing is added
     for _ in pictures:
         for i, own in enumerate(reach):
@@ -65,10 +65,8 @@ def test_a_camera_that_is_named_goes_before_pictures():
         video("a", camera="Yard"), video("b", camera="  yard"), video("c", camera="Gate  2"),
         video("d", camera="gate 2"), video("e"), video("f"),
     ]  # fmt: skip
-    read = []
-    found = scenes_of(videos, lambda path: read.append(str(path)) or alike[str(path)])
+    found = scenes_of(videos, alike)
     assert [found[name] for name in "abcdef"] == [0, 0, 1, 1, 2, 2]
-    assert read == ["e", "f"]
 
 
 def test_videos_without_files_are_alone_unless_their_camera_is_named():
@@ -124,6 +122,22 @@ def test_a_long_video_is_seen_at_its_key_frames_and_from_end_to_end(tmp_path):
     assert not left_is_bright[0] and left_is_bright[-1] and list(left_is_bright) == sorted(left_is_bright)
 
 
+def test_of_joined_videos_the_parts_that_normal_videos_show_too_are_known():
+    videos = [video("n1"), video("n2"), video("a1", 1), video("a2", 1), video("a3", 1)]
+    looks = {"n1": rows(0, 1), "n2": rows(2), "a1": rows(0, 5, 2), "a2": rows(4, 1), "a3": rows(5, 5)}
+    found = known_normal(videos, looks)
+    assert {name: one.tolist() for name, one in found.items()} == {"a1": [True, False, True], "a2": [False, True]}
+
+
+def test_of_fixed_cameras_nothing_is_known():
+    videos = [video("n1"), video("a1", 1), video("a2", 1)]
+    assert known_normal(videos, {"n1": rows(0), "a1": rows(0, 0), "a2": rows(0, 0)}) == {}
+    assert known_normal(videos, {"n1": rows(0), "a1": rows(1, 1), "a2": rows(2)}) == {}
+    assert known_normal(videos, {"n1": rows(0), "a1": rows(0, 1), "a2": rows(0)}) == {}  # of half, not of most
+    assert known_normal(videos, {"a1": rows(0, 1), "a2": rows(0)}) == {}
+    assert known_normal(videos, {}) == {}
+
+
 # ------------------------------------------------------------------------------------------------- units, promise
 
 
@@ -142,6 +156,12 @@ def test_the_promise_is_of_this_camera_where_there_is_one():
     assert one.startswith("All 4 training videos show one scene") and "nothing of another" in one
     most = promise(videos, {"n1": 0, "n2": 0, "n3": 1, "a1": 0})
     assert most.startswith("3 of 4 training videos")
+    each = promise(videos, {"n1": 0, "n2": 0, "n3": 0, "a1": 1} | {"a2": 1})
+    assert each.startswith("3 of 4 training videos show one scene")
+    both = promise([*videos, video("a2", 1)], {"n1": 0, "n2": 0, "n3": 0, "a1": 1, "a2": 1})
+    assert both.startswith("All 5 training videos are of 2 scenes that each have most of the normal or of the abnormal")
+    few = [*videos, video("a2", 1), *(video(f"m{i}") for i in range(9))]
+    assert promise(few, {"a1": 0, "a2": 0, "n1": 0}).startswith("3 of 14 training videos")
     assert promise(videos, {"n1": 0, "n2": 1, "n3": 2, "a1": 3}) == ""
     assert promise(videos, {}) == ""
     assert promise([], {}) == ""

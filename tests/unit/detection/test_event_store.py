@@ -76,6 +76,19 @@ def test_an_event_and_its_alert_are_written_together_or_not_at_all(store, monkey
     assert store.events() == [] and store.still("e1") is None and status(store.database)[0].waiting == 0
 
 
+def test_a_camera_that_nobody_has_spoken_of_and_an_alert_that_comes_again(store):
+    for _ in range(2):
+        store.start(alert("e1", camera="new", still=None))
+    store.keep_features("newer", {"rgb": np.ones((1, 1))}, {}, start=at(0), end=at(1))
+    assert [event.alert.camera for event in store.events()] == ["new"]
+    store.camera("new", source="rtsp://new", run="r")
+    assert [tuple(row)[:3] for row in store.database.read("SELECT * FROM cameras WHERE name LIKE 'new%'")] == [
+        ("new", "rtsp://new", "r"), ("newer", "", ""),
+    ]  # fmt: skip
+    with pytest.raises(WsvadError, match="NOT NULL constraint failed"):
+        store.start(alert("e2", score=float("nan")))
+
+
 def test_what_a_kill_left_open_ends_where_it_had_got_to_and_says_so(store):
     keep(store, "e0")
     keep(store, "e1", 100, over=False)

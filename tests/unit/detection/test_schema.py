@@ -15,6 +15,7 @@ from timelines import event, timeline
 
 from wsvad.detection.explanation import Explanation
 from wsvad.detection.timeline import Timeline, as_json
+from wsvad.metrics.events import Rarity
 from wsvad.video.wall_clock import Start
 
 SCHEMA = json.loads(files("wsvad.detection").joinpath("scores.schema.json").read_text("utf-8"))
@@ -34,12 +35,15 @@ def full() -> Timeline:
         prototypes=np.array([[1.0, 0.0], [-1.0, 0.0]]),
     )
     start = Start(moment=datetime(1981, 1, 2, tzinfo=UTC), origin="name", camera="gate")
-    line = timeline("a\udcff.mp4", events=(event(16, 32),), recorded=start, explanation=why, rate=Fraction(30000, 1001))
+    rarity = Rarity(words="never in 2 h of normal video", events=0, hours=2.0, per_hour=(0.0, 0.0, 1.7))
+    found = replace(event(16, 32), rarity=rarity)
+    line = timeline("a\udcff.mp4", events=(found,), recorded=start, explanation=why, rate=Fraction(30000, 1001))
     return replace(
         line,
         attributions={"pose": np.array([1.0, 0.5, 0]), "flow": np.array([0, 0.5, 1.0])},
         block=2048,
         notes=("slow",),
+        distance=1.5,
     )
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsvad.detection.timeline import Timeline, clock, write_events_csv, write_scores_csv, write_scores_json
-from wsvad.metrics.events import Event, EventRules, find_events
+from wsvad.metrics.events import Event, EventRules, Rarity, find_events
 from wsvad.metrics.interval import Interval
 
 RATE = Fraction(30000, 1001)
@@ -60,7 +60,9 @@ def test_csv_files_read_back_the_same_values_as_json(tmp_path: Path):
         with (tmp_path / name).open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         words = (
-            dict.fromkeys(["attributions", "category", "probability", "wall_start", "wall_end"], "")
+            dict.fromkeys(
+                ["attributions", "category", "probability", "wall_start", "wall_end", "rarity", "distance"], ""
+            )
             if key == "events"
             else {}
         )
@@ -77,7 +79,20 @@ def test_an_event_says_what_it_leans_on(tmp_path: Path):
     assert found["attributions"] == {"flow": 0.55, "text": 0.25, "pose": 0.2}
     assert list(found["attributions"]) == ["flow", "text", "pose"]
     write_events_csv(tmp_path / "events.csv", [told])
-    assert (tmp_path / "events.csv").read_text().splitlines()[1].endswith(",flow 0.55; text 0.25,,,,")
+    assert (tmp_path / "events.csv").read_text().splitlines()[1].endswith(",flow 0.55; text 0.25,,,,,,")
+
+
+def test_an_event_says_how_rare_it_is(tmp_path: Path):
+    often = Rarity(words="once in 40 min of normal video", events=3, hours=2.0, per_hour=(1.5, 0.2, 4.4))
+    told = dataclasses.replace(TIMELINE, events=(dataclasses.replace(TIMELINE.events[0], rarity=often),))
+    write_scores_json(tmp_path / "scores.json", [told])
+    write_events_csv(tmp_path / "events.csv", [told])
+    ((found,),) = (video["events"] for video in json.loads((tmp_path / "scores.json").read_text())["videos"])
+    assert found["rarity"] == {
+        "words": "once in 40 min of normal video", "events": 3, "hours": 2.0, "per_hour": [1.5, 0.2, 4.4],
+    }  # fmt: skip
+    with (tmp_path / "events.csv").open(newline="", encoding="utf-8") as file:
+        assert [row["rarity"] for row in csv.DictReader(file)] == [often.words]
 
 
 def test_name_that_is_no_text_is_written(tmp_path: Path):

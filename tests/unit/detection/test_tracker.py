@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from wsvad.detection import tracker as module
 from wsvad.detection.tracker import EventTracker
-from wsvad.metrics.events import Event, EventRules, ends_of, find_events, spans
+from wsvad.metrics.events import Event, EventRules, alerts, ends_of, find_events, spans
 
 rules_of = st.builds(
     EventRules,
@@ -68,6 +68,16 @@ def test_each_event_starts_once_grows_and_ends_once(curve, threshold, rules):
             assert (after.event.start, after.evidence, after.due) == (before.event.start, before.evidence, before.due)
             assert after.event.end >= before.event.end and after.event.peak >= before.event.peak
     assert not found or (found[0].state, found[-1].state) == ("start", "end")
+
+
+@settings(deadline=None, max_examples=60)
+@given(curves(gaps=False), thresholds, rules_of)
+def test_alerts_are_due_when_evaluation_counts_them(curve, threshold, rules):
+    """The delays of `metrics.alerts` are those of a camera."""
+    scores, times, _, _ = curve
+    _, _, out = alerts(scores, times, threshold, rules)
+    due = [one.due for _, one in track(curve, threshold, rules) if one.state == "start"]
+    assert due == times[out + 1].tolist()
 
 
 @settings(deadline=None, max_examples=100)

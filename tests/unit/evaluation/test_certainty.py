@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from wsvad.evaluation.certainty import in_a_sentence, intervals_of_run
+from wsvad.evaluation.certainty import in_a_sentence, intervals_of_run, not_above
 from wsvad.evaluation.curves import Curve, evaluate
 from wsvad.metrics.bootstrap import draw, interval, lowest_of_perfect, resampled_auc
 
@@ -105,3 +105,32 @@ def _normal_quantile(share: float) -> float:
 def test_the_sentence(metrics, found, says):
     told = in_a_sentence(16, dict(zip(("auc", "video_auc"), metrics, strict=True)), found)
     assert told == ([f"16 test videos: {says}"] if says else [])
+
+
+# --------------------------------------------------------------------------------------------- against another method
+
+
+def test_what_is_better_by_more_than_chance_needs_no_sentence():
+    good, poor = [test_set(40, 4.0, seed) for seed in (0, 1)], [test_set(40, 0.2, seed) for seed in (2,)]
+    assert not_above("a", good, "b", poor) == []
+    (said,) = not_above("b", poor, "a", good)
+    values = [100 * np.mean([evaluate(each)["auc"] for each in seeds]) for seeds in (poor, good)]
+    assert said.startswith(f"b is below a: frame AUC {values[0]:.1f} against {values[1]:.1f} (95 % interval of the")
+
+
+def test_what_is_level_is_not_above():
+    seeds = [test_set(40, 1.0)]
+    (said,) = not_above("a", seeds, "b", seeds)
+    assert said.startswith("a is not above b by more than chance: frame AUC ")
+    assert said.endswith("(95 % interval of the difference +0.0 to +0.0)")
+
+
+def test_without_intervals_of_time_videos_are_compared():
+    seeds = [test_set(40, 1.0, known=False)]
+    (said,) = not_above("a", seeds, "b", seeds)
+    assert "video AUC" in said
+
+
+def test_too_few_videos_compare_nothing():
+    few = [test_set(9, 1.0)]
+    assert not_above("a", few, "b", few) == []

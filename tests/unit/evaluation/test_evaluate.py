@@ -307,7 +307,9 @@ def test_scores_without_labels_or_a_dataset_are_told_so(tmp_path):
     (note,) = measure(tmp_path / "scores.npz", None, None).notes
     assert note.endswith("holds no labels; name the dataset with --data")
     write_scores(tmp_path / "scores.npz", {"a": np.zeros(20)}, {"a": np.zeros(20)})
-    assert all(note.startswith("no number for ") for note in measure(tmp_path / "scores.npz", None, None).notes)
+    *notes, threshold = measure(tmp_path / "scores.npz", None, None).notes
+    assert notes and all(note.startswith("no number for ") for note in notes)
+    assert threshold.startswith("Alerts in whole videos are counted at threshold 1e-05, the lowest with ≤ 1 false")
 
 
 def test_what_is_neither_scores_nor_a_run_is_told(tmp_path):

@@ -14,6 +14,8 @@ from wsvad.studies.leaderboard import Leaderboard, as_markdown
 from wsvad.studies.leaderboard_page import as_page
 
 VALUES = {key: {"mean": 0.5, "std": 0.01, "values": [0.49, 0.51]} for key in METRICS}
+WRITTEN = {"%": ("50.00", "50.0 ± 1.0"), "/h": ("0.50/h", "0.5 ± 0.0/h"), "s": ("0.50\u00a0s", "0.5 ± 0.0\u00a0s")}
+"""0.5, and 0.5 ± 0.01 on the page, in each unit."""
 SELECTED = dict.fromkeys(SELECTIONS, VALUES)
 
 
@@ -47,15 +49,17 @@ def page(path: Path, source: str) -> Page:
 def test_terminal_report_and_leaderboard_call_a_metric_alike(tmp_path: Path, key: str):
     metric = METRICS[key]
     rows = [line.split("│") for line in printed(metrics_table({key: 0.5})).splitlines() if "│" in line]
-    assert [cell.strip() for cell in rows[-1][1:-1]] == [metric.name, key, "50.00"]
+    assert [cell.strip() for cell in rows[-1][1:-1]] == [
+        metric.name, key, WRITTEN[metric.unit][0]
+    ]  # fmt: skip
     assert f"│ {metric.name} " in printed(selections_table({"selection": SELECTED}))
     report = write(tmp_path / "r.html", [timeline()], metrics=SELECTED)
-    row = (metric.name, *["50.0 ± 1.0"] * len(SELECTIONS), metric.meaning)
+    row = (metric.name, *[WRITTEN[metric.unit][1]] * len(SELECTIONS), metric.meaning)
     assert squeezed("".join(row)) in squeezed(report.words)
     leaderboard = board(headline=key)
     html = page(tmp_path / "l.html", as_page(leaderboard))
     assert {f"{metric.name}: {metric.meaning}"} <= {button.get("title") for button in html.all("button")}
-    assert f"{metric.short} %" in html.words
+    assert f"{metric.short} {metric.unit}" in html.words
     assert f" {metric.short} " in printed(leaderboard_table(leaderboard))
     assert f"| {metric.short} |" in as_markdown(leaderboard)
 
@@ -67,8 +71,9 @@ def test_the_leaderboard_knows_which_way_a_metric_is_better(tmp_path: Path, key:
     assert head["aria-sort"] == ("ascending" if METRICS[key].lower_is_better else "descending")
 
 
-def test_false_alarms_alone_are_better_few():
-    assert [key for key, metric in METRICS.items() if metric.lower_is_better] == ["far"]
+def test_false_alarms_and_delays_alone_are_better_few():
+    fewer = {key.removesuffix("_online") for key, metric in METRICS.items() if metric.lower_is_better}
+    assert fewer == {"far", "false_alarms_per_hour", "onset_delay"}
 
 
 def test_terminal_report_and_leaderboard_call_a_selection_alike(tmp_path: Path):

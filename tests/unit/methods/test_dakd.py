@@ -264,6 +264,14 @@ def test_the_ranking_loss_is_over_all_pairs():
     assert float(parts["smoothness"]) == pytest.approx(8e-5 * sum(steps))
 
 
+@pytest.mark.parametrize(("top", "k"), [(2, 2), (9, 5)])
+def test_several_segments_may_stand_for_a_bag(top, k):
+    scores = torch.rand(6, 5, generator=torch.Generator().manual_seed(0))
+    means = [sum(sorted(bag)[-k:]) / k for bag in scores.tolist()]
+    pairs = [max(0, 1 - a + n) for n in means[:3] for a in means[3:]]
+    assert float(l_mil(scores, dataclasses.replace(TINY, top=top))["ranking"]) == pytest.approx(sum(pairs) / 9)
+
+
 def features(*shape: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(3)
     z_t, z_s = (torch.randn(*shape, 4, generator=generator) for _ in range(2))

@@ -58,3 +58,12 @@ def test_glorot_normal_and_a_linear_second_layer():
     x = torch.randn(1, 4, 1024)
     expected = torch.sigmoid(c(b(torch.relu(a(x))))).squeeze(-1)
     torch.testing.assert_close(method({"rgb": x}), expected)
+
+
+@pytest.mark.parametrize(("top", "k"), [(2, 2), (7, 7), (9, 7)])
+def test_several_segments_may_stand_for_a_bag(top, k):
+    torch.manual_seed(0)
+    method, given = Mil({"rgb": 5}, MilConfig(top=top)).eval(), batch()
+    means = [sum(sorted(bag)[-k:]) / k for bag in method(given.streams).tolist()]
+    expected = sum(max(0.0, 1 - a + n) for n in means[:3] for a in means[3:]) / 3
+    assert method.loss(given)["ranking"].item() == pytest.approx(expected, rel=1e-5)

@@ -253,6 +253,13 @@ def test_so_many_snippets_stand_for_a_bag(length, k):
     assert method.loss(given)["mil"].item() == pytest.approx(l_mil(s, k).item(), rel=1e-4)
 
 
+@pytest.mark.parametrize(("length", "least", "k"), [(200, 6, 13), (15, 6, 6), (4, 6, 4)])
+def test_at_least_so_many_snippets_stand_for_a_bag(length, least, k):
+    method, given = build(core="off", top_least=least), batch(length)
+    s = method(given.streams)
+    assert method.loss(given)["mil"].item() == pytest.approx(l_mil(s, k).item(), rel=1e-4)
+
+
 def test_cat_is_binary_cross_entropy_of_each_category():
     z, truth = randn(4, 3), torch.tensor([[0, 0, 0], [0, 0, 0], [1, 0, 0], [0.5, 0, 0.5]])
     p, y = 1 / (1 + np.exp(-z.numpy())), truth.numpy() > 0

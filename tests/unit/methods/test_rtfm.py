@@ -222,3 +222,11 @@ def test_from_official_says_what_does_not_fit():
         Rtfm.from_official({("extra" if name == "fc2.bias" else name): t for name, t in official.items()}, TINY)
     with pytest.raises(WsvadError, match=r"fc3\.weight is \(1, 5\), expected \(1, 7\)"):
         Rtfm.from_official(official, replace(TINY, head=(6, 7)))
+
+
+@pytest.mark.parametrize(("least", "every"), [(3, 3), (5, 2), (10, 1), (50, 1)])
+def test_at_least_so_many_snippets_stand_for_a_bag(least, every):
+    given = batch(2, 10, 8)
+    by_number, by_share = tiny(top_every=100, top_least=least).loss(given), tiny(top_every=every).loss(given)
+    torch.testing.assert_close(by_number, by_share)
+    assert tiny(top_every=3, top_least=2).loss(given)["cls"] == tiny(top_every=3).loss(given)["cls"]

@@ -189,3 +189,12 @@ def test_from_official_says_what_does_not_fit():
         UrDmu.from_official(official, replace(TINY, abnormal_slots=7))
     with pytest.raises(WsvadError, match=r"missing: Amemory\.memory_block, .* and 31 more; unexpected: none$"):
         UrDmu.from_official({}, TINY)
+
+
+@pytest.mark.parametrize(("least", "every"), [(4, 3), (6, 2), (10, 1), (50, 1)])
+def test_at_least_so_many_snippets_stand_for_a_bag(least, every):
+    given = batch(3, 10)
+    by_number, by_share = (tiny(top_every=100, top_least=least), tiny(top_every=every))
+    assert loss(by_number, given) == loss(by_share, given)
+    assert loss(by_number, given)["cls"] != loss(tiny(top_every=100), given)["cls"]
+    assert loss(tiny(top_every=3, top_least=3), given) == loss(tiny(top_every=3), given)

@@ -12,7 +12,7 @@ from kills import forks
 from wsvad.database import Database
 from wsvad.environment import hide
 from wsvad.errors import WsvadError
-from wsvad.sinks.outbox import TABLES, Outbox, _Worker, status
+from wsvad.sinks.outbox import NEXT, TABLES, Outbox, _Worker, status
 from wsvad.sinks.sink import CameraState, Rejected
 
 QUICK = {"first": 0.001, "longest": 0.01}
@@ -137,9 +137,9 @@ def test_what_another_version_has_written_does_not_hold_up_the_rest(database):
     for number in range(4):
         outbox.put(alert(f"e{number}"))
     with database.transaction() as tables:
-        tables.execute("""UPDATE alerts SET body = json_set(body, '$.colour', 'red') WHERE event = 'e0'""")
-        tables.execute("UPDATE alerts SET body = '[]' WHERE event = 'e1'")
-        tables.execute("UPDATE alerts SET body = json_remove(body, '$.start') WHERE event = 'e2'")
+        tables.execute("""UPDATE alerts SET body = json_set(body, '$.colour', 'red') WHERE key = 'e0-start'""")
+        tables.execute("UPDATE alerts SET body = '[]' WHERE key = 'e1-start'")
+        tables.execute("UPDATE alerts SET body = json_remove(body, '$.start') WHERE key = 'e2-start'")
     outbox.start()
     assert outbox.drained(60)
     outbox.stop()
@@ -223,6 +223,13 @@ def test_waiting_grows_to_a_limit_and_is_spread_by_chance(database):
         assert all(longest / 2 <= each <= longest for each in found) and len(set(found)) == 50
 
 
+def test_whose_turn_it_is_is_found_without_looking_at_all_that_wait(database):
+    plan = [row["detail"] for row in database.read(f"EXPLAIN QUERY PLAN {NEXT}", ("a",))]
+    assert not any("SCAN" in line or "B-TREE" in line for line in plan)
+    assert any("deliveries_in_turn (sink=?)" in line for line in plan)
+    assert any("deliveries_of_events (sink=? AND event=? AND alert<?)" in line for line in plan)
+
+
 def test_a_sink_is_opened_before_it_delivers_again_and_again_and_closed_at_the_end(database):
     class Connection(Receiver):
         opened = closed = 0
@@ -263,7 +270,7 @@ def test_no_secret_is_written_down_or_logged(database, caplog):
     wait_for(lambda: one(database, "a").failures)
     outbox.stop()
     said = one(database, "a").error
-    assert said.startswith("POST https://***@example.org/${TOKEN} failed")
+    assert said.startswith("POST https://me:***@example.org/${TOKEN} failed")
     for secret in ("hunter", "pass@"):
         assert secret not in said + caplog.text
 

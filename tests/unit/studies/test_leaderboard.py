@@ -20,7 +20,7 @@ from wsvad.evaluation.curves import Curve, evaluate
 from wsvad.evaluation.vocabulary import METRICS
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
 from wsvad.metrics.bootstrap import draw
-from wsvad.studies.bench import check_names, ranked, toy_folder
+from wsvad.studies.bench import check_names, judge, ranked, toy_folder
 from wsvad.studies.leaderboard import Leaderboard, as_markdown
 from wsvad.studies.published import published
 from wsvad.studies.run_card import command
@@ -75,6 +75,20 @@ def test_a_method_is_as_good_as_itself_and_better_than_noise():
     assert against(noise, good)["auc"]["p"] == told["p"]
 
 
+def test_a_figure_that_one_of_two_methods_lacks_is_not_compared():
+    """As those of a running camera, where one method's streams have too many crops for it."""
+    both, rows = {"a": resample([curves(1)]), "b": resample([curves(5)])}, {}
+    for name in both:
+        metrics = {key: {"mean": 0.5} for key in ("auc", "auc_abnormal", "ap", "events_found_online")}
+        rows[name] = [{"metrics": metrics, "intervals": {}}]
+    for fuller, other in (("a", "b"), ("b", "a")):
+        given = {fuller: both[fuller] | {"events_found_online": np.full(1000, 0.5)}, other: both[other]}
+        del rows[other][0]["metrics"]["events_found_online"]
+        judge(rows, given, baseline="b")
+        assert set(rows["a"][0]["against"]) == {"method", "auc", "auc_abnormal", "ap"}
+        rows[other][0]["metrics"]["events_found_online"] = {"mean": 0.5}
+
+
 def test_without_any_known_truth_there_is_no_interval():
     assert resample([[curves(1)[3]]]) == {}
 
@@ -108,6 +122,23 @@ def made(data, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("bench")
     bench(data, "mil,rtfm", out, "--headline", "far", "--against", "rtfm")
     return out
+
+
+def test_linear_is_what_the_others_are_compared_with(data, tmp_path, capsys):
+    more = tmp_path / "more"
+    more.mkdir()
+    rows = (data / "labels.csv").read_text().replace("v0,0,normal,train", "v0,0,normal,test")
+    (more / "labels.csv").write_text(rows.replace("v1,1,fight,train", "v1,1,fight,test"))
+    (more / "intervals.csv").write_text((data / "intervals.csv").read_text() + "\nv1,fight,0,32")
+    (more / "features").symlink_to(data / "features")
+    bench(more, "mil,linear", tmp_path / "bench", seeds=1)
+    told = json.loads((tmp_path / "bench" / "bench.json").read_text())
+    assert told["baseline"] == "linear"
+    (said,) = told["remarks"]
+    assert said.startswith("mil is ") and " linear" in said
+    assert said in capsys.readouterr().err
+    for name in ("bench.md", "bench.html"):
+        assert said in (tmp_path / "bench" / name).read_text()
 
 
 def test_the_files_hold_rows_intervals_costs_and_comparisons(made):

@@ -77,3 +77,22 @@ def test_nothing_known_has_no_bar(tmp_path: Path):
     assert not Page(path).all("rect") and "fight" in Page(path).words
     board.rows[0].pop("per_category")
     assert "No test video has a category with intervals." in as_page(board)
+
+
+def test_a_line_is_the_most_events_that_any_threshold_finds_with_at_most_so_many_false_alarms(tmp_path: Path):
+    points = [(0.9, 0.0, 0.25), (0.8, 10.0, 0.5), (0.7, 10.0, 0.75), (0.6, 100.0, 0.5), (0.5, 1000.0, 1.0)]
+    names = ("threshold", "false_alarms_per_hour", "events_found")
+    board = board_full_of("m")
+    board.rows[0]["alerts"] = {"whole": {"curve": [dict(zip(names, point, strict=True)) for point in points]}}
+    board.rows[0]["metrics"] |= {"false_alarms_per_hour": spread(100.0), "events_found": spread(0.75)}
+    path = tmp_path / "a.html"
+    path.write_text(as_page(board), encoding="utf-8")
+    found = Page(path)
+    (line,) = found.all("path")
+    # From 0 found nothing more until 10/h, where the scale of two decades begins; 100/h finds less.
+    assert line["d"] == "M0.0 75.0H40.0V25.0H1000.0V0.0H1000"
+    (dot,) = (mark for mark in found.all("i") if mark["class"] == "dot")
+    assert "left:52.0%;bottom:75.0%" in dot["style"]
+    assert found.all("svg")[0]["aria-label"] == "m: 75 % of events found at 100 false alarms/h"
+    assert "Whole videos" in found.words and "A running camera" not in found.words
+    assert "Events found against false alarms" not in as_page(board_full_of("m"))

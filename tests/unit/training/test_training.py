@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -17,7 +19,7 @@ from wsvad.errors import WsvadError
 from wsvad.methods.mil import Mil, MilConfig
 from wsvad.methods.ur_dmu import UrDmu, UrDmuConfig
 from wsvad.runs.model import TrainedMethod, load_method, save_method
-from wsvad.runs.normalisation import Normalisation
+from wsvad.runs.normalisation import LEVEL, Normalisation
 from wsvad.runs.scorer import Scorer
 from wsvad.runs.sealed import sealed
 from wsvad.training.loop import Sampler, run_phases, set_rate
@@ -183,6 +185,20 @@ def test_a_foreign_checkpoint_is_named(tmp_path):
 # ------------------------------------------------------------------------------------------------ normalisation
 
 
+@given(st.lists(st.integers(1, 600), min_size=1, max_size=3), st.floats(1e-3, 1e3))
+@settings(max_examples=15, deadline=None)
+def test_encoders_side_by_side_are_level_from_a_width_on(widths, scale):
+    x = torch.randn(4, 8, sum(widths), generator=torch.Generator().manual_seed(0)) * scale + 5
+    streams = {"rgb": x, "audio": x[..., :1], "l2": x}
+    kinds = {"rgb": "standardise", "audio": "standardise", "l2": "l2"}
+    found = Normalisation.fit(kinds, streams, {"rgb": widths, "l2": widths})(streams)
+    for part, width in zip(found["rgb"].split(widths, dim=-1), widths, strict=True):
+        size = part.square().mean((0, 1)).sqrt()  # of each dimension
+        np.testing.assert_allclose(size, min(1, LEVEL / width), rtol=1e-3)
+    np.testing.assert_allclose(found["audio"].square().mean(), 1, rtol=1e-3)
+    np.testing.assert_allclose(found["l2"].norm(dim=-1), 1, rtol=1e-5)
+
+
 def test_standardise_against_numpy_with_a_constant_dimension():
     x = packed().streams["rgb"].clone()
     x[..., 2] = 7.0
@@ -212,7 +228,7 @@ def bag(snippets: int, seed: int, crops: int = 0) -> Bag:
     return Bag(streams={"rgb": stream}, label=0, category="normal", frames=16 * snippets, video=str(seed))
 
 
-def test_bags_of_all_lengths_are_scored_as_if_alone_and_in_order():
+def test_bags_of_streamslengths_are_scored_as_if_alone_and_in_order():
     method = UrDmu({"rgb": 6}, TINY).eval()
     bags = [bag(t, i, crops=c) for i, (t, c) in enumerate([(5, 0), (1, 0), (5, 0), (40, 3), (5, 0), (1, 0), (40, 3)])]
     together = Scorer(method, Normalisation(kinds={"rgb": "l2"})).scores(bags)

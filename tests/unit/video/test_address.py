@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wsvad.environment import hidden
 from wsvad.errors import WsvadError
-from wsvad.video.address import Source, hidden
+from wsvad.video.address import Source
 
 
 @pytest.mark.parametrize(
