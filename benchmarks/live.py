@@ -29,6 +29,7 @@ sys.path[:0] = [str(ROOT / "examples" / "cameras")]
 
 import rtsp  # noqa: E402
 
+from wsvad import Detector  # noqa: E402
 from wsvad.detection.event_store import EventStore  # noqa: E402
 from wsvad.watch.capacity import generated, measure  # noqa: E402
 
@@ -129,7 +130,7 @@ def many(run, cameras, minutes):
                 return sum(now["cameras"][name][key] - first["cameras"][name][key] for name in now["cameras"])
 
             return {
-                "cameras": cameras, "minutes": minutes, "frames/s": round(grown("frames") / seconds, 1),
+                "model": Detector.load(run).trained.name, "cameras": cameras, "minutes": minutes, "frames/s": round(grown("frames") / seconds, 1),
                 "dropped snippets": grown("dropped"), "processors %": round(share, 1),
                 "server's %": round(server_share, 1), "MB": round(memory(process.pid)),
                 "most behind s": round(max(one["behind"] for one in now["cameras"].values()), 2),

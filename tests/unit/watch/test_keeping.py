@@ -131,11 +131,11 @@ def footage(hours, rng):
 def test_a_threshold_from_normal_footage_is_that_of_its_parts(tmp_path, monkeypatch):
     """Unsettled snippets count for nothing, parts are kept apart, and a tighter promise says what it needs."""
     monkeypatch.setattr(on_site, "RunFolder", lambda _: SimpleNamespace(scoring_hash=lambda: "hash"))
-    normal = footage(6.0, np.random.default_rng(1))
-    assert normal.hours == pytest.approx(6.0 - 4 * 7 * 0.64 / 3600)
+    normal = footage(4.0, np.random.default_rng(1))
+    assert normal.hours == pytest.approx(4.0 - 4 * 5 * 0.64 / 3600)
     found = on_site.calibrate_camera(Model(tmp_path), "Front gate", normal, 1.0)
     parts = normal.normal()
-    assert len(parts) == 7
+    assert len(parts) == 5
     assert found.calibration == calibrate(parts, EventRules(), 1.0, mode="online", fits=0)
     assert found.calibration.promised and found.path == tmp_path / "cameras" / "front-gate.json"
     more = hours_needed(1 / 24) - normal.hours
