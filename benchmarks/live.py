@@ -130,7 +130,8 @@ def many(run, cameras, minutes):
                 return sum(now["cameras"][name][key] - first["cameras"][name][key] for name in now["cameras"])
 
             return {
-                "model": Detector.load(run).trained.name, "cameras": cameras, "minutes": minutes, "frames/s": round(grown("frames") / seconds, 1),
+                "model": Detector.load(run).trained.name, "cameras": cameras, "minutes": minutes,
+                "frames/s": round(grown("frames") / seconds, 1),
                 "dropped snippets": grown("dropped"), "processors %": round(share, 1),
                 "server's %": round(server_share, 1), "MB": round(memory(process.pid)),
                 "most behind s": round(max(one["behind"] for one in now["cameras"].values()), 2),
