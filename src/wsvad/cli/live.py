@@ -233,7 +233,7 @@ def _camera_of(what: list[str], camera: str | None) -> tuple["Site", str, list[s
     import dataclasses
 
     from wsvad.video.address import kind_of
-    from wsvad.watch.settings import CameraSettings, Site, read_site
+    from wsvad.watch.settings import CameraSettings, Site, key_of, read_site
 
     first, *sources = what
     if Path(first).suffix.lower() in (".yaml", ".yml"):
@@ -241,7 +241,7 @@ def _camera_of(what: list[str], camera: str | None) -> tuple["Site", str, list[s
         names = list(site.cameras)
         if camera is None and len(names) > 1:
             raise UsageError(f"--camera is missing; one of: {', '.join(names)}")
-        name = camera or names[0]
+        name = names[0] if camera is None else camera
         if name not in names:
             raise UsageError(f"--camera {name}: {first} has no such camera; it has: {', '.join(names)}")
         live = [source for source in sources if kind_of(source) != "file"]
@@ -250,7 +250,8 @@ def _camera_of(what: list[str], camera: str | None) -> tuple["Site", str, list[s
         return Site(cameras={name: settings}, models=site.models), name, sources
     if not sources:
         raise UsageError(f"{first}: normal footage is missing, as in 'wsvad calibrate {first} normal-videos'")
-    name = camera or "camera"
+    name = "camera" if camera is None else camera
+    key_of(name, f"--camera '{name}'")
     live = [source for source in sources if kind_of(source) != "file"]
     settings = CameraSettings(source=live[0] if live else sources[0])
     return Site(cameras={name: settings}, models={name: Path(first)}), name, sources

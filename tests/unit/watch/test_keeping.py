@@ -9,6 +9,7 @@ import pytest
 from alerts import alert
 from prometheus_client.parser import text_string_to_metric_families
 
+from wsvad.cli.main import main
 from wsvad.detection.event_store import EventStore, Review
 from wsvad.detection.live import LiveScore
 from wsvad.detection.threshold import calibrate, hours_needed
@@ -162,3 +163,9 @@ def test_what_is_no_camera(form):
 
 def test_forms_of_cameras():
     assert form_of("1280x720@25") == (1280, 720, 25.0) and form_of("640X360@12.5") == (640, 360, 12.5)
+
+
+def test_a_name_that_no_file_can_have(tmp_path, capsys):
+    (tmp_path / "quiet.mp4").touch()
+    assert main(["calibrate", str(tmp_path / "run"), str(tmp_path / "quiet.mp4"), "--camera", "/.."]) == 2
+    assert "--camera '/..': a camera needs a name" in capsys.readouterr().err

@@ -51,6 +51,7 @@ def test_a_site_is_read(tmp_path):
         (("path:", "pth:"), "sink 'log': 'pth' is not known; did you mean path?"),
         (("  yard:", "  gate:"), "line 5: 'gate' is there a second time"),
         (("  yard:", "  GATE:"), "cameras 'gate' and 'GATE' would have the same file names"),
+        (("  yard:", "  '/..':"), "cameras./..: a camera needs a name with letters or digits"),
         (("10.0.0.5", ""), "cameras.gate: rtsp://viewer:***@/1: has no host"),
         (("rtsp://", "rtps://"), "cameras.gate: rtps://viewer:***@10.0.0.5/1: rtps:// is not known here"),
         (("film.mp4", "gone.mp4"), "cameras.yard: gone.mp4: there is no such video file"),
