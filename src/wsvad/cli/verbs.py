@@ -13,7 +13,7 @@ PRACTITIONER = {
     "check": Verb(function=check, positional="folder", flags=("json",), example="wsvad check videos"),
     "train": Verb(
         function=train, positional="folder", flags=("all",), learns="data", encodes=True, configures="method",
-        example="wsvad train videos --rgb motion --seeds 3 --out runs/gate",
+        chooses=True, example="wsvad train videos --rgb motion --method auto --out runs/gate",
     ),
     "audit": Verb(
         function=audit, positional="run", flags=("json",), example="wsvad audit runs/gate --out relabel.csv",
