@@ -8,7 +8,7 @@ row names (`strays`).
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -173,13 +173,18 @@ class EventStore:
         if outbox:
             outbox.wake()
 
-    def finish_open(self, outbox: Outbox | None = None) -> list[str]:
-        """End the events that a kill has left open, where they had got to; their ids."""
+    def finish_open(self, outbox: Outbox | None = None, wanted: Callable[[Alert], bool] = lambda _: True) -> list[str]:
+        """End the events that a kill has left open, where they had got to; their ids.
+
+        Args:
+            wanted: whether an event was an alert, whose end is sent as well.
+        """
         found = [event.alert for event in self._select("WHERE e.end IS NULL ORDER BY e.start")]
         lasts = {row["id"]: row["last"] for row in self.database.read("SELECT id, last FROM events WHERE end IS NULL")}
         for alert in found:
             end = self.database.moment(lasts.get(alert.id)) or alert.due
-            self.finish(replace(alert, state="end", end=end, raised=datetime.now(UTC)), outbox)
+            ended = replace(alert, state="end", end=end, raised=datetime.now(UTC))
+            self.finish(ended, outbox if wanted(ended) else None)
         return [alert.id for alert in found]
 
     def event(self, id: str) -> StoredEvent:
