@@ -1,14 +1,12 @@
 """What could bring the linear model further from labels of videos alone, by held-out training videos of three sets.
 
-The first part of `limits.py`, which shows what came of it. All candidates were written down before any figure of them was
-seen, each with its reason, and all have the strength of `linear`, λ = 0.5: a change of labels or of features may make the
-measure point another way over strengths, so strength is not chosen here. No test video is read.
+`limits.py` shows what came of it. All candidates were written down before any figure of them was seen, each with its
+reason, and all have the strength of `linear`, λ = 0.5: a change of labels or of features may make the measure point
+another way over strengths, so strength is not chosen here. No test video is read.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -107,7 +105,9 @@ def highest(share: float) -> Teach:
         model = by_label(videos, rows)
         target = np.concatenate([np.full(len(x), float(v.label)) for v, x in zip(videos, rows, strict=True)])
         for _ in range(ROUNDS):
-            keep = [_highest(model(x), share) if v.label else np.ones(len(x)) for v, x in zip(videos, rows, strict=True)]
+            keep = [
+                _highest(model(x), share) if v.label else np.ones(len(x)) for v, x in zip(videos, rows, strict=True)
+            ]
             model = solve(np.concatenate(rows), target, balanced(videos, keep))
         return model
 
@@ -260,9 +260,7 @@ TOGETHER: Mapping[str, Candidate] = {
     "shots, lower weigh less": Candidate(why="", teach=softly, after=smooth_in_shots),
     "shots, known left out": Candidate(why="", teach=without_known, after=smooth_in_shots),
     "shots, known left out, lower weigh less": Candidate(why="", teach=softly_without_known, after=smooth_in_shots),
-    "the same, features cut off": Candidate(
-        why="", rows=limited, teach=softly_without_known, after=smooth_in_shots
-    ),
+    "the same, features cut off": Candidate(why="", rows=limited, teach=softly_without_known, after=smooth_in_shots),
     "smoothed, lower weigh less": Candidate(why="", teach=softly, after=smooth),
     "smoothed where alike": Candidate(why="", after=smooth_where_alike),
     "smoothed where alike, lower weigh less": Candidate(why="", teach=softly, after=smooth_where_alike),
@@ -313,8 +311,8 @@ def training_videos(of: Footage, cuts: Mapping[str, Sequence[int]]) -> list[Vide
 
 
 def held_out(of: Footage, videos: Sequence[Video], candidate: Candidate) -> list[float]:
-    """The measure of each fold: moments that are known to be normal, else frames of training videos with intervals, else
-    videos by their highest snippet."""
+    """The measure of each fold: moments that are known to be normal, else frames of training videos with intervals,
+    else videos by their highest snippet."""
     by_name, found = {video.name: place for place, video in enumerate(videos)}, []
     for seed in range(DIVISIONS):
         for names in folds(of.dataset.train, FOLDS, seed):
