@@ -4,9 +4,9 @@ python benchmarks/scenes.py [OUT] [ENCODED]      by default runs/scenes and runs
 
 Eighteen settings of three methods on four sets: a logistic regression of snippets under their video's label and its MIL
 form (the highest quarter of an abnormal video's snippets, four rounds), each at five strengths, and `mil` at two weight
-decays and a quarter, half, three quarters and all of its iterations, but on captions. `motion` of the first two sets is taken from
-ENCODED, where `benchmarks/encoders.py` puts it. Every fit's scores of all videos are kept in OUT, so that another
-measure costs nothing.
+decays and a quarter, half, three quarters and all of its iterations, but on captions. `motion` of the first two sets is
+taken from ENCODED, where `benchmarks/encoders.py` puts it. Every fit's scores of all videos are kept in OUT, so that
+another measure costs nothing.
 """
 
 import sys
@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations, pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
@@ -27,7 +28,7 @@ from wsvad.datasets.open import open_dataset
 from wsvad.datasets.scenes import ALIKE, edges_of, known_normal, looks_of
 from wsvad.encoders import resolve
 from wsvad.extraction.prepare import prepare
-from wsvad.files import atomic, write_text
+from wsvad.files import atomic, read_json, write_json, write_text
 from wsvad.methods import METHODS
 from wsvad.methods.method import default_config
 from wsvad.metrics.frame import roc_auc
@@ -457,19 +458,42 @@ Table = dict[str, dict[str, float]]
 HEAD = """# Which held-out measure follows the test videos?
 
 Spearman's rank correlation, over {count} settings of three methods (on captions ten of two), of a measure on
-training videos alone with the frame AUC of the test videos: 1 where the setting that is better on held-out videos is better on test videos too. In
-brackets, by how many points the frame AUC of the setting that the measure chooses is below the best.
-`python benchmarks/scenes.py` makes it.
+training videos alone with the frame AUC of the test videos: 1 where the setting that is better on held-out videos is
+better on test videos too. In brackets, by how many points the frame AUC of the setting that the measure chooses is
+below the best. `python benchmarks/scenes.py` makes it.
 
 **The measure was chosen by this table, so it has seen the test figures of all four sets.** The second table is honest:
 there each set is judged by the measure that the other three choose.
 
-Each fit leaves out a fifth of the training videos; none of these sets can be divided by scenes. {scenes}
+Each fit leaves out a fifth of the training videos; none of these sets can be divided by scenes. Abnormal
+training videos with parts that are known to be normal:
+{scenes}.
 
 """
 
 
-FINDINGS = ""
+FINDINGS = """
+## What it says
+
+Pictures are of one scene where their edges correlate by 0.5. Here nothing lies between 0.46 and 0.69: a fixed camera
+stays alike by day, at night and in the rain, and different ones stay below. By that, 32 of 80 test videos of
+cctv-fights show a camera that training videos show too, though hardly ever the same moment.
+
+Folds by scene cannot be had here: ucsd-ped2 and the simulated camera are one scene, each video of cctv-fights is joined
+of several scenes which others show too, and of captions there are no pictures. So videos are divided as before, and
+`train` says that its promises hold for these cameras alone. Leaving look-alikes out of each fit makes the choice worse
+on cctv-fights, and so does leaving out as many at random: less footage wants other settings. The distance to what was
+fitted, and the agreement of fits, do not help either; agreement chooses the strongest regularisation.
+
+What helps is another label, not another division. Where videos are joined of several scenes, a normal video says of
+each scene that it shows that it is normal, also in abnormal videos. Among the moments of held-out videos that is nearly
+the truth, and the setting that it chooses loses half a point on cctv-fights, where all others lose seven or more, but
+for one with 3.5. Of one fixed camera nothing is known in this way, and video AUC by the highest snippet stays.
+
+Not proven: only one of these sets is joined of scenes, so the other three could not have chosen this measure, and it
+was found by trying several on the linear settings with test figures in sight. The mean snippet does as well as the
+highest on sets of one scene. With ten to eighteen settings a set, a difference of 0.3 is little.
+"""
 
 
 def likeness(out: Path, encoded: Path) -> list[list[str]]:
@@ -513,58 +537,65 @@ def left_out(table: Table, losses: Table, sets: Sequence[str]) -> list[list[str]
     return rows
 
 
-def compare(
-    of: Footage, curves: Mapping[str, Curves], measures: Mapping[str, Measure], table: Table, losses: Table
-) -> None:
-    truth = np.array([of.frame_auc(one["test"]) for one in curves.values()])
+Found = dict[str, list[float]]
+"""Measure → its rank correlation with the frame AUC, and the loss of what it chooses."""
+
+
+def compare(of: Footage, curves: Mapping[str, Curves], measures: Mapping[str, Measure]) -> Found:
+    truth, rows = np.array([of.frame_auc(one["test"]) for one in curves.values()]), {}
     for name, measure in measures.items():
         found = np.array([measure(of, one) for one in curves.values()])
-        table.setdefault(name, {})[of.name] = float(spearmanr(found, truth)[0])
-        losses.setdefault(name, {})[of.name] = float(truth.max() - truth[np.nanargmax(found)])
+        rows[name] = [float(spearmanr(found, truth)[0]), float(truth.max() - truth[np.nanargmax(found)])]
+    return rows
+
+
+def compared(of: Footage, out: Path) -> dict[str, Any]:
+    """All measures on a set; read from its file, where that is there."""
+    file = out / "measures" / f"{of.name}.json"
+    if not file.is_file():
+        curves = dict(settings(of, out))
+        fast = {setting: one for setting, one in curves.items() if not setting.startswith("mil")}
+        some = {
+            name: one for name, (kind, one) in LINEAR.items() if any(each.startswith(kind) for each in of.divisions)
+        }
+        file.parent.mkdir(parents=True, exist_ok=True)
+        found = {
+            "auc": {setting: of.frame_auc(one["test"]) for setting, one in curves.items()},
+            "all": compare(of, curves, MEASURES),
+            "linear": compare(of, fast, some),
+            "known": [len(of.known), int(of.labels.sum())],
+        }
+        write_json(file, found)
+    return read_json(file)
+
+
+def tables(found: Mapping[str, Any], kind: str) -> tuple[Table, Table]:
+    """Rank correlations and losses of all sets."""
+    measures = dict.fromkeys(name for one in found.values() for name in one[kind])
+    rows = [{n: {s: one[kind][n][i] for s, one in found.items() if n in one[kind]} for n in measures} for i in (0, 1)]
+    return rows[0], rows[1]
 
 
 def main(out: Path = Path("runs/scenes"), encoded: Path = Path("runs/encoders")) -> None:
-    table: Table = {}
-    losses: Table = {}
-    linear_table: Table = {}
-    linear_losses: Table = {}
-    aucs: Table = {}
-    told = []
-    for name in SETS:
-        of = footage(name, out, encoded)
-        curves = dict(settings(of, out))
-        for setting, one in curves.items():
-            aucs.setdefault(setting, {})[name] = of.frame_auc(one["test"])
-        compare(of, curves, MEASURES, table, losses)
-        fast = {setting: one for setting, one in curves.items() if not setting.startswith("mil")}
-        some = {label: one for label, (kind, one) in LINEAR.items() if any(d.startswith(kind) for d in of.divisions)}
-        compare(of, fast, some, linear_table, linear_losses)
-        joined, abnormal = len(of.known), int(of.labels.sum())
-        told.append(f"{name}: {joined} of {abnormal} abnormal training videos have parts that are known to be normal.")
+    found = {name: compared(footage(name, out, encoded), out) for name in SETS}
+    told = "; ".join(f"{one['known'][0]} of {one['known'][1]} on {name}" for name, one in found.items())
+    (table, losses), fast = tables(found, "all"), tables(found, "linear")
+    count = max(len(one["auc"]) for one in found.values())
     head = ["measure", *SETS, "mean"]
-    parts = [HEAD.format(count=len(aucs), scenes=" ".join(told))]
-    parts += ["## All settings, rank correlation (loss)\n\n", markdown([head, *choice(table, losses, SETS)])]
-    parts += ["\n## Chosen on three sets, judged on the fourth\n\n"]
-    parts += [
-        markdown(
-            [
-                ["set", "measure that the others choose", "on this set", "today's, video AUC by the highest snippet"],
-                *left_out(table, losses, SETS),
-            ]
-        )
-    ]
-    parts += ["\n## Linear settings alone, with fits on other footage\n\n"]
-    parts += [markdown([head, *choice(linear_table, linear_losses, SETS)])]
-    parts += ["\n## Frame AUC of the test videos\n\n"]
-    parts += [
-        markdown(
-            [
-                ["setting", *SETS],
-                *([s, *(f"{100 * v[n]:.1f}" if n in v else "–" for n in SETS)] for s, v in aucs.items()),
-            ]
-        )
-    ]
-    parts += ["\n## Pictures of one camera and of others\n\n", markdown(likeness(out, encoded)), FINDINGS]
+    titles = ["set", "measure that the others choose", "on this set", "today's, video AUC by the highest snippet"]
+    aucs = [[s, *(f"{100 * one['auc'][s]:.1f}" if s in one["auc"] else "–" for one in found.values())]
+            for s in found[SETS[0]]["auc"]]  # fmt: skip
+    parts = [
+        HEAD.format(count=count, scenes=told),
+        "## All settings\n\n", markdown([head, *choice(table, losses, SETS)]),
+        "\n## Chosen on three sets, judged on the fourth\n\n", markdown([titles, *left_out(table, losses, SETS)]),
+        "\n## Linear settings alone, with fits on other footage\n\n", markdown([head, *choice(*fast, SETS)]),
+        "\n## Frame AUC of the test videos\n\n", markdown([["setting", *SETS], *aucs]),
+    ]  # fmt: skip
+    file = out / "measures" / "likeness.json"
+    if not file.is_file():
+        write_json(file, likeness(out, encoded))
+    parts += ["\n## Pictures of one camera and of others\n\n", markdown(read_json(file)), FINDINGS]
     write_text(HERE / "results" / "scenes.md", "".join(parts))
 
 

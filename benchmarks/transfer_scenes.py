@@ -105,6 +105,18 @@ many, of which each video shows some and which videos share, so that its scenes 
 camera of its own.
 """
 
+FINDINGS = """
+Of `mil`, the first seed:
+
+Where each video is a camera (cctv-fights), what makes it abnormal is taken out with the scene, and what is left points
+the wrong way: below chance. A camera needs many videos, normal and abnormal ones, before its statistics may be taken
+out. From one camera to others it goes either way: a detector of ucsd-ped2, which means nothing elsewhere as it is,
+gains 15 to 21 points with the other place's statistics, one of a simulated camera loses up to 15 and gains 2 at most.
+Within abnormal videos the video's own statistics are better in 11 of the 12 rows that were not learned from
+cctv-fights; over all videos they are worse in most, as they take out the level of a whole video. So `standardise`
+stays the default.
+"""
+
 
 def write_page(out: Path) -> None:
     done = {cell: read_json(cell.file(out)) for cell in order() if cell.file(out).is_file()}
@@ -113,10 +125,12 @@ def write_page(out: Path) -> None:
         parts.append(f"\n## {title}\n\n| method | learned from | shown | {' | '.join(WAYS)} |\n|{'---|' * 6}\n")
         for method, home, there in product(METHOD_NAMES, NAMES, NAMES):
             some = [found[there] for cell, found in done.items() if (cell.method, cell.home) == (method, home)]
+            if not some:
+                continue
             cells = [in_words([found[way][metric] for found in some]) for way in WAYS]
             shown = "itself" if home == there else there
             parts.append(f"| {method} | {home} | {shown} | {' | '.join(cells)} |\n")
-    parts.append(summary(list(done.items())))
+    parts += [summary(list(done.items())), FINDINGS]
     write_text(HERE / "results" / "transfer-scenes.md", "".join(parts))
 
 
@@ -128,15 +142,15 @@ def summary(done: list[tuple[Cell, Found]]) -> str:
             found[there] for cell, found in done if cell.method == method
             for there in NAMES if (there != cell.home) is other
         ]  # fmt: skip
-        means = [sum(found[way]["auc"] for found in some) / len(some) if some else 0 for way in WAYS]
+        if not some:
+            continue
+        means = [sum(found[way]["auc"] for found in some) / len(some) for way in WAYS]
         words = " | ".join(f"{100 * mean:.1f}" for mean in means)
         lines.append(f"| {method} | {'another place' if other else 'itself'} | {words} |\n")
     return "".join(lines)
 
 
 def in_words(values: list[float]) -> str:
-    if not values:
-        return "–"
     return with_spread(spread(values)) + ("" if len(values) == SEEDS else f" ({len(values)})")
 
 

@@ -3,7 +3,7 @@ whole."""
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,7 +49,7 @@ class Database:
             raise WsvadError(f"{self.path}: {said}; choose a shorter one")
         check_writable(self.path.parent)
         self._own = threading.local()
-        self._all: list[sqlite3.Connection] = []
+        self._all: list[tuple[threading.Thread, sqlite3.Connection]] = []
         self._one_thread = threading.Lock()
         with self._explained():
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -132,11 +132,15 @@ class Database:
     def close(self) -> None:
         """Close the connections of all threads."""
         with self._one_thread:
-            for connection in self._all:
+            self._close({thread for thread, _ in self._all})
+        self._own = threading.local()
+
+    def _close(self, threads: Collection[threading.Thread]) -> None:
+        for thread, connection in self._all:
+            if thread in threads:
                 with suppress(sqlite3.Error):
                     connection.close()
-            self._all.clear()
-        self._own = threading.local()
+        self._all = [(thread, connection) for thread, connection in self._all if thread not in threads]
 
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._own, "connection", None)
@@ -144,7 +148,9 @@ class Database:
             path = self.path.absolute()
             connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
             with self._one_thread:
-                self._all.append(connection)
+                # Of threads that have ended nobody else closes them: of a thread a clip they would be thousands.
+                self._close({thread for thread, _ in self._all if not thread.is_alive()})
+                self._all.append((threading.current_thread(), connection))
             connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA synchronous = FULL")  # what is finished stays, also where the power fails
             connection.execute("PRAGMA foreign_keys = ON")

@@ -1,6 +1,8 @@
 """Text from strangers, as it may be shown: what would act on a terminal or a page is spelt out."""
 
+import difflib
 import re
+from collections.abc import Iterable
 
 ACTING = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # control characters, and those of eight bits that begin sequences as ESC does
@@ -35,3 +37,15 @@ def short(value: object, most: int = 80) -> str:
 def reason(error: BaseException, most: int = 200) -> str:
     """What a library's error says, on one line; its class where it says nothing."""
     return short(" ".join(str(error).split()) or type(error).__name__, most)
+
+
+def unknown(name: object, fields: Iterable[str], what: str) -> str:
+    """That there is no such setting, the nearest one, and all that there are.
+
+    Args:
+        what: whose settings they are.
+    """
+    names = list(fields)
+    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    meant = f"did you mean {near[0]}? " if near else ""
+    return f"'{short(name)}' is not known; {meant}the settings of {what} are: {', '.join(names)}"

@@ -73,7 +73,7 @@ def test_the_interface_has_the_names_that_it_says():
 def test_train_and_the_command_write_the_same_run(run, videos, tmp_path):
     command = ["train", str(videos), "--method", "mil", "--rgb", "motion", "--out", str(tmp_path / "run")]
     options = ["--iterations", "20", "--points", "2", "--segments", "4", "--bags", "2", "--workers", "0"]
-    assert main([*command, *options, "--config.hidden", "[8,4]"]) == 0
+    assert main([*command, *options, "--config.hidden", "[8,4]", "--config.top", "1"]) == 0
     for name in ("model.safetensors", "metrics.json"):
         assert (tmp_path / "run" / name).read_bytes() == (run / name).read_bytes()
     assert evaluate(run).metrics == evaluate(run, videos, run / "features").metrics

@@ -21,12 +21,11 @@ import numpy as np
 import pytest
 import rtsp
 from clips import write_clip
+from live_run import tiny_run
 from packets import pictures
 
-from wsvad import Detector, train
+from wsvad import Detector
 from wsvad.cli.main import main
-from wsvad.methods.mil import MilConfig
-from wsvad.training.protocol import Protocol
 from wsvad.video.address import Source
 from wsvad.video.connection import Patience
 from wsvad.video.live import Health, LiveSource
@@ -88,17 +87,7 @@ def server() -> Iterator[rtsp.RtspServer]:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Path:
     """A detector of something that moves."""
-    folder = tmp_path_factory.mktemp("live")
-    rows = ["video,label"]
-    for number in range(4):
-        images = pictures(64, (96, 64), seed=number)
-        write_clip(folder / f"{number}.mp4", images if number % 2 else [images[0]] * 64)
-        rows.append(f"{number}.mp4,{number % 2}")
-    (folder / "labels.csv").write_text("\n".join(rows))
-    quick = Protocol(iterations=20, points=2, segments=4, bags=2, normalise="standardise")
-    small = MilConfig(hidden=(8, 4))
-    train(folder, folder / "run", method="mil", config=small, protocol=quick, streams={"rgb": "motion"}, workers=0)
-    return folder / "run"
+    return tiny_run(tmp_path_factory.mktemp("live"))
 
 
 @real_server

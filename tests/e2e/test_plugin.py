@@ -139,7 +139,7 @@ def test_a_plugins_sink_gets_alerts(tmp_path):
 
 def test_without_the_package_its_names_are_unknown(capsys):
     assert main(["train", ".", "--method", "top-mean"]) == 2
-    assert "no method is called 'top-mean'; choose one of: dakd, mil" in capsys.readouterr().err
+    assert "no method is called 'top-mean'; choose one of: dakd, linear, mil" in capsys.readouterr().err
 
 
 def test_the_contract_holds_for_a_plugin_without_being_told(site):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from clips import write_clip
+from figures import without_alerts
 from safetensors.torch import load_file
 
 from wsvad.cli.main import main
@@ -76,14 +77,14 @@ def test_a_run_knows_its_categories_and_is_measured_by_them(run, videos, capsys)
     assert {"map@0.1", "map@0.2", "map@0.3", "map@0.4", "map@0.5", "map", "category_accuracy"} < set(told)
     kept, data = str(run / "seed-0" / "test_scores.npz"), ["--data", str(videos)]
     assert main(["evaluate", kept, *data, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == pytest.approx(told, rel=1e-5)
+    assert without_alerts(json.loads(capsys.readouterr().out)) == pytest.approx(without_alerts(told), rel=1e-5)
     assert (
         main(["evaluate", str(run), *data, "--features", str(run / "features"), "--compat", "vadclip", "--json"]) == 0
     )
     of_run = json.loads(capsys.readouterr().out)
     assert main(["evaluate", kept, *data, "--compat", "vadclip", "--json"]) == 0
     of_file = json.loads(capsys.readouterr().out)
-    assert of_file == pytest.approx(of_run, rel=1e-5)
+    assert without_alerts(of_file) == pytest.approx(without_alerts(of_run), rel=1e-5)
     assert of_file["map@0.1"] < told["map@0.1"]  # "normal" has no intervals
     assert main(["evaluate", str(run)]) == 0
     printed = capsys.readouterr().out
@@ -212,7 +213,7 @@ def test_a_run_is_measured_elsewhere_and_keeps_its_core(run, videos, elsewhere, 
     with (tmp_path / "out" / "transfer.csv").open(encoding="utf-8", newline="") as file:
         shot = {row["metric"]: float(row["value"]) for row in csv.DictReader(file) if row["row"] == "zero-shot"}
     at_home = json.loads((run / "metrics.json").read_text())["selection"]["last"]
-    assert shot == pytest.approx({name: value["mean"] for name, value in at_home.items()}, rel=1e-5)
+    assert without_alerts(shot) == pytest.approx({name: value["mean"] for name, value in at_home.items()}, rel=1e-5)
     kept, before = (load_method(path).method for path in (tmp_path / "out" / "core-kept", run))
     names = [name for name, _ in before.core.named_parameters()]
     assert all(torch.equal(kept.core.get_parameter(name), before.core.get_parameter(name)) for name in names)

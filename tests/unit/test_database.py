@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -174,3 +175,21 @@ def test_a_folder_that_may_only_be_read_is_one_line(tmp_path):
                 Database(tmp_path / name, [ONE])
     finally:
         subprocess.run(["chattr", "-i", tmp_path], check=True)
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_threads_that_have_ended_keep_no_file_open(tmp_path):
+    database = Database(tmp_path / "d", [ONE])
+    before = open_files()
+    for _ in range(20):
+        thread = threading.Thread(target=database.read, args=("SELECT * FROM t",))
+        thread.start()
+        thread.join()
+    assert open_files() <= before + 3, "one connection has the file, its log and their index"
+    with database.transaction() as tables:
+        tables.execute("INSERT INTO t VALUES (1)")
+    assert len(database.read("SELECT * FROM t")) == 1, "that of a thread which lives is not closed"
+    database.close()

@@ -13,7 +13,7 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from wsvad.cli.help import hyphenated
-from wsvad.cli.options import divided
+from wsvad.cli.options import AUTO_METHOD, divided
 from wsvad.errors import UsageError, WsvadError
 from wsvad.files import parse_yaml
 from wsvad.ranges import hints_of, plain_type
@@ -66,6 +66,10 @@ def arguments(verb: "Verb", values: Mapping[str, Any], settings: Sequence[Settin
 
     which = verb.configures
     named = which[1:] if which.startswith("=") else values[which]
+    if named == AUTO_METHOD and verb.chooses:
+        if settings:
+            raise UsageError("--config is of one method; name it instead of --method auto")
+        return {"config": None}
     methods = names("--methods", named) if which == "methods" else [named]
     for name in methods:
         METHODS[name]  # a wrong name is named before its fields are

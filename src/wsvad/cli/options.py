@@ -17,6 +17,8 @@ Data = Annotated[str, "DATA"]
 Names = Annotated[str, "NAME,…"]
 
 DEFAULT_METHOD = "ur-dmu"
+AUTO_METHOD = "auto"
+"""Of `train`: the method is chosen."""
 DEFAULT_BUDGET = 1.0
 """False alarms per hour."""
 STREAM_OPTIONS = {

@@ -68,6 +68,11 @@ def say(sentence: object, style: str = "") -> None:
     _messages().print(Text(message(sentence), style))
 
 
+def terminal() -> "Console | None":
+    """The terminal that messages go to, to draw on; None where they go elsewhere."""
+    return _messages() if _messages().is_terminal else None
+
+
 @contextmanager
 def _delivered() -> Iterator[None]:
     """A result that reaches whoever asked for it.

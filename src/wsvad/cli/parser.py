@@ -48,6 +48,8 @@ class Verb:
     """Fraction of training videos that is held out by default."""
     configures: str = ""
     """The parameter that names the methods whose configurations the verb takes, or `=` and the name of the one."""
+    chooses: bool = False
+    """The method may be `auto`."""
     encodes: bool = False
     """It takes an encoder for each stream, as one argument `streams`: those that are given."""
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from wsvad.cli.common import DONE, FOUND_WRONG, LEFT_OUT, left_out, tell
 from wsvad.cli.options import (
+    AUTO_METHOD,
     DEFAULT_BUDGET,
     DEFAULT_METHOD,
     DataFolder,
@@ -102,7 +103,7 @@ def train(
         folder: Folder of videos, with labels.csv or with subfolders named after what they show (normal, fight …).
         labels: labels.csv or .xlsx (video,label[,category][,split]), if it is not in the folder.
         intervals: intervals.csv (video,category,start_frame,end_frame) of test videos, if not beside labels; or none.
-        method: Method to train, see 'wsvad methods'.
+        method: One of 'wsvad methods', or auto: what fits best.
         modalities: Extra training streams besides rgb, of a method that has them (default: all supported).
         teacher: Run folder of a trained teacher, for a method that has one (default: it trains its own).
         out: Run folder to write.
@@ -120,10 +121,14 @@ def train(
     from wsvad.runs.folder import RunFolder
     from wsvad.training.train import train_detector
 
-    config = narrowed(config, modalities, method)
-    refuse_teacher(method, config, teacher)
+    if method == AUTO_METHOD:
+        refuse("a method that is chosen (--method auto)", {"--modalities": modalities, "--teacher": teacher})
+        asked = dict(streams) or {"rgb": "auto"}
+    else:
+        config = narrowed(config, modalities, method)
+        refuse_teacher(method, config, teacher)
+        asked = encoders_for(streams, [(method, config)])
     budget = budget_of(max_false_alarms_per_hour, protocol)
-    asked = encoders_for(streams, [(method, config)])
     dataset = open_folder(folder, labels, intervals, seed=protocol.first_seed, split=RunFolder(out).split())
     tell(first_lines(survey_of(folder, dataset, raw_rate=raw_rate, thorough=False)))
     fitted, failed = train_detector(

@@ -3,6 +3,7 @@
 from wsvad.cli.comparisons import ablate, bench, transfer
 from wsvad.cli.exchange import convert, import_checkpoint
 from wsvad.cli.lists import datasets, encoders, methods, toy
+from wsvad.cli.live import status, watch
 from wsvad.cli.parser import Verb
 from wsvad.cli.practitioner import add_category, audit, check, demo, distill, score, train
 from wsvad.cli.researcher import caption, compare_features, doctor, evaluate, extract, fit
@@ -13,7 +14,7 @@ PRACTITIONER = {
     "check": Verb(function=check, positional="folder", flags=("json",), example="wsvad check videos"),
     "train": Verb(
         function=train, positional="folder", flags=("all",), learns="data", encodes=True, configures="method",
-        example="wsvad train videos --rgb motion --seeds 3 --out runs/gate",
+        chooses=True, example="wsvad train videos --rgb motion --method auto --out runs/gate",
     ),
     "audit": Verb(
         function=audit, positional="run", flags=("json",), example="wsvad audit runs/gate --out relabel.csv",
@@ -26,6 +27,11 @@ PRACTITIONER = {
         function=threshold, positional="run", flags=("reset", "json"),
         example="wsvad threshold runs/gate --max-false-alarms-per-day 1",
     ),
+    "watch": Verb(
+        function=watch, positional="what", many=True, flags=("check", "json"),
+        example="wsvad watch runs/gate 'rtsp://viewer:${GATE_PASSWORD}@10.0.0.5/stream1'",
+    ),
+    "status": Verb(function=status, positional="folder", flags=("json",), example="wsvad status watch"),
     "distill": Verb(
         function=distill, positional="run", flags=("all",), learns="data", encodes=True, configures="=dakd",
         example="wsvad distill runs/gate --to motion --out runs/gate-light",

@@ -22,7 +22,7 @@ from wsvad.encoders.build import from_video
 from wsvad.encoders.encoder import Encoder
 from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.device import AT_ONCE, move
-from wsvad.extraction.encode import Part, encode_frames, encode_video
+from wsvad.extraction.encode import Part, encode_frames, encode_video, passport
 from wsvad.extraction.snippets import shape_of
 from wsvad.extraction.sound import apart, silence
 from wsvad.features.store import StoredFeatures
@@ -218,9 +218,29 @@ class Detector:
         where there was no normal video. Events of a timeline carry that of their peak."""
         return self.calibrations.rarity_of(score, mode)
 
-    def live(self) -> LiveScorer:
-        """A scorer that takes the frames of a live source, one by one; its scores are those of `mode="online"`."""
-        return LiveScorer(self.scorer, self._encoders(), self.calibrations, self.trained.rate)
+    def live(
+        self, *, rate: Fraction | float | None = None, encoders: Mapping[str, tuple[Encoder, ...]] | None = None
+    ) -> LiveScorer:
+        """A scorer that takes the frames of a live source, one by one; its scores are those of `mode="online"`.
+
+        Args:
+            rate: frames per second to resample to, of a detector that was not trained at a rate of its own.
+            encoders: the detector's own in another form, as for several threads.
+
+        Raises:
+            WsvadError: it was trained at another rate.
+        """
+        trained, given = self.trained.rate, exact_rate(rate, "rate") if rate is not None else None
+        if trained and given and trained != given:
+            raise WsvadError(f"{self.run}: was trained at {float(trained):g} frames/s; leave the rate out")
+        return LiveScorer(self.scorer, encoders or self._encoders(), self.calibrations, trained or given)
+
+    def passports(self, rate: Fraction | float | None = None) -> dict[str, dict[str, object]]:
+        """Stream → how its features are made of a live source, resampled or not, as a passport says it."""
+        return {
+            stream: passport(some, rate=self.trained.rate or rate, frames=SNIPPET).identity()
+            for stream, some in self._encoders().items()
+        }
 
     def encoded(self, path: Path | str) -> dict[str, Tensor]:
         """The streams of a video file as the method reads them, before normalisation, `(T, D)` or `(C, T, D)` each.

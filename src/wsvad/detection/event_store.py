@@ -8,7 +8,7 @@ row names (`strays`).
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -129,6 +129,11 @@ class EventStore:
                 (name, source, run, time.time()),
             )
 
+    def seen(self, camera: str) -> None:
+        """A camera is still watched."""
+        with self.database.transaction() as tables:
+            tables.execute("UPDATE cameras SET seen = ? WHERE name = ?", (time.time(), camera))
+
     def start(self, alert: Alert, outbox: Outbox | None = None) -> None:
         """An alert is due: keep the event, and put the alert into the outbox, both or none."""
         with self.database.transaction() as tables:
@@ -155,26 +160,31 @@ class EventStore:
             )
 
     def finish(self, alert: Alert, outbox: Outbox | None = None) -> None:
-        """An event is over; its alert of state `end` goes with it."""
+        """An event is over; its alert of state `end` goes with it. One that was never kept has no end either."""
         assert alert.end is not None
         end = alert.end.timestamp()
         with self.database.transaction() as tables:
-            tables.execute(
+            changed = tables.execute(
                 "UPDATE events SET last = ?, end = ?, score = ?, category = ?, record = ? WHERE id = ?",
                 (end, end, alert.score, alert.category, json.dumps(alert.as_dict()), alert.id),
-            )
-            if outbox:
+            ).rowcount
+            if outbox and changed:
                 outbox.put(alert)
         if outbox:
             outbox.wake()
 
-    def finish_open(self, outbox: Outbox | None = None) -> list[str]:
-        """End the events that a kill has left open, where they had got to; their ids."""
+    def finish_open(self, outbox: Outbox | None = None, wanted: Callable[[Alert], bool] = lambda _: True) -> list[str]:
+        """End the events that a kill has left open, where they had got to; their ids.
+
+        Args:
+            wanted: whether an event was an alert, whose end is sent as well.
+        """
         found = [event.alert for event in self._select("WHERE e.end IS NULL ORDER BY e.start")]
         lasts = {row["id"]: row["last"] for row in self.database.read("SELECT id, last FROM events WHERE end IS NULL")}
         for alert in found:
             end = self.database.moment(lasts.get(alert.id)) or alert.due
-            self.finish(replace(alert, state="end", end=end, raised=datetime.now(UTC)), outbox)
+            ended = replace(alert, state="end", end=end, raised=datetime.now(UTC))
+            self.finish(ended, outbox if wanted(ended) else None)
         return [alert.id for alert in found]
 
     def event(self, id: str) -> StoredEvent:

@@ -5,8 +5,8 @@ recording, up to the rounding of batched arithmetic (1e-5), because both go thro
 time, and look at the same window of W snippets.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import numpy as np
@@ -17,10 +17,12 @@ from wsvad.encoders.encoder import Encoder
 from wsvad.errors import UsageError
 from wsvad.extraction.snippets import SnippetEncoder
 from wsvad.runs.online import OnlineScorer
-from wsvad.runs.scorer import Scorer
+from wsvad.runs.scorer import Scorer, Wanted
 from wsvad.video.clock import exact_rate
 from wsvad.video.reader import Frame
 from wsvad.video.resample import Resampler
+
+SAID: tuple[Wanted, ...] = ("class_scores", "attributions")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,11 @@ class LiveScore:
     """Seconds of its first frame, on the clock of the frames."""
     end: float
     """Seconds at which its last frame ends."""
+    settled: bool = True
+    """Whether the window of W snippets was full, as it was when the threshold was chosen; the first W − 1 scores after
+    a beginning are of another kind."""
+    rows: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+    """Its features, stream → `(D,)` or `(C, D)`."""
 
 
 class LiveScorer:
@@ -68,8 +75,23 @@ class LiveScorer:
         self._snippets = SnippetEncoder(self._encoders)
         self._resampler = None if self._rate is None else Resampler(self._rate)
         self._online = OnlineScorer(self._scorer.score_streams, self._scorer.window)
-        self._count = 0
+        self._count = self._snippets_scored = 0
         self._span: tuple[Fraction, Fraction] | None = None
+
+    @property
+    def unsettled(self) -> int:
+        """Snippets until the window is full."""
+        return max(0, self._scorer.window - self._snippets_scored)
+
+    def said(self, names: Sequence[str]) -> np.ndarray | None:
+        """What the method says of the newest snippet beside its score: its categories, then the shares of these
+        attributions; None where it says neither."""
+        categories = self._scorer.categories if len(self._scorer.categories) > 1 else ()
+        if self._online.newest is None or not (categories or names):
+            return None
+        scored = self._scorer.describe(self._online.newest, SAID)
+        scores = scored.class_scores[-1] if categories and scored.class_scores is not None else ()
+        return np.array([*scores, *(scored.attributions[name][-1] for name in names)], np.float64)
 
     def push(self, frame: Frame | np.ndarray, *, raw_rate: Fraction | float = 30) -> LiveScore | None:
         """Take the next frame; a score each time that a snippet of 16 frames is full, None otherwise.
@@ -106,7 +128,15 @@ class LiveScorer:
             return None
         score = self._online.push({stream: torch.from_numpy(row) for stream, row in rows.items()})
         (start, end), self._span = self._span, None
-        return LiveScore(score=score, alarm=score >= self.threshold, start=float(start), end=float(end))
+        self._snippets_scored += 1
+        return LiveScore(
+            score=score,
+            alarm=score >= self.threshold,
+            start=float(start),
+            end=float(end),
+            settled=not self.unsettled,
+            rows=rows,
+        )
 
 
 def _highest(scores: Iterable[LiveScore]) -> LiveScore | None:

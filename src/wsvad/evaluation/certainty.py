@@ -156,10 +156,11 @@ def in_a_sentence(videos: int, metrics: Mapping[str, float], found: Mapping[str,
 
 
 def against(ours: Resampled, theirs: Resampled) -> dict[str, dict[str, Any]]:
-    """How much higher ours is in each metric over the same resamples: the 95 % interval of the difference, and the
-    two-sided p-value of there being none (paired bootstrap)."""
+    """How much higher ours is in each metric that both have, over the same resamples: the 95 % interval of the
+    difference, and the two-sided p-value of there being none (paired bootstrap)."""
     found = {}
-    for metric, values in ours.items():
-        low, high = interval(values - theirs[metric])
-        found[metric] = {"low": low, "high": high, "p": p_value(values - theirs[metric])}
+    for metric in ours.keys() & theirs.keys():
+        difference = ours[metric] - theirs[metric]
+        low, high = interval(difference)
+        found[metric] = {"low": low, "high": high, "p": p_value(difference)}
     return found

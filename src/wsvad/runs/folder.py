@@ -4,6 +4,7 @@
     fingerprint.json     what the model was made from, see `wsvad.runs.fingerprint`
     unfinished.json      the same of fits that are under way; it becomes fingerprint.json at the end
     seed-N/              the fits of each seed, see `SeedFolder`
+    auto/                what fits came to by which the method was chosen, see `Trial`
     log.jsonl            loss and metrics of all seeds, a line each point
     metrics.json         mean and spread over seeds
     calibration.json     scores of normal videos by fits that have not seen them, and of known events, for another
@@ -20,6 +21,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,7 @@ from wsvad.runs.records import (
     ScoredVideo,
     Settings,
     Tested,
+    TrialRecord,
 )
 from wsvad.runs.sealed import own_file, own_folder, sealed
 from wsvad.runs.seed import SeedFolder, read_record
@@ -129,6 +132,9 @@ class RunFolder:
 
     def seed(self, seed: int) -> SeedFolder:
         return SeedFolder(own_folder(self.path / f"seed-{seed}"))
+
+    def trial(self, name: str) -> "Trial":
+        return Trial(own_folder(self.path / "auto"), name)
 
     def read_settings(self) -> dict[str, Any]:
         """The command that made it; empty where there is none.
@@ -263,6 +269,9 @@ class RunFolder:
                 "give another --out, or delete the folder"
             )
         found = changes(record, fingerprint) if record else Changes()
+        if before and any(before.get(key) != settings.get(key) for key in ("method", "config")) and "auto" in settings:
+            what = f"method auto chooses {settings['method']} ({before.get('method')} before)"
+            found = replace(found, sentences=(*found.sentences, what), training=True)
         self._forget(found)
         write_json(self.path / "unfinished.json", sealed(fingerprint))
         write_text(self.path / "config.yaml", yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
@@ -360,9 +369,34 @@ class RunFolder:
         return read_record(self.path / name, shape, AGAIN)
 
 
+class Trial:
+    """A fit that leaves training videos out, by which a method is chosen."""
+
+    def __init__(self, folder: Path, name: str):
+        self.folder, self.name = folder, name
+
+    def read(self) -> dict[str, Any] | None:
+        """Its scores of the videos that it left out; None where it is not there."""
+        return read_record(self.folder / f"{self.name}.json", TrialRecord, f"delete {self.folder} and run again")
+
+    def write(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """Keep them; returns the record."""
+        write_json(self.folder / f"{self.name}.json", sealed(record))
+        for path in self.folder.glob(f"{self.name}-*.checkpoint"):
+            path.unlink()
+        return dict(record)
+
+    def checkpoint(self, of: str) -> Path:
+        """Of the fit under way, made from what has this hash."""
+        return self.folder / f"{self.name}-{of[:16]}.checkpoint"
+
+
 def _asked(settings: Mapping[str, Any]) -> dict[str, Any]:
     """A command without the fields of its configuration that were filled from the training videos' labels
     (`from_labels`): these are data, and in the fingerprint. Before `--streams` there were all of them."""
+    if "auto" in settings:  # what was chosen is no part of it
+        settings = {**settings, "method": "auto", "config": None, "from_labels": ()}
+        del settings["auto"]
     filled = settings.get("from_labels", ())
     rest = {key: value for key, value in settings.items() if key != "from_labels"}
     if "protocol" in rest:

@@ -32,6 +32,8 @@ class OnlineScorer:
         """`window` is W ≥ 1, in snippets."""
         self.score_fn = score_fn
         self.window = window
+        self.newest: dict[str, Tensor] | None = None
+        """The last W snippets of each stream, `(T, D)` or `(C, T, D)`; None before the first."""
         self._rows: dict[str, deque[Tensor]] = {}
 
     @torch.inference_mode()
@@ -39,8 +41,8 @@ class OnlineScorer:
         """The newest snippet's features, `(D,)` or `(C, D)` for each stream → its score."""
         for name, features in row.items():
             self._rows.setdefault(name, deque(maxlen=self.window)).append(features)
-        streams = {name: torch.stack(list(rows), dim=-2) for name, rows in self._rows.items()}
-        return float(self.score_fn(one_bag(streams))[0, -1])
+        self.newest = {name: torch.stack(list(rows), dim=-2) for name, rows in self._rows.items()}
+        return float(self.score_fn(one_bag(self.newest))[0, -1])
 
 
 @torch.inference_mode()

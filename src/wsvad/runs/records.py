@@ -66,6 +66,7 @@ class SettingsRecord(TypedDict):
     protocol: NotRequired[ProtocolRecord]
     grown: NotRequired[list[dict[str, Any]]]
     from_labels: NotRequired[list[str]]
+    auto: NotRequired[dict[str, Any]]
 
 
 Settings = Annotated[SettingsRecord, _whole_source]
@@ -232,6 +233,13 @@ class Folds(TypedDict):
 
 Fold = dict[str, dict[str, list[Part]]]
 """Mode → normal video → its scores."""
+
+
+class TrialRecord(TypedDict):
+    of: str
+    """Hash of what it depends on."""
+    scores: dict[str, list[Part]]
+    seconds: NotNegative
 
 
 class Selection(TypedDict):

@@ -120,13 +120,24 @@ class Scorer:
         """Scores of each bag at its native length, in order: `(T,)` in [0, 1]."""
         return [scored.scores for scored in self(bags, mode=mode)]
 
-    def running(self, bags: Sequence[Bag]) -> list[np.ndarray]:
+    def running(self, bags: Sequence[Bag], scenes: Mapping[str, int] | None = None) -> list[np.ndarray]:
         """Online scores `(T,)` of each bag, as a camera gives them that has run for a while and shows them one after
-        the other: the windows of a video reach back into those before it."""
-        names = self.method.runs_on
-        videos = [{name: bag.streams[name].to(torch.float32) for name in names} for bag in bags]
-        scores = score_running(self.score_streams, videos, self.window) if videos else []
-        return [one.float().cpu().numpy() for one in scores]
+        the other: the windows of a video reach back into those before it. Where features are normalised per camera,
+        into those of its own camera alone: statistics of a window of two cameras are those of neither.
+
+        Args:
+            scenes: video → the scene that its camera shows; one that is not there has a camera of its own.
+        """
+        by_camera = "per-camera" in self.normalisation.kinds.values()
+        cameras: dict[int | str, list[int]] = defaultdict(list)
+        for number, bag in enumerate(bags):
+            cameras[(scenes or {}).get(bag.video, bag.video) if by_camera else 0].append(number)
+        found: dict[int, np.ndarray] = {}
+        for numbers in cameras.values():
+            videos = [{k: bags[n].streams[k].to(torch.float32) for k in self.method.runs_on} for n in numbers]
+            scores = score_running(self.score_streams, videos, self.window)
+            found |= {n: one.float().cpu().numpy() for n, one in zip(numbers, scores, strict=True)}
+        return [found[number] for number in range(len(bags))]
 
     @torch.inference_mode()
     def score_streams(self, streams: dict[str, Tensor]) -> Tensor:

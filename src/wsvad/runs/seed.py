@@ -121,7 +121,7 @@ class SeedFolder:
     def forget_fit(self) -> None:
         """There are test videos that were not scored. The selection fit stays: it knows training videos alone."""
         self.forget_result()
-        for name in ("fit.json", "online.json", "model.json", "model.safetensors", "fit.checkpoint"):
+        for name in ("fit.json", "online.json", "linear.json", "model.json", "model.safetensors", "fit.checkpoint"):
             (self.path / name).unlink(missing_ok=True)
         remove(self.path / "points")
 

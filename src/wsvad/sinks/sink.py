@@ -1,7 +1,6 @@
 """What a sink is, and how one is made of its settings."""
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -12,7 +11,7 @@ from wsvad.ranges import check_fields
 from wsvad.shapes import problems
 from wsvad.sinks import SINKS
 from wsvad.sinks.alert import Alert
-from wsvad.spelling import short
+from wsvad.spelling import short, unknown
 
 SECRETS = {"password", "secret", "token"}
 """Settings whose values are never shown, also where they are written out."""
@@ -94,11 +93,7 @@ def make(name: str, given: Any) -> Sink:
     fields = [field.name for field in dataclasses.fields(kind.config_class)]
     for key in settings:
         if key not in fields:
-            near = difflib.get_close_matches(str(key), fields, n=1, cutoff=0.5)
-            raise UsageError(
-                f"{where}: '{short(key)}' is not known; {f'did you mean {near[0]}? ' if near else ''}"
-                f"the settings of {given['type']} are: {', '.join(fields)}"
-            )
+            raise UsageError(f"{where}: {unknown(key, fields, given['type'])}")
     for key in SECRETS & settings.keys():
         if "${" not in str(settings[key]):
             hide(str(settings[key]))

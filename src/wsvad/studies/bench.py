@@ -222,10 +222,11 @@ def judge(rows: Mapping[str, Sequence[dict[str, Any]]], resampled: Mapping[str, 
         last["intervals"] |= intervals(of_frames)
         if name == baseline:
             continue
-        last["against"] = {"method": baseline, **against(resampled[name], resampled[baseline])}
-        for metric in resampled[name]:
+        compared = against(resampled[name], resampled[baseline])
+        for metric, found in compared.items():
             means = (row["metrics"][metric]["mean"] for row in (last, rows[baseline][0]))
-            last["against"][metric]["difference"] = float(np.subtract(*means))
+            found["difference"] = float(np.subtract(*means))
+        last["against"] = {"method": baseline, **compared}
 
 
 def ranked(rows: Mapping[str, Sequence[dict[str, Any]]], headline: str) -> list[dict[str, Any]]:

@@ -19,9 +19,9 @@ from wsvad.studies.published import Published
 from wsvad.tables import markdown, table_text
 
 COLUMNS = (*ALWAYS, "ap", "video_auc", "far")
+"""Metrics in the printed table; the files have all."""
 OF_ALERTS = ("events_found", "false_alarms_per_hour", "onset_delay", "event_f1", "ap_onset")
 """Those of alerts, after them; what a running camera has is in the files."""
-"""Metrics in the printed table; the files have all."""
 OF_CLASSES = ("map@0.1", "category_accuracy")
 """Those beside them where a method gives class scores."""
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from wsvad.datasets.bags import PassportCheck, keep_bags, load_bags, pack
 from wsvad.datasets.categories import names_of
 from wsvad.datasets.dataset import Bag, Dataset, LabelledVideo
@@ -100,15 +102,14 @@ def without_truth(dataset: Dataset) -> str:
 
 def zero_shot(run: RunFolder, to: Place, *, by_place: bool = False) -> dict[str, dict[str, Any]]:
     """Test metrics of every seed of a run, as it is; or with the statistics of the other dataset's training videos."""
-    check, bags = PassportCheck(to.features), list[Bag]()
+    check, bags, place = PassportCheck(to.features), list[Bag](), dict[str, Tensor]()
     run.refuse_trained_on(to.dataset, check.source)
     each = []
     for trained in run.each_seed():
         bags = bags or keep_bags(load_bags(to.dataset.test, check.source, trained.method.runs_on, check))
         trained.check_making(check.passports, check.source.folder, run.path)
         if by_place:
-            streams = trained.method.runs_on
-            place = pack(to.dataset.train, check.source, streams, SEGMENTS, check).streams
+            place = place or pack(to.dataset.train, check.source, trained.method.runs_on, SEGMENTS, check).streams
             trained.normalisation = trained.normalisation.at(place)
         each.append(measure_scorer(Scorer.of(trained), to.dataset.test, bags, calibration=trained.calibration).metrics)
     return over_seeds(each)

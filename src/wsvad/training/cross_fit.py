@@ -101,7 +101,7 @@ def by_mode(experiment: "Experiment", scorer: Scorer, videos: Sequence[LabelledV
     normal, others = ([bag for bag in bags if (bag.label == 0) is quiet] for quiet in (True, False))
     each = {
         "whole": scorer.scores([*normal, *others]),
-        "online": [*scorer.running(normal), *scorer.scores(others, "online")],
+        "online": [*scorer.running(normal, experiment.scenes), *scorer.scores(others, "online")],
     }
     names = [bag.video for bag in (*normal, *others)]
     return {mode: {name: one.tolist() for name, one in zip(names, each[mode], strict=True)} for mode in MODES}

@@ -49,6 +49,7 @@ from wsvad.runs.scorer import CLASSES, Mode, Scored, Scorer
 from wsvad.runs.seed import SeedFolder
 from wsvad.training.added import added_by_streams, parts_of
 from wsvad.training.alerting import alerts_of, calibrations_of, record_of
+from wsvad.training.auto import Choice
 from wsvad.training.fitting import Fitting
 from wsvad.training.protocol import Protocol
 from wsvad.training.selection import SELECTIONS, best_iteration, choose, moment_auc, over_seeds
@@ -93,6 +94,8 @@ class Experiment:
     """Run folder of a trained teacher, for a method that has one; by default the method trains its own."""
     core: Path | None = None
     """Run folder whose CORE is taken over and stays as it is, for a method that has one."""
+    choice: Choice | None = None
+    """How the method was chosen, where nobody named it."""
 
     def __post_init__(self) -> None:
         self.from_labels = isinstance(self.config, NamesCategories) and not self.config.categories
@@ -105,6 +108,7 @@ class Experiment:
                 together = ",".join([*runs_on(METHODS[self.name], self.config), *left])
                 told += f"; --config.streams {together} puts them side by side"
             self.remarks.append(f"{told}.")
+        self.remarks += [self.choice.why] if self.choice and self.choice.why else []
         self.folder = RunFolder(self.out)
         self.fitting = Fitting(
             dataset=self.dataset, features=self.features, name=self.name, config=self.config, protocol=self.protocol,
@@ -253,6 +257,8 @@ class Experiment:
         }
         if self.from_labels:
             settings["from_labels"] = ["categories"]
+        if self.choice:
+            settings["auto"] = self.choice.as_dict()
         runs = {"teacher": self.teacher, "core": self.core}
         return settings | {name: str(path) for name, path in runs.items() if path}
 
@@ -314,7 +320,10 @@ class Experiment:
                 "history": history,
                 "normal": {
                     mode: {bag.video: one.tolist() for bag, one in zip(normal, scores, strict=True)}
-                    for mode, scores in (("whole", scorer.scores(normal)), ("online", scorer.running(normal)))
+                    for mode, scores in (
+                        ("whole", scorer.scores(normal)),
+                        ("online", scorer.running(normal, self.scenes)),
+                    )
                 },
                 "reconstruction": scorer.reconstruction_error(bags),
             },

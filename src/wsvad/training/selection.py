@@ -57,11 +57,16 @@ def moment_auc(videos: Sequence[LabelledVideo], scores: Sequence[np.ndarray], kn
         parts = known.get(video.name) if video.label else np.ones(1, bool)
         if parts is not None:
             each.append(score)
-            abnormal.append(~parts[(np.arange(len(score)) * 2 + 1) * len(parts) // (2 * len(score))])
+            abnormal.append(~known_snippets(parts, len(score)))
     y = np.concatenate([*abnormal, np.zeros(0, bool)]).astype(np.int64)
     if len(np.unique(y)) < 2:
         return nan
     return roc_auc(np.concatenate(each), y, 1 - y)
+
+
+def known_snippets(parts: np.ndarray, count: int) -> np.ndarray:
+    """Which of so many snippets are known to be normal, `(T,)`, where K parts of a video are."""
+    return np.asarray(parts[(np.arange(count) * 2 + 1) * len(parts) // (2 * count)], bool)
 
 
 def over_seeds(each: list[dict[str, float]]) -> dict[str, dict[str, Any]]:

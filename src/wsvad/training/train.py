@@ -33,6 +33,7 @@ from wsvad.ranges import Positive, problem
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.scorer import MODES, Scorer
 from wsvad.training.above_linear import not_above_linear
+from wsvad.training.auto import AUTO, DEFAULT, Choice, candidates, choose_method
 from wsvad.training.cross_fit import normal_scores
 from wsvad.training.experiment import Experiment, Fitted
 from wsvad.training.known import known_events
@@ -49,7 +50,7 @@ def train(
     data: Path | str | Dataset,
     out: Path | str,
     *,
-    method: str = "ur-dmu",
+    method: str = DEFAULT,
     streams: Mapping[str, str] | None = None,
     config: Any = None,
     protocol: Protocol = DEFAULTS,
@@ -68,7 +69,7 @@ def train(
     Args:
         data: a folder of videos with labels.csv, or with subfolders named after what they show; or a dataset.
         out: run folder to write.
-        method: name in `METHODS`.
+        method: name in `METHODS`, or `auto`: the one that fits these videos, by held-out ones of them.
         streams: stream → encoder, by default `{"rgb": "auto"}`; see `wsvad encoders`.
         config: the method's configuration; by default that for small sets.
         protocol: seeds, budget, hold-out.
@@ -86,10 +87,12 @@ def train(
     Raises:
         WsvadError: a file, a label or a setting is wrong.
     """
-    out, config_class = path_of("out", out), METHODS[method].config_class
+    out, config_class = path_of("out", out), type(None) if method == AUTO else METHODS[method].config_class
     specs = resolved(streams or {"rgb": "auto"})
     for name, given, wanted in (("config", config, config_class), ("protocol", protocol, Protocol)):
         if given is not None and not isinstance(given, wanted):
+            if wanted is type(None):
+                raise UsageError("method 'auto' takes no config; name a method to configure it")
             raise UsageError(f"{name} {reprlib.repr(given)}: {method} takes a {wanted.__name__}")
     if not isinstance(data, Dataset):
         data = open_folder(data, labels, intervals, seed=protocol.first_seed, split=RunFolder(out).split())
@@ -97,7 +100,7 @@ def train(
         data,
         specs,
         method,
-        config if config is not None else default_config(METHODS[method].config_class, protocol.budget),
+        config if config is not None or method == AUTO else default_config(config_class, protocol.budget),
         protocol,
         out,
         teacher=Path(teacher) if teacher else None,
@@ -135,6 +138,7 @@ def train_detector(
     Args:
         streams: stream → resolved encoder specification; a stream that the method learns from and that has none must
             lie in `features`.
+        method, config: of the method; `auto` and None, to choose it.
         teacher: run folder of a trained teacher, for a method that has one.
         features: where streams are kept; by default in the run folder.
         raw_rate: frames per second of raw streams that do not say it.
@@ -147,9 +151,15 @@ def train_detector(
         raise UsageError(f"max_false_alarms_per_hour {max_false_alarms_per_hour}: {said}")
     features, rules = features or out / "features", rules or EventRules()
     encoders = {stream: spec for stream, spec in streams.items() if stream not in released(features)}
+    offered, auto = {}, method == AUTO
+    if auto:
+        if teacher:
+            raise UsageError(f"teacher {teacher}: method 'auto' chooses among methods without it; name the method")
+        offered = candidates(tuple(streams), dataset, protocol.budget)
+        method, config = DEFAULT, offered[DEFAULT]
     experiment = Experiment(
         dataset=dataset, features=features, name=method, config=config, protocol=protocol, out=out,
-        encoders=encoders, teacher=teacher,
+        encoders=encoders, teacher=teacher, choice=Choice(method=method) if auto else None,
     )  # fmt: skip
     with writing(out):
         experiment.folder.refuse_other(experiment.settings())
@@ -160,6 +170,9 @@ def train_detector(
         for label, word in enumerate(("normal", "abnormal")):
             if not any(video.label == label for video in experiment.dataset.train):
                 raise WsvadError(f"{features}: no {word} training video could be read; fix the files listed above")
+        if auto:
+            choice = choose_method(experiment, offered, max_false_alarms_per_hour, rules)
+            experiment = replace(experiment, name=choice.method, config=offered[choice.method], choice=choice)
         fitted = experiment.fit()
         fitted.metrics["certainty"].extend(not_above_linear(experiment))
         normal = normal_scores(experiment, max_false_alarms_per_hour)
@@ -221,6 +234,7 @@ def summarise(
             calibrations.rarity_sentence("whole"),
             *(sentence(said) for kind in ("certainty", "undefined", "remarks") for said in fitted.metrics[kind]),
             *(one["sentence"] for one in fitted.metrics["alerts"].values()),
+            *(experiment.choice.sentences if experiment.choice else ()),
             *trust(fitted.metrics["reconstruction"]),
             *notes,
         ],

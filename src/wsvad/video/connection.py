@@ -158,7 +158,7 @@ class Connection:
                 problem = self._once()
                 if self._closing.is_set():
                     break
-                self.said = f"{self._source.shown}: {problem.said}"
+                self.said = f"{self._source.shown}: {hidden(problem.said)}"
                 why = "end" if self._source.kind == "file" else _WHY.get(problem.why, "connection")
                 self.stretches.end(why, self.said)
                 if self._source.kind == "file":  # reading it again would give the same

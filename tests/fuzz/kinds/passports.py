@@ -158,7 +158,7 @@ def learnt(place: Path) -> None:
             raise Fault(INTERNAL, f"{video.name}: no features, or no clock")
         if seconds is not None and (not np.isfinite(seconds).all() or (np.diff(seconds) < 0).any()):
             raise Fault(INTERNAL, f"{video.name}: no times")
-        if said := [*problems(vars(passport), Passport)]:
+        if said := [*problems(passport.record() | {"widths": list(passport.widths)}, Passport)]:
             raise Fault(INTERNAL, said[0])
     if not normalised["rgb"].isfinite().all():
         raise Fault(INTERNAL, "normalised features are not finite")

@@ -32,7 +32,7 @@ VALUES = [
     ("--max-false-alarms-per-hour inf", "a number, above 0"),
     ("--max-false-alarms-per-hour .inf", "a number, above 0"),
     ("--budget tiny", "paper or data"),
-    ("--normalise l1", "none, l2 or standardise"),
+    ("--normalise l1", "none, l2, standardise or per-camera"),
     ("--config.hidden 0", "a whole number, at least 1"),
     ("--config.hidden wide", "a whole number, at least 1"),
     ("--config.lr 0", "a number, above 0"),

@@ -9,9 +9,10 @@ from alerts import JPEG, NOON, server
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wsvad.detection import camera_events
 from wsvad.detection.camera_events import CameraEvents
 from wsvad.detection.event_store import EventStore
-from wsvad.detection.feature_keeper import FeatureKeeper
+from wsvad.detection.feature_keeper import BLOCK, FeatureKeeper
 from wsvad.errors import WsvadError
 from wsvad.metrics.events import EventRules, find_events
 from wsvad.sinks.jsonl import JsonLines, JsonLinesConfig
@@ -26,14 +27,27 @@ def at(seconds):
     return NOON + timedelta(seconds=seconds)
 
 
-def site(folder, sinks, **settings):
+def site(folder, sinks, share=0, **settings):
     store = EventStore(folder / "events.db")
     store.camera("gate", run="gate-run")
     outbox = Outbox(store.database, sinks, first=0.001, longest=0.01)
-    keeper = FeatureKeeper(store, "gate", {}, share=0)
+    keeper = FeatureKeeper(store, "gate", {}, share=share)
     known = {"store": store, "outbox": outbox, "keeper": keeper, "wall": at, "run": "gate-run"}
     events = CameraEvents("gate", threshold=0.5, rules=RULES, **known, **settings)
     return store, outbox, events
+
+
+def without_disk(store, monkeypatch):
+    """The disk is full as long as the list that comes back is not empty."""
+    real, full = store.database.transaction, [True]
+
+    def transaction():
+        if full:
+            raise WsvadError("events.db: the disk is full; free some space")
+        return real()
+
+    monkeypatch.setattr(store.database, "transaction", transaction)
+    return full
 
 
 def push_all(events, scores, **more):
@@ -93,14 +107,7 @@ def test_every_event_reaches_every_sink_with_category_attributions_and_picture(t
 def test_what_could_not_be_written_for_a_while_is_written_later(tmp_path, monkeypatch, caplog, until):
     scores = [0.1] * 4 + [0.9] * 4 + [0.1] * 20
     store, _, events = site(tmp_path, {"file": JsonLines(JsonLinesConfig(path=str(tmp_path / "a.jsonl")))})
-    real, full = store.database.transaction, [True]
-
-    def transaction():
-        if full:
-            raise WsvadError("events.db: the disk is full; free some space")
-        return real()
-
-    monkeypatch.setattr(store.database, "transaction", transaction)
+    full = without_disk(store, monkeypatch)
     for number in range(len(scores)):
         if number == until:
             full.clear()
@@ -131,4 +138,48 @@ def test_after_a_break_what_follows_is_another_event(tmp_path):
     assert [(event.alert.start, event.alert.end) for event in reversed(store.events())] == [
         (at(0), at(2)), (at(2), at(4)),
     ]  # fmt: skip
+    store.close()
+
+
+def test_an_event_that_lasts_while_the_disk_is_full_is_kept_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(camera_events, "UNWRITTEN", 5)
+    store, _, events = site(tmp_path, {"file": JsonLines(JsonLinesConfig(path=str(tmp_path / "a.jsonl")))})
+    full = without_disk(store, monkeypatch)
+    push_all(events, [0.1] * 4 + [0.9] * 200 + [0.1] * 10)
+    full.clear()
+    events.cut()
+    (event,) = store.events()
+    assert (event.alert.start, event.alert.end, event.alert.state) == (at(2), at(102), "end") and events.error == ""
+    assert len(store.database.read("SELECT * FROM deliveries")) == 2
+    store.close()
+
+
+def test_of_more_events_than_can_be_remembered_the_first_are_kept_and_what_is_kept_has_an_end(
+    tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr(camera_events, "UNWRITTEN", 10)
+    monkeypatch.setattr(camera_events, "REST", 4)
+    store, _, events = site(tmp_path, {"file": JsonLines(JsonLinesConfig(path=str(tmp_path / "a.jsonl")))})
+    full = without_disk(store, monkeypatch)
+    scores = ([0.9] * 4 + [0.1] * 6) * 30
+    push_all(events, scores)
+    full.clear()
+    push_all(events, scores[:20])
+    stored = [event.alert for event in reversed(store.events())]
+    assert all(alert.state == "end" for alert in stored) and 3 <= len(stored) - 2 < 10
+    assert [(a.start, a.end) for a in stored[:3]] == [(at(5 * n), at(5 * n + 2)) for n in (0, 0, 1)]
+    assert len(store.database.read("SELECT * FROM deliveries")) == 2 * len(stored)
+    assert sum("events that begin now are lost" in record.getMessage() for record in caplog.records) == 1
+    store.close()
+
+
+def test_features_that_could_not_be_written_are_no_fault_for_ever(tmp_path, monkeypatch):
+    store, _, events = site(tmp_path, {}, share=1)
+    full = without_disk(store, monkeypatch)
+    for number in range(BLOCK):
+        events.push(0.1, STEP * number, STEP * (number + 1), rows={"rgb": np.array([number])})
+    assert "disk is full" in events.error
+    full.clear()
+    events.push(0.1, STEP * BLOCK, STEP * (BLOCK + 1), rows={"rgb": np.array([BLOCK])})
+    assert events.error == ""
     store.close()

@@ -135,7 +135,7 @@ def test_wall_times_are_in_json_and_csv(tmp_path: Path) -> None:
         (tmp_path / "a.csv")
         .read_text()
         .splitlines()[1]
-        .endswith(",2024-10-27T02:59:51.600+02:00,2024-10-27T02:59:53.200+02:00,")
+        .endswith(",2024-10-27T02:59:51.600+02:00,2024-10-27T02:59:53.200+02:00,,")
     )
 
 

@@ -93,7 +93,8 @@ def experiment(tmp_path):
     """Of its parts, those that calibration asks for; fits of folds are none of them."""
     video = LabelledVideo(name="n.mp4", label=0, category="normal", split="train")
     scores = {mode: {"n.mp4": [0.1] * 19} for mode in ("whole", "online")}
-    seed = SimpleNamespace(read={"selection": {"normal": scores}}.__getitem__)
+    kept = {"selection": {"normal": scores}, "folds": {"videos": [["n.mp4"]]}}
+    seed = SimpleNamespace(read=kept.get)
     return SimpleNamespace(
         protocol=SimpleNamespace(hold_out=0.2), seeds=[0], dataset=SimpleNamespace(train=[video]),
         folder=SimpleNamespace(seed=lambda _: seed),

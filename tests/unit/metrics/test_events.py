@@ -138,6 +138,7 @@ def test_an_event_becomes_plain_json():
         "end": 1.6,
         "peak": 0.75,
         "peak_time": 0.96,
+        "rarity": None,
     }
 
 

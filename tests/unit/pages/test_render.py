@@ -76,5 +76,5 @@ def render_empty(name: str) -> str:
     }  # fmt: skip
     toolbar = {"videos": 0, "events": 0}
     report = {"head": head, "map": None, "toolbar": toolbar, "days": None}
-    leaderboard = {"legend": "", "switches": [], "heads": [], "rows": [], "categories": []}
+    leaderboard = {"legend": "", "switches": [], "heads": [], "rows": [], "categories": [], "alerts": None}
     return render_page(name, title="", cards=[], **{"report": report, "leaderboard": leaderboard}[name])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from wsvad.datasets.dataset import Bag
 from wsvad.errors import WsvadError
 from wsvad.methods import METHODS
 from wsvad.runs.normalisation import PRIOR, Normalisation
@@ -97,3 +98,25 @@ def test_online_nothing_of_the_future_is_used():
     assert whole[:9] == pytest.approx(first, abs=1e-6)
     each = [float(scorer.score_streams({"rgb": video[None, max(0, t - 3) : t + 1]})[0, -1]) for t in range(len(video))]
     assert whole == pytest.approx(each, abs=1e-5)
+
+
+def test_a_running_camera_has_windows_of_its_own_videos_alone():
+    torch.manual_seed(0)
+    kind, x = METHODS["mil"], packed()
+    scorer = Scorer(kind({"rgb": D}, kind.config_class()), fitted(x), window=4)
+    bags = [
+        Bag(streams={"rgb": one}, label=0, category="", frames=0, video=v)
+        for v, one in zip("acbd", x[[0, 2, 1, 3]], strict=True)
+    ]
+    found = dict(zip("acbd", scorer.running(bags, SCENES), strict=True))
+    for pair in ("ab", "cd"):
+        alone = scorer.running([bag for bag in bags if bag.video in pair], SCENES)
+        for video, scores in zip(pair, alone, strict=True):
+            assert found[video] == pytest.approx(scores, abs=1e-6)
+        frames = torch.cat([x[VIDEOS.index(video)] for video in pair])
+        looped = torch.cat([frames[-3:], frames])
+        windows = [float(scorer.score_streams({"rgb": looped[None, t : t + 4]})[0, -1]) for t in range(len(frames))]
+        assert np.concatenate(alone) == pytest.approx(windows, abs=1e-5)
+    plain = Scorer(scorer.method, Normalisation.fit({"rgb": "standardise"}, {"rgb": x}), window=4)
+    for with_scenes, without in zip(plain.running(bags, SCENES), plain.running(bags), strict=True):
+        assert with_scenes == pytest.approx(without)

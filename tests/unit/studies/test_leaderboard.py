@@ -20,7 +20,7 @@ from wsvad.evaluation.curves import Curve, evaluate
 from wsvad.evaluation.vocabulary import METRICS
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
 from wsvad.metrics.bootstrap import draw
-from wsvad.studies.bench import check_names, ranked, toy_folder
+from wsvad.studies.bench import check_names, judge, ranked, toy_folder
 from wsvad.studies.leaderboard import Leaderboard, as_markdown
 from wsvad.studies.published import published
 from wsvad.studies.run_card import command
@@ -73,6 +73,20 @@ def test_a_method_is_as_good_as_itself_and_better_than_noise():
     told = against(good, noise)["auc"]
     assert told["low"] > 0 and told["p"] < 0.01
     assert against(noise, good)["auc"]["p"] == told["p"]
+
+
+def test_a_figure_that_one_of_two_methods_lacks_is_not_compared():
+    """As those of a running camera, where one method's streams have too many crops for it."""
+    both, rows = {"a": resample([curves(1)]), "b": resample([curves(5)])}, {}
+    for name in both:
+        metrics = {key: {"mean": 0.5} for key in ("auc", "auc_abnormal", "ap", "events_found_online")}
+        rows[name] = [{"metrics": metrics, "intervals": {}}]
+    for fuller, other in (("a", "b"), ("b", "a")):
+        given = {fuller: both[fuller] | {"events_found_online": np.full(1000, 0.5)}, other: both[other]}
+        del rows[other][0]["metrics"]["events_found_online"]
+        judge(rows, given, baseline="b")
+        assert set(rows["a"][0]["against"]) == {"method", "auc", "auc_abnormal", "ap"}
+        rows[other][0]["metrics"]["events_found_online"] = {"mean": 0.5}
 
 
 def test_without_any_known_truth_there_is_no_interval():

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,17 @@ def test_the_scores_that_are_kept_are_those_of_the_videos_that_are_there(data, t
     (fewer / "labels.csv").write_text(labels.replace("v23,1,test", "v23,1,train"))
     (after,) = ending(fewer, tmp_path / "other", caplog)
     assert after != before
+
+
+def test_linear_scores_another_video_in_the_place_of_a_test_video_again(data, tmp_path, caplog):
+    own, out = tmp_path / "own", tmp_path / "run"
+    shutil.copytree(data, own)
+    ending(own, out, caplog)
+    x = np.load(own / "rgb" / "v23.npy")
+    np.save(own / "rgb" / "v23.npy", x[:, ::-1])  # as long as before
+    (again,) = ending(own, out, caplog)
+    (fresh,) = ending(own, tmp_path / "fresh", caplog)
+    assert again == fresh
 
 
 def test_too_few_test_videos_are_not_compared(data, tmp_path, caplog, monkeypatch):

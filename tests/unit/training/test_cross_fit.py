@@ -16,7 +16,7 @@ class Camera:
     def scores(self, bags, mode="whole"):
         return [np.full(2, {"whole": 0.0, "online": 0.5}[mode]) for _ in bags]
 
-    def running(self, bags):
+    def running(self, bags, scenes):
         return [np.full(2, number / 8) for number, _ in enumerate(bags)]
 
 
@@ -24,7 +24,7 @@ def test_what_normal_videos_score_on_a_running_camera_does_not_depend_on_abnorma
     monkeypatch.setattr(cross_fit, "load_bags", lambda videos, *_: videos)
     monkeypatch.setattr(cross_fit, "keep_bags", list)
     videos = [SimpleNamespace(video=f"v{number}", label=number % 2) for number in range(6)]
-    experiment = SimpleNamespace(fitting=SimpleNamespace(source=None, scored=None, check=None))
+    experiment = SimpleNamespace(fitting=SimpleNamespace(source=None, scored=None, check=None), scenes={})
     found = cross_fit.by_mode(experiment, Camera(), videos)
     assert found["online"] == {
         "v0": [0.0, 0.0], "v2": [0.125, 0.125], "v4": [0.25, 0.25], "v1": [0.5] * 2, "v3": [0.5] * 2, "v5": [0.5] * 2,

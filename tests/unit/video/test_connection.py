@@ -6,6 +6,7 @@ import time
 import pytest
 from packets import Filmed, pictures
 
+from wsvad.environment import expand
 from wsvad.video import connection, feed
 from wsvad.video.address import Source
 from wsvad.video.connection import Connection, Patience, Reader, pause
@@ -100,6 +101,22 @@ def test_whatever_a_reader_says_the_next_one_is_heard(rubbish, monkeypatch):
     assert not any("s3cret" in one for one in said) and all(
         one.startswith("rtsp://gate:***@camera/1: ") for one in said
     )
+
+
+def test_a_secret_in_a_path_is_not_in_what_the_reader_said(monkeypatch):
+    """The process that reads knows addresses, and not which part of one is secret."""
+    monkeypatch.setenv("CAMERA_TOKEN", "t0k3n-in-the-path")
+    address = expand("http://camera/${CAMERA_TOKEN}/video", "source")
+    lost = (PROBLEM, json.dumps({"why": "closed", "said": f"{address} is gone"}).encode())
+    scripts = [[*GOOD, lost]]
+    monkeypatch.setattr(connection, "Reader", lambda: Script(scripts.pop(0) if scripts else [(b"?", b"")] * 1000))
+    ring = Ring(1e6, 2**30)
+    running = Connection(Source(address=address), ring, Patience())
+    number = -1
+    while not isinstance((following := ring.after(number, 60)).item, Break):
+        number = following.number
+    running.close()
+    assert following.item.said == "http://camera/${CAMERA_TOKEN}/video: http://camera/${CAMERA_TOKEN}/video is gone"
 
 
 def test_messages_that_are_too_long_or_cut_off_are_no_messages(monkeypatch):

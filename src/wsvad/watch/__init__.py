@@ -1,0 +1,1 @@
+"""Cameras in, alerts out: the process that watches."""

@@ -1,0 +1,323 @@
+"""One camera while it is watched: its frames to scores, its scores to events, and what is wrong with it."""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from wsvad.detection.camera_events import CameraEvents
+from wsvad.detection.event_store import EventStore
+from wsvad.detection.feature_keeper import FeatureKeeper
+from wsvad.detection.live import LiveScore
+from wsvad.environment import hidden
+from wsvad.errors import WsvadError
+from wsvad.metrics.events import Event
+from wsvad.sinks.alert import Alert
+from wsvad.sinks.outbox import Outbox
+from wsvad.sinks.sink import CameraState
+from wsvad.spelling import reason
+from wsvad.video.clock import SNIPPET
+from wsvad.video.connection import Patience
+from wsvad.video.live import Health, LiveSource
+from wsvad.video.reader import Frame
+from wsvad.video.ring import Break
+from wsvad.watch.clips import Clips
+from wsvad.watch.faults import Faults
+from wsvad.watch.model import CameraModel
+from wsvad.watch.settings import CameraSettings, Site
+from wsvad.watch.stills import Stills, jpeg
+from wsvad.watch.zones import Zones
+
+logger = logging.getLogger(__name__)
+
+OFFLINE = 30.0
+"""Seconds without pictures after which that is an event."""
+SHOW = 5.0
+"""Seconds from one state for the sinks to the next."""
+HELD = 30.0
+"""Seconds of packets that are held beyond what a clip needs before its event's alert: it is begun later."""
+LATER = 5.0
+"""Seconds that a camera is left alone after something went wrong with it that nobody expected."""
+
+
+@dataclass
+class Counters:
+    """What a camera has come to since the start."""
+
+    snippets: int = 0
+    """That were scored."""
+    unsettled: int = 0
+    """Of these, scored while the window was not full; they open no event."""
+    breaks: dict[str, int] = field(default_factory=dict)
+    events: int = 0
+    errors: int = 0
+    """Things that went wrong and that nobody expected."""
+    seconds: float = 0.0
+    """Of work."""
+    delays: deque[float] = field(default_factory=lambda: deque(maxlen=1000))
+    """Seconds from when the frame came that made an alert due to its hand-over."""
+
+
+@dataclass(frozen=True)
+class State:
+    """How a camera is just now."""
+
+    name: str
+    state: str
+    """`connecting`, `live`, `warming up`, `waiting`, `ended`, or what is wrong with the camera."""
+    said: str
+    health: Health
+    score: float | None
+    threshold: float
+    event: bool
+    counters: Counters
+    left: int
+    """Snippets until events may open."""
+    error: str
+    """Why events cannot be written; empty while all is well."""
+
+
+class WatchedCamera:
+    """Everything of one camera. All but `state` is called by one thread."""
+
+    def __init__(
+        self,
+        name: str,
+        site: Site,
+        model: CameraModel,
+        *,
+        store: EventStore,
+        outbox: Outbox,
+        clips: Clips,
+        on_alert: Callable[[Alert], None],
+        patience: Patience | None = None,
+    ):
+        settings: CameraSettings = site.cameras[name]
+        self.name, self.model = name, model
+        self._site, self._outbox, self._clips, self._on_alert = site, outbox, clips, on_alert
+        rules = model.rules
+        self.source = LiveSource(
+            site.source(name),
+            patience=patience,
+            seconds=site.clips.before + rules.min_seconds + HELD,
+        )
+        self.counters = Counters()
+        self.beat = time.monotonic()
+        """When something was last done for it, or nothing was to do."""
+        self._scorer = model.scorer(settings)
+        self._zones, self._stills, self._faults = Zones(settings.zones), Stills(), Faults()
+        store.camera(name, source=self.shown, run=model.run)
+        self._events = CameraEvents(
+            name,
+            store=store,
+            outbox=outbox,
+            threshold=model.threshold,
+            rules=rules,
+            wall=self._wall,
+            keeper=FeatureKeeper(store, name, model.passports(settings)),
+            run=model.run,
+            categories=model.categories,
+            attributions=model.attributions,
+            hours=site.hours(name),
+            on_event=self._event,
+        )
+        self._score: float | None = None
+        self._ending: list[float] = []
+        """The last second of the newest event on the source's clock, once it is over."""
+        self._shown = self._since_pictures = time.monotonic()
+        self._resume = 0.0
+        self._said = ""
+
+    def _wall(self, seconds: float) -> datetime:
+        return datetime.fromtimestamp(self.source.wall(seconds), UTC)
+
+    # ------------------------------------------------------------------------------------------------------ working
+
+    def work(self) -> bool:
+        """Take what is there, a snippet at most; whether there was anything."""
+        begun = self.beat = time.monotonic()
+        if begun < self._resume:
+            return False
+        worked = False
+        try:
+            for _ in range(SNIPPET):
+                item = self.source.take(0)
+                if item is None:
+                    break
+                worked = True
+                if isinstance(item, Break):
+                    self._break(item)
+                elif self._frame(item):
+                    break
+            self._look(begun)
+        except Exception as error:  # whatever it is, other cameras go on, and this one is tried again
+            self.counters.errors += 1
+            self._resume = begun + LATER
+            logger.error("%s: %s; going on in %.0f s", self.name, hidden(_words(error)), LATER)
+            self._cut(None)
+        self.beat = time.monotonic()
+        self.counters.seconds += self.beat - begun if worked else 0.0
+        return worked
+
+    def close(self) -> None:
+        """The end: an open event has ended, and what is wrong with the camera is over."""
+        self._cut(None)
+        for kind in list(self._events.faults):
+            self._events.fault_over(kind)
+        self._outbox.show(CameraState(camera=self.name, online=False, run=self.model.run))
+
+    @property
+    def shown(self) -> str:
+        """Its address without secrets."""
+        return hidden(self.source.source.shown)
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing will ever come: a file was read to its end."""
+        return self.source.ended
+
+    def _frame(self, frame: Frame) -> bool:
+        """Take a frame; whether it completed a snippet."""
+        self._since_pictures = time.monotonic()
+        frame = self._zones(frame)
+        self._stills.see(frame)
+        scored = self._scorer.push(frame)
+        if scored is not None:
+            self._scored(scored)
+        return scored is not None
+
+    def _scored(self, scored: LiveScore) -> None:
+        self.counters.snippets += 1
+        self._score = scored.score
+        if self._stills.middle is not None:
+            self._fault(self._faults.see(self._stills.middle))
+        if not scored.settled:
+            self.counters.unsettled += 1
+            self._stills.clear()
+            return
+        low = scored.score >= self.model.rules.low * self.model.threshold
+        self._stills.snippet(scored.start, scored.end, keep=low or self._events.open is not None)
+        alerts = self._events.push(
+            scored.score,
+            scored.start,
+            scored.end,
+            said=self._scorer.said(self.model.attributions) if low else None,
+            rows=scored.rows,
+            still=self._stills.of,
+        )
+        for alert in alerts:
+            if alert.state == "start":
+                self.counters.delays.append(max(0.0, time.time() - self.source.wall(scored.end)))
+            self._on_alert(alert)
+
+    def _event(self, alert: Alert, event: Event) -> None:
+        """An event begins, or is over."""
+        if alert.state == "end":
+            self._ending.append(event.end)
+            return
+        self.counters.events += 1
+        ending: list[float] = []
+        self._ending = ending
+        self._clips.begin(alert, self.source, event.start, lambda: ending[0] if ending else None)
+
+    def _break(self, item: Break) -> None:
+        self.counters.breaks[item.why] = self.counters.breaks.get(item.why, 0) + 1
+        if item.why == "end" and (last := self._scorer.flush()) is not None:
+            self._scored(last)
+        self._cut(float(item.time))
+        if item.why != "end" or self._site.cameras[self.name].pace != "fast":
+            self._said = item.said
+            logger.info("%s: %s", self.name, hidden(item.said))
+
+    def _cut(self, at: float | None) -> None:
+        """What comes does not continue what came."""
+        for alert in self._events.cut(at):
+            self._on_alert(alert)
+        self._scorer.reset()
+        self._stills.clear()
+        self._faults.cut()
+
+    # ------------------------------------------------------------------------------------------------------- faults
+
+    def _fault(self, found: Mapping[str, float]) -> None:
+        """What is wrong with the picture now, and since when."""
+        middle = self._stills.middle
+        for kind, since in found.items():
+            if kind not in self._events.faults:
+                self._on_alert(self._events.fault(kind, self._wall(since), jpeg(middle) if middle else None))
+        for kind in [one for one in self._events.faults if one not in found]:
+            if over := self._events.fault_over(kind):
+                self._on_alert(over)
+
+    def _look(self, now: float) -> None:
+        """What is to be done from time to time."""
+        silent = now - self._since_pictures
+        if silent >= OFFLINE and "offline" not in self._events.faults and not self.done:
+            since = datetime.fromtimestamp(time.time() - silent, UTC)
+            self._on_alert(self._events.fault("offline", since))
+        if (said := self.source.health.said) != self._said:
+            self._said = said
+            logger.info("%s: %s", self.name, hidden(said) or "pictures come")
+        if now - self._shown >= SHOW:
+            self._shown = now
+            self._events.write()
+            self._outbox.show(
+                CameraState(
+                    camera=self.name,
+                    online=silent < OFFLINE and not self.done,
+                    score=self._score,
+                    categories=self.model.categories,
+                    run=self.model.run,
+                )
+            )
+
+    # -------------------------------------------------------------------------------------------------------- state
+
+    def state(self) -> State:
+        """How it is; also from another thread."""
+        health, faults = self.source.health, sorted(self._events.faults)
+        left = self._scorer.unsettled
+        state = ", ".join(faults) or ("warming up" if health.state == "live" and left else health.state)
+        return State(
+            name=self.name,
+            state=state,
+            said=hidden(health.said),
+            health=health,
+            score=self._score,
+            threshold=self.model.threshold,
+            event=self._events.open is not None,
+            counters=self.counters,
+            left=left,
+            error=self._events.error,
+        )
+
+
+def _words(error: Exception) -> str:
+    return str(error) if isinstance(error, WsvadError) else f"{type(error).__name__}: {reason(error)}"
+
+
+def as_dict(state: State) -> dict[str, Any]:
+    """A camera's state in plain values, as the health rows of `events.db` and `/healthz` have it."""
+    health, counters = vars(state.health).copy(), state.counters
+    delays = sorted(counters.delays)
+    return {
+        "state": state.state,
+        "said": state.said,
+        "score": state.score,
+        "threshold": state.threshold,
+        "event": state.event,
+        "unsettled_left": state.left,
+        "error": state.error,
+        "snippets": counters.snippets,
+        "unsettled": counters.unsettled,
+        "events": counters.events,
+        "errors": counters.errors,
+        "breaks": dict(counters.breaks),
+        "seconds_of_work": round(counters.seconds, 3),
+        "delay_median": delays[len(delays) // 2] if delays else None,
+        "delay_most": delays[-1] if delays else None,
+        **{key: value for key, value in health.items() if key not in ("state", "said")},
+    }
