@@ -4,10 +4,13 @@ BIN := .venv/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test fuzz bench bench-captions lint clean
+.PHONY: demo demo-live test fuzz bench bench-captions lint clean
 
 demo: .venv/core  ## simulated camera → extract → train → evaluate → report.html, offline
 	$(BIN)/wsvad demo
+
+demo-live: .venv/core  ## a simulated camera over RTSP → watched → alert → its clip, offline
+	$(BIN)/python examples/cameras/demo.py
 
 test: .venv/dev lint  ## what continuous integration runs
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
@@ -36,4 +39,4 @@ bench: .venv/dev  ## slow proofs; results are kept in benchmarks/results
 	touch $@
 
 clean:
-	rm -rf .venv wsvad-demo
+	rm -rf .venv wsvad-demo wsvad-demo-live

@@ -213,7 +213,7 @@ def test_check_says_what_cameras_send_and_what_is_wrong(server, run, film, tmp_p
     site = yaml.safe_load(write_site(tmp_path, run, address).read_text())
     site["cameras"]["lost"] = {"source": server.address("/nothing"), "ignore": [[[0, 0], [1, 0], [1, 0.1]]]}
     (tmp_path / "cameras.yaml").write_text(yaml.safe_dump(site))
-    assert main(["watch", str(tmp_path / "cameras.yaml"), "--check", "--seconds", "3", "--json"]) == 1
+    assert main(["watch", str(tmp_path / "cameras.yaml"), "--check", "--seconds", "2", "--json"]) == 1
     gate, lost = json.loads(capsys.readouterr().out)
     assert gate["works"] and gate["pictures"] == "h264 160x120, 25/s" and "mil, motion" in gate["runs"]
     assert not lost["works"] and "no such stream (404)" in lost["notes"][0] and "1 ignored zone" in lost["runs"]

@@ -3,19 +3,24 @@
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from wsvad.cli.common import DONE, FOUND_WRONG
-from wsvad.cli.options import Folder
+from wsvad.cli.common import DONE, FOUND_WRONG, tell
+from wsvad.cli.options import Folder, Run
 from wsvad.cli.output import say, show, show_json, table
-from wsvad.ranges import Range
+from wsvad.errors import UsageError, WsvadError
+from wsvad.ranges import Positive, Range
 
 if TYPE_CHECKING:
     from wsvad.sinks.alert import Alert
     from wsvad.watch.camera import State
+    from wsvad.watch.settings import Site
 
+Form = Annotated[str, "WIDTHxHEIGHT@RATE"]
+OnSite = Annotated[str, "cameras.yaml | RUN VIDEO"]
 What = Annotated[str, "cameras.yaml | RUN SOURCE"]
 CheckSeconds = Annotated[float, "SECONDS", Range(0.5, 600)]
 
@@ -85,13 +90,9 @@ def _printer(json: bool) -> Callable[["Alert"], None]:
     lock = threading.Lock()  # alerts come from several threads
 
     def print_alert(alert: "Alert") -> None:
-        with lock:
-            if json:
-                import json as coded
-
-                show(coded.dumps(alert.as_dict()))
-            else:
-                show(f"{alert.title}: {alert.text}")
+        # Whoever read the output may have left, or its disk is full: cameras are watched on.
+        with lock, suppress(OSError, WsvadError):
+            show(dumps(alert.as_dict()) if json else f"{alert.title}: {alert.text}")
 
     return print_alert
 
@@ -171,3 +172,117 @@ def status(folder: Folder, json: bool = False) -> int:
             show(table(["sink", "delivered", "waiting", "dropped", "last error"], found.sinks))
     say(found.sentence)
     return DONE if found.well else FOUND_WRONG
+
+
+def calibrate(
+    what: list[OnSite],
+    camera: Annotated[str, "NAME"] | None = None,
+    max_false_alarms_per_day: Positive = 1.0,
+    hours: Positive = 24.0,
+    device: Annotated[str, "DEVICE"] = "cpu",
+    json: bool = False,
+) -> int:
+    """Set the threshold of one camera from its own normal footage.
+
+    Give the run and videos of the camera (or folders of them) in which nothing happens, or its address, which is then
+    watched; a cameras.yaml knows model, address and zones. The footage is scored as 'wsvad watch' does. The threshold
+    is kept in RUN/cameras/NAME.json, where 'wsvad watch' finds it; the model does not change. Ctrl-C ends it early,
+    with the footage that there is.
+
+    Args:
+        what: cameras.yaml, or the run folder of a detector; then videos, or the address of the camera.
+        camera: Name of the camera, as in cameras.yaml (default: its only one, or 'camera').
+        max_false_alarms_per_day: Set the lowest threshold that keeps this budget, as far as the footage can tell.
+        hours: Of a live camera, how long it is watched.
+        device: Where networks run: cpu, cuda, cuda:N, mps, or auto, the fastest of them.
+        json: Print the result as JSON.
+    """
+    from wsvad.datasets.folder import videos_in
+    from wsvad.locks import writing
+    from wsvad.video.address import kind_of
+    from wsvad.watch.calibrate import A_DAY, calibrate_camera, of_camera, of_videos
+    from wsvad.watch.model import models_of
+
+    site, name, sources = _camera_of(what, camera)
+    videos = [Path(source) for source in sources if kind_of(source) == "file"]
+    if len(videos) < len(sources) and len(sources) > 1:
+        raise UsageError("give videos and folders of them, or the address of one camera")
+    model = models_of(site, device=device)[name]
+    with stopping() as stopped:
+        if videos:
+            footage = of_videos(model, site.cameras[name], [path for _, path in videos_in(videos)], stopped)
+        else:
+            footage = of_camera(site, name, model, hours, stopped)
+    with writing(model.detector.run):
+        found = calibrate_camera(model, name, footage, max_false_alarms_per_day * A_DAY)
+    if json:
+        show_json({"camera": name, **vars(found.calibration), "path": str(found.path)})
+    else:
+        show(f"{name}: threshold {found.calibration.threshold:.4g}")
+    tell(found.sentences)
+    say(f"kept in {found.path}; 'wsvad watch' uses it for the camera '{name}'")
+    return DONE
+
+
+def _camera_of(what: list[str], camera: str | None) -> tuple["Site", str, list[str]]:
+    """A site, the camera of it that is meant, and what its footage is, if it is not that camera itself.
+
+    Raises:
+        UsageError: it is not clear which one is meant.
+    """
+    import dataclasses
+
+    from wsvad.video.address import kind_of
+    from wsvad.watch.settings import CameraSettings, Site, key_of, read_site
+
+    first, *sources = what
+    if Path(first).suffix.lower() in (".yaml", ".yml"):
+        site = read_site(Path(first))
+        names = list(site.cameras)
+        if camera is None and len(names) > 1:
+            raise UsageError(f"--camera is missing; one of: {', '.join(names)}")
+        name = names[0] if camera is None else camera
+        if name not in names:
+            raise UsageError(f"--camera {name}: {first} has no such camera; it has: {', '.join(names)}")
+        live = [source for source in sources if kind_of(source) != "file"]
+        settings = site.cameras[name]
+        settings = dataclasses.replace(settings, source=live[0]) if live else settings
+        return Site(cameras={name: settings}, models=site.models), name, sources
+    if not sources:
+        raise UsageError(f"{first}: normal footage is missing, as in 'wsvad calibrate {first} normal-videos'")
+    name = "camera" if camera is None else camera
+    key_of(name, f"--camera '{name}'")
+    live = [source for source in sources if kind_of(source) != "file"]
+    settings = CameraSettings(source=live[0] if live else sources[0])
+    return Site(cameras={name: settings}, models={name: Path(first)}), name, sources
+
+
+def capacity(
+    run: Run,
+    camera: list[Form],
+    codec: Literal["h264", "hevc", "mjpeg"] = "h264",
+    json: bool = False,
+) -> int:
+    """Measure how many cameras this machine can watch with a run.
+
+    A video of the camera's size is generated and watched as fast as it goes, by the same steps as in 'wsvad watch'.
+    Measured is the time of processors, so other work on the machine changes the answer little. The number leaves a
+    fifth of the processors free.
+
+    Args:
+        run: Run folder of a detector.
+        camera: Size and frame rate of the cameras, such as 1280x720@25; several are several rows.
+        codec: What they send.
+        json: Print the result as JSON.
+    """
+    from wsvad.progress import track
+    from wsvad.watch.capacity import measure
+
+    found = [measure(run, form, codec) for form in track(camera, "measure")]
+    if json:
+        show_json([one.as_dict() for one in found])
+    else:
+        head = ["camera", "decode", "convert", "encode", "head", "rest", "all", "cameras"]
+        show(table(head, [one.cells for one in found], numbers=7, title="milliseconds of a processor for each frame"))
+    tell(one.sentence for one in found)
+    return DONE

@@ -3,7 +3,7 @@
 from wsvad.cli.comparisons import ablate, bench, transfer
 from wsvad.cli.exchange import convert, import_checkpoint
 from wsvad.cli.lists import datasets, encoders, methods, toy
-from wsvad.cli.live import status, watch
+from wsvad.cli.live import calibrate, capacity, status, watch
 from wsvad.cli.parser import Verb
 from wsvad.cli.practitioner import add_category, audit, check, demo, distill, score, train
 from wsvad.cli.researcher import caption, compare_features, doctor, evaluate, extract, fit
@@ -32,6 +32,14 @@ PRACTITIONER = {
         example="wsvad watch runs/gate 'rtsp://viewer:${GATE_PASSWORD}@10.0.0.5/stream1'",
     ),
     "status": Verb(function=status, positional="folder", flags=("json",), example="wsvad status watch"),
+    "calibrate": Verb(
+        function=calibrate, positional="what", many=True, flags=("json",),
+        example="wsvad calibrate runs/gate quiet-week/ --camera gate --max-false-alarms-per-day 1",
+    ),
+    "capacity": Verb(
+        function=capacity, positional="run camera", many=True, flags=("json",),
+        example="wsvad capacity runs/gate 640x360@30 1280x720@25",
+    ),
     "distill": Verb(
         function=distill, positional="run", flags=("all",), learns="data", encodes=True, configures="=dakd",
         example="wsvad distill runs/gate --to motion --out runs/gate-light",

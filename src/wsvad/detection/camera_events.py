@@ -163,7 +163,8 @@ class CameraEvents:
             still=still,
         )
         self._faults[kind] = alert
-        self._to_write.append(lambda: self._store.start(alert, self._outbox))
+        if self._to_write.room():
+            self._to_write.append(lambda: self._store.start(alert, self._outbox))
         self._write()
         return alert
 

@@ -72,10 +72,16 @@ class LiveScorer:
 
     def reset(self) -> None:
         """Forget everything that was pushed: after a break in the source, what comes is not a continuation."""
+        self._online = OnlineScorer(self._scorer.score_streams, self._scorer.window)
+        self._snippets_scored = 0
+        self.next_recording()
+
+    def next_recording(self) -> None:
+        """What comes is another recording of the same camera: a snippet that was begun is left out, the window stays,
+        as in `runs.online.score_running`."""
         self._snippets = SnippetEncoder(self._encoders)
         self._resampler = None if self._rate is None else Resampler(self._rate)
-        self._online = OnlineScorer(self._scorer.score_streams, self._scorer.window)
-        self._count = self._snippets_scored = 0
+        self._count = 0
         self._span: tuple[Fraction, Fraction] | None = None
 
     @property

@@ -273,8 +273,9 @@ def _short_of(calibration: Calibration, in_all: float | None) -> str:
             f"only {time_in_words(calibration.hours)} of {time_in_words(there)} of normal training video were scored "
             f"by a fit that had not seen them; train again with ≤ {budget} as the budget to use all"
         )
+    video = "normal training video" if calibration.fits else "normal video"
     return (
-        f"{time_in_words(there)} of normal training video, about {time_in_words(needed)} in all are needed for "
+        f"{time_in_words(there)} of {video}, about {time_in_words(needed)} in all are needed for "
         f"≤ {budget} in {WORDS[calibration.mode]}, {time_in_words(needed - there)} more"
     )
 

@@ -72,7 +72,7 @@ def time_encoder(spec: str, video: Path | None = None) -> Timing:
     """
     if (read := inputs_of(spec)) != {"video"}:
         raise UsageError(f"'{spec}': reads {' and '.join(sorted(read))}; only encoders of video are timed")
-    with _video(video) as path, _one_thread():
+    with _video(video) as path, one_thread():
         encoders = build(spec)
         choices = [encoder for encoder in encoders if isinstance(encoder, HasRuntimes) and encoder.runtimes]
         tries: list[tuple[str | None, str]]
@@ -140,7 +140,7 @@ def _advice(rows: Sequence[Timed], files: Sequence[str]) -> str:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """As in an extraction, where processes are the parallelism."""
     before = cv2.getNumThreads(), torch.get_num_threads()
     cv2.setNumThreads(1)
@@ -159,12 +159,17 @@ def _video(given: Path | None) -> Iterator[Path]:
         yield given
         return
     count, shape, rate = GENERATED
-    rng = np.random.default_rng(0)
-    still = rng.integers(60, 180, shape).astype(np.uint8)
     with TemporaryDirectory(prefix="wsvad-time-") as place:
         path = Path(place) / "generated.mp4"
-        write_video(path, (_picture(still, number, rng) for number in range(count)), rate)
+        write_video(path, street(count, shape), rate)
         yield path
+
+
+def street(count: int, shape: tuple[int, int, int]) -> Iterator[np.ndarray]:
+    """Pictures of something that moves before noise."""
+    rng = np.random.default_rng(0)
+    still = rng.integers(60, 180, shape).astype(np.uint8)
+    return (_picture(still, number, rng) for number in range(count))
 
 
 def _picture(still: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:

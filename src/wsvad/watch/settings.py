@@ -136,7 +136,8 @@ def site_of(words: Sequence[str]) -> Site:
         )
     names = ["camera"] if len(sources) == 1 else [f"camera {number}" for number in range(1, len(sources) + 1)]
     cameras = {name: CameraSettings(source=source) for name, source in zip(names, sources, strict=True)}
-    return _checked(Site(cameras=cameras, models={name: Path(first) for name in names}), "", {})
+    models, health = {name: Path(first) for name in names}, HealthSettings(port=0)
+    return _checked(Site(cameras=cameras, models=models, health=health), "", {})
 
 
 def read_site(path: Path) -> Site:
@@ -209,9 +210,8 @@ def _checked(site: Site, where: str, sinks: Mapping[Any, Any]) -> Site:
     """The site with its sinks, if all of it can be."""
     alike: dict[str, str] = {}
     for name, camera in site.cameras.items():
-        key, there = slug(name), f"{where}cameras.{short(name)}" if where else f"camera '{name}'"
-        if not key or len(name) > 100:
-            raise UsageError(f"{there}: a camera needs a name with letters or digits, of at most 100 letters")
+        there = f"{where}cameras.{short(name)}" if where else f"camera '{name}'"
+        key = key_of(name, there)
         if key in alike:
             raise UsageError(
                 f"{where}cameras '{alike[key]}' and '{name}' would have the same file names; rename one of them"
@@ -224,6 +224,18 @@ def _checked(site: Site, where: str, sinks: Mapping[Any, Any]) -> Site:
             raise UsageError(f"{there}.ignore: a zone of {len(too_few)} corners; it needs three or more")
     with _placed(where.removesuffix(": ")):
         return dataclasses.replace(site, sinks={str(name): make(str(name), given) for name, given in sinks.items()})
+
+
+def key_of(name: str, where: str) -> str:
+    """A camera's name as its files have it.
+
+    Raises:
+        UsageError: nothing is left of it, or it is too long.
+    """
+    key = slug(name)
+    if not key or len(name) > 100:
+        raise UsageError(f"{where}: a camera needs a name with letters or digits, of at most 100 letters")
+    return key
 
 
 @contextmanager

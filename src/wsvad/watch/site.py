@@ -23,7 +23,7 @@ import torch
 from wsvad.detection.event_store import EventStore
 from wsvad.errors import WsvadError
 from wsvad.locks import writing
-from wsvad.sinks.alert import Alert
+from wsvad.sinks.alert import ANOMALY, Alert
 from wsvad.sinks.outbox import Outbox, status
 from wsvad.video.connection import Patience
 from wsvad.watch.camera import State, WatchedCamera, as_dict
@@ -104,7 +104,12 @@ class Watch:
     def _alerted(self, alert: Alert) -> bool:
         """Whether an event that a kill left open was an alert, as far as its first moments say."""
         hours = self.site.hours(alert.camera)
-        return hours is None or hours.at(alert.start.astimezone()) or hours.at(alert.due.astimezone())
+        return (
+            alert.kind != ANOMALY
+            or hours is None
+            or hours.at(alert.start.astimezone())
+            or hours.at(alert.due.astimezone())
+        )
 
     def __enter__(self) -> Self:
         return self

@@ -9,8 +9,8 @@ import numpy as np
 from wsvad.metrics.events import Event
 from wsvad.video.reader import Frame
 
-MOST = 256
-"""Snippets that are remembered, two minutes of what scores high."""
+MOST = 64
+"""Snippets that are remembered of those that score high: an event may have begun before a pause in it."""
 WIDTH, QUALITY = 640, 80
 
 
@@ -32,9 +32,7 @@ class Stills:
 
     def snippet(self, start: float, end: float, *, keep: bool) -> None:
         """The frames since the last snippet were one; whether it may be a part of an event."""
-        if not keep:
-            self._kept.clear()
-        elif self.middle is not None:
+        if keep and self.middle is not None:
             self._kept.append((start, end, jpeg(self.middle)))
         self._half, self._count = max(1, self._count // 2), 0
 

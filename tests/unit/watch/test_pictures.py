@@ -109,7 +109,7 @@ def test_a_break_makes_what_has_lasted_unknown():
 
 @pytest.mark.parametrize("each", [16, 48])
 def test_a_still_is_the_middle_of_the_peak(each):
-    """Also where the source is resampled, and a snippet has more of its own frames."""
+    """Also where the source is resampled, and a snippet has more of its own frames; also behind a pause."""
     stills, time = Stills(), Fraction(0)
     for snippet in range(6):
         for _ in range(each):
@@ -117,10 +117,10 @@ def test_a_still_is_the_middle_of_the_peak(each):
             frame = Frame.of_array(np.full((24, 32, 3), value, np.uint8), 0, Fraction(25))
             stills.see(Frame(0, time, frame.duration, frame.picture, frame.pictures))
             time += Fraction(1, 25)
-        stills.snippet(snippet * each / 25, (snippet + 1) * each / 25, keep=snippet >= 2)
+        stills.snippet(snippet * each / 25, (snippet + 1) * each / 25, keep=snippet in (2, 4))
     middle = 4.5 * each / 25
     event = Event(start_frame=0, end_frame=9, start=2 * each / 25, end=6 * each / 25, peak=1, peak_time=middle)
     shown = cv2.imdecode(np.frombuffer(stills.of(event), np.uint8), cv2.IMREAD_COLOR)
     assert abs(float(shown.mean()) - level(4 * 4 + 2)) < 3
-    stills.snippet(9, 10, keep=False)
+    stills.clear()
     assert stills.of(event) is None

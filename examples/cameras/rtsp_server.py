@@ -1,8 +1,8 @@
 """An RTSP server on loopback that fails on command; runs under the system's Python, which has GStreamer (`gi`).
 
-    python3 tests/rtsp_server.py
+    python3 examples/cameras/rtsp_server.py
 
-Orders come as lines of JSON on the standard input, each answered by a line on the standard output; `tests/rtsp.py` has
+Orders come as lines of JSON on the standard input, each answered by a line on the standard output; `rtsp.py` has
 them as methods. The end of the input ends it.
 """
 

@@ -1,4 +1,4 @@
-"""Cameras on loopback over real RTSP, and faults on command: `tests/rtsp_server.py` as an object."""
+"""Cameras on loopback over real RTSP, and faults on command: `rtsp_server.py` as an object."""
 
 import json
 import shutil

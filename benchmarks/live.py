@@ -1,0 +1,242 @@
+"""Cameras for longer than a test lasts: many, faults at random, kills; results go to benchmarks/results/live.md.
+
+    python benchmarks/live.py many RUN --cameras 16 --minutes 10      # 640x360 at 30 frames/s: dropped, processors
+    python benchmarks/live.py soak RUN --cameras 4 --minutes 60       # a fault about once a minute; memory
+    python benchmarks/live.py kills RUN --kills 25                    # SIGKILL at random moments; nothing is lost
+
+RUN is a run folder ('wsvad demo' makes one). The cameras are GStreamer's (examples/cameras); their own share of the
+processors is counted apart. Seeds make faults the same each time.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT / "examples" / "cameras")]
+
+import rtsp  # noqa: E402
+
+from wsvad import Detector  # noqa: E402
+from wsvad.detection.event_store import EventStore  # noqa: E402
+from wsvad.watch.capacity import generated, measure  # noqa: E402
+
+SIZE, RATE = (640, 360), 30
+
+
+def site(folder, run, addresses):
+    cameras = {f"camera {n}": {"source": address} for n, address in enumerate(addresses, 1)}
+    content = {
+        "model": str(Path(run).absolute()), "cameras": cameras, "health": {"port": 0},
+        "sinks": {"log": {"type": "jsonl", "path": str(folder / "alerts.jsonl")}},
+    }  # fmt: skip
+    (folder / "cameras.yaml").write_text(yaml.safe_dump(content))
+    return folder / "cameras.yaml"
+
+
+@contextmanager
+def watching(path, folder):
+    command = [sys.executable, "-m", "wsvad", "watch", str(path), "--out", str(folder / "watch")]
+    with (folder / "log.txt").open("ab") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+            process.wait(60)
+
+
+def health(folder):
+    """What the process says; None while it does not."""
+    try:
+        port = json.loads((folder / "watch" / "running.json").read_text())["port"]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=10) as answer:
+            return json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        return json.loads(error.read())
+    except (OSError, ValueError):
+        return None
+
+
+def until_live(folder, cameras):
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        now = health(folder)
+        if now and sum(one["snippets"] > 0 for one in now["cameras"].values()) == cameras:
+            return now
+        time.sleep(1)
+    raise SystemExit(f"cameras do not come: {(folder / 'log.txt').read_text()[-2000:]}")
+
+
+def tree(pid):
+    """A process and all that came from it."""
+    found = [pid]
+    for each in found:
+        tasks = Path(f"/proc/{each}/task")
+        for task in tasks.iterdir() if tasks.exists() else ():
+            found += [int(word) for word in (task / "children").read_text().split()]
+    return found
+
+
+def processors(pid):
+    """Seconds of processors of a process and what it started."""
+    total = 0.0
+    for each in tree(pid):
+        try:
+            fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return total
+
+
+def memory(pid):
+    """Megabytes of a process itself."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def film(folder, run):
+    path = generated(folder / "film.mp4", *SIZE, RATE, "h264")
+    return path, measure(run, f"{SIZE[0]}x{SIZE[1]}@{RATE}")
+
+
+def many(run, cameras, minutes):
+    """So many cameras at once, without faults."""
+    with TemporaryDirectory() as name, rtsp.RtspServer() as server:
+        folder = Path(name)
+        path, said = film(folder, run)
+        addresses = [server.camera(f"/{n}", file=str(path), rate=RATE) for n in range(cameras)]
+        with watching(site(folder, run, addresses), folder) as process:
+            first = until_live(folder, cameras)
+            begun, spent, served = time.monotonic(), processors(process.pid), processors(server._process.pid)
+            time.sleep(60 * minutes)
+            now, seconds = health(folder), time.monotonic() - begun
+            share = 100 * (processors(process.pid) - spent) / seconds / (os.cpu_count() or 1)
+            server_share = 100 * (processors(server._process.pid) - served) / seconds / (os.cpu_count() or 1)
+
+            def grown(key):
+                return sum(now["cameras"][name][key] - first["cameras"][name][key] for name in now["cameras"])
+
+            return {
+                "model": Detector.load(run).trained.name, "cameras": cameras, "minutes": minutes,
+                "frames/s": round(grown("frames") / seconds, 1),
+                "dropped snippets": grown("dropped"), "processors %": round(share, 1),
+                "server's %": round(server_share, 1), "MB": round(memory(process.pid)),
+                "most behind s": round(max(one["behind"] for one in now["cameras"].values()), 2),
+                "capacity says": said.cameras, "load": round(os.getloadavg()[0], 1),
+            }  # fmt: skip
+
+
+def soak(run, cameras, minutes, seed=0):
+    """Faults about once a minute."""
+    chance = random.Random(seed)
+    with TemporaryDirectory() as name, rtsp.RtspServer() as server:
+        folder = Path(name)
+        path, _ = film(folder, run)
+        paths = [f"/{n}" for n in range(cameras)]
+        addresses = [server.camera(one, file=str(path), rate=RATE) for one in paths]
+        faults = {
+            "drop": server.drop, "restart": server.restart,
+            "freeze": lambda: (server.freeze(one := chance.choice(paths)), time.sleep(25), server.freeze(one, False)),
+        }  # fmt: skip
+        counts, resident, back = dict.fromkeys(faults, 0), [], []
+        with watching(site(folder, run, addresses), folder) as process:
+            until_live(folder, cameras)
+            end, due = time.monotonic() + 60 * minutes, time.monotonic() + chance.uniform(20, 60)
+            while time.monotonic() < end:
+                time.sleep(1)
+                resident.append(memory(process.pid))
+                if time.monotonic() > due:
+                    kind = chance.choice(list(faults))
+                    counts[kind] += 1
+                    faults[kind]()
+                    begun = time.monotonic()
+                    while any(one["age"] is None or one["age"] > 1 for one in health(folder)["cameras"].values()):
+                        time.sleep(0.2)
+                    back.append(time.monotonic() - begun)
+                    due = time.monotonic() + chance.uniform(20, 80)
+            now = health(folder)
+        quarter = len(resident) // 4
+        second, last = (statistics.mean(resident[a:b]) for a, b in ((quarter, 2 * quarter), (3 * quarter, None)))
+        return {
+            "cameras": cameras, "minutes": minutes, "faults": counts, "MB second quarter": round(second, 1),
+            "MB last quarter": round(last, 1), "longest reconnect s": round(max(back, default=0), 1),
+            "dropped snippets": sum(one["dropped"] for one in now["cameras"].values()), **lost(folder),
+        }  # fmt: skip
+
+
+def lost(folder):
+    """Events that did not reach the sink, and what is wrong with the database."""
+    store = EventStore(folder / "watch" / "events.db")
+    stored = {f"{one.alert.id}-{state}" for one in store.events(limit=10**6) for state in ("start", "end")}
+    sent = [json.loads(line)["key"] for line in (folder / "alerts.jsonl").read_text().splitlines()]
+    clips = [row["path"] for row in store.database.read("SELECT path FROM clips")]
+    found = {
+        "events": len(stored) // 2, "not delivered": len(stored - set(sent)), "repeated": len(sent) - len(set(sent)),
+        "database": store.database.damage() or "whole", "clips": len(clips),
+        "clips that are gone": sum(not Path(one).is_file() for one in clips),
+        "halves of clips": len(list((folder / "watch").rglob(".*"))),
+    }  # fmt: skip
+    store.close()
+    return found
+
+
+def kills(run, count, seed=0):
+    """SIGKILL at random moments, then one more start that ends in order."""
+    chance = random.Random(seed)
+    with TemporaryDirectory() as name, rtsp.RtspServer() as server:
+        folder = Path(name)
+        path, _ = film(folder, run)
+        config = site(folder, run, [server.camera("/kill", file=str(path), rate=RATE)])
+        for _ in range(count):
+            with watching(config, folder) as process:
+                if chance.random() < 0.8:
+                    until_live(folder, 1)
+                time.sleep(chance.uniform(0, 10))
+                process.kill()
+                process.wait()
+            (folder / "watch" / "running.json").unlink(missing_ok=True)
+        with watching(config, folder):
+            until_live(folder, 1)
+        return {"kills": count, **lost(folder)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["many", "soak", "kills"])
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--cameras", type=int, default=16)
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--kills", type=int, default=25)
+    given = parser.parse_args()
+    if why := rtsp.missing():
+        raise SystemExit(why)
+    found = {
+        "many": lambda: many(given.run, given.cameras, given.minutes),
+        "soak": lambda: soak(given.run, given.cameras, given.minutes),
+        "kills": lambda: kills(given.run, given.kills),
+    }[given.what]()
+    line = f"| {given.what} | " + ", ".join(f"{key}: {value}" for key, value in found.items()) + " |\n"
+    results = ROOT / "benchmarks" / "results" / "live.md"
+    if not results.exists():
+        head = "# Live cameras\n\nMade by `benchmarks/live.py`, 640x360 at 30 frames/s over RTSP on loopback.\n\n"
+        results.write_text(head + "| what | result |\n| --- | --- |\n")
+    with results.open("a") as file:
+        file.write(line)
+    print(line)
+
+
+if __name__ == "__main__":
+    main()
