@@ -167,6 +167,10 @@ and video AUC of each seed are in [encoders.csv](encoders.csv).
 CenterNet finds. Of two streams `mil` and `ur-dmu` read both side by side; the student of `dakd` reads the first, its
 teacher both. `pi-vad` scores with the first stream alone and sees the second in training only; in rows of one encoder
 its second stream is `motion`. Its teacher is the `ur-dmu` of the same seed on the first stream.
+
+All of it was measured by one version (d96f8af), before six snippets of `mil` stood for a bag on small sets
+([linear.md](linear.md)) and before encoders side by side were balanced ([sides.md](sides.md)). A later version gives
+other figures for `mil`, and for two streams side by side.
 """
 CONTROL = """
 `shuffled people` is the control: each snippet of a training video has the poses of another, so that nothing can be

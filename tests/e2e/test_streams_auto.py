@@ -15,6 +15,7 @@ from wsvad.methods.rtfm import RtfmConfig
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.model import load_method
 from wsvad.runs.normalisation import LEVEL
+from wsvad.studies import bench
 from wsvad.training.experiment import Experiment
 from wsvad.training.protocol import Protocol
 
@@ -117,3 +118,15 @@ def test_what_reads_one_stream_has_nothing_to_leave_out(data, tmp_path):
         experiment.run()
         assert not any("added" in one or "left out" in one for one in experiment.remarks)
         assert RunFolder(tmp_path / name).load().method.runs_on == ("rgb",)
+
+
+def test_the_command_that_makes_a_row_again_has_the_streams_that_were_left_out(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "prepare", lambda *_, **__: {})
+    protocol = Protocol(iterations=3, points=1, bags=2, normalise="standardise", streams="auto", device="cpu")
+    board = bench.run_bench(
+        str(data), {"mil": MilConfig(streams=("people", "rgb"), hidden=(4, 3))}, protocol,
+        streams={"rgb": "motion", "people": "motion"}, features=data / "features", out=tmp_path,
+    )  # fmt: skip
+    assert board.rows[0]["streams"] == ["rgb"]
+    command = board.cards["mil"]["command"]
+    assert "--streams auto" in command and "--rgb motion" in command and "--stream people=motion" in command

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from wsvad.cli.common import DONE, FOUND_WRONG, tell
 from wsvad.cli.options import Folder, Run
-from wsvad.cli.output import say, show, show_json, table
+from wsvad.cli.output import changing, say, show, show_json, table
 from wsvad.errors import UsageError, WsvadError
 from wsvad.ranges import Positive, Range
 
@@ -72,7 +72,7 @@ def watch(
         stopping() as stopped,
         Watch(site, out, on_alert=_printer(json), device=device) as watched,
         HealthServer(watched) as health,
-        _lines(watched.states) as draw,
+        changing(lambda: map(line_of, watched.states())) as draw,
     ):
         for camera in watched.cameras:
             model = camera.model
@@ -115,24 +115,6 @@ def stopping() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def _lines(states: Callable[[], list["State"]]) -> Iterator[Callable[[], None]]:
-    """On a terminal a line a camera, which changes; elsewhere nothing but what is logged."""
-    from wsvad.cli.output import terminal
-
-    console = terminal()
-    if console is None:
-        yield lambda: None
-        return
-    from rich.live import Live
-    from rich.text import Text
-
-    from wsvad.spelling import plain
-
-    with Live(console=console, auto_refresh=False, transient=True) as live:
-        yield lambda: live.update(Text("\n".join(plain(line_of(state)) for state in states())), refresh=True)
 
 
 def line_of(state: "State") -> str:

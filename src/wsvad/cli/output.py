@@ -9,7 +9,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -68,9 +68,18 @@ def say(sentence: object, style: str = "") -> None:
     _messages().print(Text(message(sentence), style))
 
 
-def terminal() -> "Console | None":
-    """The terminal that messages go to, to draw on; None where they go elsewhere."""
-    return _messages() if _messages().is_terminal else None
+@contextmanager
+def changing(lines: Callable[[], Iterable[str]]) -> Iterator[Callable[[], None]]:
+    """What draws lines that change, on a terminal; elsewhere it does nothing."""
+    console = _messages()
+    if not console.is_terminal:
+        yield lambda: None
+        return
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        yield lambda: live.update(Text("\n".join(map(plain, lines()))), refresh=True)
 
 
 @contextmanager

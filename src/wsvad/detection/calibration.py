@@ -24,6 +24,9 @@ RARITY_UNKNOWN = (
     "It is not known how rare a score is: the run has no held-out normal video in this mode; train with normal videos "
     "and --hold-out 0.2."
 )
+RARITY_BEFORE = (
+    "It is not known how rare a score is: the run was trained by a version that did not record it; train again."
+)
 NEVER = "no event will ever be reported"
 NOT_CALIBRATED = f"Not calibrated: no normal training video was held out. Using threshold {UNCALIBRATED:.2f}."
 
@@ -152,7 +155,7 @@ class Calibrations:
         """Where that is from, or why it is not known."""
         scale = self.rarity.get(mode)
         if scale is None:
-            return RARITY_UNKNOWN
+            return RARITY_BEFORE if mode in self.each else RARITY_UNKNOWN
         return (
             f"How rare a score is: events with such a score in {time_in_words(scale.hours)} of normal training video, "
             f"{WORDS[mode]}, by fits that had not seen it."

@@ -317,6 +317,26 @@ class EventStore:
                 "DELETE FROM features WHERE camera = ? AND event IS NULL AND end > ?", (camera, after.timestamp())
             )
 
+    def trim(self, event: str, end: datetime) -> None:
+        """An event ended then: features that were kept because it might last longer are none of its. Snippets of one
+        row are taken to be equally long."""
+        last = end.timestamp()
+        with self.database.transaction() as tables:
+            query = "SELECT number, start, end, shape, data FROM features WHERE event = ? AND end > ?"
+            for number, start, until, shape, data in tables.execute(query, (event, last)).fetchall():
+                try:
+                    count, *rest = json.loads(shape)
+                    left = 0 if start >= last else min(count, round(count * (last - start) / (until - start)))
+                except (ValueError, TypeError, RecursionError) as error:
+                    raise self.database.damaged(f"features {number}: {reason(error)}") from None
+                if not left:
+                    tables.execute("DELETE FROM features WHERE number = ?", (number,))
+                elif left < count:
+                    tables.execute(
+                        "UPDATE features SET end = ?, shape = ?, data = ? WHERE number = ?",
+                        (last, json.dumps([left, *rest]), data[: len(data) // count * left], number),
+                    )
+
     def features(self, event: str | None, *, camera: str = "") -> Iterator[StoredFeatures]:
         """Features of an event, or of all quiet time (of a camera), in order of time."""
         numbers = self.database.read(

@@ -25,6 +25,12 @@ class _Snippet:
     start: datetime
     end: datetime
 
+    @property
+    def middle(self) -> datetime:
+        """By which it is known whether it belongs to an event: where one snippet ends and the next begins, clocks of
+        cameras tremble."""
+        return self.start + (self.end - self.start) / 2
+
 
 class FeatureKeeper:
     """One for each camera; its memory is bounded, and what is written survives a kill."""
@@ -59,7 +65,7 @@ class FeatureKeeper:
     def push(self, rows: Mapping[str, np.ndarray], start: datetime, end: datetime) -> None:
         """The newest snippet's features, `(D,)` or `(C, D)` for each stream."""
         snippet = _Snippet(rows=rows, start=start, end=end)
-        if self._recent and start < self._recent[-1].end:  # a clock that went back
+        if self._recent and start < self._recent[-1].start:  # a clock that went back
             self._recent.clear()
         self._recent.append(snippet)
         if self._event is None:
@@ -75,17 +81,19 @@ class FeatureKeeper:
 
     def begin(self, event: str, start: datetime) -> None:
         """An alert is due for an event that began then: all since belongs to it, and was not quiet."""
-        before = [snippet for snippet in self._block if snippet.end <= start] if self._event is None else []
-        self._block = [snippet for snippet in self._recent if snippet.end > start]
+        before = [snippet for snippet in self._block if snippet.middle <= start] if self._event is None else []
+        self._block = [snippet for snippet in self._recent if snippet.middle > start]
         self._chosen, self._left, self._event = False, 0, event
-        self._write(before, None)
         self._store.drop_quiet(self._camera, start)
+        self._write(before, None)
 
     def end(self, end: datetime) -> None:
         """It ended then; what came since is no part of it."""
-        block, event = [snippet for snippet in self._block if snippet.start < end], self._event
+        block, event = [snippet for snippet in self._block if snippet.middle < end], self._event
         self._event, self._block = None, []
         self._write(block, event)
+        if event is not None:
+            self._store.trim(event, end)
 
     def cut(self) -> None:
         """The source has a break, or is at its end: what comes is no continuation. An open event is ended before."""

@@ -7,7 +7,7 @@ U = −ln(1 − confidence), which is 3.0 at 95 %: the "rule of three".
 
 That holds for weights that scored the video themselves and alarms that are independent. Neither is so here. A detector
 that has learnt from all training videos has seen the normal ones, so they are scored by other fits, each of which left
-out what it scores (cross-fitting: `datasets.folder.folds`), and fits differ: where the detector has λ false alarms an
+out what it scores (cross-fitting: `datasets.division.folds`), and fits differ: where the detector has λ false alarms an
 hour at a threshold, they have λG, G of mean 1 and standard deviation `SPREAD`. And alarms come in clusters, above all
 online, where windows overlap. With a gamma-distributed G their number in `hours` is negative binomial, of mean λ·hours
 and variance λ·hours + (SPREAD·λ·hours)², and U is the bound for that law: with none at all 3.4 instead of 3.0.

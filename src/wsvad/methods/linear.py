@@ -3,7 +3,8 @@
 A snippet of an abnormal video is taken to be abnormal, though most are not. Footage of the same kind is in the normal
 videos too, so what is left of it in the weights is small where they are kept small; in its MIL form only the highest
 snippets of an abnormal video keep the label (a bag's witnesses, Andrews et al., NIPS 2002), the weights of the first
-phase being where it starts.
+phase being where it starts. Its ranked form is softer: all of them keep it, and weigh less the lower they are in their
+video. `benchmarks/results/limits.md` compares these and others.
 
 Shapes: B bags, C crops, T segments, D features. A training batch holds its normal bags first, then as many abnormal.
 """
@@ -15,9 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wsvad.errors import UsageError
 from wsvad.methods.method import Batch, Phase
 from wsvad.methods.streams import check_streams, side_by_side
-from wsvad.ranges import Count, Positive, check_fields
+from wsvad.ranges import Count, NotNegative, Positive, check_fields
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,11 @@ class LinearConfig:
     """Afterwards train on the highest snippets of each abnormal bag, and all of the normal ones."""
     top_every: Count = 16
     """k = ⌊T / this⌋ + 1 snippets of an abnormal bag are its highest (`mil`)."""
+    ranked: bool = False
+    """Afterwards train on all snippets, those of an abnormal bag weighed by their rank in it: the lowest least."""
+    smooth: NotNegative = 0.0
+    """Scores are smoothed over time by a Gaussian of this standard deviation in snippets (of 16 frames): 1.5 is about a
+    second. 0 leaves them. Where scenes are cut often, it mixes one with the next."""
     iterations: Count = 500
     """Training iterations of each phase. The loss of the first one is convex: they reach its minimum."""
     segments: Count = 32
@@ -45,6 +52,8 @@ class LinearConfig:
     def __post_init__(self) -> None:
         check_fields(self)
         check_streams(self.streams)
+        if self.mil and self.ranked:
+            raise UsageError("mil and ranked are two forms of a second phase; choose one of them")
 
     @property
     def learns_from(self) -> tuple[str, ...]:
@@ -74,7 +83,7 @@ class Linear(nn.Module):
 
     def forward(self, streams: dict[str, Tensor]) -> Tensor:
         """`(B, T, D)` or `(B, C, T, D)` (crops are averaged) → scores `(B, T)` in [0, 1]."""
-        scores = self.logits(streams).sigmoid()
+        scores = smoothed(self.logits(streams), self.config.smooth).sigmoid()
         return scores.mean(1) if scores.ndim == 3 else scores
 
     def logits(self, streams: dict[str, Tensor]) -> Tensor:
@@ -97,8 +106,18 @@ class Linear(nn.Module):
         }
         return parts | {"total": torch.stack(list(parts.values())).sum()}
 
+    def ranked_loss(self, batch: Batch) -> dict[str, Tensor]:
+        """The same, with all snippets of an abnormal bag, by their ranks: 1 for the lowest, equal ones share theirs."""
+        normal_BT, abnormal_BT = self.logits(batch.streams).chunk(2)
+        weight_BT = ranks(abnormal_BT.detach())
+        parts = {
+            "normal": F.softplus(normal_BT).mean() / 2,
+            "abnormal": (F.softplus(-abnormal_BT) * weight_BT).sum() / weight_BT.sum() / 2,
+        }
+        return parts | {"total": torch.stack(list(parts.values())).sum()}
+
     def phases(self) -> list[Phase]:
-        """One, or two in the MIL form."""
+        """One, or two in the MIL and in the ranked form."""
         config = self.config
         groups: list[dict[str, Any]] = [{"params": [self.weight]}, {"params": [self.bias], "weight_decay": 0.0}]
         return [
@@ -108,5 +127,25 @@ class Linear(nn.Module):
                 optimizer=torch.optim.Adam, lr=config.lr, final_lr=config.lr / 1000, weight_decay=config.weight_decay,
                 share=16,  # a minimum takes as many steps on a small set as on a large one
             )
-            for name, loss in [("train", self.loss), *([("mil", self.mil_loss)] if config.mil else [])]
+            for name, loss in [
+                ("train", self.loss),
+                *([("mil", self.mil_loss)] if config.mil else []),
+                *([("ranked", self.ranked_loss)] if config.ranked else []),
+            ]
         ]  # fmt: skip
+
+
+def ranks(x_BT: Tensor) -> Tensor:
+    """Of each number among those of its row, from 1; equal ones have the mean of theirs."""
+    ordered = x_BT.sort().values
+    x_BT = x_BT.contiguous()
+    return (torch.searchsorted(ordered, x_BT) + torch.searchsorted(ordered, x_BT, right=True) + 1) / 2
+
+
+def smoothed(x: Tensor, deviation: float) -> Tensor:
+    """The mean over the last axis with the weights of a Gaussian, whose sum is 1 at the ends too."""
+    if not deviation:
+        return x
+    place = torch.arange(x.shape[-1], dtype=torch.float64)
+    weight = torch.exp(-(((place[:, None] - place) / deviation) ** 2) / 2)
+    return x @ (weight / weight.sum(1, keepdim=True)).T.to(x)

@@ -17,6 +17,7 @@
 While a finished run is made again, its model stays as it is until the new one is ready.
 """
 
+import dataclasses
 import hashlib
 import json
 import logging
@@ -39,6 +40,7 @@ from wsvad.files import (
     write_json,
     write_text,
 )
+from wsvad.methods import METHODS
 from wsvad.runs.fingerprint import Changes, changes
 from wsvad.runs.model import (
     TrainedMethod,
@@ -393,7 +395,8 @@ class Trial:
 
 def _asked(settings: Mapping[str, Any]) -> dict[str, Any]:
     """A command without the fields of its configuration that were filled from the training videos' labels
-    (`from_labels`): these are data, and in the fingerprint. Before `--streams` there were all of them."""
+    (`from_labels`): these are data, and in the fingerprint. Fields that its version did not have yet are what it did:
+    all streams, and a method's own defaults."""
     if "auto" in settings:  # what was chosen is no part of it
         settings = {**settings, "method": "auto", "config": None, "from_labels": ()}
         del settings["auto"]
@@ -401,9 +404,20 @@ def _asked(settings: Mapping[str, Any]) -> dict[str, Any]:
     rest = {key: value for key, value in settings.items() if key != "from_labels"}
     if "protocol" in rest:
         rest["protocol"] = {"streams": "all"} | rest["protocol"]
-    if not filled:
-        return rest
-    return rest | {"config": {name: value for name, value in settings.get("config", {}).items() if name not in filled}}
+    config = rest.get("config")
+    if isinstance(config, dict):
+        rest["config"] = {k: v for k, v in (_defaults(rest.get("method")) | config).items() if k not in filled}
+    return rest
+
+
+def _defaults(method: Any) -> dict[str, Any]:
+    """A method's configuration as in its paper, plain values; empty of one that is not installed."""
+    if method not in METHODS:
+        return {}
+    try:
+        return dict(json.loads(json.dumps(dataclasses.asdict(METHODS[method].config_class()))))
+    except WsvadError:
+        return {}
 
 
 def _difference(before: Any, now: Any) -> str:

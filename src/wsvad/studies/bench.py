@@ -25,6 +25,8 @@ from wsvad.evaluation.vocabulary import ALERT_KEYS, METRICS, words_for
 from wsvad.extraction.prepare import prepare, without
 from wsvad.features.source import open_features, released
 from wsvad.files import check_writable, write_json, write_text
+from wsvad.methods import METHODS
+from wsvad.methods.method import learns_from
 from wsvad.runs.folder import RunFolder
 from wsvad.studies.leaderboard import Leaderboard, as_csv, as_markdown
 from wsvad.studies.leaderboard_page import as_page
@@ -85,7 +87,9 @@ def run_bench(
                 logger.info("%s", sentence)
         fitted = experiment.run()
         metrics, alerts = fitted.metrics, fitted.alerts
-        used = {stream: spec for stream, spec in encoders.items() if stream in experiment.streams}
+        # Also what --streams auto has left out: the same command has to look at it again.
+        read = learns_from(METHODS[name], experiment.config)
+        used = {stream: spec for stream, spec in encoders.items() if stream in read}
         cards[name] = run_card(experiment, command(data, name, config, own, used, features, out))
         rows[name] = rows_of(metrics, experiment.folder.costs(), cards[name]["features"])
         curves[name] = experiment.test_curves()

@@ -40,14 +40,14 @@ def linear_curves(experiment: Experiment) -> Sequence[Curve]:
     """The test videos by `linear`, fitted to the streams that the method scores with; its scores are kept in the first
     seed's folder."""
     folder, bags = experiment.folder.seed(experiment.seeds[0]), experiment.test_bags
-    scores = (folder.read(LINEAR) or {"whole": {}})["whole"]
+    scores = (folder.read(LINEAR) or {}).get("whole", {})
     if any(len(scores.get(bag.video, ())) != bag.clock.snippets for bag in bags):
         found = fitted_scores(experiment)
         scores = {bag.video: one.tolist() for bag, one in zip(bags, found, strict=True)}
         scores = folder.write(LINEAR, {"whole": scores})["whole"]
         folder.end_fits()
     return curves_of(
-        experiment.dataset.test, [bag.clock for bag in bags], [np.array(scores[bag.video]) for bag in bags]
+        experiment.dataset.test, [bag.clock for bag in bags], [np.array(scores[bag.video], np.float64) for bag in bags]
     )
 
 

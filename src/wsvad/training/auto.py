@@ -131,11 +131,12 @@ def _in_words(one: Tried) -> str:
     cells = []
     for name, figure in one.figures.items():
         value, *bounds = (f"{x:.2f}" if name == "separation" else percent(x, 1) for x in (figure.value, *figure.bounds))
-        cells.append(f"{_called(name)} {value} ({bounds[0]} to {bounds[1]})")
+        cells.append(f"{called(name)} {value} ({bounds[0]} to {bounds[1]})")
     return ", ".join([*cells, f"fitted in {duration(one.seconds)}"])
 
 
-def _called(name: str) -> str:
+def called(name: str) -> str:
+    """A figure's name, in the middle of a sentence."""
     return words_for(name).in_words if name in METRICS else OURS[name]
 
 
@@ -157,19 +158,18 @@ def best_of(tried: Sequence[Tried]) -> Choice:
         return Choice(method=DEFAULT, why=f"{DEFAULT} is taken, the default: nothing can be compared.", tried=tried)
     best = {name: max(rows, key=lambda one: one.figures[name].value) for name in names}
     level = [one for one in rows if not any(_behind(one, best[name], name) for name in names)]
-    chosen, top = level[0] if level else best[names[0]], best[names[0]]
-    figures = " and ".join(map(_called, names))
+    chosen = level[0] if level else best[names[0]]
+    figures = " and ".join(map(called, names))
     if len(rows) == 1:
         why = "the only one that could be fitted"
     elif not level:
-        why = f"the best in {_called(names[0])}; in {_called(names[-1])} another one is better"
+        why = f"the best in {called(names[0])}; in {called(names[-1])} another one is better"
     elif len(level) == 1:
         why = f"in {figures} on held-out training videos it alone is not behind the best by more than a standard error"
     else:
-        others = ", ".join(one.method for one in level if one is not chosen)
-        why = f"the cheapest of those level in {figures} on held-out training videos, with {others}"
-        if top is chosen:
-            why += f", and the best in {_called(names[0])}"
+        others = " and ".join(one.method for one in level if one is not chosen)
+        verb, more = ("is", "costs more") if len(level) == 2 else ("are", "cost more")
+        why = f"{others} {verb} level with it in {figures} on held-out training videos, and {more} to score with"
     return Choice(method=chosen.method, why=f"{chosen.method} is chosen: {why}.", tried=tried)
 
 

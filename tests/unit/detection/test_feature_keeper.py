@@ -5,7 +5,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 from alerts import NOON, alert
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from wsvad.detection.event_store import EventStore
@@ -20,8 +20,9 @@ def at(seconds):
     return NOON + timedelta(seconds=seconds)
 
 
-def watch(store, scores, share=0.0, seed=0):
-    """Snippets of half a second, whose features are their numbers."""
+def watch(store, scores, share=0.0, seed=0, tremble=0.0):
+    """Snippets of half a second, whose features are their numbers; by the clock they end that much later than the next
+    begins."""
     tracker = EventTracker(threshold=0.8, rules=RULES)
     keeper = FeatureKeeper(store, "gate", {"rgb": {"encoder": "numbers"}}, share=share, seed=seed)
 
@@ -36,7 +37,7 @@ def watch(store, scores, share=0.0, seed=0):
 
     for number, score in enumerate(scores):
         start = number / 2
-        keeper.push({"rgb": np.array([number, 1])}, at(start), at(start + 0.5))
+        keeper.push({"rgb": np.array([number, 1])}, at(start), at(start + 0.5 + tremble))
         follow(tracker.push(score, start, start + 0.5))
         assert len(keeper._recent) <= RECENT and len(keeper._block) <= max(2 * BLOCK, RECENT)
     follow(tracker.end())
@@ -62,15 +63,19 @@ def store(tmp_path):
 
 
 @settings(deadline=None, max_examples=12)
+@example([(0.9, 2), (0.1, 1), (0.7, 140)], False, 0)
 @given(
     st.lists(st.tuples(st.sampled_from([0.1, 0.7, 0.9]), st.sampled_from([1, 2, 5, 90, 140])), max_size=8),
     st.booleans(),
+    st.sampled_from([0, 0.004, -0.004]),
 )
-def test_of_each_event_exactly_its_snippets_are_kept_and_quiet_time_is_none_of_them(tmp_path_factory, parts, quiet):
+def test_of_each_event_exactly_its_snippets_are_kept_and_quiet_time_is_none_of_them(
+    tmp_path_factory, parts, quiet, tremble
+):
     store = EventStore(tmp_path_factory.mktemp("keeper") / "events.db")
     store.camera("gate")
     scores = [score for score, count in parts for _ in range(count)]
-    watch(store, scores, share=1.0 if quiet else 0.0)
+    watch(store, scores, share=1.0 if quiet else 0.0, tremble=tremble)
     events = expected(scores)
     assert {id: numbers(store, id) for id in events} == events
     found, taken = numbers(store, None), {number for some in events.values() for number in some}

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsvad.detection.calibration import RARITY_UNKNOWN, Calibrations, NormalScores, calibrated
+from wsvad.detection.calibration import RARITY_BEFORE, RARITY_UNKNOWN, Calibrations, NormalScores, calibrated
 from wsvad.detection.rarity import scale_of
 from wsvad.detection.threshold import rates
 from wsvad.errors import WsvadError
@@ -87,6 +88,7 @@ def test_words_are_those_of_the_hours_that_there_are():
     assert found.rarity_of(0.9, "online") is None
     assert "2 h of normal training video" in found.rarity_sentence("whole")
     assert found.rarity_sentence("online") == RARITY_UNKNOWN
+    assert replace(found, rarity={}).rarity_sentence("whole") == RARITY_BEFORE
     few = calibrated(hours_of(0.01, ()), EventRules(), 1.0)
     assert few.rarity_of(0.9, "whole").words == "never in 36 s of normal video"
     assert Calibrations().rarity_of(0.9, "whole") is None

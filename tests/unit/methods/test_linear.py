@@ -1,10 +1,11 @@
-"""`linear` beside scikit-learn's logistic regression, and its MIL form beside a loop."""
+"""`linear` beside scikit-learn's logistic regression, and its MIL and ranked forms and its smoothing beside loops."""
 
 import math
 
 import numpy as np
 import pytest
 import torch
+from scipy.stats import rankdata
 from sklearn.linear_model import LogisticRegression
 
 from wsvad.datasets.bags import PackedBags
@@ -98,6 +99,47 @@ def test_in_its_mil_form_the_highest_snippets_alone_are_abnormal():
     assert [phase.name for phase in Linear({"rgb": 3}).phases()] == ["train"]
 
 
+def test_in_its_ranked_form_the_lower_snippets_of_an_abnormal_bag_weigh_less():
+    method = Linear({"rgb": 3}, LinearConfig(ranked=True))
+    x = torch.randn(4, 9, 3, generator=torch.Generator().manual_seed(0))
+    x[3, 4] = x[3, 5] = x[3, 7]  # as bins of a short video are
+    torch.nn.init.normal_(method.weight)
+    scores = method({"rgb": x}).tolist()
+    normal = -sum(math.log(1 - s) for bag in scores[:2] for s in bag) / 18
+    ranked = [zip(rankdata(np.float32(bag)), bag, strict=True) for bag in scores[2:]]
+    abnormal = -sum(rank * math.log(s) for bag in ranked for rank, s in bag) / (2 * 9 * 10 / 2)
+    parts = method.ranked_loss(Batch(streams={"rgb": x}, labels=torch.tensor([0.0, 0.0, 1.0, 1.0])))
+    assert parts["total"].item() == pytest.approx((normal + abnormal) / 2, rel=1e-5)
+    assert [phase.name for phase in method.phases()] == ["train", "ranked"]
+
+
+@pytest.mark.parametrize("shape", [(2, 7, 3), (2, 4, 7, 3), (1, 1, 3)])
+@pytest.mark.parametrize("smooth", [1e-300, 0.7, 1.5, 1e9])
+def test_scores_are_smoothed_by_a_gaussian_over_snippets(shape, smooth):
+    method, plain = Linear({"rgb": 3}, LinearConfig(smooth=smooth)), Linear({"rgb": 3})
+    torch.nn.init.normal_(plain.weight)
+    method.load_state_dict(plain.state_dict())
+    streams = {"rgb": torch.randn(*shape, generator=torch.Generator().manual_seed(0))}
+    rows = plain.logits(streams).detach().double().reshape(-1, shape[-2]).tolist()
+    expected = []
+    for row in rows:
+        weights = [[math.exp(-(((i - j) / smooth) ** 2) / 2) if i != j else 1.0 for j in range(len(row))]
+                   for i in range(len(row))] if smooth > 1e-9 else np.eye(len(row)).tolist()  # fmt: skip
+        logits = [sum(w * z for w, z in zip(weight, row, strict=True)) / sum(weight) for weight in weights]
+        expected.append([1 / (1 + math.exp(-z)) for z in logits])
+    found = np.array(expected).reshape(shape[:-1])
+    found = found.mean(1) if found.ndim == 3 else found
+    np.testing.assert_allclose(method(streams).detach(), found, atol=1e-5)
+    assert method(streams).shape == plain(streams).shape
+
+
+def test_smoothing_changes_scores_alone():
+    packed = bags(10, 6)
+    normalisation = Normalisation.fit({"rgb": "standardise"}, packed.streams)
+    one, other = (fitted(packed, normalisation, LinearConfig(ranked=True, smooth=smooth)) for smooth in (0.0, 1.5))
+    torch.testing.assert_close(one.weight, other.weight, atol=0, rtol=0)
+
+
 def test_streams_are_read_side_by_side():
     method = Linear({"rgb": 3, "pose": 2, "text": 9}, LinearConfig(streams=("pose", "rgb")))
     assert method.learns_from == method.runs_on == ("pose", "rgb")
@@ -107,7 +149,16 @@ def test_streams_are_read_side_by_side():
     torch.testing.assert_close(method(streams), (joined @ method.weight).sigmoid())
 
 
-@pytest.mark.parametrize("fields", [{"streams": ("rgb", "rgb")}, {"weight_decay": 0.0}, {"top_every": 0}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"streams": ("rgb", "rgb")},
+        {"weight_decay": 0.0},
+        {"top_every": 0},
+        {"smooth": -1.0},
+        {"mil": True, "ranked": True},
+    ],
+)
 def test_what_a_configuration_refuses(fields):
     with pytest.raises(UsageError):
         LinearConfig(**fields)

@@ -1,5 +1,6 @@
 """A run folder: claimed by one command, whole or not finished, and never believed for other data."""
 
+import dataclasses
 import json
 from dataclasses import replace
 from fractions import Fraction
@@ -99,6 +100,17 @@ def test_another_command_is_refused_with_what_differs(tmp_path):
     run.claim(SETTINGS | {"teacher": "runs/moved"}, FINGERPRINT)  # what it is, the fingerprint says
     with pytest.raises(WsvadError, match="another 'teacher'"):
         run.claim(SETTINGS, FINGERPRINT)
+
+
+def test_a_run_goes_on_where_its_version_lacked_fields_of_the_configuration_that_change_nothing(tmp_path):
+    run, now = RunFolder(tmp_path), dataclasses.asdict(MilConfig(lr=0.1))
+    before = {name: value for name, value in now.items() if name != "top"}
+    run.claim(SETTINGS | {"config": before}, FINGERPRINT)
+    run.claim(SETTINGS | {"config": now}, FINGERPRINT)
+    run = RunFolder(tmp_path / "other")
+    run.claim(SETTINGS | {"config": before}, FINGERPRINT)
+    with pytest.raises(WsvadError, match=r"another 'config' \(top: 1, now 6\)"):
+        run.claim(SETTINGS | {"config": now | {"top": 6}}, FINGERPRINT)
 
 
 def test_a_run_that_did_not_record_its_data_is_not_continued(tmp_path):
