@@ -109,9 +109,9 @@ def beside_lsa(model: str) -> str:
         (
             "# UCF-Crime from captions: sentences beside words\n\n"
             "Official split, 16 machine captions a video, after the last iteration, percent. `lsa` is fitted on the\n"
-            "training captions and 512 wide; the sentence encoder is fixed, and the budgets are those that were chosen\n"
-            "with `lsa`. `benchmarks/captions.py` remakes it. Both are of the version in which one segment stood for a bag of\n"
-            "`mil` and `dakd` (`top` 1). π-VAD has no other stream to learn from here.\n\n"
+            "training captions and 512 wide; the sentence encoder is fixed, and the budgets are those that were\n"
+            "chosen with `lsa`. `benchmarks/captions.py` remakes it. Both are of the version in which one segment\n"
+            "stood for a bag of `mil` and `dakd` (`top` 1). π-VAD has no other stream to learn from here.\n\n"
         )
         + markdown(rows)
         + FINDINGS

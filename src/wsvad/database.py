@@ -130,9 +130,13 @@ class Database:
             self._connection().executescript("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
-        """Close the connections of all threads."""
+        """Close the connections of this thread and of those that have ended. One that another thread still uses, as
+        that of a sink which hangs, is closed when that thread lets go of it: closed under its hands it would end the
+        process."""
         with self._one_thread:
-            self._close({thread for thread, _ in self._all})
+            mine = threading.current_thread()
+            self._close({thread for thread, _ in self._all if thread is mine or not thread.is_alive()})
+            self._all = []
         self._own = threading.local()
 
     def _close(self, threads: Collection[threading.Thread]) -> None:

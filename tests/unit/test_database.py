@@ -193,3 +193,26 @@ def test_threads_that_have_ended_keep_no_file_open(tmp_path):
         tables.execute("INSERT INTO t VALUES (1)")
     assert len(database.read("SELECT * FROM t")) == 1, "that of a thread which lives is not closed"
     database.close()
+
+
+def test_closing_leaves_what_another_thread_is_writing(tmp_path):
+    """As that of a sink which hangs and comes back while the program ends."""
+    database = Database(tmp_path / "d", [ONE])
+    begun, closed = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with database.transaction() as connection:
+            connection.execute("INSERT INTO t VALUES (1)")
+            begun.set()
+            closed.wait(60)
+            connection.execute("INSERT INTO t VALUES (2)")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert begun.wait(60)
+    database.close()
+    closed.set()
+    writer.join(60)
+    again = Database(tmp_path / "d", [ONE])
+    assert [row["x"] for row in again.read("SELECT x FROM t ORDER BY x")] == [1, 2]
+    again.close()
