@@ -95,7 +95,7 @@ class Database:
             try:
                 yield connection
                 connection.execute("COMMIT")
-            except BaseException:
+            except BaseException:  # Ctrl-C too leaves nothing half written; whatever it is goes on
                 with suppress(sqlite3.Error):  # of a full disk SQLite has done so itself
                     connection.execute("ROLLBACK")
                 raise

@@ -61,7 +61,7 @@ def check(
 
     Args:
         folder: Folder of videos, with labels or without.
-        labels: labels.csv (video,label[,category][,split]), if it is not in the folder.
+        labels: labels.csv (video,label[,category][,split][,camera]), if it is not in the folder.
         intervals: intervals.csv (video,category,start_frame,end_frame) of the test videos, if it is not beside labels.
         raw_rate: Frames per second of raw streams (.h264, .hevc) that do not say it.
         json: Print all of it as JSON.
@@ -101,7 +101,7 @@ def train(
 
     Args:
         folder: Folder of videos, with labels.csv or with subfolders named after what they show (normal, fight …).
-        labels: labels.csv or .xlsx (video,label[,category][,split]), if it is not in the folder.
+        labels: labels.csv or .xlsx (video,label[,category][,split][,camera]), if it is not in the folder.
         intervals: intervals.csv (video,category,start_frame,end_frame) of test videos, if not beside labels; or none.
         method: One of 'wsvad methods', or auto: what fits best.
         modalities: Extra training streams besides rgb, of a method that has them (default: all supported).
