@@ -1,9 +1,8 @@
 """Two streams side by side against the better of them alone, with `mil` and `ur-dmu`; to `results/sides.md`.
 
-python benchmarks/sides.py [OUT]     by default runs/encoders, where `benchmarks/encoders.py` keeps features and fits
+python benchmarks/sides.py [OUT]     by default runs/encoders, where `benchmarks/encoders.py` keeps features
 
-Every pair of that page's encoders, on its two sets, under its protocol; nothing is tuned. What one stream has alone are
-fits of that page, taken from there as far as they are finished. `auto` is `--streams auto`: where it leaves one stream,
+Every pair of that page's encoders, on its two sets, under its protocol and today's defaults; nothing is tuned. `auto` is `--streams auto`: where it leaves one stream,
 its fit is that stream's alone. A finished fit is a file, and the page is written again after each, so that a run that
 was stopped resumes; three seeds of each row come first, and pairs whose features are not extracted yet are left out.
 """
@@ -16,7 +15,7 @@ from functools import cache
 from itertools import combinations, product
 from pathlib import Path
 
-from encoders import DATA, ENCODERS, METRICS, SEEDS, SHARED, Cell, fit, in_words, markdown, settings, view
+from encoders import DATA, ENCODERS, METRICS, SEEDS, SHARED, Cell, in_words, markdown, settings, view
 
 from wsvad.datasets.dataset import Dataset
 from wsvad.datasets.open import open_dataset
@@ -43,8 +42,8 @@ def order() -> Iterator[Cell]:
             yield Cell(data, method, pair, seed)
 
 
-def joined(cell: Cell, out: Path) -> dict[str, float]:
-    """Test metrics after the last iteration of a fit of both streams."""
+def fit(cell: Cell, out: Path) -> dict[str, float]:
+    """Test metrics after the last iteration of a fit of one stream or two side by side."""
     file = cell.file(out / "sides")
     if file.is_file():
         return read_json(file)
@@ -142,7 +141,7 @@ def one_row(data: str, method: str, pair: tuple[str, ...], out: Path) -> list[st
     both, auto, kept = [], [], set()
     for seed in range(SEEDS):
         cell = Cell(data, method, pair, seed)
-        files = [replace(cell, streams=(name,)).file(out) for name in pair]
+        files = [replace(cell, streams=(name,)).file(out / "sides") for name in pair]
         if not all(file.is_file() for file in files):
             continue
         single = {name: read_json(file)["auc"] for name, file in zip(pair, files, strict=True)}
@@ -179,7 +178,7 @@ def main(out: Path = Path("runs/encoders")) -> None:
             print(cell, file=sys.stderr, flush=True)
             for name in cell.streams:
                 fit(replace(cell, streams=(name,)), out)
-            joined(cell, out)
+            fit(cell, out)
             write_page(out)
 
 
