@@ -216,8 +216,9 @@ def write_json(path: Path | str, value: Any) -> None:
     write_text(path, json.dumps(without_nan(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_text(path: Path | str, what: str = "text in UTF-8", most: int | None = None) -> str:
-    """Read a text file of at most so many bytes; `what` it should be. A byte order mark is no part of it.
+def read_text(path: Path | str, what: str = "text in UTF-8", most: int | None = None, remedy: str = "") -> str:
+    """Read a text file of at most so many bytes; `what` it should be, and what to do if it is not. A byte order mark is
+    no part of it.
 
     Raises:
         WsvadError: it is missing, is no plain file, is larger, cannot be read or is not UTF-8.
@@ -228,19 +229,23 @@ def read_text(path: Path | str, what: str = "text in UTF-8", most: int | None = 
     except OSError as error:
         raise WsvadError(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
-        raise WsvadError(f"{path}: not {what} ({error})") from None
+        raise WsvadError(_damaged(path, what, error, remedy)) from None
 
 
-def read_json(path: Path | str, text: str | None = None, most: int | None = None) -> Any:
+def _damaged(path: Path | str, what: str, error: Exception, remedy: str) -> str:
+    return f"{path}: not {what} ({' '.join(str(error).split())}){remedy and f'; {remedy}'}"
+
+
+def read_json(path: Path | str, text: str | None = None, most: int | None = None, remedy: str = "") -> Any:
     """Read JSON of at most so many bytes; of a file that is a part of another, from its text.
 
     Raises:
         WsvadError: the file is missing, larger, or is not JSON.
     """
     try:
-        return json.loads(read_text(path, "valid JSON", most) if text is None else text)
+        return json.loads(read_text(path, "valid JSON", most, remedy) if text is None else text)
     except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and brackets without end
-        raise WsvadError(f"{path}: not valid JSON ({error})") from None
+        raise WsvadError(_damaged(path, "valid JSON", error, remedy)) from None
 
 
 MANY_NODES = 100_000
@@ -256,9 +261,9 @@ def read_yaml(path: Path | str, remedy: str) -> Any:
         WsvadError: the file is missing or is not YAML.
     """
     try:
-        return parse_yaml(read_text(path, "valid YAML"), yaml.SafeLoader)
+        return parse_yaml(read_text(path, "valid YAML", remedy=remedy), yaml.SafeLoader)
     except yaml.YAMLError as error:
-        raise WsvadError(f"{path}: not valid YAML ({' '.join(str(error).split())}); {remedy}") from None
+        raise WsvadError(_damaged(path, "valid YAML", error, remedy)) from None
 
 
 def parse_yaml(text: str, loader: type[yaml.SafeLoader] | type[yaml.BaseLoader]) -> Any:

@@ -32,6 +32,8 @@ def test_a_file_that_is_not_json_is_named(text, tmp_path):
     (tmp_path / "x.json").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(WsvadError, match=r"x\.json: not valid JSON"):
         read_json(tmp_path / "x.json")
+    with pytest.raises(WsvadError, match=r"; make it again$"):
+        read_json(tmp_path / "x.json", remedy="make it again")
 
 
 BOMB = "a: &a [1, 2, 3, 4, 5, 6, 7, 8, 9]\n" + "".join(

@@ -172,12 +172,14 @@ def events_of(path: Path) -> dict[str, tuple[Interval, ...]]:
     Raises:
         WsvadError: it is damaged.
     """
+    again = "score the videos again"
+    scored = checked(path, read_json(path, most=MOST_BYTES, remedy=again), _Scored, again)
     return {
         video["video"]: tuple(
             Interval(start=one["start_frame"], end=one["end_frame"], category=one.get("category") or "abnormal")
             for one in video["events"]
         )
-        for video in checked(path, read_json(path, most=MOST_BYTES), _Scored, "score the videos again")["videos"]
+        for video in scored["videos"]
     }
 
 

@@ -165,7 +165,7 @@ class RunFolder:
         if own_file(path) is None:
             raise WsvadError(f"{path}: there is no such file; {AGAIN}")
         return [
-            checked(path, read_json(path, line), LogRow, AGAIN, f"line {number}")
+            checked(path, read_json(path, line, remedy=AGAIN), LogRow, AGAIN, f"line {number}")
             for number, line in enumerate(read_text(path).splitlines(), 1)
         ]
 

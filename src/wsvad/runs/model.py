@@ -291,7 +291,7 @@ def _record(folder: Path) -> dict[str, Any]:
         raise WsvadError(
             f"{folder}: not a finished run (no model.json); 'wsvad train … --out {folder}' creates or completes it"
         )
-    record: dict[str, Any] = checked(path, read_json(path), dict[str, Any], AGAIN)
+    record: dict[str, Any] = checked(path, read_json(path, remedy=AGAIN), dict[str, Any], AGAIN)
     if record.get("format") not in READ:
         raise WsvadError(
             f"{folder}/model.json: run format {record.get('format')!r:.40}, this is wsvad {__version__} with formats "

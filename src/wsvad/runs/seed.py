@@ -139,7 +139,7 @@ def read_record(path: Path, shape: Any, remedy: str) -> Any:
     """What a JSON file of a run, or of a seed, holds; None where it is not there."""
     if own_file(path) is None:
         return None
-    record = unsealed(path, checked(path, read_json(path), Sealable, remedy), remedy)
+    record = unsealed(path, checked(path, read_json(path, remedy=remedy), Sealable, remedy), remedy)
     if isinstance(record, dict):
         check_weights(path, record, path.parent / "model.safetensors", remedy)
     return checked(path, record, shape, remedy)

@@ -131,10 +131,10 @@ def threshold_of(detector: Detector, camera: str, settings: CameraSettings) -> t
     """
     if settings.threshold is not None:
         return settings.threshold, "set for this camera"
-    path = on_site(detector.run, camera)
+    path, again = on_site(detector.run, camera), "run 'wsvad calibrate' again"
     if path.is_file():
-        record = checked(path, read_json(path, most=2**26), OnSite, "run 'wsvad calibrate' again")
+        record = checked(path, read_json(path, most=2**26, remedy=again), OnSite, again)
         if record["scoring"] == RunFolder(detector.run).scoring_hash():
             return record["threshold"], record["sentence"]
-        logger.warning("%s: was found for an earlier model and is not used; run 'wsvad calibrate' again", path)
+        logger.warning("%s: was found for an earlier model and is not used; %s", path, again)
     return detector.calibrations.threshold("online"), detector.calibrations.sentence("online")

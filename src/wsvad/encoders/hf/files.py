@@ -33,6 +33,8 @@ PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack")
 """Formats of weights that run code when they are opened, or that only other libraries read."""
 MOST_JSON = 2**24
 """Bytes of a file of settings."""
+OWN = "use the model's own file"
+"""What to do about a file that is wrong."""
 NO_NUMBERS = (
     "_name_or_path", "transformers_version", "architectures", "auto_map", "dtype", "torch_dtype", "id2label",
     "label2id", "initializer_range", "initializer_factor", "_commit_hash", "use_cache",
@@ -122,7 +124,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise WsvadError(
             f"{folder}: it has no {CONFIG}; name the folder that save_pretrained wrote, or download the model again"
         )
-    config = checked(path, read_json(path, most=MOST_JSON), dict[str, Any], "use the model's own file")
+    config = checked(path, read_json(path, most=MOST_JSON, remedy=OWN), dict[str, Any], OWN)
     if not isinstance(config.get("model_type"), str):
         raise WsvadError(f"{path}: it has no 'model_type'; use the file of a model of the library transformers")
     return config
@@ -138,8 +140,9 @@ def weight_files(folder: Path) -> list[Path]:
         return [folder / WHOLE]
     index = folder / INDEX
     if is_file(index):
-        weight_map = checked(index, read_json(index, most=MOST_JSON), dict[str, Any], "download it again")
-        files = checked(index, weight_map.get("weight_map"), dict[str, str], "download it again", "weight_map")
+        again = "download it again"
+        weight_map = checked(index, read_json(index, most=MOST_JSON, remedy=again), dict[str, Any], again)
+        files = checked(index, weight_map.get("weight_map"), dict[str, str], again, "weight_map")
         return [_part(index, name) for name in sorted(set(files.values()))]
     pickled = sorted(path.name for pattern in PICKLED for path in folder.glob(pattern))
     if pickled:

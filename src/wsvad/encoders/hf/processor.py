@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from wsvad.encoders.fit import Filter, Fit
-from wsvad.encoders.hf.files import MOST_JSON, library
+from wsvad.encoders.hf.files import MOST_JSON, OWN, library
 from wsvad.errors import WsvadError
 from wsvad.files import is_file, read_json
 from wsvad.shapes import checked
@@ -247,9 +247,9 @@ def _said(folder: Path, *, clip: bool) -> tuple[Path, dict[str, Any]]:
     both, parts = folder / "processor_config.json", ["image_processor", "video_processor"]
     for path in (video, image) if clip else (image, video):
         if is_file(path):
-            return path, checked(path, read_json(path, most=MOST_JSON), dict[str, Any], "use the model's own file")
+            return path, checked(path, read_json(path, most=MOST_JSON, remedy=OWN), dict[str, Any], OWN)
     if is_file(both):
-        said = checked(both, read_json(both, most=MOST_JSON), dict[str, Any], "use the model's own file")
+        said = checked(both, read_json(both, most=MOST_JSON, remedy=OWN), dict[str, Any], OWN)
         for part in reversed(parts) if clip else parts:
             if isinstance(said.get(part), dict):
                 return both, said[part]
