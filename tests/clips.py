@@ -172,9 +172,9 @@ class Means:
             time.sleep(0.15)
         if self.name == "means-crash" and index_of(snippets[0]) == 29:
             os.kill(os.getpid(), signal.SIGSEGV)
-        if self.name == "means-once" and index_of(snippets[0]) == 29:
+        if self.name.startswith("means-once=") and index_of(snippets[0]) == 29:
             try:
-                Path(os.environ["CLIPS_ONCE"]).unlink()
+                Path(self.name.partition("=")[2]).unlink()
                 os.kill(os.getpid(), signal.SIGKILL)
             except FileNotFoundError:
                 pass  # it was killed before

@@ -133,11 +133,12 @@ def test_a_crash_costs_one_video(videos, tmp_path):
     assert len(files(tmp_path / "out")) == 6
 
 
-def test_a_process_that_was_killed_once_costs_nothing(videos, tmp_path, monkeypatch):
+def test_a_process_that_was_killed_once_costs_nothing(videos, tmp_path):
     (tmp_path / "once").touch()
-    monkeypatch.setenv("CLIPS_ONCE", str(tmp_path / "once"))
     hostile = ("hostile.mp4", write_clip(tmp_path / "hostile.mp4", 1, first=29))
-    report, said = run([*videos[:3], hostile, *videos[3:]], tmp_path / "out", "means-once", workers=2)
+    report, said = run(
+        [*videos[:3], hostile, *videos[3:]], tmp_path / "out", f"means-once={tmp_path / 'once'}", workers=2
+    )
     assert (report.done, report.failed) == (7, {})
     assert "was killed by SIGKILL" in said and "tried once more" in said
 

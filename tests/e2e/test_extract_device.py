@@ -41,7 +41,7 @@ def videos(tmp_path):
 
 @pytest.fixture
 def device(monkeypatch):
-    monkeypatch.setattr("wsvad.extraction.extract.device_of", lambda device: device)
+    monkeypatch.setattr("wsvad.extraction.engines.device_of", lambda device: device)
     OnDevice.seen.clear()
     return "meta"
 

@@ -21,7 +21,7 @@ from wsvad.cli.options import (
 )
 from wsvad.cli.output import show, show_json, show_lines
 from wsvad.errors import UsageError
-from wsvad.ranges import Positive, Range, Whole
+from wsvad.ranges import NotNegative, Positive, Range, Whole
 from wsvad.video.clock import Rate
 
 Frames = Annotated[int, Range(1, 64)]
@@ -38,6 +38,9 @@ def extract(
     rate: Rate | None = None,
     raw_rate: Positive | None = None,
     device: Annotated[str, "DEVICE"] = "auto",
+    engine: Annotated[str, "ENGINE"] = "local",
+    cpus_per_worker: Positive | None = None,
+    gpus_per_worker: NotNegative | None = None,
     plan: bool = False,
     json: bool = False,
 ) -> int:
@@ -50,30 +53,36 @@ def extract(
         folder: Folder of videos with their labels, or videos alone.
         out: Feature folder.
         labels: labels.csv, if it is not in the folder.
-        workers: Processes; 0 uses this process (default: one per core).
+        workers: Processes; 0 uses this process (default: one per core, or as many as a cluster has room for).
         rate: Frames per second to resample all videos to (default: their own).
         raw_rate: Frames per second of raw streams (.h264, .hevc) that do not say it.
         device: Where networks run: cpu, cuda, cuda:N, mps, or auto, the fastest of them.
-        plan: Only say what it will come to, by a minute of it on this machine.
+        engine: Who does the work: local (processes on this machine), ray (a Ray cluster that this machine belongs to),
+            or ray://HOST:PORT, the head of that cluster.
+        cpus_per_worker: Processors that Ray reserves for each worker (default: 1).
+        gpus_per_worker: GPUs that Ray reserves for each worker, such as 0.5 (default: 0).
+        plan: Only say what it will come to, by a minute of it on this machine, or on the cluster as it is.
         json: With --plan, print it as JSON.
     """
+    from wsvad.extraction.engines import engine_of
     from wsvad.extraction.prepare import extract_folder
 
     specs = resolved({"rgb": "auto"} | streams)
+    # To plan takes processes also where the work is to be done in this one: they can be ended within a video.
+    processes = max(workers, 1) if plan and workers is not None else workers
+    by = engine_of(engine, workers=processes, device=device, cpus=cpus_per_worker, gpus=gpus_per_worker)
     if plan:
         from wsvad.cli.surveys import show_plan
         from wsvad.doctor.plan import plan as plan_of
 
-        found = plan_of(folder, specs, out, labels=labels, workers=workers, raw_rate=raw_rate, rate=rate, device=device)
+        found = plan_of(folder, specs, out, labels=labels, raw_rate=raw_rate, rate=rate, engine=by)
         if json:
             show_json(found.as_dict())
         else:
             show_plan(found)
         return left_out({file: f"{file}: {reason}" for file, reason in found.unread.items()})
     refuse("an extraction without --plan", {"--json": json})
-    failed, count = extract_folder(
-        folder, specs, out, labels=labels, workers=workers, raw_rate=raw_rate, rate=rate, device=device
-    )
+    failed, count = extract_folder(folder, specs, out, labels=labels, raw_rate=raw_rate, rate=rate, engine=by)
     return left_out(failed, of=count)
 
 

@@ -113,6 +113,30 @@ def encode_frames(
     return _stored(encoders, encoded, rate=rate, frame_rate=str(own) if own else None)
 
 
+def encode_pictures(
+    frames: Iterable[Frame],
+    encoders: Encoders,
+    on_frames: Callable[[int], None] | None = None,
+    at_once: int = 1,
+    spent: Spent | None = None,
+) -> dict[str, list[np.ndarray]]:
+    """The rows of each stream alone, of frames whose times do not matter."""
+    return _encode_frames(frames, encoders, on_frames, None, at_once, spent).rows
+
+
+def encode_timed(
+    frames: Iterable[Frame], encoders: Encoders, part: Part, *, rate: Fraction, source: str
+) -> dict[str, StoredFeatures]:
+    """As `encode_video`, where all rows are there and only the times of its frames are to be told.
+
+    Args:
+        frames: all of them; their pictures are not looked at.
+        rate, source: what the passport says of the video: its frame rate, and the hash of the file.
+    """
+    encoded = _encode_frames(frames, encoders, None, part)
+    return _stored(encoders, encoded, rate=None, frame_rate=str(rate), source=source)
+
+
 def _resampler(rate: Fraction | float | None, called: Path | str = "frames") -> Resampler | None:
     exact = resampling_rate(rate)
     return None if exact is None else Resampler(exact, str(called))

@@ -16,18 +16,19 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from wsvad.device import device_of
-from wsvad.errors import Interrupted, UsageError, WsvadError
+from wsvad.errors import Interrupted, WsvadError
+from wsvad.extraction.assembly import assembled
 from wsvad.extraction.encode import passport
+from wsvad.extraction.engines import engine_of
 from wsvad.extraction.jobs import Engine, Extraction, Finished, Job
 from wsvad.extraction.progress import Estimate
+from wsvad.extraction.slices import FRAMES, forget_all
 from wsvad.extraction.snippets import Encoders
-from wsvad.extraction.workers import Local, processors
+from wsvad.extraction.workers import processors
 from wsvad.features.store import Passport, feature_path, rate_of, read_passport
 from wsvad.files import is_file, overlong, sha256
 from wsvad.locks import writing
 from wsvad.progress import report_progress
-from wsvad.ranges import Whole, problem
 from wsvad.video.reader import counted_rate
 from wsvad.video.resample import resampling_rate
 
@@ -61,6 +62,7 @@ def extract(
     rate: Fraction | float | None = None,
     device: str = "auto",
     engine: Engine | None = None,
+    slices: int = FRAMES,
 ) -> ExtractReport:
     """Make the feature files that are missing in `out`, one a video and stream.
 
@@ -71,12 +73,13 @@ def extract(
         videos: name and file of each.
         streams: stream name → what encodes it, as `wsvad.encoders.build` takes it (`motion+tflite:FILE`).
         out: folder; files go to `out/STREAM/VIDEO.safetensors`.
-        workers, device: see `Local`; the device may be `auto`, too.
+        workers, device: see `engine_of`.
         builder: `module:function` that turns a specification into encoders.
         raw_rate: frames per second of raw streams that do not say it; features that were made at another are made
             again.
         rate: frames per second that videos are resampled to, by their timestamps; None for their own.
         engine: who does the work, in place of workers and a device of this machine.
+        slices: frames of the slices that long videos are divided into, of whole snippets; 0 = they are not.
 
     Raises:
         UsageError: a specification is wrong; this machine has no such device.
@@ -84,12 +87,16 @@ def extract(
             full.
         Interrupted: by Ctrl-C.
     """
-    if said := problem(workers, Whole):
-        raise UsageError(f"workers {workers}: {said}")
-    started, engine = time.monotonic(), engine or Local(workers, device_of(device))  # wrong: an error before any work
+    # A wrong one is an error before any work.
+    started, engine = time.monotonic(), engine or engine_of(workers=workers, device=device)
     out = Path(out)
     extraction = Extraction(
-        streams=dict(streams), out=out, builder=builder, raw_rate=raw_rate, rate=resampling_rate(rate)
+        streams=dict(streams),
+        out=out,
+        builder=builder,
+        raw_rate=raw_rate,
+        rate=resampling_rate(rate),
+        slices=slices if engine.side_by_side else 0,
     )
     parts = extraction.parts()
     jobs, failed = _plan(videos, extraction, extraction.joined(parts))
@@ -98,10 +105,11 @@ def extract(
         if jobs:  # a folder that has everything may be read by many at once, and need not be writable
             held.enter_context(writing(out))
             held.enter_context(_swept(out, streams))
-        events = engine.run(deque(jobs), extraction, parts)
+        queue = deque(jobs)
+        events = engine.run(queue, extraction, parts)
         try:
             estimate = Estimate(jobs)
-            for event in events:
+            for event in assembled(events, queue):
                 estimate.update(event)
                 report_progress("extract", estimate.fraction(), 1.0, estimate.status())
                 match event:
@@ -115,6 +123,7 @@ def extract(
                     case Finished():
                         failed[event.video] = str(event.reason)
                         logger.warning("skipped: %s", event.reason)
+            forget_all(out)
         except KeyboardInterrupt:
             raise Interrupted(
                 f"{out}: interrupted; {done + reused} of {len(videos)} videos are finished and kept; "

@@ -14,6 +14,7 @@ from wsvad.encoders.build import split
 from wsvad.encoders.encoder import Encoder
 from wsvad.errors import WsvadError, shortage
 from wsvad.extraction.encode import encode_video
+from wsvad.extraction.slices import Joining, Slice, encode_slice, forget, joined, slices_of
 from wsvad.extraction.snippets import shape_of
 from wsvad.extraction.sound import silence
 from wsvad.extraction.spent import Spent
@@ -35,6 +36,10 @@ class Job:
     streams: tuple[str, ...]
     size: int
     """Bytes of the video file."""
+    task: Slice | Joining | None = None
+    """What is to be done with a long one; None = all that there is to do."""
+    divisible: bool = True
+    """Whether it may be divided into slices."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +55,8 @@ class Extraction:
     """Frames per second of raw streams that do not say it."""
     rate: Fraction | float | None = None
     """Frames per second that videos are resampled to; None for their own."""
+    slices: int = 0
+    """Frames of the slices that long videos are divided into; 0 = they are not."""
 
     def parts(self) -> dict[str, tuple[Encoder, ...]]:
         """Build each encoder that the streams need; streams that are made alike share them."""
@@ -100,6 +107,10 @@ class Finished:
     video: str
     frames: int = 0
     reason: str | None = None
+    task: Slice | Joining | None = None
+    """That of its job."""
+    divided: "Divided | None" = None
+    """Nothing was encoded: the video is to be done in slices."""
     fatal: bool = False
     """The reason is not the video's: no other could be written either."""
     remark: str = ""
@@ -108,12 +119,29 @@ class Finished:
     """As `Advanced`."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Divided:
+    """A job that became several."""
+
+    job: Job
+    joining: Joining
+
+
 Event = Begun | Advanced | Finished
 Events = Generator[Event, None, None]
 
 
 class Engine(Protocol):
-    """Does the jobs of an extraction somewhere: in processes here (`workers.Local`), or on a cluster."""
+    """Does the jobs of an extraction: in processes here (`workers.Local`), or on a cluster (`cluster.Ray`)."""
+
+    device: str
+    """Where networks run."""
+    at_work: int
+    """Workers that the last run had, at most."""
+    side_by_side: bool
+    """Whether it does several jobs at a time."""
+    shared: bool
+    """Whether workers may be on other machines, and see what these have in common alone."""
 
     def run(self, jobs: deque[Job], extraction: Extraction, parts: Parts) -> Events:
         """Do the jobs until none is left; closing the generator ends what is under way.
@@ -156,28 +184,44 @@ def do(
         report(Begun(video=job.video, declared=info.declared))
 
     try:
-        # One decoding thread: then even a damaged file gives the same frames each time.
-        wanted = {name: encoders[name] for name in job.streams}
-        stored = encode_video(
-            job.path, wanted, on_frames, on_open=on_open, threads=1, raw_rate=extraction.raw_rate, rate=extraction.rate,
-            at_once=at_once, spent=spent,
-        )  # fmt: skip
-        with spent.on("write"):
-            for stream, features in stored.items():
-                save(feature_path(extraction.out, stream, job.video), features)
-        remark = silence(job.path, wanted)
+        wanted, frames, remark = {name: encoders[name] for name in job.streams}, 0, ""
+        if joining := _joining(job, wanted, extraction):
+            report(Begun(video=job.video, declared=joining.pieces[-1].end))
+            return Finished(video=job.video, divided=Divided(job=job, joining=joining))
+        if isinstance(job.task, Slice):
+            encode_slice(job.task, job.path, job.video, wanted, extraction.out, on_frames, at_once, spent)
+        else:
+            if isinstance(job.task, Joining):
+                stored = joined(job.task, job.path, job.video, wanted, extraction.out)
+            else:
+                # One decoding thread: then even a damaged file gives the same frames each time.
+                stored = encode_video(
+                    job.path, wanted, on_frames, on_open=on_open, threads=1, raw_rate=extraction.raw_rate,
+                    rate=extraction.rate, at_once=at_once, spent=spent,
+                )  # fmt: skip
+            with spent.on("write"):
+                for stream, features in stored.items():
+                    save(feature_path(extraction.out, stream, job.video), features)
+            if job.task is not None:
+                forget(extraction.out, job.video, job.streams)
+            remark, frames = silence(job.path, wanted), next(iter(stored.values())).passport.frames
     except WsvadError as error:
         if interrupted_by(error):
             raise KeyboardInterrupt from error
         said = shortage(error) or str(error)  # a library's error may have been taken for damage
         reason = said if str(job.path) in said else f"{job.path}: {said}"
-        return Finished(video=job.video, reason=reason, fatal=isinstance(error.__cause__, OSError))
+        return Finished(video=job.video, task=job.task, reason=reason, fatal=isinstance(error.__cause__, OSError))
     except Exception as error:
         if interrupted_by(error):
             raise KeyboardInterrupt from error
         to = f" to {whose}" if (whose := at_fault(error)) else ""
         told = f"{type(error).__name__}: {' '.join(str(error).split())}; leave it out and report this{to}"
         reason = f"{job.path}: {shortage(error) or told}"
-        return Finished(video=job.video, reason=reason)
-    frames = next(iter(stored.values())).passport.frames
-    return Finished(video=job.video, frames=frames, spent=spent.taken(), remark=remark)
+        return Finished(video=job.video, task=job.task, reason=reason)
+    return Finished(video=job.video, task=job.task, frames=frames, spent=spent.taken(), remark=remark)
+
+
+def _joining(job: Job, encoders: dict[str, tuple[Encoder, ...]], extraction: Extraction) -> Joining | None:
+    """How a job is divided, where it is a long video that may be."""
+    whole = not job.divisible or job.task is not None or not extraction.slices or extraction.rate is not None
+    return None if whole else slices_of(job.path, encoders, extraction.slices)

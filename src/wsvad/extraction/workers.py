@@ -29,6 +29,8 @@ TRIES = 2
 class Local:
     """The engine of one machine: processes, or this one alone."""
 
+    shared = False
+
     def __init__(self, workers: int | None = None, device: str = "cpu"):
         """
         Args:
@@ -38,9 +40,11 @@ class Local:
                 workers decode.
         """
         self.workers, self.device = processors() if workers is None else workers, device
+        self.at_work, self.side_by_side = 0, self.workers > 1
 
     def run(self, jobs: deque[Job], extraction: Extraction, parts: Parts) -> Events:
         """As `Engine.run`."""
+        self.at_work = min(max(self.workers, 1), len(jobs))
         each = [encoder for some in parts.values() for encoder in some]
         if self.device == "cpu" or not jobs or not any(runs_on(encoder, self.device) for encoder in each):
             if self.workers:
@@ -77,7 +81,7 @@ def in_processes(jobs: deque[Job], extraction: Extraction, workers: int, owner: 
     Raises:
         WsvadError: a process ends before it could take a job.
     """
-    served, died = owner.served if owner else {}, Counter[str]()
+    served, died = owner.served if owner else {}, Counter[Job | None]()
     team: list[_Worker] = []
 
     def fill() -> None:
@@ -97,8 +101,8 @@ def in_processes(jobs: deque[Job], extraction: Extraction, workers: int, owner: 
                 except (EOFError, OSError):
                     team.remove(worker)
                     finished = worker.crashed()
-                    died[finished.video] += 1
-                    if died[finished.video] < TRIES and worker.job is not None:
+                    died[worker.job] += 1
+                    if died[worker.job] < TRIES and worker.job is not None:
                         logger.info("%s; it is tried once more", finished.reason)
                         jobs.append(worker.job)
                     else:
@@ -152,6 +156,7 @@ class _Worker:
         hint = " (out of memory?)" if code == -signal.SIGKILL else ""
         return Finished(
             video=self.job.video,
+            task=self.job.task,
             reason=f"{self.job.path}: the process that encoded it {how}{hint}; convert it with FFmpeg or leave it out",
         )
 
@@ -179,7 +184,7 @@ def _work(
         own = {part: extraction.build(part) for part in specs if part not in whole}
         there = {part: tuple(one for (of, _), one in remote.items() if of == part) for part in whole}
         encoders = extraction.joined(own | there)
-        _one_thread()
+        one_thread()
         connection.send(None)
         while (job := connection.recv()) is not None:
             connection.send(do(job, encoders, extraction, connection.send, AT_ONCE if remote else 1))
@@ -197,7 +202,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _one_thread() -> None:
+def one_thread() -> None:
     """Processes are the parallelism here; libraries that were loaded keep to one thread each."""
     if "cv2" in sys.modules:
         sys.modules["cv2"].setNumThreads(1)
