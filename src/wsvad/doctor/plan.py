@@ -4,6 +4,7 @@ by what a minute of it does on this machine. Nothing of it is kept."""
 import random
 import shutil
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -18,10 +19,11 @@ from wsvad.encoders.build import inputs_of
 from wsvad.encoders.encoder import Encoder
 from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.encode import passport
-from wsvad.extraction.extract import events_of, made_before, processors
+from wsvad.extraction.extract import made_before
+from wsvad.extraction.jobs import Engine, Extraction, Finished, Job, Parts
 from wsvad.extraction.progress import Estimate
 from wsvad.extraction.snippets import shape_of
-from wsvad.extraction.workers import Extraction, Finished, Job
+from wsvad.extraction.workers import Local, processors
 from wsvad.progress import report_progress
 from wsvad.video.clock import snippet_count
 from wsvad.video.resample import resampling_rate
@@ -155,7 +157,7 @@ def plan(
     jobs = [Job(video=one.name, path=one.path, streams=missing[one.name], size=one.path.stat().st_size) for one in left]
     count = processors() if workers is None else max(workers, 1)
     device = device_of(device)
-    measured = measure(jobs, extraction, parts, count, device) if jobs else None
+    measured = measure(jobs, extraction, parts, Local(count, device)) if jobs else None
     lengths = _lengths(left, {job.video: job.size for job in jobs}, measured)
     streams = [
         _stream(stream, some, [lengths[one.name] for one in left if stream in missing[one.name]], extraction)
@@ -177,9 +179,7 @@ def plan(
     )
 
 
-def measure(
-    jobs: Sequence[Job], extraction: Extraction, parts: Mapping[str, tuple[Encoder, ...]], workers: int, device: str
-) -> Measured:
+def measure(jobs: Sequence[Job], extraction: Extraction, parts: Parts, engine: Engine) -> Measured:
     """Encode videos for `MINUTE` seconds, as an extraction would, in a folder that is removed. They come in no order,
     so that long and short ones, of all sizes, are among them; the start of processes does not count.
 
@@ -191,7 +191,7 @@ def measure(
     estimate, began, seconds = Estimate(some), None, 0.0
     with TemporaryDirectory(prefix="wsvad-plan-") as place:
         # In processes also where the work is to be done in this one: they can be ended in the middle of a video.
-        events = events_of(some, replace(extraction, out=Path(place)), parts, workers, device)
+        events = engine.run(deque(some), replace(extraction, out=Path(place)), parts)
         try:
             for event in events:
                 began = time.monotonic() if began is None else began

@@ -7,8 +7,8 @@ removed at the start.
 """
 
 import logging
-import os
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -16,14 +16,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from wsvad.device import device_of, name_of
-from wsvad.encoders.encoder import Encoder
+from wsvad.device import device_of
 from wsvad.errors import Interrupted, UsageError, WsvadError
-from wsvad.extraction.device import AT_ONCE, Owner, move, runs_on
 from wsvad.extraction.encode import passport
+from wsvad.extraction.jobs import Engine, Extraction, Finished, Job
 from wsvad.extraction.progress import Estimate
 from wsvad.extraction.snippets import Encoders
-from wsvad.extraction.workers import Events, Extraction, Finished, Job, in_processes, in_this_process
+from wsvad.extraction.workers import Local, processors
 from wsvad.features.store import Passport, feature_path, rate_of, read_passport
 from wsvad.files import is_file, overlong, sha256
 from wsvad.locks import writing
@@ -61,6 +60,7 @@ def extract(
     raw_rate: Fraction | float | None = None,
     rate: Fraction | float | None = None,
     device: str = "auto",
+    engine: Engine | None = None,
 ) -> ExtractReport:
     """Make the feature files that are missing in `out`, one a video and stream.
 
@@ -71,14 +71,12 @@ def extract(
         videos: name and file of each.
         streams: stream name → what encodes it, as `wsvad.encoders.build` takes it (`motion+tflite:FILE`).
         out: folder; files go to `out/STREAM/VIDEO.safetensors`.
-        workers: processes; None = one for each processor, 0 = work in this process, where a crash ends everything
-            (but loses nothing that was finished).
+        workers, device: see `Local`; the device may be `auto`, too.
         builder: `module:function` that turns a specification into encoders.
         raw_rate: frames per second of raw streams that do not say it; features that were made at another are made
             again.
         rate: frames per second that videos are resampled to, by their timestamps; None for their own.
-        device: where networks run, as PyTorch names it, or `auto`. On any but the CPU they run in this process, and
-            the workers decode.
+        engine: who does the work, in place of workers and a device of this machine.
 
     Raises:
         UsageError: a specification is wrong; this machine has no such device.
@@ -88,7 +86,7 @@ def extract(
     """
     if said := problem(workers, Whole):
         raise UsageError(f"workers {workers}: {said}")
-    started, device = time.monotonic(), device_of(device)  # a wrong one is an error before any work
+    started, engine = time.monotonic(), engine or Local(workers, device_of(device))  # wrong: an error before any work
     out = Path(out)
     extraction = Extraction(
         streams=dict(streams), out=out, builder=builder, raw_rate=raw_rate, rate=resampling_rate(rate)
@@ -100,7 +98,7 @@ def extract(
         if jobs:  # a folder that has everything may be read by many at once, and need not be writable
             held.enter_context(writing(out))
             held.enter_context(_swept(out, streams))
-        events = events_of(jobs, extraction, parts, processors() if workers is None else workers, device)
+        events = engine.run(deque(jobs), extraction, parts)
         try:
             estimate = Estimate(jobs)
             for event in events:
@@ -125,29 +123,6 @@ def extract(
         finally:
             events.close()
     return ExtractReport(done=done, reused=reused, failed=failed, frames=frames, seconds=time.monotonic() - started)
-
-
-def events_of(
-    jobs: Sequence[Job], extraction: Extraction, parts: Mapping[str, tuple[Encoder, ...]], workers: int, device: str
-) -> Events:
-    """Do the jobs, where they are to be done.
-
-    Args:
-        workers: processes; 0 = in this one.
-    """
-    each = [encoder for some in parts.values() for encoder in some]
-    if device == "cpu" or not jobs or not any(runs_on(encoder, device) for encoder in each):
-        return in_processes(jobs, extraction, workers) if workers else in_this_process(jobs, extraction, parts)
-    logger.info("encoding on %s", name_of(device))
-    if not workers:
-        move(each, device)
-        return in_this_process(jobs, extraction, parts, AT_ONCE)
-    return in_processes(jobs, extraction, workers, Owner(parts, device))
-
-
-def processors() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _plan(

@@ -3,8 +3,8 @@
 import time
 from collections.abc import Sequence
 
+from wsvad.extraction.jobs import Advanced, Begun, Event, Finished, Job
 from wsvad.extraction.spent import Spent
-from wsvad.extraction.workers import Advanced, Begun, Event, Finished, Job
 from wsvad.progress import duration
 
 
@@ -25,8 +25,10 @@ class Estimate:
     def update(self, event: Event) -> None:
         """Take an event."""
         match event:
-            case Begun(declared=int(declared)):
-                self._expected[event.video] = declared
+            case Begun():
+                self._read[event.video] = 0  # once more, where it has ended its worker
+                if event.declared is not None:
+                    self._expected[event.video] = event.declared
             case Advanced():
                 self.spent.add(event.spent)
                 self._read[event.video] = self._read.get(event.video, 0) + event.frames
