@@ -38,6 +38,7 @@ def extract(
     rate: Rate | None = None,
     raw_rate: Positive | None = None,
     device: Annotated[str, "DEVICE"] = "auto",
+    gate: bool = False,
     plan: bool = False,
     json: bool = False,
 ) -> int:
@@ -54,6 +55,7 @@ def extract(
         rate: Frames per second to resample all videos to (default: their own).
         raw_rate: Frames per second of raw streams (.h264, .hevc) that do not say it.
         device: Where networks run: cpu, cuda, cuda:N, mps, or auto, the fastest of them.
+        gate: Leave out stretches in which nothing moves: of a still camera, many times as fast.
         plan: Only say what it will come to, by a minute of it on this machine.
         json: With --plan, print it as JSON.
     """
@@ -61,6 +63,7 @@ def extract(
 
     specs = resolved({"rgb": "auto"} | streams)
     if plan:
+        refuse("--plan, which measures videos as a whole", {"--gate": gate})
         from wsvad.cli.surveys import show_plan
         from wsvad.doctor.plan import plan as plan_of
 
@@ -72,7 +75,7 @@ def extract(
         return left_out({file: f"{file}: {reason}" for file, reason in found.unread.items()})
     refuse("an extraction without --plan", {"--json": json})
     failed, count = extract_folder(
-        folder, specs, out, labels=labels, workers=workers, raw_rate=raw_rate, rate=rate, device=device
+        folder, specs, out, labels=labels, workers=workers, raw_rate=raw_rate, rate=rate, device=device, gate=gate
     )
     return left_out(failed, of=count)
 

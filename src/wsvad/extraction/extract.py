@@ -28,6 +28,7 @@ from wsvad.files import is_file, overlong, sha256
 from wsvad.locks import writing
 from wsvad.progress import report_progress
 from wsvad.ranges import Whole, problem
+from wsvad.video.quiet import GATE
 from wsvad.video.reader import counted_rate
 from wsvad.video.resample import resampling_rate
 
@@ -61,6 +62,7 @@ def extract(
     rate: Fraction | float | None = None,
     device: str = "auto",
     engine: Engine | None = None,
+    gate: bool = False,
 ) -> ExtractReport:
     """Make the feature files that are missing in `out`, one a video and stream.
 
@@ -77,9 +79,11 @@ def extract(
             again.
         rate: frames per second that videos are resampled to, by their timestamps; None for their own.
         engine: who does the work, in place of workers and a device of this machine.
+        gate: whether stretches in which nothing moves are left out (`video.quiet`); their snippets have the features
+            of one of them.
 
     Raises:
-        UsageError: a specification is wrong; this machine has no such device.
+        UsageError: a specification is wrong; this machine has no such device; a rate is given beside the gate.
         WsvadError: a feature file in `out` was made in another way; another command is writing there; the disk is
             full.
         Interrupted: by Ctrl-C.
@@ -87,13 +91,15 @@ def extract(
     if said := problem(workers, Whole):
         raise UsageError(f"workers {workers}: {said}")
     started, engine = time.monotonic(), engine or Local(workers, device_of(device))  # wrong: an error before any work
+    if gate and rate is not None:
+        raise UsageError(f"--rate {float(rate):g}: with --gate videos are read at their own rate; leave one out")
     out = Path(out)
     extraction = Extraction(
-        streams=dict(streams), out=out, builder=builder, raw_rate=raw_rate, rate=resampling_rate(rate)
+        streams=dict(streams), out=out, builder=builder, raw_rate=raw_rate, rate=resampling_rate(rate), gate=gate
     )
     parts = extraction.parts()
     jobs, failed = _plan(videos, extraction, extraction.joined(parts))
-    reused, done, frames = len(videos) - len(jobs) - len(failed), 0, 0
+    reused, done, frames, quiet = len(videos) - len(jobs) - len(failed), 0, 0, 0.0
     with ExitStack() as held:
         if jobs:  # a folder that has everything may be read by many at once, and need not be writable
             held.enter_context(writing(out))
@@ -108,6 +114,7 @@ def extract(
                     case Finished(reason=None):
                         done += 1
                         frames += event.frames
+                        quiet += event.quiet * event.frames
                         if event.remark:
                             logger.info(event.remark)
                     case Finished(fatal=True):
@@ -122,6 +129,8 @@ def extract(
             ) from None
         finally:
             events.close()
+    if gate and frames:
+        logger.info("%.0f %% of the frames were quiet and left out", 100 * quiet / frames)
     return ExtractReport(done=done, reused=reused, failed=failed, frames=frames, seconds=time.monotonic() - started)
 
 
@@ -129,7 +138,8 @@ def _plan(
     videos: Sequence[tuple[str, Path]], extraction: Extraction, encoders: Encoders
 ) -> tuple[list[Job], dict[str, str]]:
     """What is left to do, the longest files first, and the videos that are not there."""
-    wanted = {stream: passport(some, rate=extraction.rate, frames=0) for stream, some in encoders.items()}
+    gate = GATE if extraction.gate else 0
+    wanted = {stream: passport(some, rate=extraction.rate, gate=gate, frames=0) for stream, some in encoders.items()}
     failed = {name: f"{path}: there is no such video file" for name, path in videos if not is_file(path)}
     for name, path in videos:
         if long := next(
@@ -173,11 +183,14 @@ def made_before(video: str, wanted: Mapping[str, Passport], out: Path) -> dict[s
             continue
         there[stream] = read_passport(path)
         if difference := there[stream].difference(ours):
-            same = f"give --rate {float(Fraction(rate)):g}" if (rate := there[stream].rate) else "leave --rate out"
+            theirs, same = there[stream], []
+            if theirs.rate != ours.rate:
+                same.append(f"give --rate {float(Fraction(theirs.rate)):g}" if theirs.rate else "leave --rate out")
+            if theirs.gate != ours.gate:
+                same.append("give --gate" if theirs.gate else "leave --gate out")
             raise WsvadError(
                 f"{path}: made with other settings than this extraction ({difference}); "
-                f"{f'{same}, ' if rate != ours.rate else ''}choose another --out, or delete the file and those made "
-                "with it"
+                f"{', '.join([*same, 'choose another --out'])}, or delete the file and those made with it"
             )
     return there
 

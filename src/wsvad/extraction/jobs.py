@@ -50,6 +50,8 @@ class Extraction:
     """Frames per second of raw streams that do not say it."""
     rate: Fraction | float | None = None
     """Frames per second that videos are resampled to; None for their own."""
+    gate: bool = False
+    """Whether what is quiet is left out."""
 
     def parts(self) -> dict[str, tuple[Encoder, ...]]:
         """Build each encoder that the streams need; streams that are made alike share them."""
@@ -104,6 +106,8 @@ class Finished:
     """The reason is not the video's: no other could be written either."""
     remark: str = ""
     """What a user should know of features that were made."""
+    quiet: float = 0.0
+    """Share of its snippets that were left out."""
     spent: Spent = field(default_factory=Spent)
     """As `Advanced`."""
 
@@ -155,17 +159,18 @@ def do(
     def on_open(info: VideoInfo) -> None:
         report(Begun(video=job.video, declared=info.declared))
 
+    whole: list[str] = []
     try:
         # One decoding thread: then even a damaged file gives the same frames each time.
         wanted = {name: encoders[name] for name in job.streams}
         stored = encode_video(
             job.path, wanted, on_frames, on_open=on_open, threads=1, raw_rate=extraction.raw_rate, rate=extraction.rate,
-            at_once=at_once, spent=spent,
+            at_once=at_once, spent=spent, gate=extraction.gate, on_whole=whole.append,
         )  # fmt: skip
         with spent.on("write"):
             for stream, features in stored.items():
                 save(feature_path(extraction.out, stream, job.video), features)
-        remark = silence(job.path, wanted)
+        remarks = [silence(job.path, wanted), *(f"{job.path}: encoded whole, because {reason}" for reason in whole)]
     except WsvadError as error:
         if interrupted_by(error):
             raise KeyboardInterrupt from error
@@ -179,5 +184,7 @@ def do(
         told = f"{type(error).__name__}: {' '.join(str(error).split())}; leave it out and report this{to}"
         reason = f"{job.path}: {shortage(error) or told}"
         return Finished(video=job.video, reason=reason)
-    frames = next(iter(stored.values())).passport.frames
-    return Finished(video=job.video, frames=frames, spent=spent.taken(), remark=remark)
+    one = next(iter(stored.values()))
+    quiet = 0.0 if one.quiet is None else float(one.quiet.mean())
+    remark = "; ".join(filter(None, remarks))
+    return Finished(video=job.video, frames=one.passport.frames, spent=spent.taken(), remark=remark, quiet=quiet)

@@ -50,8 +50,9 @@ WINDOW = 0.5
 """Seconds of packets that are counted together."""
 AROUND = 60.0
 """Seconds on each side that they are compared with."""
-MORE = 1.3
-"""Times as many bytes as usual, below which nothing moves."""
+MORE, OF_A_KEY = 1.3, 1 / 150
+"""Times as many bytes as usual, and more bytes as a share of a key frame's, below which nothing moves: pictures that
+show nothing new take next to none."""
 MARGIN = 1.0
 """Seconds before and after what moves that are not quiet either."""
 _FEW = f"it has fewer than {FEWEST} key frames, {APART} s apart, to tell noise from motion"
@@ -124,20 +125,20 @@ def by_pictures(looks_KRC: np.ndarray) -> np.ndarray:
         light = np.median(change / (some[:-1] + 16), axis=(1, 2), keepdims=True)
         change = np.abs(change - light * (some[:-1] + 16))
         noise = np.quantile(change, 0.25, axis=0) / 0.3186
-        noise = np.clip(noise, LEAST / ALONE, max(NOISIER * float(np.median(noise)), LEAST / ALONE))
+        most = max(NOISIER * float(np.median(noise)), LEAST / ALONE)
+        clock, noise = _clock(noise > most), np.clip(noise, LEAST / ALONE, most)
         many = np.quantile(change / noise, 0.9, axis=(1, 2), keepdims=True) / 1.645  # times as much in this picture
         strong = change / np.maximum(noise, np.minimum(noise * many, RAIN))
         strong[change < LEAST] = 0
-        strong[:, _clock(strong > BESIDE)] = 0
+        strong[:, clock] = 0
         near = strong > BESIDE
         pairs = (near[:, :, 1:] & near[:, :, :-1]).any((1, 2)) | (near[:, 1:] & near[:, :-1]).any((1, 2))
         found.append(((strong > ALONE).any((1, 2)) | pairs)[-min(TOGETHER, len(looks_KRC) - 1 - start) :])
     return np.concatenate(found)
 
 
-def _clock(changes_KRC: np.ndarray) -> np.ndarray:
-    """`BLOCKS` bool, where a time is shown in the picture."""
-    always = changes_KRC.mean(0) > 0.8
+def _clock(always: np.ndarray) -> np.ndarray:
+    """Where a time is shown in the picture, of where something changes all the time; both `BLOCKS` bool."""
     if not 0 < always.mean() < CLOCK:
         return np.zeros_like(always)
     rows, columns = (2 * by + 1 for by in DIGITS)
@@ -145,22 +146,43 @@ def _clock(changes_KRC: np.ndarray) -> np.ndarray:
 
 
 def by_packets(sizes: np.ndarray, keys: np.ndarray, rate: Fraction) -> np.ndarray:
-    """`(F,)` bool, whether packets take more bytes than usual around.
+    """`(F,)` bool, whether packets take more bytes than those at the same place after a key frame usually do.
 
     Args:
         sizes: bytes of each frame.
-        keys: frames that take more anyway.
+        keys: frames that take more anyway, the first of them 0.
     """
-    length = max(1, round(WINDOW * rate))
-    between = np.ones(len(sizes), bool)
-    between[keys] = False
-    starts = np.arange(0, len(sizes), length)
+    length, keys = max(1, round(WINDOW * rate)), np.sort(keys)
+    place = np.arange(len(sizes)) - keys[np.searchsorted(keys, np.arange(len(sizes)), side="right") - 1]
+    starts = np.flatnonzero(place % length == 0)
+    between = place > 0
     counts = np.add.reduceat(between.astype(np.int64), starts)
-    bytes_of = np.add.reduceat(np.where(between, sizes, 0).astype(np.int64), starts) / np.maximum(counts, 1)
-    level = np.log2(np.maximum(bytes_of, 1))
-    usual, spread = _usual(level, max(1, round(AROUND / WINDOW)))
-    more = (level > usual + np.maximum(6 * spread, np.log2(MORE))) & (counts > 0)
-    return np.repeat(more, length)[: len(sizes)]
+    each = np.add.reduceat(np.where(between, sizes, 0), starts) / np.maximum(counts, 1)
+    least = OF_A_KEY * float(np.median(sizes[keys]))
+    at = place[starts] // length
+    at = np.minimum(at, max(1, round(float(np.median(np.diff(keys, append=len(sizes)))) / length) - 1))
+    more = np.zeros(len(starts), bool)
+    for one in np.unique(at):
+        here = np.flatnonzero((at == one) & (counts > 0))
+        if len(here) >= FEWEST:
+            level = np.log2(each[here] + least)
+            usual, spread = _usual(level, starts[here], round(AROUND * rate))
+            most = np.exp2(usual) - least
+            more[here] = (level > usual + 5 * spread) & (each[here] > np.maximum(MORE * most, most + least))
+    return np.repeat(more, np.diff(starts, append=len(sizes)))
+
+
+def _usual(level: np.ndarray, frames: np.ndarray, around: int) -> tuple[np.ndarray, np.ndarray]:
+    """What is usual at each place, and its deviation, by the lower two thirds of the values around it: motion adds."""
+    usual, spread = np.empty_like(level), np.empty_like(level)
+    step = max(1, len(level) * around // (4 * max(1, int(frames[-1]))))
+    for place in range(0, len(level), step):
+        first, last = np.searchsorted(frames, (frames[place] - around, frames[place] + around))
+        first, last = max(0, min(first, place - FEWEST)), max(last + step, place + FEWEST)
+        low, middle, high = np.quantile(level[first:last], [0.1, 0.4, 0.7])
+        usual[place : place + step] = middle
+        spread[place : place + step] = max((middle - low) / 1.028, (high - middle) / 0.778)  # as if it were normal
+    return usual, spread
 
 
 def unseen(found: np.ndarray, looks: np.ndarray, seen: np.ndarray) -> np.ndarray:
@@ -178,19 +200,6 @@ def unseen(found: np.ndarray, looks: np.ndarray, seen: np.ndarray) -> np.ndarray
         if inside > 1 and not seen[start:end].any():
             kept[start:end] = False
     return kept
-
-
-def _usual(level: np.ndarray, around: int) -> tuple[np.ndarray, np.ndarray]:
-    """What is usual at each place, and its deviation: the lower half of the values around it says both, because motion
-    only adds."""
-    usual, spread = np.empty_like(level), np.empty_like(level)
-    step = max(1, around // 4)
-    for place in range(0, len(level), step):
-        some = level[max(0, place - around) : place + step + around]
-        low, middle = np.quantile(some, [0.1, 0.4])
-        usual[place : place + step] = middle
-        spread[place : place + step] = (middle - low) / 1.03  # of a normal distribution
-    return usual, spread
 
 
 def _widened(found: np.ndarray, by: int) -> np.ndarray:
