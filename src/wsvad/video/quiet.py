@@ -5,7 +5,8 @@ what all of the picture changed by, against how much each block changes anyway: 
 and ends between two key frames costs bytes: packets of half a second are compared with those of the minutes around.
 
 It cannot see what neither shows: something that passes between two key frames of a stream whose packets are kept at one
-size, so such a stream with key frames further apart than `BLIND` is not judged; and what is as small as the noise.
+size, so such a stream with key frames further apart than `BLIND` is not judged; something that takes less than half as
+many bytes again as usual; and what is as small as the noise. Who lies still after a fall is quiet: the fall is not.
 """
 
 from fractions import Fraction
@@ -39,6 +40,9 @@ LEAST = 1.5
 """Grey levels below which nothing moves."""
 RAIN = 1.0
 """Grey levels that the noise of all blocks may grow to from one picture to another, as it does when it rains."""
+NOISIEST = 1.5
+"""Grey levels of noise of half of the blocks, above which it is none: all of the picture moves, as of a shaking camera.
+A sensor at night has a third of it in the mean of a block."""
 NOISIER = 4.0
 """The noise of a block is at most so many times that of the others: what always moves is no noise."""
 CLOCK = 0.05
@@ -125,7 +129,8 @@ def by_pictures(looks_KRC: np.ndarray) -> np.ndarray:
         light = np.median(change / (some[:-1] + 16), axis=(1, 2), keepdims=True)
         change = np.abs(change - light * (some[:-1] + 16))
         noise = np.quantile(change, 0.25, axis=0) / 0.3186
-        most = max(NOISIER * float(np.median(noise)), LEAST / ALONE)
+        usual = float(np.median(noise))
+        most = max(NOISIER * usual, LEAST / ALONE)
         clock, noise = _clock(noise > most), np.clip(noise, LEAST / ALONE, most)
         many = np.quantile(change / noise, 0.9, axis=(1, 2), keepdims=True) / 1.645  # times as much in this picture
         strong = change / np.maximum(noise, np.minimum(noise * many, RAIN))
@@ -133,7 +138,8 @@ def by_pictures(looks_KRC: np.ndarray) -> np.ndarray:
         strong[:, clock] = 0
         near = strong > BESIDE
         pairs = (near[:, :, 1:] & near[:, :, :-1]).any((1, 2)) | (near[:, 1:] & near[:, :-1]).any((1, 2))
-        found.append(((strong > ALONE).any((1, 2)) | pairs)[-min(TOGETHER, len(looks_KRC) - 1 - start) :])
+        moves = (strong > ALONE).any((1, 2)) | pairs | (usual > NOISIEST)
+        found.append(moves[-min(TOGETHER, len(looks_KRC) - 1 - start) :])
     return np.concatenate(found)
 
 
