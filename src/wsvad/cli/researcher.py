@@ -41,6 +41,7 @@ def extract(
     engine: Annotated[str, "ENGINE"] = "local",
     cpus_per_worker: Positive | None = None,
     gpus_per_worker: NotNegative | None = None,
+    gate: bool = False,
     plan: bool = False,
     json: bool = False,
 ) -> int:
@@ -61,6 +62,7 @@ def extract(
             or ray://HOST:PORT, the head of that cluster.
         cpus_per_worker: Processors that Ray reserves for each worker (default: 1).
         gpus_per_worker: GPUs that Ray reserves for each worker, such as 0.5 (default: 0).
+        gate: Leave out stretches in which nothing moves: of a still camera, many times as fast.
         plan: Only say what it will come to, by a minute of it on this machine, or on the cluster as it is.
         json: With --plan, print it as JSON.
     """
@@ -72,6 +74,7 @@ def extract(
     processes = max(workers, 1) if plan and workers is not None else workers
     by = engine_of(engine, workers=processes, device=device, cpus=cpus_per_worker, gpus=gpus_per_worker)
     if plan:
+        refuse("--plan, which measures videos as a whole", {"--gate": gate})
         from wsvad.cli.surveys import show_plan
         from wsvad.doctor.plan import plan as plan_of
 
@@ -82,7 +85,9 @@ def extract(
             show_plan(found)
         return left_out({file: f"{file}: {reason}" for file, reason in found.unread.items()})
     refuse("an extraction without --plan", {"--json": json})
-    failed, count = extract_folder(folder, specs, out, labels=labels, raw_rate=raw_rate, rate=rate, engine=by)
+    failed, count = extract_folder(
+        folder, specs, out, labels=labels, raw_rate=raw_rate, rate=rate, engine=by, gate=gate
+    )
     return left_out(failed, of=count)
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from wsvad.errors import Interrupted, WsvadError
+from wsvad.errors import Interrupted, UsageError, WsvadError
 from wsvad.extraction.assembly import assembled
 from wsvad.extraction.encode import passport
 from wsvad.extraction.engines import engine_of
@@ -29,6 +29,7 @@ from wsvad.features.store import Passport, feature_path, rate_of, read_passport
 from wsvad.files import is_file, overlong, sha256
 from wsvad.locks import writing
 from wsvad.progress import report_progress
+from wsvad.video.quiet import GATE
 from wsvad.video.reader import counted_rate
 from wsvad.video.resample import resampling_rate
 
@@ -62,6 +63,7 @@ def extract(
     rate: Fraction | float | None = None,
     device: str = "auto",
     engine: Engine | None = None,
+    gate: bool = False,
     slices: int = FRAMES,
 ) -> ExtractReport:
     """Make the feature files that are missing in `out`, one a video and stream.
@@ -79,28 +81,28 @@ def extract(
             again.
         rate: frames per second that videos are resampled to, by their timestamps; None for their own.
         engine: who does the work, in place of workers and a device of this machine.
+        gate: whether stretches in which nothing moves are left out (`video.quiet`); their snippets have the features
+            of one of them.
         slices: frames of the slices that long videos are divided into, of whole snippets; 0 = they are not.
 
     Raises:
-        UsageError: a specification is wrong; this machine has no such device.
+        UsageError: a specification is wrong; this machine has no such device; a rate is given beside the gate.
         WsvadError: a feature file in `out` was made in another way; another command is writing there; the disk is
             full.
         Interrupted: by Ctrl-C.
     """
     # A wrong one is an error before any work.
     started, engine = time.monotonic(), engine or engine_of(workers=workers, device=device)
+    if gate and rate is not None:
+        raise UsageError(f"--rate {float(rate):g}: with --gate videos are read at their own rate; leave one out")
     out = Path(out)
     extraction = Extraction(
-        streams=dict(streams),
-        out=out,
-        builder=builder,
-        raw_rate=raw_rate,
-        rate=resampling_rate(rate),
+        streams=dict(streams), out=out, builder=builder, raw_rate=raw_rate, rate=resampling_rate(rate), gate=gate,
         slices=slices if engine.side_by_side else 0,
-    )
+    )  # fmt: skip
     parts = extraction.parts()
     jobs, failed = _plan(videos, extraction, extraction.joined(parts))
-    reused, done, frames = len(videos) - len(jobs) - len(failed), 0, 0
+    reused, done, frames, quiet = len(videos) - len(jobs) - len(failed), 0, 0, 0.0
     with ExitStack() as held:
         if jobs:  # a folder that has everything may be read by many at once, and need not be writable
             held.enter_context(writing(out))
@@ -116,6 +118,7 @@ def extract(
                     case Finished(reason=None):
                         done += 1
                         frames += event.frames
+                        quiet += event.quiet * event.frames
                         if event.remark:
                             logger.info(event.remark)
                     case Finished(fatal=True):
@@ -131,6 +134,8 @@ def extract(
             ) from None
         finally:
             events.close()
+    if gate and frames:
+        logger.info("%.0f %% of the frames were quiet and left out", 100 * quiet / frames)
     return ExtractReport(done=done, reused=reused, failed=failed, frames=frames, seconds=time.monotonic() - started)
 
 
@@ -138,7 +143,8 @@ def _plan(
     videos: Sequence[tuple[str, Path]], extraction: Extraction, encoders: Encoders
 ) -> tuple[list[Job], dict[str, str]]:
     """What is left to do, the longest files first, and the videos that are not there."""
-    wanted = {stream: passport(some, rate=extraction.rate, frames=0) for stream, some in encoders.items()}
+    gate = GATE if extraction.gate else 0
+    wanted = {stream: passport(some, rate=extraction.rate, gate=gate, frames=0) for stream, some in encoders.items()}
     failed = {name: f"{path}: there is no such video file" for name, path in videos if not is_file(path)}
     for name, path in videos:
         if long := next(
@@ -182,11 +188,14 @@ def made_before(video: str, wanted: Mapping[str, Passport], out: Path) -> dict[s
             continue
         there[stream] = read_passport(path)
         if difference := there[stream].difference(ours):
-            same = f"give --rate {float(Fraction(rate)):g}" if (rate := there[stream].rate) else "leave --rate out"
+            theirs, same = there[stream], []
+            if theirs.rate != ours.rate:
+                same.append(f"give --rate {float(Fraction(theirs.rate)):g}" if theirs.rate else "leave --rate out")
+            if theirs.gate != ours.gate:
+                same.append("give --gate" if theirs.gate else "leave --gate out")
             raise WsvadError(
                 f"{path}: made with other settings than this extraction ({difference}); "
-                f"{f'{same}, ' if rate != ours.rate else ''}choose another --out, or delete the file and those made "
-                "with it"
+                f"{', '.join([*same, 'choose another --out'])}, or delete the file and those made with it"
             )
     return there
 

@@ -55,6 +55,8 @@ class Extraction:
     """Frames per second of raw streams that do not say it."""
     rate: Fraction | float | None = None
     """Frames per second that videos are resampled to; None for their own."""
+    gate: bool = False
+    """Whether what is quiet is left out."""
     slices: int = 0
     """Frames of the slices that long videos are divided into; 0 = they are not."""
 
@@ -115,6 +117,8 @@ class Finished:
     """The reason is not the video's: no other could be written either."""
     remark: str = ""
     """What a user should know of features that were made."""
+    quiet: float = 0.0
+    """Share of its snippets that were left out."""
     spent: Spent = field(default_factory=Spent)
     """As `Advanced`."""
 
@@ -183,8 +187,9 @@ def do(
     def on_open(info: VideoInfo) -> None:
         report(Begun(video=job.video, declared=info.declared))
 
+    whole: list[str] = []
     try:
-        wanted, frames, remark = {name: encoders[name] for name in job.streams}, 0, ""
+        wanted, remarks, one = {name: encoders[name] for name in job.streams}, list[str](), None
         if joining := _joining(job, wanted, extraction):
             report(Begun(video=job.video, declared=joining.pieces[-1].end))
             return Finished(video=job.video, divided=Divided(job=job, joining=joining))
@@ -197,14 +202,15 @@ def do(
                 # One decoding thread: then even a damaged file gives the same frames each time.
                 stored = encode_video(
                     job.path, wanted, on_frames, on_open=on_open, threads=1, raw_rate=extraction.raw_rate,
-                    rate=extraction.rate, at_once=at_once, spent=spent,
+                    rate=extraction.rate, at_once=at_once, spent=spent, gate=extraction.gate, on_whole=whole.append,
                 )  # fmt: skip
             with spent.on("write"):
                 for stream, features in stored.items():
                     save(feature_path(extraction.out, stream, job.video), features)
-            if job.task is not None:
+            if job.task is not None or not job.divisible:
                 forget(extraction.out, job.video, job.streams)
-            remark, frames = silence(job.path, wanted), next(iter(stored.values())).passport.frames
+            remarks = [silence(job.path, wanted), *(f"{job.path}: encoded whole, because {reason}" for reason in whole)]
+            one = next(iter(stored.values()))
     except WsvadError as error:
         if interrupted_by(error):
             raise KeyboardInterrupt from error
@@ -218,10 +224,14 @@ def do(
         told = f"{type(error).__name__}: {' '.join(str(error).split())}; leave it out and report this{to}"
         reason = f"{job.path}: {shortage(error) or told}"
         return Finished(video=job.video, task=job.task, reason=reason)
-    return Finished(video=job.video, task=job.task, frames=frames, spent=spent.taken(), remark=remark)
+    frames = 0 if one is None else one.passport.frames
+    quiet = 0.0 if one is None or one.quiet is None else float(one.quiet.mean())
+    remark = "; ".join(filter(None, remarks))
+    return Finished(video=job.video, task=job.task, frames=frames, spent=spent.taken(), remark=remark, quiet=quiet)
 
 
 def _joining(job: Job, encoders: dict[str, tuple[Encoder, ...]], extraction: Extraction) -> Joining | None:
     """How a job is divided, where it is a long video that may be."""
-    whole = not job.divisible or job.task is not None or not extraction.slices or extraction.rate is not None
-    return None if whole else slices_of(job.path, encoders, extraction.slices)
+    if not job.divisible or job.task is not None or not extraction.slices or extraction.gate or extraction.rate:
+        return None
+    return slices_of(job.path, encoders, extraction.slices)
