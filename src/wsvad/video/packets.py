@@ -5,6 +5,7 @@ passed over undecoded. Frames are counted by timestamps, so this is for videos w
 other `Irregular` says why, and `VideoReader` reads it.
 """
 
+from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -65,7 +66,7 @@ def read_packets(path: Path, on_key: Callable[[av.VideoFrame, Pictures], None] =
     with VideoReader(path, threads=1) as video:
         info, first = video.info, next(iter(video))
         start, pictures = video.start, first.pictures
-    stamps, sizes, keys = list[int](), list[int](), list[int]()
+    stamps, sizes, keys = array("q"), array("q"), list[int]()  # a day has millions
     with open_container(path) as container:
         stream = video_stream(container, path)
         _one_thread(stream)
@@ -87,7 +88,7 @@ def read_packets(path: Path, on_key: Callable[[av.VideoFrame, Pictures], None] =
 
 
 def _in_order(
-    info: VideoInfo, time_base: Fraction, start: Fraction, stamps: list[int], sizes: list[int], keys: list[int]
+    info: VideoInfo, time_base: Fraction, start: Fraction, stamps: "array[int]", sizes: "array[int]", keys: list[int]
 ) -> Packets:
     given = np.array(stamps, np.int64)
     order = np.argsort(given, kind="stable")
