@@ -88,7 +88,7 @@ def read_packets(path: Path, on_key: Callable[[av.VideoFrame, Pictures], None] =
 
 
 def _in_order(
-    info: VideoInfo, time_base: Fraction, start: Fraction, stamps: array[int], sizes: array[int], keys: list[int]
+    info: VideoInfo, time_base: Fraction, start: Fraction, stamps: "array[int]", sizes: "array[int]", keys: list[int]
 ) -> Packets:
     given = np.array(stamps, np.int64)
     order = np.argsort(given, kind="stable")
