@@ -25,14 +25,24 @@ ENGINES = ["local", pytest.param("ray", marks=lacking)]
 def cluster():
     """A head with room for two workers; tests may add nodes and remove them."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    before = os.environ.get("PYTHONPATH", "")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), before]))  # for `clips`
     import ray
     from ray.cluster_utils import Cluster
 
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    for again in (True, True, False):
+        try:
+            made = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+            break
+        except Exception as error:  # Ray gives its own processes 15 seconds to start, which cannot be changed
+            if not again:
+                os.environ["PYTHONPATH"] = before
+                pytest.skip(f"Ray does not start on this machine; is it busy? ({error})")
     ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
     yield made
     ray.shutdown()
     made.shutdown()
+    os.environ["PYTHONPATH"] = before
 
 
 @pytest.fixture

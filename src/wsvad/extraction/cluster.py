@@ -152,6 +152,14 @@ def _times(node: Mapping[str, Any], resource: str, each: float) -> int:
     return int(node["Resources"].get(resource, 0) / each) if each else 10**6
 
 
+def _of_task(error: Exception) -> str:
+    """What is wrong with a worker that cannot even begin, in a line."""
+    last = str(error).strip().splitlines()[-1]
+    if "ModuleNotFoundError" in last:
+        return f"ray: a node of the cluster lacks a Python module ({last}); install the same wsvad on each node"
+    return f"ray: a worker on the cluster failed ({last[:300]}); report this, with Ray's logs of that node"
+
+
 @dataclass(eq=False)
 class _Member:
     """An actor and what it is at."""
@@ -184,6 +192,8 @@ class _Team:
         """Nodes on which workers died with it."""
         self._retired = 0
         """Workers that could not write."""
+        self._stillborn = 0
+        """Workers that died before they had anything to do."""
         self._began, self._filled, self._worked = time.monotonic(), 0.0, False
 
     def events(self) -> Events:
@@ -246,6 +256,8 @@ class _Team:
         setattr(member, what, None)
         try:
             said = self._ray.get(ref)
+        except self._ray.exceptions.RayTaskError as error:
+            raise WsvadError(_of_task(error)) from None
         except self._ray.exceptions.RayError as error:
             yield from self._died(member, error)
             return
@@ -302,15 +314,16 @@ class _Team:
     def _died(self, member: _Member, error: Exception) -> Events:
         """An actor is gone; its video is tried again, unless it has ended too many."""
         self._let_go(member)
-        if member.job is None or member.where is None:
-            if "ModuleNotFoundError" in (said := str(error)):
-                lacking = said.partition("No module named ")[2].split("\n")[0].strip(" '.")
+        if member.job is None or member.where is None:  # before it had anything to do: another takes its place
+            self._stillborn += 1
+            if "creation task" in str(error) or "ModuleNotFoundError" in str(error):
+                raise WsvadError(_of_task(error))
+            if self._stillborn >= LOST and not self._worked:
                 raise WsvadError(
-                    f"ray: a node of the cluster has no Python module {lacking}; install the same wsvad on each node"
+                    f"ray: {LOST} workers died before their first video (out of memory?); see Ray's logs, in "
+                    "/tmp/ray/session_latest/logs of a node"
                 )
-            if "__init__" in said or "creation task" in said:
-                raise WsvadError(f"ray: a worker cannot start: {' '.join(said.split())[-300:]}")
-            return  # it died before it had anything to do: another takes its place
+            return
         job, node = member.job, member.where.node
         nodes = self._deaths.setdefault(job, [])
         nodes.append(node)
