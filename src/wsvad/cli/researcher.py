@@ -12,7 +12,9 @@ from wsvad.cli.options import (
     Folder,
     Names,
     Run,
+    Size,
     Video,
+    memory_of,
     narrowed,
     refuse,
     refuse_own_truth,
@@ -21,6 +23,7 @@ from wsvad.cli.options import (
 )
 from wsvad.cli.output import show, show_json, show_lines
 from wsvad.errors import UsageError
+from wsvad.locks import writing
 from wsvad.ranges import NotNegative, Positive, Range, Whole
 from wsvad.video.clock import Rate
 
@@ -150,6 +153,7 @@ def fit(
     modalities: Names | None = None,
     teacher: Run | None = None,
     out: Run = Path("runs/fit"),
+    memory: Size | None = None,
 ) -> int:
     """Fit a method to features under its published protocol (--budget paper).
 
@@ -164,6 +168,7 @@ def fit(
         modalities: Extra training streams besides rgb, of a method that has them (default: all supported).
         teacher: Run folder of a trained teacher, for a method that has one (default: it trains its own).
         out: Run folder to write.
+        memory: Of features, in memory; the rest is read from disk, with the same result (default: 4GiB).
     """
     from wsvad.cli.tables import selections_table
     from wsvad.datasets.open import open_dataset
@@ -177,10 +182,12 @@ def fit(
     refuse_own_truth(dataset, labels, intervals)
     tell([dataset.understood] if dataset.understood else introduce(dataset))
     experiment = Experiment(
-        dataset=dataset, features=features, name=method, config=config, protocol=protocol, out=out, teacher=teacher
-    )
-    tell(check_bags(dataset, experiment.test_bags) if dataset.benchmark else ())
-    fitted = experiment.run()
+        dataset=dataset, features=features, name=method, config=config, protocol=protocol, out=out, teacher=teacher,
+        memory=memory_of(memory),
+    )  # fmt: skip
+    with writing(out):
+        tell(check_bags(dataset, experiment.test_bags) if dataset.benchmark else ())
+        fitted = experiment.run()
     show(selections_table(fitted.metrics))
     tell(fitted.metrics["certainty"])
     return DONE
