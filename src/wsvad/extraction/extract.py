@@ -35,6 +35,9 @@ from wsvad.video.resample import resampling_rate
 
 logger = logging.getLogger(__name__)
 
+TELL_EVERY = 0.1
+"""Seconds between two reports, at least; of a cluster there are thousands of events a second."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractReport:
@@ -110,10 +113,12 @@ def extract(
         queue = deque(jobs)
         events = engine.run(queue, extraction, parts)
         try:
-            estimate = Estimate(jobs)
+            estimate, told = Estimate(jobs), 0.0
             for event in assembled(events, queue):
                 estimate.update(event)
-                report_progress("extract", estimate.fraction(), 1.0, estimate.status())
+                if time.monotonic() - told >= TELL_EVERY:
+                    report_progress("extract", estimate.fraction(), 1.0, estimate.status())
+                    told = time.monotonic()
                 match event:
                     case Finished(reason=None):
                         done += 1
@@ -126,6 +131,7 @@ def extract(
                     case Finished():
                         failed[event.video] = str(event.reason)
                         logger.warning("skipped: %s", event.reason)
+            report_progress("extract", estimate.fraction(), 1.0, estimate.status())
             forget_all(out)
         except KeyboardInterrupt:
             raise Interrupted(
@@ -145,15 +151,18 @@ def _plan(
     """What is left to do, the longest files first, and the videos that are not there."""
     gate = GATE if extraction.gate else 0
     wanted = {stream: passport(some, rate=extraction.rate, gate=gate, frames=0) for stream, some in encoders.items()}
-    failed = {name: f"{path}: there is no such video file" for name, path in videos if not is_file(path)}
+    failed, there = dict[str, str](), dict[str, dict[str, Passport]]()
     for name, path in videos:
-        if long := next(
-            filter(None, (overlong(feature_path(extraction.out, stream, name)) for stream in wanted)), None
-        ):
+        if not is_file(path):
+            failed[name] = f"{path}: there is no such video file"
+            continue
+        places = {stream: feature_path(extraction.out, stream, name) for stream in wanted}
+        if long := next(filter(None, map(overlong, places.values())), None):
             failed[name] = f"{path}: its features would need {long}; shorten the video's name"
-    there = {name: made_before(name, wanted, extraction.out) for name, _ in videos if name not in failed}
+        elif made := _made_before(places, wanted):
+            there[name] = made
     with ThreadPoolExecutor(processors()) as pool:  # hashing leaves the interpreter free
-        checked = [(name, path) for name, path in videos if there.get(name)]
+        checked = [(name, path) for name, path in videos if name in there]
         sources = dict(
             zip((name for name, _ in checked), pool.map(lambda video: sha256(video[1]), checked), strict=True)
         )
@@ -162,16 +171,17 @@ def _plan(
         if name in failed:
             logger.warning("skipped: %s", failed[name])
             continue
-        stale = [stream for stream, made in there[name].items() if made.source != sources[name]]
+        made = there.get(name, {})
+        stale = [stream for stream, one in made.items() if one.source != sources[name]]
         if stale:
             logger.info("%s: has changed since its features were made; extracting it again", path)
-        elif there[name] and (rate := counted_rate(path, extraction.raw_rate)):
-            stale = [stream for stream, made in there[name].items() if rate_of(made) != rate]
+        elif made and (rate := counted_rate(path, extraction.raw_rate)):
+            stale = [stream for stream, one in made.items() if rate_of(one) != rate]
             if stale:
                 logger.info("%s: is read at %s frames per second now; extracting it again", path, rate)
-        missing = tuple(stream for stream in wanted if stream not in there[name] or stream in stale)
+        missing = tuple(stream for stream in wanted if stream not in made or stream in stale)
         if missing:
-            jobs.append(Job(video=name, path=path, streams=missing, size=path.stat().st_size))
+            jobs.append(Job(video=name, path=path, streams=missing, size=_size(path)))
     return sorted(jobs, key=lambda job: -job.size), failed
 
 
@@ -181,9 +191,21 @@ def made_before(video: str, wanted: Mapping[str, Passport], out: Path) -> dict[s
     Raises:
         WsvadError: one of them was made in another way.
     """
-    there = {}
+    return _made_before({stream: feature_path(out, stream, video) for stream in wanted}, wanted)
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; 0 where it was removed just now, which reading it will tell."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _made_before(places: Mapping[str, Path], wanted: Mapping[str, Passport]) -> dict[str, Passport]:
+    there = dict[str, Passport]()
     for stream, ours in wanted.items():
-        path = feature_path(out, stream, video)
+        path = places[stream]
         if not is_file(path):
             continue
         there[stream] = read_passport(path)

@@ -196,9 +196,11 @@ def clock_of(
 
 def feature_path(folder: Path | str, stream: str, video: str) -> Path:
     """Where the stream of a video is kept: by its name, or where an earlier version has kept it as macOS writes it."""
-    place = Path(folder) / stream
-    path, earlier = (place / f"{name}.safetensors" for name in (video, taken_apart(video)))
-    return earlier if earlier != path and not is_file(path) and is_file(earlier) else path
+    path = Path(f"{folder}/{stream}/{video}.safetensors")
+    if (apart := taken_apart(video)) == video:
+        return path
+    earlier = Path(f"{folder}/{stream}/{apart}.safetensors")
+    return earlier if not is_file(path) and is_file(earlier) else path
 
 
 def save(path: Path | str, stored: StoredFeatures) -> None:
