@@ -66,7 +66,7 @@ def moving(path: Path) -> tuple[Packets, np.ndarray]:
     """The packets of a video, and `(F,)` bool: in which of its frames something may move.
 
     Raises:
-        Irregular: that cannot be told without decoding it.
+        Irregular: only decoding it would say.
         WsvadError: as `VideoReader`.
     """
     looks, stamps = list[np.ndarray](), list[int]()
