@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 ANSWER = 10.0
 """Seconds that an address has to answer in."""
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0"
+"""How a client of gRPC, which a head speaks, begins; the answer begins with a frame of type 4."""
 START = 600.0
 """Seconds in which the first worker has to start: a cluster that grows takes minutes."""
 LOST = 10
@@ -116,14 +118,23 @@ def connected(address: str) -> Iterator[Any]:
 
 
 def _knock(address: str) -> None:
-    """Raises: WsvadError, nobody is at an address."""
+    """See whether a head may be at an address; Ray itself tries for minutes.
+
+    Raises:
+        UsageError: it is none.
+        WsvadError: nobody answers there, or not as the head of a cluster does.
+    """
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdigit():
         raise UsageError(
             f"ray://{address}: write ray://HOST:PORT, of the head of the cluster, as in ray://10.0.0.1:6379"
         )
     try:
-        socket.create_connection((host.strip("[]"), int(port)), ANSWER).close()
+        with socket.create_connection((host.strip("[]"), int(port)), ANSWER) as head:
+            if os.environ.get("RAY_USE_TLS", "0") == "0":
+                head.sendall(GREETING)
+                if head.recv(9)[3:4] != b"\x04":
+                    raise OSError("not the head of a Ray cluster")
     except (OSError, OverflowError) as error:
         why = "no answer" if isinstance(error, TimeoutError) else getattr(error, "strerror", None) or error
         raise WsvadError(
