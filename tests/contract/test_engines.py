@@ -1,6 +1,7 @@
 """What every engine keeps to: the same bytes, each video once, what kills its worker is named, and nothing is lost when
 a worker, a node or the one that asks dies. One cluster of Ray, on this machine, serves all tests."""
 
+import json
 import os
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 from clips import write_clip
 
+from wsvad.cli.main import main
 from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction import cluster as of_ray
 from wsvad.extraction.engines import engine_of
@@ -232,6 +234,29 @@ def test_what_a_node_lacks_is_said_before_any_work(cluster, videos, tmp_path, mo
     with monkeypatch.context() as patch:
         patch.setattr(of_ray._Team, "_of_first", lambda self: of_ray.Seen(mark=tmp_path / "elsewhere"))
         assert f"does not see {tmp_path} as this machine does; mount the same storage" in problem()
+
+
+@lacking
+def test_a_disk_that_is_full_on_one_node_leaves_that_node_out(cluster, videos, tmp_path, caplog):
+    full = tmp_path / "full"
+    full.touch()
+    spec = f"means-full={full}"
+    report = extract(videos, {"rgb": spec}, tmp_path / "out", builder=BUILDER, engine=engine_of("ray", workers=2))
+    assert (report.done, report.failed) == (5, {})
+    assert "is left out: " in caplog.text and "the disk is full" in caplog.text
+    full.touch()
+    with pytest.raises(WsvadError, match="the disk is full"):
+        extract(videos, {"rgb": spec}, tmp_path / "other", builder=BUILDER, engine=engine_of("ray", workers=1))
+
+
+@lacking
+def test_a_plan_is_measured_on_the_cluster(cluster, videos, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("wsvad.doctor.plan.MINUTE", 0.1)
+    words = [str(tmp_path / "videos"), "--rgb", "motion", "--out", str(tmp_path / "out"), "--plan", "--json"]
+    assert main(["extract", *words, "--engine", "ray", "--workers", "1"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["left"]["videos"] == 5 and plan["workers"] == 1 and plan["measured"]["frames"] > 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["videos"]  # nothing is left of it
 
 
 @lacking

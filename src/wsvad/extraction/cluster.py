@@ -181,7 +181,7 @@ class _Member:
     where: Ready | None = None
     job: Job | None = None
     doing: Any = None
-    told: Any = None
+    progress: Any = None
     """How far it is: an answer that comes as soon as there is something to tell."""
 
 
@@ -246,21 +246,21 @@ class _Team:
         of = {
             ref: (member, what)
             for member in self._members
-            for what in ("ready", "told", "doing")
+            for what in ("ready", "progress", "doing")
             if (ref := getattr(member, what)) is not None
         }
         if not of:
             time.sleep(0.2)
         elif self._ray.wait(list(of), timeout=1)[0]:
             news, _ = self._ray.wait(list(of), num_returns=len(of), timeout=0)
-            for ref in sorted(news, key=lambda ref: of[ref][1] != "told"):  # how far it was, before that it is done
+            for ref in sorted(news, key=lambda ref: of[ref][1] != "progress"):  # how far it was, before that it is done
                 member, what = of[ref]
                 if member in self._members:
                     yield from self._take(member, what, ref)
         if not self._worked and time.monotonic() - self._began > START:
             raise WsvadError(
                 f"ray: no worker started in {duration(START)}; the cluster has no room for {self._asked()}, or its "
-                "nodes do not answer ('ray status' tells)"
+                "nodes do not answer (see 'ray status')"
             )
 
     def _take(self, member: _Member, what: str, ref: Any) -> Events:
@@ -280,11 +280,11 @@ class _Team:
             self._engine.at_work = max(self._engine.at_work, sum(one.where is not None for one in self._members))
             self._give(member)
             return
-        told, finished = (said, None) if what == "told" else said
-        yield from (event for event in told if member.job is not None and event.video == member.job.video)
+        some, finished = (said, None) if what == "progress" else said
+        yield from (event for event in some if member.job is not None and event.video == member.job.video)
         if finished is None:
             if member.job is not None:
-                member.told = member.actor.told.remote(self._patience())
+                member.progress = member.actor.progress.remote(self._patience())
         elif finished.fatal and member.job is not None:
             yield from self._cannot_write(member, member.job, finished)
         else:
@@ -300,9 +300,9 @@ class _Team:
         member.job = self._jobs.popleft() if self._jobs else None
         if member.job is not None:
             job = replace(member.job, path=member.job.path.absolute())
-            member.doing, member.told = member.actor.do.remote(job), member.actor.told.remote(self._patience())
+            member.doing, member.progress = member.actor.do.remote(job), member.actor.progress.remote(self._patience())
         else:
-            member.told = None
+            member.progress = None
         if member.job is None:  # room for others; what comes later finds a new one
             self._let_go(member)
 
