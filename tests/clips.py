@@ -1,5 +1,6 @@
 """Tiny videos whose every frame is known, and encoders that make features of them which a loop can check."""
 
+import errno
 import os
 import signal
 import struct
@@ -179,6 +180,9 @@ class Means:
                 os.kill(os.getpid(), signal.SIGKILL)
             except FileNotFoundError:
                 pass  # it was killed before
+        if self.name.startswith("means-full=") and Path(self.name.partition("=")[2]).exists():
+            Path(self.name.partition("=")[2]).unlink()
+            raise WsvadError("out: the disk is full") from OSError(errno.ENOSPC, "No space left on device")
         if self.name == "means-bug" and index_of(snippets[0]) == 29:
             raise IndexError("list index\nout of range")
         if self.name.endswith("-short") and any(index_of(snippet) == 29 for snippet in snippets):

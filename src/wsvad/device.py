@@ -1,12 +1,20 @@
-"""Where networks run: the devices of this machine, by the names that PyTorch gives them."""
+"""Where networks run: the devices of this machine, by the names that PyTorch gives them.
 
-import torch
+PyTorch is imported where a device is asked for: a process that only decodes names its device and loads no network.
+"""
+
+from typing import TYPE_CHECKING
 
 from wsvad.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
 
 
 def on_this_machine(device: str) -> str:
     """What devices there are, where this is none of them; empty where it is."""
+    import torch
+
     name, colon, number = device.partition(":")
     there = {
         "auto": not colon,
@@ -20,7 +28,7 @@ def on_this_machine(device: str) -> str:
     return f"not a device of this machine, which has {here}; auto takes the fastest"
 
 
-def device_of(device: torch.device | str) -> str:
+def device_of(device: "torch.device | str") -> str:
     """The device of that name; for `auto`, the fastest.
 
     Raises:
@@ -30,13 +38,21 @@ def device_of(device: torch.device | str) -> str:
         raise UsageError(f"device {device}: {said}")
     if str(device) != "auto":
         return str(device)
+    import torch
+
     return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def name_of(device: str) -> str:
     """A device as people know it: "cuda (NVIDIA H100)"."""
-    return f"{device} ({torch.cuda.get_device_name(device)})" if device.startswith("cuda") else device
+    if not device.startswith("cuda"):
+        return device
+    import torch
+
+    return f"{device} ({torch.cuda.get_device_name(device)})"
 
 
 def _cuda_devices() -> int:
+    import torch
+
     return torch.cuda.device_count() if torch.cuda.is_available() else 0

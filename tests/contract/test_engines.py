@@ -1,15 +1,21 @@
 """What every engine keeps to: the same bytes, each video once, what kills its worker is named, and nothing is lost when
 a worker, a node or the one that asks dies. One cluster of Ray, on this machine, serves all tests."""
 
+import json
 import os
+import socket
+import subprocess
+import sys
 import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from clips import write_clip
 
+from wsvad.cli.main import main
 from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction import cluster as of_ray
 from wsvad.extraction.engines import engine_of
@@ -137,6 +143,75 @@ def test_a_node_that_disappears_costs_nothing(cluster, videos, tmp_path):
     assert files(tmp_path / "out") == undisturbed(videos, tmp_path, "means-slow")
 
 
+DRIVER = """
+import sys
+from pathlib import Path
+from wsvad.extraction.engines import engine_of
+from wsvad.extraction.extract import extract
+
+if __name__ == "__main__":
+    folder, out, engine = Path(sys.argv[1]), Path(sys.argv[2]), engine_of(sys.argv[3], workers=2)
+    videos = [(str(path.relative_to(folder)), path) for path in sorted(folder.rglob("*.mp4"))]
+    report = extract(videos, {"rgb": "means-slow"}, out, builder="clips:build", engine=engine, slices=32)
+    print(report.done, report.reused)
+"""
+
+
+@lacking
+def test_a_head_is_told_by_its_answer(cluster):
+    of_ray._knock(cluster.address)
+
+
+@lacking
+def test_the_driver_killed_and_started_again_loses_nothing(cluster, videos, tmp_path):
+    """Also in the middle of a video that is encoded in slices."""
+    write_clip(tmp_path / "videos" / "long.mp4", 96, g="10")
+    (tmp_path / "driver.py").write_text(DRIVER)
+    command = [
+        sys.executable,
+        tmp_path / "driver.py",
+        tmp_path / "videos",
+        tmp_path / "out",
+        f"ray://{cluster.address}",
+    ]
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not (kept := list((tmp_path / "out").rglob("[!.]*.safetensors"))) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    first.kill()
+    first.communicate()
+    stamps = {path: path.stat().st_mtime_ns for path in kept if ".slices" not in path.parts}
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    done, reused = map(int, again.stdout.split())
+    assert done + reused == 6
+    assert stamps == {path: path.stat().st_mtime_ns for path in stamps}  # nothing is done twice
+    some = [*videos, ("long.mp4", tmp_path / "videos" / "long.mp4")]
+    assert files(tmp_path / "out") == undisturbed(some, tmp_path, "means-slow")
+
+
+def test_an_address_at_which_no_head_answers_is_one_line(monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+        with pytest.raises(WsvadError, match=rf"ray://{address}: Connection refused; start a cluster there"):
+            of_ray._knock(address)
+    with socket.socket() as silent, monkeypatch.context() as patch:
+        patch.setattr(of_ray, "ANSWER", 0.2)
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        with pytest.raises(WsvadError, match=rf"ray://127.0.0.1:{silent.getsockname()[1]}: no answer; start a cluster"):
+            of_ray._knock(f"127.0.0.1:{silent.getsockname()[1]}")
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as web:
+        thread = threading.Thread(target=web.handle_request)
+        thread.start()
+        with pytest.raises(WsvadError, match="not the head of a Ray cluster"):
+            of_ray._knock(f"127.0.0.1:{web.server_port}")
+        thread.join()
+    with pytest.raises(UsageError, match="ray://somewhere: write ray://HOST:PORT"):
+        of_ray._knock("somewhere")
+
+
 @lacking
 def test_what_a_node_lacks_is_said_before_any_work(cluster, videos, tmp_path, monkeypatch):
     out = tmp_path / "out"
@@ -159,6 +234,29 @@ def test_what_a_node_lacks_is_said_before_any_work(cluster, videos, tmp_path, mo
     with monkeypatch.context() as patch:
         patch.setattr(of_ray._Team, "_of_first", lambda self: of_ray.Seen(mark=tmp_path / "elsewhere"))
         assert f"does not see {tmp_path} as this machine does; mount the same storage" in problem()
+
+
+@lacking
+def test_a_disk_that_is_full_on_one_node_leaves_that_node_out(cluster, videos, tmp_path, caplog):
+    full = tmp_path / "full"
+    full.touch()
+    spec = f"means-full={full}"
+    report = extract(videos, {"rgb": spec}, tmp_path / "out", builder=BUILDER, engine=engine_of("ray", workers=2))
+    assert (report.done, report.failed) == (5, {})
+    assert "is left out: " in caplog.text and "the disk is full" in caplog.text
+    full.touch()
+    with pytest.raises(WsvadError, match="the disk is full"):
+        extract(videos, {"rgb": spec}, tmp_path / "other", builder=BUILDER, engine=engine_of("ray", workers=1))
+
+
+@lacking
+def test_a_plan_is_measured_on_the_cluster(cluster, videos, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("wsvad.doctor.plan.MINUTE", 0.1)
+    words = [str(tmp_path / "videos"), "--rgb", "motion", "--out", str(tmp_path / "out"), "--plan", "--json"]
+    assert main(["extract", *words, "--engine", "ray", "--workers", "1"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["left"]["videos"] == 5 and plan["workers"] == 1 and plan["measured"]["frames"] > 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["videos"]  # nothing is left of it
 
 
 @lacking

@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 ANSWER = 10.0
 """Seconds that an address has to answer in."""
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0"
+"""How a client of gRPC, which a head speaks, begins; the answer begins with a frame of type 4."""
 START = 600.0
 """Seconds in which the first worker has to start: a cluster that grows takes minutes."""
 LOST = 10
@@ -116,14 +118,23 @@ def connected(address: str) -> Iterator[Any]:
 
 
 def _knock(address: str) -> None:
-    """Raises: WsvadError, nobody is at an address."""
+    """See whether a head may be at an address; Ray itself tries for minutes.
+
+    Raises:
+        UsageError: it is none.
+        WsvadError: nobody answers there, or not as the head of a cluster does.
+    """
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdigit():
         raise UsageError(
             f"ray://{address}: write ray://HOST:PORT, of the head of the cluster, as in ray://10.0.0.1:6379"
         )
     try:
-        socket.create_connection((host.strip("[]"), int(port)), ANSWER).close()
+        with socket.create_connection((host.strip("[]"), int(port)), ANSWER) as head:
+            if os.environ.get("RAY_USE_TLS", "0") == "0":
+                head.sendall(GREETING)
+                if head.recv(9)[3:4] != b"\x04":
+                    raise OSError("not the head of a Ray cluster")
     except (OSError, OverflowError) as error:
         why = "no answer" if isinstance(error, TimeoutError) else getattr(error, "strerror", None) or error
         raise WsvadError(
@@ -170,7 +181,7 @@ class _Member:
     where: Ready | None = None
     job: Job | None = None
     doing: Any = None
-    news: Any = None
+    progress: Any = None
     """How far it is: an answer that comes as soon as there is something to tell."""
 
 
@@ -235,21 +246,21 @@ class _Team:
         of = {
             ref: (member, what)
             for member in self._members
-            for what in ("ready", "news", "doing")
+            for what in ("ready", "progress", "doing")
             if (ref := getattr(member, what)) is not None
         }
         if not of:
             time.sleep(0.2)
         elif self._ray.wait(list(of), timeout=1)[0]:
             news, _ = self._ray.wait(list(of), num_returns=len(of), timeout=0)
-            for ref in sorted(news, key=lambda ref: of[ref][1] != "news"):  # how far it was, before that it is done
+            for ref in sorted(news, key=lambda ref: of[ref][1] != "progress"):  # how far it was, before that it is done
                 member, what = of[ref]
                 if member in self._members:
                     yield from self._take(member, what, ref)
         if not self._worked and time.monotonic() - self._began > START:
             raise WsvadError(
                 f"ray: no worker started in {duration(START)}; the cluster has no room for {self._asked()}, or its "
-                "nodes do not answer ('ray status' tells)"
+                "nodes do not answer (see 'ray status')"
             )
 
     def _take(self, member: _Member, what: str, ref: Any) -> Events:
@@ -269,11 +280,11 @@ class _Team:
             self._engine.at_work = max(self._engine.at_work, sum(one.where is not None for one in self._members))
             self._give(member)
             return
-        news, finished = (said, None) if what == "news" else said
-        yield from (event for event in news if member.job is not None and event.video == member.job.video)
+        some, finished = (said, None) if what == "progress" else said
+        yield from (event for event in some if member.job is not None and event.video == member.job.video)
         if finished is None:
             if member.job is not None:
-                member.news = member.actor.news.remote(self._patience())
+                member.progress = member.actor.progress.remote(self._patience())
         elif finished.fatal and member.job is not None:
             yield from self._cannot_write(member, member.job, finished)
         else:
@@ -289,9 +300,9 @@ class _Team:
         member.job = self._jobs.popleft() if self._jobs else None
         if member.job is not None:
             job = replace(member.job, path=member.job.path.absolute())
-            member.doing, member.news = member.actor.do.remote(job), member.actor.news.remote(self._patience())
+            member.doing, member.progress = member.actor.do.remote(job), member.actor.progress.remote(self._patience())
         else:
-            member.news = None
+            member.progress = None
         if member.job is None:  # room for others; what comes later finds a new one
             self._let_go(member)
 

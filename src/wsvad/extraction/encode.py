@@ -70,7 +70,7 @@ def encode_video(
         at_once: snippets that are encoded together, while the next are read.
         spent: counts where the time goes.
         gate: whether stretches in which nothing moves are left out (`video.quiet`); not with `rate` or `part`.
-        on_whole: called with the reason where that is not known, and the video is encoded whole.
+        on_whole: called with the reason where that cannot be known, and the video is encoded whole.
 
     Returns:
         Stream name → features `(T, D)` or `(C, T, D)` float32 with T = ⌈F / 16⌉ (of the frames after resampling), the
@@ -136,7 +136,7 @@ def encode_pictures(
 def encode_timed(
     frames: Iterable[Frame], encoders: Encoders, part: Part, *, rate: Fraction, source: str
 ) -> dict[str, StoredFeatures]:
-    """As `encode_video`, where all rows are there and only the times of its frames are wanted.
+    """As `encode_video`, where all rows are there and only the times of its frames are to be found.
 
     Args:
         frames: all of them; their pictures are not looked at.

@@ -113,12 +113,12 @@ def extract(
         queue = deque(jobs)
         events = engine.run(queue, extraction, parts)
         try:
-            estimate, told = Estimate(jobs), 0.0
+            estimate, reported = Estimate(jobs), 0.0
             for event in assembled(events, queue):
                 estimate.update(event)
-                if time.monotonic() - told >= TELL_EVERY:
+                if time.monotonic() - reported >= TELL_EVERY:
                     report_progress("extract", estimate.fraction(), 1.0, estimate.status())
-                    told = time.monotonic()
+                    reported = time.monotonic()
                 match event:
                     case Finished(reason=None):
                         done += 1

@@ -125,7 +125,7 @@ class Hand:
             self._at_once = AT_ONCE
 
     def do(self, job: Job) -> tuple[list[Event], Finished]:
-        """Do a job; what was not news yet, and its end."""
+        """Do a job; what was not reported yet, and its end."""
         with self._news:
             self._ended = False
         try:
@@ -138,7 +138,7 @@ class Hand:
             left, self._events = self._events, []
         return left, finished
 
-    def news(self, seconds: float) -> list[Event]:
+    def progress(self, seconds: float) -> list[Event]:
         """What happened in the next seconds; as soon as the job is done, at the latest."""
         with self._news:
             self._news.wait_for(lambda: self._ended, seconds)

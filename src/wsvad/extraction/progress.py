@@ -18,7 +18,7 @@ class Estimate:
         self._expected: dict[str, int] = {}
         """Video → frames, of those that were opened and promise any."""
         self._read: dict[str, int] = {}
-        self._finished = 0
+        self._finished, self._failed = 0, 0
         # Sums are kept, not made anew: there may be a million videos, and an event for each.
         self._all_bytes, self._known_bytes = sum(self._sizes.values()), 0
         self._all_expected, self._all_read = 0, 0
@@ -38,6 +38,7 @@ class Estimate:
             case Finished():
                 self.spent.add(event.spent)
                 self._finished += 1
+                self._failed += event.reason is not None
                 self._reads(event.video, event.frames)
                 self._expects(event.video, event.frames)
 
@@ -66,10 +67,11 @@ class Estimate:
         return self.frames() / total if total else self._finished / max(len(self._sizes), 1)
 
     def status(self) -> str:
-        """`12/50 videos, 2,345 frames/s, 3 min left (network 61%, decode 30%)`."""
+        """`12/50 videos, 1 failed, 2,345 frames/s, 3 min left (network 61%, decode 30%)`."""
         seconds = time.monotonic() - self._started
         rate = self.frames() / seconds if seconds > 0 else 0.0
-        parts = [f"{self._finished}/{len(self._sizes)} videos", f"{rate:,.0f} frames/s"]
+        parts = [f"{self._finished}/{len(self._sizes)} videos", *[f"{self._failed} failed"] * (self._failed > 0)]
+        parts.append(f"{rate:,.0f} frames/s")
         if (total := self.total()) and rate:
             parts.append(f"{duration((total - self.frames()) / rate)} left")
         shares = [f"{what} {share:.0%}" for what, share in self.spent.shares().items() if share >= 0.05]

@@ -73,7 +73,8 @@ def slices_of(path: Path, encoders: dict[str, tuple[Encoder, ...]], frames: int)
     if apart(encoders)[1]:
         return None
     with VideoReader(path, threads=1) as video:
-        if (video.info.declared or 0) < 2 * frames:
+        declared = video.info.declared or (video.header().seconds or 0) * video.info.rate  # Matroska has no count
+        if declared < 2 * frames:
             return None
         origin = Origin.of(path, sha256(path))
         layout = layout_of(video)

@@ -23,7 +23,7 @@ CODECS = frozenset({"h264", "hevc", "mpeg4", "vp9", "av1", "mjpeg"})
 
 
 class Irregular(Exception):
-    """Packets do not say which frames there are; the reason, as the end of a sentence."""
+    """Frames cannot be counted by packets; the reason, as the end of a sentence."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

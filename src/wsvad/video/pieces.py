@@ -106,7 +106,7 @@ def divided(layout: Layout, frames: int) -> list[Piece]:
 
 
 def frames_of(video: VideoReader, piece: Piece) -> Iterator[Frame]:
-    """The frames of a piece; they have no times yet.
+    """The frames of a piece; no times are set.
 
     Args:
         video: the whole of it, just opened.

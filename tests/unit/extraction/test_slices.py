@@ -79,8 +79,9 @@ def test_slices_joined_are_the_whole(
     assert is_whole(path, folder / "out")
 
 
-def test_a_long_video_is_divided(tmp_path):
-    path = write_clip(tmp_path / "v.mp4", noise(100), g="10")
+@pytest.mark.parametrize("ending", ["mp4", "mov", "mkv"])
+def test_a_long_video_is_divided(ending, tmp_path):
+    path = write_clip(tmp_path / f"v.{ending}", noise(100), g="10")
     seen = in_slices(path, tmp_path / "out")
     assert isinstance(seen[0].divided, Divided)
     assert [(piece.first, piece.end) for piece in seen[0].divided.joining.pieces] == [(0, 32), (32, 64), (64, 100)]
