@@ -157,6 +157,8 @@ def explain(error: OSError, path: Path) -> WsvadError:
             return WsvadError(f"{path}: the disk is full; free some space and run the same command again")
         case errno.EACCES | errno.EROFS | errno.EPERM:
             return WsvadError(f"{path}: no permission to write here; choose another folder")
+        case errno.ENOENT | errno.ENOTDIR | errno.EISDIR | errno.EEXIST:
+            return WsvadError(f"{path}: {error.strerror}; choose another place to write to")
         case errno.EAGAIN:
             return WsvadError(f"{path}: does not wait until all is read; write to a file, or through '| cat'")
         case errno.ENAMETOOLONG:

@@ -123,6 +123,9 @@ def test_folders_that_stay_empty_are_removed_if_they_were_made_for_it(tmp_path):
 
 def test_a_file_in_place_of_a_folder_is_named_before_work(tmp_path):
     (tmp_path / "run").write_text("mine")
-    with pytest.raises(WsvadError, match=r"run: Not a directory"), writing(tmp_path / "run"):
+    with (
+        pytest.raises(WsvadError, match=r"run: Not a directory; choose another place to write to"),
+        writing(tmp_path / "run"),
+    ):
         raise AssertionError("work was begun")
     assert (tmp_path / "run").read_text() == "mine"

@@ -4,9 +4,10 @@ called."""
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from wsvad.cli.common import DONE, tell
-from wsvad.cli.options import DEFAULT_METHOD, File, Folder, Run, refuse
+from wsvad.cli.common import DONE, left_out, tell
+from wsvad.cli.options import DEFAULT_METHOD, File, Folder, Names, Run, names, refuse
 from wsvad.cli.output import say
+from wsvad.errors import UsageError
 from wsvad.ranges import Count
 
 
@@ -72,3 +73,61 @@ def convert(
     refuse("annotations", arrays)
     tell(convert.convert_annotations(what, out, to, frame_rate, videos))
     return DONE
+
+
+def labels(
+    recordings: Folder,
+    frigate: Annotated[str, "URL"],
+    out: Annotated[Path, "FILE"],
+    abnormal: Names | None = None,
+    user: Annotated[str, "NAME"] = "",
+    password: Annotated[str, "${NAME}"] = "",
+    token: Annotated[str, "${NAME}"] = "",
+    ca: File | None = None,
+    name_pattern: Annotated[str, "PATTERN"] = "{date}/{hour}/{camera}/{minute}.{second}",
+    time_zone: Annotated[str, "ZONE"] = "UTC",
+) -> int:
+    """Label recordings by the events that Frigate has of them, as labels.csv and intervals.csv for 'wsvad train'.
+
+    A recording is abnormal where an event that counts is in it, and else normal. Left out, and named, are recordings
+    whose names do not say when and by which camera they were made; those from before the oldest event that Frigate
+    still has; and those with nothing but what wsvad itself has reported, which is nobody's judgement.
+
+    Args:
+        recordings: Folder of recordings, as Frigate's own media/frigate/recordings.
+        frigate: Address of Frigate, http://HOST:5000 or https://HOST:8971; may have ${NAME} in it.
+        out: labels.csv to write; intervals.csv is written beside it.
+        abnormal: Labels or sub-labels of events that count (default: events that were created by hand).
+        user: Name of a user of Frigate.
+        password: The user's password, as '${NAME}' from the environment.
+        token: A token in place of user and password, as '${NAME}'.
+        ca: Certificate of the server's authority (PEM), if the system does not know it.
+        name_pattern: How names say it, with their folders.
+        time_zone: Of the times in names.
+    """
+    import time
+
+    from wsvad.cli.score_outputs import clock_of
+    from wsvad.datasets.recordings import recordings_below, write_labels
+    from wsvad.evaluation.convert import refuse_to_overwrite
+    from wsvad.files import check_writable
+    from wsvad.sinks.frigate_events import label
+    from wsvad.sinks.frigate_server import Server
+
+    intervals = out.with_name("intervals.csv")
+    if out == intervals:
+        raise UsageError(f"--out {out}: the intervals are written under this name; name the labels labels.csv")
+    for path in (out, intervals):
+        refuse_to_overwrite(path)
+    check_writable(out.parent)
+    meant = names("--abnormal", abnormal) if abnormal is not None else []
+    server = Server(url=frigate, user=user, password=password, token=token, ca=str(ca) if ca else "")
+    clock = clock_of(None, name_pattern, time_zone)
+    left: dict[str, str] = {}
+    found = recordings_below(recordings, clock, left)
+    truth = label(server, found, meant, time.time(), left)
+    write_labels(out, intervals, truth)
+    shown = sum(map(bool, truth.values()))
+    say(f"{out}: {len(truth)} recordings, {shown} abnormal, {len(truth) - shown} normal")
+    say(f"{intervals}: {sum(map(len, truth.values()))} intervals")
+    return left_out(left)

@@ -1,7 +1,7 @@
 """The verbs of the command line, by audience: the one list of them."""
 
 from wsvad.cli.comparisons import ablate, bench, transfer
-from wsvad.cli.exchange import convert, import_checkpoint
+from wsvad.cli.exchange import convert, import_checkpoint, labels
 from wsvad.cli.lists import datasets, encoders, methods, toy
 from wsvad.cli.live import calibrate, capacity, status, watch
 from wsvad.cli.parser import Verb
@@ -47,6 +47,10 @@ PRACTITIONER = {
     "add-category": Verb(
         function=add_category, positional="run name videos", many=True,
         example="wsvad add-category runs/gate climbing fence-1.mp4 fence-2.mp4 --out runs/gate-2",
+    ),
+    "labels": Verb(
+        function=labels, positional="recordings",
+        example="wsvad labels recordings --frigate http://10.0.0.2:5000 --abnormal fight --out labels.csv",
     ),
 }  # fmt: skip
 RESEARCHER = {

@@ -1,7 +1,6 @@
 """From one form to another: frame scores, and annotations."""
 
 import re
-from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
@@ -17,7 +16,7 @@ from wsvad.datasets.annotations import (
     read_annotations,
     write_annotations,
 )
-from wsvad.datasets.annotations.truth import AsDecoded, AtRate, FrameTimes, Truth, checked
+from wsvad.datasets.annotations.truth import AsDecoded, AtRate, FrameTimes, Truth, as_decoded, checked
 from wsvad.datasets.folder import videos_below
 from wsvad.errors import UsageError, WsvadError
 from wsvad.evaluation.explained import ends_past
@@ -35,7 +34,6 @@ from wsvad.files import check_file
 from wsvad.metrics.interval import Interval
 from wsvad.tables import columns
 from wsvad.video.names import is_end, normal
-from wsvad.video.reader import VideoReader
 
 
 def convert_scores(what: Path, out: Path, listing: Path | None = None, stride: int = 1) -> str:
@@ -145,17 +143,9 @@ class _Folder:
         return named
 
     def decoded(self, video: str) -> AsDecoded:
-        """Frames of a video. Headers deceive: of a video that was cut without encoding it anew they count what is not
-        shown, and an average rate may be that of fields."""
         name = self.name(video)
         if name not in self._decoded:
-            with VideoReader(self.files[name]) as reader:
-                borders, end = array("d"), 0.0
-                for frame in reader:
-                    borders.append(float(frame.time))
-                    end = float(frame.time + frame.duration)
-                borders.append(end)
-                self._decoded[name] = AsDecoded(np.array(borders), float(reader.info.rate))
+            self._decoded[name] = as_decoded(self.files[name])
         return self._decoded[name]
 
 

@@ -1,22 +1,20 @@
 """Frigate's event API: an event here becomes a manual event there, with its recording."""
 
-import json
 import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from wsvad.environment import expand, hide
-from wsvad.errors import UsageError, WsvadError
+from wsvad.errors import WsvadError
 from wsvad.sinks.alert import ANOMALY, Alert
-from wsvad.sinks.http import Answer, Refused, host_of, request, trust
+from wsvad.sinks.frigate_server import Server
 from wsvad.sinks.sink import Rejected
 
-COOKIE = "frigate_token"
+MARK = "wsvad "
+"""With which the `sub_label` of our own events begins."""
 GONE = timedelta(minutes=10)
 """After so long an event that is not there will not come up any more."""
 
@@ -47,16 +45,9 @@ class Frigate:
 
     def __init__(self, settings: FrigateConfig):
         self._settings = settings
-        if "${" not in settings.url:
-            host_of(settings.url)
-        if settings.token and settings.user:
-            raise UsageError("'token' and 'user' are both given; give one of them")
-        trust(settings.ca)
-        self._token = ""
-
-    @property
-    def _url(self) -> str:
-        return expand(self._settings.url, "url").rstrip("/").removesuffix("/api")
+        self._server = Server(
+            url=settings.url, user=settings.user, password=settings.password, token=settings.token, ca=settings.ca
+        )
 
     def deliver(self, alert: Alert) -> None:
         camera = self._settings.cameras.get(alert.camera, alert.camera)
@@ -67,7 +58,7 @@ class Frigate:
         elif event is not None:
             assert alert.end is not None
             end = max(alert.end.timestamp(), float(event.get("start_time") or 0))
-            self._ask("PUT", f"events/{quote(str(event['id']), safe='')}/end", {"end_time": end})
+            self._server.ask("PUT", f"events/{quote(str(event['id']), safe='')}/end", {"end_time": end})
         elif datetime.now(UTC) - (alert.end or alert.start) > GONE:
             raise Rejected(f"Frigate has no event of {alert.id} that could be ended")
         else:  # it makes events a moment after it has answered
@@ -75,7 +66,7 @@ class Frigate:
 
     def _find(self, camera: str, alert: Alert) -> Mapping[str, Any] | None:
         query = urlencode({"cameras": camera, "sub_labels": _mark(alert), "limit": 1, "include_thumbnails": 0})
-        found = self._ask("GET", f"events?{query}")
+        found = self._server.ask("GET", f"events?{query}")
         return next((one for one in found if isinstance(one, dict) and "id" in one), None) if found else None
 
     def _create(self, camera: str, alert: Alert) -> None:
@@ -90,54 +81,11 @@ class Frigate:
             "pre_capture": max(0, math.ceil(time.time() - alert.start.timestamp())),
         }
         names = (quote(name.replace("/", "-"), safe="") for name in (camera, label))
-        said = self._ask("POST", f"events/{'/'.join(names)}/create", body)
+        said = self._server.ask("POST", f"events/{'/'.join(names)}/create", body)
         if not (isinstance(said, dict) and said.get("success")):
             raise WsvadError("Frigate did not say that it has made an event; is the address right?")
-
-    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """Ask, after a login where one is needed or the one before has run out."""
-        try:
-            answer = self._send(method, path, body)
-        except Refused as error:
-            if error.status != 401 or not self._settings.user:
-                raise
-            self._login()
-            answer = self._send(method, path, body)
-        try:
-            return json.loads(answer.body)
-        except ValueError:
-            raise WsvadError(f"{host_of(self._url)}: answers, but not as Frigate does; check the address") from None
-
-    def _login(self) -> None:
-        known = {key: expand(getattr(self._settings, key), key) for key in ("user", "password")}
-        answer = request(
-            "POST", f"{self._url}/api/login", json.dumps(known).encode(), _JSON, ca=self._settings.ca
-        )  # fmt: skip
-        self._token = _cookie(answer)
-        hide(self._token)
-
-    def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> Answer:
-        token = self._token or expand(self._settings.token, "token")
-        headers = _JSON | ({"Authorization": f"Bearer {token}"} if token else {})
-        content = None if body is None else json.dumps(body).encode()
-        return request(method, f"{self._url}/api/{path}", content, headers, ca=self._settings.ca)
-
-
-_JSON = {"Content-Type": "application/json"}
 
 
 def _mark(alert: Alert) -> str:
     """By which the event of an alert is found; people see it beside the label."""
-    return f"wsvad {alert.id[:16]}"
-
-
-def _cookie(answer: Answer) -> str:
-    for line in answer.headers.get_all("Set-Cookie") or ():
-        try:
-            found = SimpleCookie(line)
-        except CookieError:
-            continue
-        for name, value in found.items():
-            if name == COOKIE:
-                return value.value
-    raise WsvadError("Frigate took user and password, but gave no token; is its login set up as usual?")
+    return f"{MARK}{alert.id[:16]}"

@@ -82,9 +82,18 @@ def trust(ca: str, where: str = "ca") -> ssl.SSLContext:
 
 
 def request(
-    method: str, url: str, body: bytes | None = None, headers: dict[str, str] | None = None, *, ca: str = ""
+    method: str,
+    url: str,
+    body: bytes | None = None,
+    headers: dict[str, str] | None = None,
+    *,
+    ca: str = "",
+    most: int = LARGEST,
 ) -> Answer:
     """Send a request and read the answer.
+
+    Args:
+        most: bytes of the answer that are read.
 
     Raises:
         Refused: the server answers with an error; also `Rejected` where it will never take this.
@@ -97,7 +106,7 @@ def request(
     asked = urllib.request.Request(address, body, more, method=method)
     try:
         with urllib.request.build_opener(_NoRedirects(), *secure).open(asked, timeout=TIMEOUT) as answer:
-            return Answer(status=answer.status, headers=answer.headers, body=answer.read(LARGEST))
+            return Answer(status=answer.status, headers=answer.headers, body=answer.read(most))
     except urllib.error.HTTPError as error:
         with error:
             raise _refusal(host, error.code, error) from None

@@ -16,6 +16,8 @@ from wsvad.watch.settings import Site
 
 DRIFT = 0.02
 """Seconds a second by which a camera's clock may be wrong without a word."""
+SELDOM = {"hevc": "H.265", "av1": "AV1"}
+"""Codecs of clips that a browser plays only where its system can decode them."""
 LONG = 10.0
 """Seconds from one key frame to the next after which clips begin early, and reconnecting takes long."""
 
@@ -93,6 +95,11 @@ def _notes(health: Health, model: CameraModel, given: float | None, frames: int)
     notes = [hidden(health.said)] if health.said else []
     if not frames and not health.said:
         notes.append("no picture came in this time; check for longer with --seconds 60")
+    if name := SELDOM.get(health.codec or ""):
+        notes.append(
+            f"clips are {name} as the camera sends it, which some browsers do not play; for all of them set the camera "
+            "to H.264"
+        )
     if health.key_seconds is not None and health.key_seconds > LONG:
         notes.append(
             f"a key frame only every {health.key_seconds:.0f} s: clips begin up to so much early, and after a drop it "

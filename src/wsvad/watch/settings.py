@@ -162,7 +162,9 @@ def read_site(path: Path) -> Site:
     base, models = content.get("model"), {}
     for name, camera in cameras.items():
         given = camera.model if camera.model is not None else base
-        if not isinstance(given, str) or not given:
+        if given is not None and not isinstance(given, str):
+            raise UsageError(f"{path}: model is {short(hidden(given))} instead of the path of a run folder")
+        if not given:
             raise UsageError(
                 f"{path}: cameras.{short(name)}: 'model' is missing; write 'model: RUN', once for all or here"
             )

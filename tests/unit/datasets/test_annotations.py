@@ -316,7 +316,7 @@ class Many:
 
 def test_many_frames_and_many_intervals_take_little(tmp_path, monkeypatch):
     """Of a frame its time is kept as a number, and names are not looked for among all videos at each edge."""
-    monkeypatch.setattr(convert, "VideoReader", Many)
+    monkeypatch.setattr("wsvad.datasets.annotations.truth.VideoReader", Many)
     monkeypatch.setattr(convert, "videos_below", lambda folder: {f"gate/v{n}.mp4": folder for n in range(1000)})
     written = []
     monkeypatch.setattr(convert, "normal", lambda name: written.append(name) or normal(name))

@@ -14,6 +14,7 @@ from alerts import alert, server
 from wsvad.database import Database
 from wsvad.errors import UsageError, WsvadError
 from wsvad.sinks.frigate import Frigate, FrigateConfig
+from wsvad.sinks.frigate_server import Server
 from wsvad.sinks.outbox import TABLES, Outbox, status
 from wsvad.sinks.sink import Rejected
 
@@ -188,4 +189,4 @@ def test_another_server_and_settings_that_contradict_each_other():
             sink_at(received).deliver(lately("e1"))
     with pytest.raises(UsageError, match="'token' and 'user' are both given"):
         Frigate(FrigateConfig(url="http://h", user="a", token="b"))
-    assert Frigate(FrigateConfig(url="http://h:5000/api/"))._url == "http://h:5000"
+    assert Server(url="http://h:5000/api/").url == "http://h:5000"

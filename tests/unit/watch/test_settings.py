@@ -65,6 +65,7 @@ def test_a_site_is_read(tmp_path):
         (("22:00-06:00", "25:00-06:00"), "cameras.gate: alert: between 25:00-06:00: not two times of day"),
         (("mon-fri", "mon-fry"), "cameras.gate: alert: days mon-fry: 'mon-fry' is no day"),
         (("model: run", ""), "cameras.gate: 'model' is missing"),
+        (("model: run", "model: [run]"), "model is ['run'] instead of the path of a run folder"),
         (("source: film.mp4, ", ""), "cameras.yard: 'source' is missing"),
         (("days: 7", "days: 0"), "clips.days is 0 instead of above 0"),
         (("jsonl,", "josnl,"), "josnl"),

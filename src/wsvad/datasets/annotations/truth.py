@@ -1,5 +1,6 @@
 """What all forms of annotations come to: a video's name, and when what happens."""
 
+from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from wsvad.errors import WsvadError
 from wsvad.metrics.interval import Interval
 from wsvad.shapes import problems
 from wsvad.video.names import UNDECODED, normal, unfit
+from wsvad.video.reader import VideoReader
 
 Truth = Mapping[str, tuple[Interval, ...]]
 """Video → its intervals; none where it was looked at and nothing happens."""
@@ -68,6 +70,22 @@ class AsDecoded:
         if frame > self.count:
             return float(self.borders[-1]) + (frame - self.count) / self.rate
         return float(self.borders[frame])
+
+
+def as_decoded(path: Path) -> AsDecoded:
+    """Frames of a video, by decoding all of it. Headers deceive: of a video that was cut without encoding it again they
+    count what is not shown, and an average rate may be that of fields.
+
+    Raises:
+        WsvadError: it cannot be read.
+    """
+    with VideoReader(path) as reader:
+        borders, end = array("d"), 0.0
+        for frame in reader:
+            borders.append(float(frame.time))
+            end = float(frame.time + frame.duration)
+        borders.append(end)
+        return AsDecoded(np.array(borders), float(reader.info.rate))
 
 
 MOST_BYTES = 32 * 2**20
