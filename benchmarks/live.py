@@ -13,21 +13,25 @@ import json
 import os
 import random
 import signal
+import socket
 import statistics
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
-from contextlib import contextmanager
+from collections import Counter
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import yaml
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "examples" / "cameras")]
+sys.path[:0] = [str(ROOT / "examples" / "cameras"), str(ROOT / "tests")]
 
 import rtsp  # noqa: E402
+from brokers import Listener, broker  # noqa: E402
 
 from wsvad import Detector  # noqa: E402
 from wsvad.detection.event_store import EventStore  # noqa: E402
@@ -40,11 +44,50 @@ EVERYTHING = 0.01
 """A threshold at which an event lasts as long as nothing is wrong: what is counted is whether events are lost."""
 
 
-def site(folder, run, addresses, **more):
+class Door:
+    """What stands between the process and a server, and can be shut: then nobody answers at that port."""
+
+    def __init__(self, port):
+        self.behind, self.pairs = port, []
+        self.port = 0
+        self.open()
+
+    def open(self):
+        self.listening = socket.create_server(("127.0.0.1", self.port))
+        self.port = self.listening.getsockname()[1]
+        threading.Thread(target=self._serve, args=(self.listening,), daemon=True).start()
+
+    def shut(self):
+        self.listening.shutdown(socket.SHUT_RDWR)
+        self.listening.close()
+        for one in self.pairs:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+        self.pairs = []
+
+    def _serve(self, listening):
+        with suppress(OSError):
+            while True:
+                here = listening.accept()[0]
+                there = socket.create_connection(("127.0.0.1", self.behind))
+                self.pairs += [here, there]
+                for source, target in ((here, there), (there, here)):
+                    threading.Thread(target=self._carry, args=(source, target), daemon=True).start()
+
+    def _carry(self, source, target):
+        with suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+        for one in (source, target):
+            with suppress(OSError):
+                one.close()
+
+
+def site(folder, run, addresses, sinks=None, **more):
     cameras = {f"camera {n}": {"source": address, **more} for n, address in enumerate(addresses, 1)}
     content = {
         "model": str(Path(run).absolute()), "cameras": cameras, "health": {"port": 0},
-        "sinks": {"log": {"type": "jsonl", "path": str(folder / "alerts.jsonl")}},
+        "sinks": {"log": {"type": "jsonl", "path": str(folder / "alerts.jsonl")}} | (sinks or {}),
     }  # fmt: skip
     (folder / "cameras.yaml").write_text(yaml.safe_dump(content))
     return folder / "cameras.yaml"
@@ -144,19 +187,33 @@ def many(run, cameras, minutes):
 
 
 def soak(run, cameras, minutes, seed=0):
-    """Faults about once a minute."""
+    """Faults about once a minute: of a connection, of a camera, of the server, of the stream, of the broker."""
     chance = random.Random(seed)
-    with TemporaryDirectory() as name, rtsp.RtspServer() as server:
-        folder = Path(name)
+    with TemporaryDirectory() as name, rtsp.RtspServer() as server, broker(Path(name) / "broker") as port:
+        folder, door, listener = Path(name), Door(port), Listener(port)
         path, _ = film(folder, run)
-        paths = [f"/{n}" for n in range(cameras)]
+        other = generated(folder / "other.mp4", 480, 272, RATE, "h264")
+        paths, films = [f"/{n}" for n in range(cameras)], Counter()
         addresses = [server.camera(one, file=str(path), rate=RATE) for one in paths]
-        faults = {
-            "drop": server.drop, "restart": server.restart,
-            "freeze": lambda: (server.freeze(one := chance.choice(paths)), time.sleep(25), server.freeze(one, False)),
-        }  # fmt: skip
-        counts, resident, back = dict.fromkeys(faults, 0), [], []
-        with watching(site(folder, run, addresses, threshold=EVERYTHING), folder) as process:
+
+        def freeze():
+            server.freeze(one := chance.choice(paths))
+            time.sleep(25)
+            server.freeze(one, False)
+
+        def resize():
+            films[one := chance.choice(paths)] += 1
+            server.show(one, str((path, other)[films[one] % 2]))
+
+        def outage():
+            door.shut()
+            time.sleep(20)
+            door.open()
+
+        faults = {"drop": server.drop, "restart": server.restart, "freeze": freeze, "resize": resize, "broker": outage}
+        counts, resident, back, slow = dict.fromkeys(faults, 0), [], [], []
+        mqtt = {"broker": {"type": "mqtt", "url": f"mqtt://127.0.0.1:{door.port}"}}
+        with watching(site(folder, run, addresses, mqtt, threshold=EVERYTHING), folder) as process:
             until_live(folder, cameras)
             end, due = time.monotonic() + 60 * minutes, time.monotonic() + chance.uniform(20, 60)
             while time.monotonic() < end:
@@ -167,18 +224,33 @@ def soak(run, cameras, minutes, seed=0):
                     counts[kind] += 1
                     faults[kind]()
                     begun = time.monotonic()
-                    while any(one["age"] is None or one["age"] > 1 for one in health(folder)["cameras"].values()):
+                    while not all_live(folder, cameras):
                         time.sleep(0.2)
                     back.append(time.monotonic() - begun)
+                    slow += [(kind, round(back[-1], 1))] if back[-1] > 10 else []
                     due = time.monotonic() + chance.uniform(20, 80)
             now = health(folder)
         quarter = len(resident) // 4
         second, last = (statistics.mean(resident[a:b]) for a, b in ((quarter, 2 * quarter), (3 * quarter, None)))
+        heard = Counter(json.loads(payload)["key"] for topic, payload, _ in listener.heard if topic.endswith("/alert"))
+        found = lost(folder)
         return {
             "cameras": cameras, "minutes": minutes, "faults": counts, "MB second quarter": round(second, 1),
-            "MB last quarter": round(last, 1), "longest reconnect s": round(max(back, default=0), 1),
-            "dropped snippets": sum(one["dropped"] for one in now["cameras"].values()), **lost(folder),
+            "MB last quarter": round(last, 1), "grown %": round(100 * (last / second - 1), 2),
+            "longest reconnect s": round(max(back, default=0), 1), "above 10 s": slow,
+            "dropped snippets": sum(one["dropped"] for one in now["cameras"].values()),
+            "not at the broker": len(found.pop("keys") - heard.keys()),
+            "sent again to the broker": sum(heard.values()) - len(heard), **found,
+            "load": round(os.getloadavg()[0], 1),
         }  # fmt: skip
+
+
+def all_live(folder, cameras):
+    """Whether each camera has had a picture within a second."""
+    now = health(folder)
+    return now is not None and all(
+        one["age"] is not None and one["age"] <= 1 for one in now["cameras"].values()
+    ) and len(now["cameras"]) == cameras  # fmt: skip
 
 
 def lost(folder):
@@ -189,7 +261,8 @@ def lost(folder):
     sent = [json.loads(line)["key"] for line in (log.read_text() if log.exists() else "").splitlines()]
     clips = [row["path"] for row in store.database.read("SELECT path FROM clips")]
     found = {
-        "events": len(stored) // 2, "not delivered": len(stored - set(sent)), "repeated": len(sent) - len(set(sent)),
+        "keys": stored, "events": len(stored) // 2, "not delivered": len(stored - set(sent)),
+        "repeated": len(sent) - len(set(sent)),
         "database": store.database.damage() or "whole", "clips": len(clips),
         "clips that are gone": sum(not Path(one).is_file() for one in clips),
         "halves of clips": len(list((folder / "watch").rglob(".*"))),
@@ -210,12 +283,17 @@ def kills(run, count, seed=0):
                 if chance.random() < 0.8:
                     until_live(folder, 1)
                 time.sleep(chance.uniform(0, 25))
+                if chance.random() < 0.5:  # an event ends, and its clip is written
+                    server.drop()
+                    time.sleep(chance.uniform(0, 5))
                 process.kill()
                 process.wait()
             (folder / "watch" / "running.json").unlink(missing_ok=True)
         with watching(config, folder):
             until_live(folder, 1)
-        return {"kills": count, **lost(folder)}
+        found = lost(folder)
+        del found["keys"]
+        return {"kills": count, **found}
 
 
 def main():

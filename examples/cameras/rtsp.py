@@ -81,6 +81,10 @@ class RtspServer:
         """Pictures of another size in the same stream."""
         self._do("resize", path=path, width=width, height=height)
 
+    def show(self, path: str, file: str) -> None:
+        """Another file in the same stream, which may be of another size, from its first picture on."""
+        self._do("show", path=path, file=file)
+
     def stop(self) -> None:
         """Close all connections and refuse new ones."""
         self._do("stop")

@@ -50,6 +50,7 @@ class Camera:
             "sound": False, "pictures": True, "frozen": False,
         } | settings  # fmt: skip
         self.media: list[GstRtspServer.RTSPMedia] = []
+        self.films: list[Film] = []
         factory = GstRtspServer.RTSPMediaFactory()
         factory.set_launch(self._launch())
         factory.set_shared(True)
@@ -73,13 +74,21 @@ class Camera:
         media.connect("unprepared", lambda gone: gone in self.media and self.media.remove(gone))
         self.freeze(self.settings["frozen"])
         if self.settings.get("file"):
-            Film(self.settings["file"], self.settings["rate"]).play(media)
+            self.films = [film for film in self.films if not film.over]
+            self.films.append(Film(self.settings["file"], self.settings["rate"]))
+            self.films[-1].play(media)
 
     def freeze(self, frozen: bool) -> None:
         """Connections stay, pictures do not come."""
         self.settings["frozen"] = frozen
         for media in self.media:
             media.get_element().get_by_name("gate").set_property("drop", frozen)
+
+    def show(self, file: str) -> None:
+        """The same connection goes on with another film."""
+        self.settings["file"] = file
+        for film in self.films:
+            film.show(file)
 
     def resize(self, width: int, height: int) -> None:
         """The same connection goes on with another size."""
@@ -95,7 +104,12 @@ class Film:
     known: ClassVar[dict[str, list[bytes]]] = {}
 
     def __init__(self, path: str, rate: int):
-        self.pictures, self.rate, self.sent = self.known.setdefault(path, []), rate, 0
+        self.rate, self.sent, self.over = rate, 0, False
+        self.show(path)
+
+    def show(self, path: str) -> None:
+        """From its first picture on."""
+        self.pictures, self.first = self.known.setdefault(path, []), self.sent
         if not self.pictures:
             self._read(path)
 
@@ -124,11 +138,13 @@ class Film:
             now = clock.get_time() - source.get_base_time()
             begun = now if begun is None else begun
             while self.sent / self.rate <= (now - begun) / Gst.SECOND:
-                buffer = Gst.Buffer.new_wrapped(self.pictures[self.sent % len(self.pictures)])
+                picture = self.pictures[(self.sent - self.first) % len(self.pictures)]
+                buffer = Gst.Buffer.new_wrapped(picture)
                 buffer.pts = buffer.dts = begun + self.sent * Gst.SECOND // self.rate
                 buffer.duration = Gst.SECOND // self.rate
                 self.sent += 1
                 if source.emit("push-buffer", buffer) != Gst.FlowReturn.OK:
+                    self.over = True
                     return False
             return True
 
