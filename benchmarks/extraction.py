@@ -31,8 +31,9 @@ from pathlib import Path
 from video import street
 
 from wsvad.encoders import build, resolve
-from wsvad.extraction.extract import extract, processors
+from wsvad.extraction.extract import extract
 from wsvad.extraction.snippets import Snippets
+from wsvad.extraction.workers import processors
 from wsvad.video.reader import VideoReader
 from wsvad.video.writer import write_video
 

@@ -10,6 +10,7 @@ import argparse
 import platform
 import tempfile
 import time
+from collections import deque
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,8 @@ from wsvad.device import device_of, name_of
 from wsvad.encoders.encoder import Encoder, OnDevice
 from wsvad.encoders.hf.encoder import Hf
 from wsvad.extraction.device import Owner
-from wsvad.extraction.extract import processors
-from wsvad.extraction.workers import Extraction, Finished, Job, in_processes
+from wsvad.extraction.jobs import Extraction, Finished, Job
+from wsvad.extraction.workers import in_processes, processors
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
 
 RESULTS = Path(__file__).parent / "results" / "gpu.md"
@@ -132,7 +133,7 @@ def clips_from_videos(spec: str, videos: list[tuple[str, Path]], out: Path, devi
     owner = Owner(extraction.parts(), device)
     jobs = [Job(video=name, path=path, streams=("rgb",), size=path.stat().st_size) for name, path in videos]
     frames, started = 0, None
-    for event in in_processes(jobs, extraction, processors(), owner):
+    for event in in_processes(deque(jobs), extraction, processors(), owner):
         if started is None and owner.busy:
             started, before = time.perf_counter(), owner.busy
         if isinstance(event, Finished):

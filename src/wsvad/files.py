@@ -67,6 +67,8 @@ NAME_BYTES, PATH_BYTES = 255, 4095
 
 def overlong(path: Path | str) -> str:
     """What no file can have, where a path asks for it; empty where it does not."""
+    if len(os.fsencode(os.path.abspath(path))) <= NAME_BYTES:  # noqa: PTH100 (of a million videos)
+        return ""
     path = Path(path).absolute()
     name = max(map(len, map(os.fsencode, path.parts)))
     if name > NAME_BYTES:

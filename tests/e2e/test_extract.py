@@ -17,8 +17,8 @@ from clips import write_clip
 
 from wsvad.errors import SHORT, WsvadError
 from wsvad.extraction.extract import extract
+from wsvad.extraction.jobs import Advanced, Begun, Finished, Job
 from wsvad.extraction.progress import Estimate
-from wsvad.extraction.workers import Advanced, Begun, Finished, Job
 from wsvad.features.store import load
 
 BUILDER = "clips:build"
@@ -131,6 +131,16 @@ def test_a_crash_costs_one_video(videos, tmp_path):
     assert "SIGSEGV" in report.failed["hostile.mp4"]
     assert str(hostile[1]) in said
     assert len(files(tmp_path / "out")) == 6
+
+
+def test_a_process_that_was_killed_once_costs_nothing(videos, tmp_path):
+    (tmp_path / "once").touch()
+    hostile = ("hostile.mp4", write_clip(tmp_path / "hostile.mp4", 1, first=29))
+    report, said = run(
+        [*videos[:3], hostile, *videos[3:]], tmp_path / "out", f"means-once={tmp_path / 'once'}", workers=2
+    )
+    assert (report.done, report.failed) == (7, {})
+    assert "was killed by SIGKILL" in said and "tried once more" in said
 
 
 def test_a_bug_in_an_encoder_costs_one_video_and_one_line(videos, tmp_path):

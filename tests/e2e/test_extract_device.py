@@ -23,8 +23,9 @@ from wsvad.errors import SHORT, Interrupted, UsageError, WsvadError, shortage
 from wsvad.extraction.device import Owner, Served
 from wsvad.extraction.encode import encode_video
 from wsvad.extraction.extract import extract
+from wsvad.extraction.jobs import Extraction, Job
 from wsvad.extraction.snippets import Batches
-from wsvad.extraction.workers import Extraction, Job, _Worker
+from wsvad.extraction.workers import _Worker
 from wsvad.video.reader import VideoReader
 
 BUILDER = "clips:build"
@@ -40,7 +41,7 @@ def videos(tmp_path):
 
 @pytest.fixture
 def device(monkeypatch):
-    monkeypatch.setattr("wsvad.extraction.extract.device_of", lambda device: device)
+    monkeypatch.setattr("wsvad.extraction.engines.device_of", lambda device: device)
     OnDevice.seen.clear()
     return "meta"
 

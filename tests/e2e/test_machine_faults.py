@@ -96,7 +96,7 @@ def test_what_will_be_written_is_tried_before_work(verb, fault, videos, run, tmp
         raise AssertionError("work was begun")
 
     for place in (
-        "detection.detector.encode_video", "extraction.workers.encode_video", "training.fitting.run_phases",
+        "detection.detector.encode_video", "extraction.jobs.encode_video", "training.fitting.run_phases",
         "datasets.toy.make.write_video",
     ):  # fmt: skip
         monkeypatch.setattr(f"wsvad.{place}", work)

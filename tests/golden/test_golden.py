@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from wsvad.datasets.bags import PackedBags
+from wsvad.datasets.memory import Memory, Rows
 from wsvad.methods import METHODS
 from wsvad.methods.ur_dmu import UrDmuConfig
 from wsvad.runs.normalisation import Normalisation
@@ -59,22 +60,43 @@ def bags(streams: tuple[str, ...]) -> PackedBags:
     )
 
 
-def curves(name: str) -> dict[str, dict[str, list[float]]]:
-    """Phase → part of the loss → its value at every step."""
+def fitted(name: str, memory: Memory | None = None, **changed: Any) -> tuple[Any, list[dict[str, Any]]]:
+    """A trained method, and the history of its loss at every step.
+
+    Args:
+        memory: for the bags; by default they are in memory.
+        changed: of the method's configuration.
+    """
     method_class = METHODS[name]
     torch.manual_seed(0)
     widths = dict.fromkeys((*method_class.learns_from, *method_class.runs_on), WIDTH)
-    method = method_class(widths, method_class.config_class(**TINY.get(name, {})))
+    method = method_class(widths, method_class.config_class(**TINY.get(name, {}) | changed))
     phases = [replace(phase, iterations=STEPS, bags=BAGS, segments=SEGMENTS) for phase in method.phases()]
     packed = bags(method.learns_from)
+    if memory:
+        packed = replace(packed, streams={stream: stored(x, memory) for stream, x in packed.streams.items()})
+        assert packed.on_disk
     normalisation = Normalisation.fit(dict.fromkeys(method.learns_from, method.normalisation), packed.streams)
     history = run_phases(method, phases, lambda segments: packed, normalisation, seed=0, points=STEPS)
+    return method, history
+
+
+def stored(x: torch.Tensor, memory: Memory) -> Rows:
+    rows = memory.rows(x.shape)
+    for number, row in enumerate(x):
+        rows[number] = row
+    return rows
+
+
+def curves(name: str) -> dict[str, dict[str, list[float]]]:
+    """Phase → part of the loss → its value at every step."""
+    _, history = fitted(name)
     return {
-        phase.name: {
-            part: [float(f"{row['loss'][part]:.6g}") for row in history if row["phase"] == phase.name]
-            for part in next(row["loss"] for row in history if row["phase"] == phase.name)
+        phase: {
+            part: [float(f"{row['loss'][part]:.6g}") for row in history if row["phase"] == phase]
+            for part in next(row["loss"] for row in history if row["phase"] == phase)
         }
-        for phase in phases
+        for phase in dict.fromkeys(row["phase"] for row in history)
     }
 
 
@@ -90,6 +112,15 @@ def test_the_loss_falls_as_it_did(name):
         for part, curve in parts.items():
             np.testing.assert_allclose(found[phase][part], curve, rtol=1e-3, atol=1e-6, err_msg=f"{phase} {part}")
         assert np.mean(parts["total"][-5:]) < np.mean(parts["total"][:5])
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_bags_that_are_read_from_disk_teach_the_same_to_the_digit(name):
+    """Also with dropout, whose draws reading ahead must not move."""
+    changed = {"dropout": 0.3} if hasattr(METHODS[name].config_class(), "dropout") else {}
+    (one, said), (other, same) = fitted(name, **changed), fitted(name, Memory(0), **changed)
+    assert said == same
+    assert all(torch.equal(value, other.state_dict()[key]) for key, value in one.state_dict().items())
 
 
 if __name__ == "__main__":

@@ -14,14 +14,16 @@ def tell(sentences: Iterable[str]) -> None:
         say(sentence)
 
 
-def left_out(failed: Mapping[str, str], of: int | None = None) -> int:
+def left_out(videos: Mapping[str, str], of: int | None = None, failed: Mapping[str, str] | None = None) -> int:
     """Name what was left out at the end, where it is seen.
 
     Args:
-        failed: video → reason.
+        videos: video → reason.
         of: how many videos there were; where none is left, nothing was done.
+        failed: of a study, what could not be fitted → reason.
     """
-    tell(f"skipped: {reason}" for reason in failed.values())
-    if not failed:
+    tell(f"skipped: {reason}" for reason in videos.values())
+    tell(f"failed: {name}: {reason}" for name, reason in (failed or {}).items())
+    if not videos and not failed:
         return DONE
-    return FOUND_WRONG if of == len(failed) else LEFT_OUT
+    return FOUND_WRONG if of == len(videos) else LEFT_OUT

@@ -9,6 +9,7 @@ from wsvad.cli.options import Data, Folder, Names, Run, encoders_for, names, nar
 from wsvad.cli.output import say, show, show_json, show_text
 from wsvad.errors import UsageError
 from wsvad.locks import writing
+from wsvad.ranges import Whole
 
 
 def bench(
@@ -22,6 +23,7 @@ def bench(
     headline: Annotated[str, "METRIC"] | None = None,
     against: Annotated[str, "METHOD"] | None = None,
     out: Folder = Path("runs/bench"),
+    workers: Whole | None = None,
     json: bool = False,
 ) -> int:
     """Compare methods on one dataset over seeds: every selection side by side, with intervals and p-values.
@@ -36,6 +38,7 @@ def bench(
         headline: Metric that methods are sorted by (default: the one that papers print for the dataset).
         against: Method that the others are compared with (default: linear, or the first one).
         out: Folder for the runs and for bench.html, bench.md, bench.csv and bench.json.
+        workers: Processes that fit side by side; 0: this one (default: one per core).
         json: Print the rows as JSON.
     """
     from wsvad.cli.tables import leaderboard_table
@@ -48,15 +51,15 @@ def bench(
     with writing(out):
         board = run_bench(
             data, configs, protocol, streams=resolved(encoders_for(streams, configs.items()), features),
-            features=features, out=out, headline=headline, baseline=against,
+            features=features, out=out, headline=headline, baseline=against, workers=workers,
         )  # fmt: skip
     if json:
-        show_json({"rows": board.rows})
+        show_json({"rows": board.rows} | ({"failed": board.failed} if board.failed else {}))
     else:
         show(leaderboard_table(board))
     tell(board.remarks)
     say(f"page in {out / 'bench.html'}")
-    return left_out(board.left_out)
+    return left_out(board.left_out, failed=board.failed)
 
 
 def each_narrowed(configs: dict[str, Any], modalities: str | None) -> dict[str, Any]:
@@ -88,6 +91,7 @@ def ablate(
     to: Data | None = None,
     to_features: Folder | None = None,
     out: Folder = Path("runs/ablate"),
+    workers: Whole | None = None,
 ) -> int:
     """Train and measure the rows of a paper's table or figure on any dataset, over seeds.
 
@@ -104,9 +108,18 @@ def ablate(
         to: Dataset folder to test on, instead of the test videos of --data.
         to_features: Feature folder of that dataset.
         out: Folder for the runs, and for the table as CSV, Markdown and SVG.
+        workers: Processes that fit side by side; 0: this one (default: one per core).
     """
     from wsvad.datasets.open import open_dataset
-    from wsvad.studies.ablate import Elsewhere, ablation, as_markdown, configured, run_ablation, write_results
+    from wsvad.studies.ablate import (
+        Elsewhere,
+        ablation,
+        as_markdown,
+        configured,
+        failures,
+        run_ablation,
+        write_results,
+    )
     from wsvad.studies.bench import open_data
 
     if (table is None) == (figure is None):
@@ -123,17 +136,22 @@ def ablate(
     elsewhere = Elsewhere(dataset=open_dataset(to), features=to_features) if to and to_features else None
     with writing(out):
         dataset, features, failed = open_data(data, resolved(asked, features), features, out, device=protocol.device)
-        results = run_ablation(chosen, config, dataset, features, protocol, out, elsewhere=elsewhere)
+        results = run_ablation(chosen, config, dataset, features, protocol, out, elsewhere=elsewhere, workers=workers)
         show_text(as_markdown(results))
         seeds = "one seed" if protocol.seeds == 1 else f"{protocol.seeds} seeds"
         where = f"{dataset.name} → {elsewhere.dataset.name}" if elsewhere else dataset.name
         note = f"{where}; percent, mean ± standard deviation over {seeds}, last iteration."
         write_results(out, f"{method}-{name}", chosen.title, note, results)
-    return left_out(failed)
+    return left_out(failed, failed=failures(results))
 
 
 def transfer(
-    run: Run, to: Data, protocol: Any, to_features: Folder | None = None, out: Folder = Path("runs/transfer")
+    run: Run,
+    to: Data,
+    protocol: Any,
+    to_features: Folder | None = None,
+    out: Folder = Path("runs/transfer"),
+    workers: Whole | None = None,
 ) -> int:
     """Measure a run on another dataset: as it is, and with only its CORE kept and the rest trained there.
 
@@ -145,10 +163,11 @@ def transfer(
         to: Dataset folder to test on, or toy for the simulated camera.
         to_features: Feature folder of that dataset, made with the run's encoders (default: in the out folder).
         out: Folder for transfer.csv, transfer.md and the runs that are trained.
+        workers: Processes that fit side by side; 0: this one (default: one per core).
     """
     from wsvad.methods.abilities import KeepsCore
     from wsvad.runs.folder import RunFolder
-    from wsvad.studies.ablate import as_markdown
+    from wsvad.studies.ablate import as_markdown, failures
     from wsvad.studies.bench import earlier_split, open_data
     from wsvad.studies.run_card import options
     from wsvad.studies.transfer import Place, transfer
@@ -159,12 +178,14 @@ def transfer(
     if not isinstance(trained.method, KeepsCore) or not trained.method.has_core:
         default = Protocol(budget="data", normalise="standardise", hold_out=0.0)
         asked = [word for word in options("--", protocol, default) if word.startswith("--")]
-        refuse(f"{trained.name}, which has no CORE, so that nothing is trained", dict.fromkeys(asked, True))
+        given = dict.fromkeys(asked, True) | {"--workers": workers}
+        refuse(f"{trained.name}, which has no CORE, so that nothing is trained", given)
     split = earlier_split(out) | folder.split()
     with writing(out):
         dataset, features, failed = open_data(
             to, trained.encoders, to_features, out, split=split, rate=trained.rate, device=protocol.device
         )
-        show_text(as_markdown(transfer(run, Place(dataset=dataset, features=features), protocol, out)))
+        results = transfer(run, Place(dataset=dataset, features=features), protocol, out, workers=workers)
+        show_text(as_markdown(results))
     say(f"table in {out / 'transfer.md'}")
-    return left_out(failed)
+    return left_out(failed, failed=failures(results))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 WIDTH = 100
 COMMON = ("seeds", "hold_out", "device")
 """Fields of the protocol on a verb's short page."""
-SELDOM = ("all", "raw_rate")
+SELDOM = ("all", "raw_rate", "memory")
 ALIASES = ("pose", "depth", "mask", "flow", "text")
 """Options that are on no short page, and those that stand there in the line of `--stream`."""
 STATUSES = """\

@@ -15,6 +15,7 @@ Features = Annotated[Path, "FOLDER"]
 DataFolder = Annotated[Path, "DATA"]
 Data = Annotated[str, "DATA"]
 Names = Annotated[str, "NAME,…"]
+Size = Annotated[str, "SIZE"]
 
 DEFAULT_METHOD = "ur-dmu"
 AUTO_METHOD = "auto"
@@ -102,6 +103,17 @@ def narrowed(config: Any, modalities: str | None, method: str) -> Any:
     if not isinstance(config, ChoosesModalities):
         raise UsageError(f"--modalities: this method learns from rgb only ({method}); leave the option out")
     return dataclasses.replace(config, modalities=tuple(names("--modalities", modalities)))  # type: ignore[type-var]
+
+
+def memory_of(size: str | None) -> Any:
+    """`--memory`, of features.
+
+    Raises:
+        UsageError: it is no size.
+    """
+    from wsvad.datasets.memory import Memory, bytes_of
+
+    return Memory(bytes_of("--memory", size)) if size is not None else Memory()
 
 
 def learned(methods: Iterable[tuple[str, Any]]) -> list[str]:

@@ -15,8 +15,10 @@ from wsvad.cli.options import (
     Folder,
     Names,
     Run,
+    Size,
     Video,
     encoders_for,
+    memory_of,
     names,
     narrowed,
     option_of,
@@ -94,6 +96,7 @@ def train(
     all: bool = False,
     rate: Rate | None = None,
     raw_rate: Positive | None = None,
+    memory: Size | None = None,
 ) -> int:
     """Learn a detector from a folder of videos that are labelled normal or abnormal as a whole.
 
@@ -113,6 +116,7 @@ def train(
         all: Also print the best result on the test videos, which is no honest estimate.
         rate: Frames per second to resample all videos to (default: their own).
         raw_rate: Frames per second of raw streams (.h264, .hevc) that do not say it.
+        memory: Of features, in memory; the rest is read from disk, with the same result (default: 4GiB).
     """
     from wsvad.cli.surveys import first_lines
     from wsvad.cli.tables import selections_table
@@ -144,6 +148,7 @@ def train(
         workers=workers,
         raw_rate=raw_rate,
         rate=rate,
+        memory=memory_of(memory),
     )
     show(selections_table(fitted.metrics, everything=all))
     tell(fitted.ending)

@@ -12,7 +12,9 @@ from wsvad.cli.options import (
     Folder,
     Names,
     Run,
+    Size,
     Video,
+    memory_of,
     narrowed,
     refuse,
     refuse_own_truth,
@@ -21,7 +23,8 @@ from wsvad.cli.options import (
 )
 from wsvad.cli.output import show, show_json, show_lines
 from wsvad.errors import UsageError
-from wsvad.ranges import Positive, Range, Whole
+from wsvad.locks import writing
+from wsvad.ranges import NotNegative, Positive, Range, Whole
 from wsvad.video.clock import Rate
 
 Frames = Annotated[int, Range(1, 64)]
@@ -38,6 +41,10 @@ def extract(
     rate: Rate | None = None,
     raw_rate: Positive | None = None,
     device: Annotated[str, "DEVICE"] = "auto",
+    engine: Annotated[str, "ENGINE"] = "local",
+    cpus_per_worker: Positive | None = None,
+    gpus_per_worker: NotNegative | None = None,
+    gate: bool = False,
     plan: bool = False,
     json: bool = False,
 ) -> int:
@@ -50,21 +57,31 @@ def extract(
         folder: Folder of videos with their labels, or videos alone.
         out: Feature folder.
         labels: labels.csv, if it is not in the folder.
-        workers: Processes; 0 uses this process (default: one per core).
+        workers: Processes; 0 uses this process (default: one per core, or as many as a cluster has room for).
         rate: Frames per second to resample all videos to (default: their own).
         raw_rate: Frames per second of raw streams (.h264, .hevc) that do not say it.
         device: Where networks run: cpu, cuda, cuda:N, mps, or auto, the fastest of them.
-        plan: Only say what it will come to, by a minute of it on this machine.
+        engine: Who does the work: local (processes on this machine), ray (a Ray cluster that this machine belongs to),
+            or ray://HOST:PORT, the head of that cluster.
+        cpus_per_worker: Processors that Ray reserves for each worker (default: 1).
+        gpus_per_worker: GPUs that Ray reserves for each worker, such as 0.5 (default: 0).
+        gate: Leave out stretches in which nothing moves: of a still camera, many times as fast.
+        plan: Only say what it will come to, by a minute of it on this machine, or on the cluster as it is.
         json: With --plan, print it as JSON.
     """
+    from wsvad.extraction.engines import engine_of
     from wsvad.extraction.prepare import extract_folder
 
     specs = resolved({"rgb": "auto"} | streams)
+    # To plan takes processes also where the work is to be done in this one: they can be ended within a video.
+    processes = max(workers, 1) if plan and workers is not None else workers
+    by = engine_of(engine, workers=processes, device=device, cpus=cpus_per_worker, gpus=gpus_per_worker)
     if plan:
+        refuse("--plan, which measures videos as a whole", {"--gate": gate})
         from wsvad.cli.surveys import show_plan
         from wsvad.doctor.plan import plan as plan_of
 
-        found = plan_of(folder, specs, out, labels=labels, workers=workers, raw_rate=raw_rate, rate=rate, device=device)
+        found = plan_of(folder, specs, out, labels=labels, raw_rate=raw_rate, rate=rate, engine=by)
         if json:
             show_json(found.as_dict())
         else:
@@ -72,7 +89,7 @@ def extract(
         return left_out({file: f"{file}: {reason}" for file, reason in found.unread.items()})
     refuse("an extraction without --plan", {"--json": json})
     failed, count = extract_folder(
-        folder, specs, out, labels=labels, workers=workers, raw_rate=raw_rate, rate=rate, device=device
+        folder, specs, out, labels=labels, raw_rate=raw_rate, rate=rate, engine=by, gate=gate
     )
     return left_out(failed, of=count)
 
@@ -136,6 +153,7 @@ def fit(
     modalities: Names | None = None,
     teacher: Run | None = None,
     out: Run = Path("runs/fit"),
+    memory: Size | None = None,
 ) -> int:
     """Fit a method to features under its published protocol (--budget paper).
 
@@ -150,6 +168,7 @@ def fit(
         modalities: Extra training streams besides rgb, of a method that has them (default: all supported).
         teacher: Run folder of a trained teacher, for a method that has one (default: it trains its own).
         out: Run folder to write.
+        memory: Of features, in memory; the rest is read from disk, with the same result (default: 4GiB).
     """
     from wsvad.cli.tables import selections_table
     from wsvad.datasets.open import open_dataset
@@ -163,10 +182,12 @@ def fit(
     refuse_own_truth(dataset, labels, intervals)
     tell([dataset.understood] if dataset.understood else introduce(dataset))
     experiment = Experiment(
-        dataset=dataset, features=features, name=method, config=config, protocol=protocol, out=out, teacher=teacher
-    )
-    tell(check_bags(dataset, experiment.test_bags) if dataset.benchmark else ())
-    fitted = experiment.run()
+        dataset=dataset, features=features, name=method, config=config, protocol=protocol, out=out, teacher=teacher,
+        memory=memory_of(memory),
+    )  # fmt: skip
+    with writing(out):
+        tell(check_bags(dataset, experiment.test_bags) if dataset.benchmark else ())
+        fitted = experiment.run()
     show(selections_table(fitted.metrics))
     tell(fitted.metrics["certainty"])
     return DONE

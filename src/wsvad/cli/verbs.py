@@ -51,7 +51,7 @@ PRACTITIONER = {
 }  # fmt: skip
 RESEARCHER = {
     "extract": Verb(
-        function=extract, positional="folder", flags=("plan", "json"), encodes=True,
+        function=extract, positional="folder", flags=("gate", "plan", "json"), encodes=True,
         example="wsvad extract videos --rgb motion --flow flow --out features",
     ),
     "caption": Verb(

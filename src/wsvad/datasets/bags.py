@@ -1,8 +1,7 @@
 """Bags from feature files: whole for scoring, pooled and packed once for training."""
 
-import tempfile
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,16 +10,12 @@ import torch
 from torch import Tensor
 
 from wsvad.datasets.dataset import Bag, LabelledVideo
+from wsvad.datasets.memory import Memory, Rows, StoredRows, StoredStreams
 from wsvad.errors import WsvadError
-from wsvad.features.half import fits_half
 from wsvad.features.official import UNKNOWN_TAIL
 from wsvad.features.segments import bin_average
 from wsvad.features.source import FeatureSource, Released, open_features
 from wsvad.features.store import Passport, StoredFeatures, rate_of
-
-IN_MEMORY = 4 * 2**30
-"""Packed training features larger than this many bytes go to a memory map, in half precision where that holds them; so
-do, as they are, bags that are kept for scoring, from there on."""
 
 
 def load_bag(
@@ -110,46 +105,38 @@ def load_bags(
         yield check(*load_bag(video, source, streams))
 
 
-def keep_bags(bags: Iterable[Bag]) -> list[Bag]:
-    """All of them, to be scored again and again. From `IN_MEMORY` bytes on they lie in a file that is mapped, whose
-    pages the system drops where memory is short."""
-    found: list[Bag] = []
-    size = 0
-    with tempfile.TemporaryFile() as file:  # a single one, as every map holds a file open
-        for bag in bags:
-            size += sum(stream.nbytes for stream in bag.streams.values())
-            if size > IN_MEMORY:
-                for stream in bag.streams.values():
-                    file.write(stream.contiguous().numpy().tobytes().ljust(_aligned(stream), b"\0"))
-                bag = replace(bag, streams={name: stream.to("meta") for name, stream in bag.streams.items()})
-            found.append(bag)
-        mapped = torch.from_numpy(np.memmap(file, mode="r+")) if size > IN_MEMORY else torch.empty(0)
-    place = 0
-    for bag in found:
-        for name, stream in bag.streams.items():
-            if stream.is_meta:
-                bag.streams[name] = mapped[place : place + stream.nbytes].view(stream.dtype).view(stream.shape)
-                place += _aligned(stream)
+def keep_bags(bags: Iterable[Bag], memory: Memory | None = None) -> list[Bag]:
+    """All of them, to be scored again and again. What memory has no room for lies in a file, and is read when it is
+    asked for."""
+    memory, file, found = memory or Memory(), None, list[Bag]()
+    for bag in bags:
+        size = sum(stream.nbytes for stream in bag.streams.values())
+        if memory.takes(size):
+            memory.hold(size, bag)
+        else:
+            file = file or memory.file()  # a single one: each is open for as long as it is there
+            bag = replace(bag, streams=StoredStreams(bag.streams, file))
+        found.append(bag)
     return found
-
-
-def _aligned(stream: Tensor) -> int:
-    """Its bytes, in whole float64."""
-    return -(-stream.nbytes // 8) * 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class PackedBags:
     """Training bags pooled to L segments, all in one tensor a stream. Crops are samples of their own."""
 
-    streams: dict[str, Tensor]
-    """Each `(N, L, D)`, float32 in memory, or in a memory map: float16 where that holds the features of all videos."""
+    streams: Mapping[str, Rows]
+    """Each `(N, L, D)` float32, in memory or in a file."""
     labels: Tensor
     """`(N,)` int64."""
     categories: tuple[str, ...]
     """N."""
     videos: tuple[str, ...]
     """N names."""
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether a batch has to be read."""
+        return any(isinstance(stream, StoredRows) for stream in self.streams.values())
 
     @property
     def crops(self) -> int:
@@ -179,29 +166,27 @@ def pack(
     streams: Sequence[str],
     segments: int,
     check: PassportCheck | None = None,
+    memory: Memory | None = None,
 ) -> PackedBags:
     """Pool each bag once (2.2) and stack them, so that the training loop only gathers rows.
 
-    Bags are read one at a time: memory holds the packed tensors (or their memory map) and a single bag.
+    Bags are read one at a time: memory holds the packed tensors, as far as it may, and a single bag.
     """
-    source = open_features(features)
+    source, memory = open_features(features), memory or Memory()
     shapes = [[_existing(video, source, name).shape(video.name, name) for name in streams] for video in videos]
     crops = [max(shape[0] if len(shape) == 3 else 1 for shape in each) for each in shapes]
-    count, widths = sum(crops), [shape[-1] for shape in shapes[0]]
-    on_disk = count * segments * sum(widths) * 4 > IN_MEMORY
-    packed = {name: _allocate((count, segments, width), on_disk) for name, width in zip(streams, widths, strict=True)}
+    widths = [shape[-1] for shape in shapes[0]]
+    packed = {name: memory.rows((sum(crops), segments, width)) for name, width in zip(streams, widths, strict=True)}
     row = 0
     for bag, copies in zip(load_bags(videos, source, streams, check), crops, strict=True):
         for name, stream in bag.streams.items():
             for crop in range(copies):  # one at a time: averaging makes a copy in double precision
                 averaged = bin_average((stream[crop] if stream.ndim == 3 else stream).numpy(), segments)
-                if packed[name].dtype == np.float16 and not fits_half(averaged):
-                    packed[name] = _widened(packed[name], row + crop)
-                packed[name][row + crop] = averaged
+                packed[name][row + crop] = torch.from_numpy(averaged)
         row += copies
     each = [video for video, copies in zip(videos, crops, strict=True) for _ in range(copies)]
     return PackedBags(
-        streams={name: torch.from_numpy(array) for name, array in packed.items()},
+        streams=packed,
         labels=torch.tensor([video.label for video in each]),
         categories=tuple(video.category for video in each),
         videos=tuple(video.name for video in each),
@@ -233,21 +218,3 @@ def _fitted(item: StoredFeatures, first: StoredFeatures) -> StoredFeatures:
         return item
     rows = np.minimum(np.arange(snippets), found - 1)
     return replace(item, features=item.features[..., rows, :])
-
-
-def _widened(packed: np.ndarray, rows: int) -> np.ndarray:
-    """A copy in single precision, on disk as well, of which so many rows are filled."""
-    wide = _on_disk(packed.shape, np.float32)
-    for row in range(rows):
-        wide[row] = packed[row]
-    return wide
-
-
-def _allocate(shape: tuple[int, ...], on_disk: bool) -> np.ndarray:
-    return _on_disk(shape, np.float16) if on_disk else np.empty(shape, dtype=np.float32)
-
-
-def _on_disk(shape: tuple[int, ...], dtype: type) -> np.ndarray:
-    # Unnamed, so that the space is free again however the process ends.
-    with tempfile.TemporaryFile() as file:
-        return np.memmap(file, dtype=dtype, mode="w+", shape=shape)

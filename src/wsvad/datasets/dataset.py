@@ -1,5 +1,6 @@
 """A dataset: videos, their weak labels, and the truth where it is known."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wsvad.datasets.memory import StoredStreams
 from wsvad.metrics.interval import Interval
 from wsvad.video.clock import SNIPPET, SnippetClock
 
@@ -64,8 +66,8 @@ class Dataset:
 class Bag:
     """A video's streams with its weak label. All streams share the snippet clock."""
 
-    streams: dict[str, Tensor]
-    """Each `(T, D)` or `(C, T, D)`, the same T."""
+    streams: Mapping[str, Tensor]
+    """Each `(T, D)` or `(C, T, D)`, the same T; in memory, or read from a file whenever it is asked for."""
     label: int
     category: str
     frames: int
@@ -86,7 +88,12 @@ class Bag:
     @property
     def snippets(self) -> int:
         """T."""
-        return next(iter(self.streams.values())).shape[-2]
+        return self.shape(next(iter(self.streams)))[-2]
+
+    def shape(self, stream: str) -> tuple[int, ...]:
+        """Of a stream, which is not read for that."""
+        streams = self.streams
+        return streams.shapes[stream] if isinstance(streams, StoredStreams) else tuple(streams[stream].shape)
 
     @property
     def clock(self) -> SnippetClock:

@@ -4,6 +4,7 @@ by what a minute of it does on this machine. Nothing of it is kept."""
 import random
 import shutil
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -12,16 +13,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from wsvad.datasets.folder import NONE, open_folder, unlabelled_videos
-from wsvad.device import device_of
 from wsvad.doctor.survey import Seen, survey_of
 from wsvad.encoders.build import inputs_of
 from wsvad.encoders.encoder import Encoder
 from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.encode import passport
-from wsvad.extraction.extract import events_of, made_before, processors
+from wsvad.extraction.extract import made_before
+from wsvad.extraction.jobs import Engine, Extraction, Finished, Job, Parts
 from wsvad.extraction.progress import Estimate
 from wsvad.extraction.snippets import shape_of
-from wsvad.extraction.workers import Extraction, Finished, Job
 from wsvad.progress import report_progress
 from wsvad.video.clock import snippet_count
 from wsvad.video.resample import resampling_rate
@@ -125,10 +125,9 @@ def plan(
     out: Path,
     *,
     labels: Path | str | None = None,
-    workers: int | None = None,
     raw_rate: float | None = None,
     rate: Fraction | float | None = None,
-    device: str = "auto",
+    engine: Engine,
 ) -> Plan:
     """Plan what `extract_folder` would do with these arguments.
 
@@ -153,9 +152,7 @@ def plan(
     missing = {name: tuple(stream for stream in wanted if stream not in made) for name, made in there.items()}
     left = [one for one in found.videos if missing[one.name]]
     jobs = [Job(video=one.name, path=one.path, streams=missing[one.name], size=one.path.stat().st_size) for one in left]
-    count = processors() if workers is None else max(workers, 1)
-    device = device_of(device)
-    measured = measure(jobs, extraction, parts, count, device) if jobs else None
+    measured = measure(jobs, extraction, parts, engine) if jobs else None
     lengths = _lengths(left, {job.video: job.size for job in jobs}, measured)
     streams = [
         _stream(stream, some, [lengths[one.name] for one in left if stream in missing[one.name]], extraction)
@@ -170,16 +167,14 @@ def plan(
         left=len(left),
         frames=round(sum(seconds * fps for seconds, fps in lengths.values())),
         streams=tuple(streams),
-        workers=min(count, len(jobs)),
-        device=device,
+        workers=engine.at_work,
+        device=engine.device,
         measured=measured,
         free=_free(out),
     )
 
 
-def measure(
-    jobs: Sequence[Job], extraction: Extraction, parts: Mapping[str, tuple[Encoder, ...]], workers: int, device: str
-) -> Measured:
+def measure(jobs: Sequence[Job], extraction: Extraction, parts: Parts, engine: Engine) -> Measured:
     """Encode videos for `MINUTE` seconds, as an extraction would, in a folder that is removed. They come in no order,
     so that long and short ones, of all sizes, are among them; the start of processes does not count.
 
@@ -189,9 +184,9 @@ def measure(
     some, reason = list(jobs), "it has no frames"
     random.Random(0).shuffle(some)
     estimate, began, seconds = Estimate(some), None, 0.0
-    with TemporaryDirectory(prefix="wsvad-plan-") as place:
-        # In processes also where the work is to be done in this one: they can be ended in the middle of a video.
-        events = events_of(some, replace(extraction, out=Path(place)), parts, workers, device)
+    beside = _existing(extraction.out) if engine.shared else None  # what other machines see as well
+    with TemporaryDirectory(prefix=".wsvad-plan-", dir=beside) as place:
+        events = engine.run(deque(some), replace(extraction, out=Path(place)), parts)
         try:
             for event in events:
                 began = time.monotonic() if began is None else began
@@ -244,7 +239,12 @@ def _stream(
 
 
 def _free(out: Path) -> int:
+    return shutil.disk_usage(_existing(out)).free
+
+
+def _existing(out: Path) -> Path:
+    """The folder, or the nearest that is there."""
     place = out.absolute()
     while not place.is_dir():
         place = place.parent
-    return shutil.disk_usage(place).free
+    return place

@@ -19,7 +19,7 @@ from wsvad.doctor.facts import Facts, Look, look_at
 from wsvad.doctor.finding import Finding
 from wsvad.doctor.shortcuts import Shortcuts, shortcuts
 from wsvad.errors import WsvadError, refuse_shortage, shortage
-from wsvad.extraction.extract import processors
+from wsvad.extraction.workers import processors
 from wsvad.files import is_file, path_of
 from wsvad.progress import track
 from wsvad.video.whole import cut_off

@@ -12,12 +12,15 @@ import numpy as np
 
 from wsvad.encoders.encoder import Encoder
 from wsvad.errors import WsvadError
+from wsvad.extraction.quiet import sources
 from wsvad.extraction.snippets import Batches, Encoders, Rows
 from wsvad.extraction.sound import apart, hear
 from wsvad.extraction.spent import Spent
 from wsvad.features.store import Passport, StoredFeatures
 from wsvad.files import sha256
 from wsvad.video.clock import SNIPPET
+from wsvad.video.packets import Irregular, frames_of
+from wsvad.video.quiet import GATE, moving
 from wsvad.video.reader import DECODER, Frame, VideoInfo, VideoReader
 from wsvad.video.resample import Resampler, resampling_rate
 from wsvad.video.times import filmed_of
@@ -49,6 +52,8 @@ def encode_video(
     part: Part | None = None,
     at_once: int = 1,
     spent: Spent | None = None,
+    gate: bool = False,
+    on_whole: Callable[[str], None] = lambda _: None,
 ) -> dict[str, StoredFeatures]:
     """Encode a video file into all its streams in one pass.
 
@@ -64,6 +69,8 @@ def encode_video(
         part: what was encoded of this very file by these encoders before; its frames are decoded and not encoded.
         at_once: snippets that are encoded together, while the next are read.
         spent: counts where the time goes.
+        gate: whether stretches in which nothing moves are left out (`video.quiet`); not with `rate` or `part`.
+        on_whole: called with the reason where that is not known, and the video is encoded whole.
 
     Returns:
         Stream name → features `(T, D)` or `(C, T, D)` float32 with T = ⌈F / 16⌉ (of the frames after resampling), the
@@ -77,12 +84,14 @@ def encode_video(
     with VideoReader(path, threads=threads, raw_rate=raw_rate) as video:
         if on_open is not None:
             on_open(video.info)
-        encoded = _encode_frames(video, seen, on_frames, part, at_once, spent, _resampler(rate, path))
+        encoded = _encode_moving(Path(path), seen, on_frames, at_once, spent, on_whole) if gate else None
+        if encoded is None:
+            encoded = _encode_frames(video, seen, on_frames, part, at_once, spent, _resampler(rate, path))
     middles = [edge + filmed / 2 for edge, filmed in zip(encoded.edges[:-1], encoded.filmed, strict=True)]
     with (spent or Spent()).on("network"):
         encoded.rows.update(hear(Path(path), heard, middles, video.start, video.offsets))
     facts = {"frame_rate": str(video.info.rate), "source": source, "damaged": video.damaged}
-    return _stored(encoders, encoded, rate=rate, **facts)
+    return _stored(encoders, encoded, rate=rate, gate=GATE if gate else 0, **facts)
 
 
 def _hash(path: Path | str) -> str | None:
@@ -113,6 +122,30 @@ def encode_frames(
     return _stored(encoders, encoded, rate=rate, frame_rate=str(own) if own else None)
 
 
+def encode_pictures(
+    frames: Iterable[Frame],
+    encoders: Encoders,
+    on_frames: Callable[[int], None] | None = None,
+    at_once: int = 1,
+    spent: Spent | None = None,
+) -> dict[str, list[np.ndarray]]:
+    """The rows of each stream alone, of frames whose times do not matter."""
+    return _encode_frames(frames, encoders, on_frames, None, at_once, spent).rows
+
+
+def encode_timed(
+    frames: Iterable[Frame], encoders: Encoders, part: Part, *, rate: Fraction, source: str
+) -> dict[str, StoredFeatures]:
+    """As `encode_video`, where all rows are there and only the times of its frames are wanted.
+
+    Args:
+        frames: all of them; their pictures are not looked at.
+        rate, source: what the passport says of the video: its frame rate, and the hash of the file.
+    """
+    encoded = _encode_frames(frames, encoders, None, part)
+    return _stored(encoders, encoded, rate=None, frame_rate=str(rate), source=source)
+
+
 def _resampler(rate: Fraction | float | None, called: Path | str = "frames") -> Resampler | None:
     exact = resampling_rate(rate)
     return None if exact is None else Resampler(exact, str(called))
@@ -132,6 +165,8 @@ class _Encoded:
     """T + 1, the same in frames of the source, where it was resampled."""
     filmed: list[float]
     """T, the seconds of video in each snippet."""
+    quiet: np.ndarray | None = None
+    """`(T,)`, which snippets were not encoded; None without a gate."""
 
 
 def _encode_frames(
@@ -197,6 +232,58 @@ def _encode_frames(
     )
 
 
+def _encode_moving(
+    path: Path,
+    encoders: Encoders,
+    on_frames: Callable[[int], None] | None,
+    at_once: int,
+    spent: Spent | None,
+    on_whole: Callable[[str], None],
+) -> _Encoded | None:
+    """Encode what moves, and now and then what does not; None where that cannot be told."""
+    spent = spent or Spent()
+    try:
+        with spent.on("decode"):
+            packets, moves = moving(path)
+        source = sources(packets, moves)
+        own = source == np.arange(len(source))
+        wanted = np.repeat(own, SNIPPET)[: len(moves)]
+        rows: dict[str, list[np.ndarray]] = {stream: [] for stream in encoders}
+        done, reported, last = np.flatnonzero(own), 0, None
+
+        def keep(finished: Iterable[Rows]) -> None:
+            nonlocal reported
+            for each in finished:
+                for stream, row in each.items():
+                    rows[stream].append(row)
+                count = len(next(iter(rows.values())))
+                until = int(done[count]) * SNIPPET if count < len(done) else len(moves)
+                if on_frames is not None:
+                    on_frames(until - reported)
+                reported = until
+
+        with Batches(encoders, at_once, spent) as batches:
+            for last in _decoded(frames_of(path, packets, wanted), spent):
+                keep(batches.push(last))
+            keep(batches.flush())
+    except Irregular as reason:
+        on_whole(str(reason))
+        return None
+    assert last is not None
+    place = np.searchsorted(done, source)
+    starts = [packets.time(index) for index in range(0, len(moves), SNIPPET)]
+    usual = (last.time - starts[0]) / (len(moves) - 1) if len(moves) > 1 else last.duration
+    film = [*starts, last.time + filmed_of(last.duration, usual)]
+    return _Encoded(
+        rows={stream: [each[index] for index in place] for stream, each in rows.items()},
+        frames=len(moves),
+        edges=[*map(float, starts), float(last.time + last.duration)],
+        borders=None,
+        filmed=[float(end - start) for start, end in pairwise(film)],
+        quiet=~own,
+    )
+
+
 def _decoded(frames: Iterable[Frame], spent: Spent) -> Iterator[Frame]:
     """The same, and how long they are waited for."""
     source = iter(frames)
@@ -209,26 +296,30 @@ def _decoded(frames: Iterable[Frame], spent: Spent) -> Iterator[Frame]:
 
 
 def _stored(
-    encoders: Encoders, encoded: _Encoded, *, rate: Fraction | float | None, **per_video: Any
+    encoders: Encoders, encoded: _Encoded, *, rate: Fraction | float | None, gate: int = 0, **per_video: Any
 ) -> dict[str, StoredFeatures]:
     return {
         stream: StoredFeatures(
             features=np.stack(encoded.rows[stream], axis=-2),
-            passport=passport(encoders[stream], rate=rate, frames=encoded.frames, **per_video),
+            passport=passport(encoders[stream], rate=rate, gate=gate, frames=encoded.frames, **per_video),
             times=np.asarray(encoded.edges),
             filmed=np.asarray(encoded.filmed),
             borders=None if encoded.borders is None else np.asarray(encoded.borders, np.int64),
+            quiet=encoded.quiet,
         )
         for stream in encoders
     }
 
 
-def passport(encoders: tuple[Encoder, ...], *, rate: Fraction | float | None = None, **per_video: Any) -> Passport:
+def passport(
+    encoders: tuple[Encoder, ...], *, rate: Fraction | float | None = None, gate: int = 0, **per_video: Any
+) -> Passport:
     """The passport of a stream that these encoders make together: names and weights joined by "+", settings nested
     by encoder where there are several; of those that call themselves alike, the second one as "NAME 2".
 
     Args:
         rate: frames per second that videos are resampled to; None for their own.
+        gate: version of the gate that left quiet stretches out; 0 without.
         per_video: the passport's fields below the line.
     """
     exact = resampling_rate(rate)
@@ -249,5 +340,6 @@ def passport(encoders: tuple[Encoder, ...], *, rate: Fraction | float | None = N
         window=SNIPPET,
         decoder=DECODER,
         rate=None if exact is None else str(exact),
+        gate=gate,
         **per_video,
     )

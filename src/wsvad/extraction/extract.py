@@ -7,8 +7,8 @@ removed at the start.
 """
 
 import logging
-import os
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -16,23 +16,27 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from wsvad.device import device_of, name_of
-from wsvad.encoders.encoder import Encoder
 from wsvad.errors import Interrupted, UsageError, WsvadError
-from wsvad.extraction.device import AT_ONCE, Owner, move, runs_on
+from wsvad.extraction.assembly import assembled
 from wsvad.extraction.encode import passport
+from wsvad.extraction.engines import engine_of
+from wsvad.extraction.jobs import Engine, Extraction, Finished, Job
 from wsvad.extraction.progress import Estimate
+from wsvad.extraction.slices import FRAMES, forget_all
 from wsvad.extraction.snippets import Encoders
-from wsvad.extraction.workers import Events, Extraction, Finished, Job, in_processes, in_this_process
+from wsvad.extraction.workers import processors
 from wsvad.features.store import Passport, feature_path, rate_of, read_passport
 from wsvad.files import is_file, overlong, sha256
 from wsvad.locks import writing
 from wsvad.progress import report_progress
-from wsvad.ranges import Whole, problem
+from wsvad.video.quiet import GATE
 from wsvad.video.reader import counted_rate
 from wsvad.video.resample import resampling_rate
 
 logger = logging.getLogger(__name__)
+
+TELL_EVERY = 0.1
+"""Seconds between two reports, at least; of a cluster there are thousands of events a second."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +65,9 @@ def extract(
     raw_rate: Fraction | float | None = None,
     rate: Fraction | float | None = None,
     device: str = "auto",
+    engine: Engine | None = None,
+    gate: bool = False,
+    slices: int = FRAMES,
 ) -> ExtractReport:
     """Make the feature files that are missing in `out`, one a video and stream.
 
@@ -71,45 +78,52 @@ def extract(
         videos: name and file of each.
         streams: stream name → what encodes it, as `wsvad.encoders.build` takes it (`motion+tflite:FILE`).
         out: folder; files go to `out/STREAM/VIDEO.safetensors`.
-        workers: processes; None = one for each processor, 0 = work in this process, where a crash ends everything
-            (but loses nothing that was finished).
+        workers, device: see `engine_of`.
         builder: `module:function` that turns a specification into encoders.
         raw_rate: frames per second of raw streams that do not say it; features that were made at another are made
             again.
         rate: frames per second that videos are resampled to, by their timestamps; None for their own.
-        device: where networks run, as PyTorch names it, or `auto`. On any but the CPU they run in this process, and
-            the workers decode.
+        engine: who does the work, in place of workers and a device of this machine.
+        gate: whether stretches in which nothing moves are left out (`video.quiet`); their snippets have the features
+            of one of them.
+        slices: frames of the slices that long videos are divided into, of whole snippets; 0 = they are not.
 
     Raises:
-        UsageError: a specification is wrong; this machine has no such device.
+        UsageError: a specification is wrong; this machine has no such device; a rate is given beside the gate.
         WsvadError: a feature file in `out` was made in another way; another command is writing there; the disk is
             full.
         Interrupted: by Ctrl-C.
     """
-    if said := problem(workers, Whole):
-        raise UsageError(f"workers {workers}: {said}")
-    started, device = time.monotonic(), device_of(device)  # a wrong one is an error before any work
+    # A wrong one is an error before any work.
+    started, engine = time.monotonic(), engine or engine_of(workers=workers, device=device)
+    if gate and rate is not None:
+        raise UsageError(f"--rate {float(rate):g}: with --gate videos are read at their own rate; leave one out")
     out = Path(out)
     extraction = Extraction(
-        streams=dict(streams), out=out, builder=builder, raw_rate=raw_rate, rate=resampling_rate(rate)
-    )
+        streams=dict(streams), out=out, builder=builder, raw_rate=raw_rate, rate=resampling_rate(rate), gate=gate,
+        slices=slices if engine.side_by_side else 0,
+    )  # fmt: skip
     parts = extraction.parts()
     jobs, failed = _plan(videos, extraction, extraction.joined(parts))
-    reused, done, frames = len(videos) - len(jobs) - len(failed), 0, 0
+    reused, done, frames, quiet = len(videos) - len(jobs) - len(failed), 0, 0, 0.0
     with ExitStack() as held:
         if jobs:  # a folder that has everything may be read by many at once, and need not be writable
             held.enter_context(writing(out))
             held.enter_context(_swept(out, streams))
-        events = events_of(jobs, extraction, parts, processors() if workers is None else workers, device)
+        queue = deque(jobs)
+        events = engine.run(queue, extraction, parts)
         try:
-            estimate = Estimate(jobs)
-            for event in events:
+            estimate, told = Estimate(jobs), 0.0
+            for event in assembled(events, queue):
                 estimate.update(event)
-                report_progress("extract", estimate.fraction(), 1.0, estimate.status())
+                if time.monotonic() - told >= TELL_EVERY:
+                    report_progress("extract", estimate.fraction(), 1.0, estimate.status())
+                    told = time.monotonic()
                 match event:
                     case Finished(reason=None):
                         done += 1
                         frames += event.frames
+                        quiet += event.quiet * event.frames
                         if event.remark:
                             logger.info(event.remark)
                     case Finished(fatal=True):
@@ -117,6 +131,8 @@ def extract(
                     case Finished():
                         failed[event.video] = str(event.reason)
                         logger.warning("skipped: %s", event.reason)
+            report_progress("extract", estimate.fraction(), 1.0, estimate.status())
+            forget_all(out)
         except KeyboardInterrupt:
             raise Interrupted(
                 f"{out}: interrupted; {done + reused} of {len(videos)} videos are finished and kept; "
@@ -124,46 +140,29 @@ def extract(
             ) from None
         finally:
             events.close()
+    if gate and frames:
+        logger.info("%.0f %% of the frames were quiet and left out", 100 * quiet / frames)
     return ExtractReport(done=done, reused=reused, failed=failed, frames=frames, seconds=time.monotonic() - started)
-
-
-def events_of(
-    jobs: Sequence[Job], extraction: Extraction, parts: Mapping[str, tuple[Encoder, ...]], workers: int, device: str
-) -> Events:
-    """Do the jobs, where they are to be done.
-
-    Args:
-        workers: processes; 0 = in this one.
-    """
-    each = [encoder for some in parts.values() for encoder in some]
-    if device == "cpu" or not jobs or not any(runs_on(encoder, device) for encoder in each):
-        return in_processes(jobs, extraction, workers) if workers else in_this_process(jobs, extraction, parts)
-    logger.info("encoding on %s", name_of(device))
-    if not workers:
-        move(each, device)
-        return in_this_process(jobs, extraction, parts, AT_ONCE)
-    return in_processes(jobs, extraction, workers, Owner(parts, device))
-
-
-def processors() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _plan(
     videos: Sequence[tuple[str, Path]], extraction: Extraction, encoders: Encoders
 ) -> tuple[list[Job], dict[str, str]]:
     """What is left to do, the longest files first, and the videos that are not there."""
-    wanted = {stream: passport(some, rate=extraction.rate, frames=0) for stream, some in encoders.items()}
-    failed = {name: f"{path}: there is no such video file" for name, path in videos if not is_file(path)}
+    gate = GATE if extraction.gate else 0
+    wanted = {stream: passport(some, rate=extraction.rate, gate=gate, frames=0) for stream, some in encoders.items()}
+    failed, there = dict[str, str](), dict[str, dict[str, Passport]]()
     for name, path in videos:
-        if long := next(
-            filter(None, (overlong(feature_path(extraction.out, stream, name)) for stream in wanted)), None
-        ):
+        if not is_file(path):
+            failed[name] = f"{path}: there is no such video file"
+            continue
+        places = {stream: feature_path(extraction.out, stream, name) for stream in wanted}
+        if long := next(filter(None, map(overlong, places.values())), None):
             failed[name] = f"{path}: its features would need {long}; shorten the video's name"
-    there = {name: made_before(name, wanted, extraction.out) for name, _ in videos if name not in failed}
+        elif made := _made_before(places, wanted):
+            there[name] = made
     with ThreadPoolExecutor(processors()) as pool:  # hashing leaves the interpreter free
-        checked = [(name, path) for name, path in videos if there.get(name)]
+        checked = [(name, path) for name, path in videos if name in there]
         sources = dict(
             zip((name for name, _ in checked), pool.map(lambda video: sha256(video[1]), checked), strict=True)
         )
@@ -172,16 +171,17 @@ def _plan(
         if name in failed:
             logger.warning("skipped: %s", failed[name])
             continue
-        stale = [stream for stream, made in there[name].items() if made.source != sources[name]]
+        made = there.get(name, {})
+        stale = [stream for stream, one in made.items() if one.source != sources[name]]
         if stale:
             logger.info("%s: has changed since its features were made; extracting it again", path)
-        elif there[name] and (rate := counted_rate(path, extraction.raw_rate)):
-            stale = [stream for stream, made in there[name].items() if rate_of(made) != rate]
+        elif made and (rate := counted_rate(path, extraction.raw_rate)):
+            stale = [stream for stream, one in made.items() if rate_of(one) != rate]
             if stale:
                 logger.info("%s: is read at %s frames per second now; extracting it again", path, rate)
-        missing = tuple(stream for stream in wanted if stream not in there[name] or stream in stale)
+        missing = tuple(stream for stream in wanted if stream not in made or stream in stale)
         if missing:
-            jobs.append(Job(video=name, path=path, streams=missing, size=path.stat().st_size))
+            jobs.append(Job(video=name, path=path, streams=missing, size=_size(path)))
     return sorted(jobs, key=lambda job: -job.size), failed
 
 
@@ -191,18 +191,33 @@ def made_before(video: str, wanted: Mapping[str, Passport], out: Path) -> dict[s
     Raises:
         WsvadError: one of them was made in another way.
     """
-    there = {}
+    return _made_before({stream: feature_path(out, stream, video) for stream in wanted}, wanted)
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; 0 where it was removed just now, which reading it will tell."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _made_before(places: Mapping[str, Path], wanted: Mapping[str, Passport]) -> dict[str, Passport]:
+    there = dict[str, Passport]()
     for stream, ours in wanted.items():
-        path = feature_path(out, stream, video)
+        path = places[stream]
         if not is_file(path):
             continue
         there[stream] = read_passport(path)
         if difference := there[stream].difference(ours):
-            same = f"give --rate {float(Fraction(rate)):g}" if (rate := there[stream].rate) else "leave --rate out"
+            theirs, same = there[stream], []
+            if theirs.rate != ours.rate:
+                same.append(f"give --rate {float(Fraction(theirs.rate)):g}" if theirs.rate else "leave --rate out")
+            if theirs.gate != ours.gate:
+                same.append("give --gate" if theirs.gate else "leave --gate out")
             raise WsvadError(
                 f"{path}: made with other settings than this extraction ({difference}); "
-                f"{f'{same}, ' if rate != ours.rate else ''}choose another --out, or delete the file and those made "
-                "with it"
+                f"{', '.join([*same, 'choose another --out'])}, or delete the file and those made with it"
             )
     return there
 

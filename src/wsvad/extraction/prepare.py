@@ -12,6 +12,7 @@ from wsvad.encoders.build import inputs_of, resolved, split
 from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.captions import extract_captions
 from wsvad.extraction.extract import extract
+from wsvad.extraction.jobs import Engine
 from wsvad.features.source import open_features, released
 from wsvad.files import path_of
 from wsvad.video.resample import resampling_rate
@@ -22,7 +23,7 @@ logger = logging.getLogger(__name__)
 def extract_dataset(
     data: Path | str | Dataset, streams: Mapping[str, str], out: Path | str, *, labels: Path | str | None = None,
     workers: int | None = None, raw_rate: Fraction | float | None = None, rate: Fraction | float | None = None,
-    device: str = "auto",
+    device: str = "auto", engine: Engine | None = None, gate: bool = False,
 ) -> dict[str, str]:  # fmt: skip
     """Turn videos into features, one file a video and stream; interrupted and called again, it resumes.
 
@@ -35,6 +36,8 @@ def extract_dataset(
         raw_rate: frames per second of raw streams that do not say it.
         device: where networks run, see `extract`.
         rate: frames per second that videos are resampled to, by their timestamps; None for their own.
+        engine: who does the work, in place of workers and a device of this machine: `engine_of("ray")`.
+        gate: whether stretches in which nothing moves are left out, see `extract`.
 
     Returns:
         Videos that could not be encoded, with the reason.
@@ -44,17 +47,28 @@ def extract_dataset(
     """
     specs, out = resolved(streams), path_of("out", out)
     if isinstance(data, Dataset):
-        return prepare(data, specs, out, workers=workers, raw_rate=raw_rate, rate=rate, device=device)
+        return prepare(
+            data, specs, out, workers=workers, raw_rate=raw_rate, rate=rate, device=device, engine=engine, gate=gate
+        )
     folder = path_of("data", data)
     return extract_folder(
-        folder, specs, out, labels=labels, workers=workers, raw_rate=raw_rate, rate=rate, device=device
+        folder,
+        specs,
+        out,
+        labels=labels,
+        workers=workers,
+        raw_rate=raw_rate,
+        rate=rate,
+        device=device,
+        engine=engine,
+        gate=gate,
     )[0]
 
 
 def extract_folder(
     folder: Path, specs: Mapping[str, str], out: Path, *, labels: Path | str | None = None,
     workers: int | None = None, raw_rate: Fraction | float | None = None, rate: Fraction | float | None = None,
-    device: str = "auto",
+    device: str = "auto", engine: Engine | None = None, gate: bool = False,
 ) -> tuple[dict[str, str], int]:  # fmt: skip
     """The same of a folder, with resolved encoders: what could not be encoded or reached, with the reason, and how many
     there were in all."""
@@ -63,13 +77,25 @@ def extract_folder(
         # Nothing is learned from videos of which nothing is known.
         videos = (LabelledVideo(name=name, label=0, category="normal", split="test", path=path) for name, path in loose)
         unlabelled = Dataset(name=folder.name, videos=tuple(videos))
-        failed = prepare(unlabelled, specs, out, workers=workers, raw_rate=raw_rate, rate=rate, device=device)
+        failed = prepare(
+            unlabelled,
+            specs,
+            out,
+            workers=workers,
+            raw_rate=raw_rate,
+            rate=rate,
+            device=device,
+            engine=engine,
+            gate=gate,
+        )
         # Files are there, and were written by 'wsvad score': nothing that somebody wants features of.
         lost = {str(path): reason for path, reason in left.items() if not path.is_file()}
         return failed | lost, len(loose) + len(lost)
     need_videos = not all(inputs_of(spec) == {"captions"} for spec in specs.values())
     dataset = open_folder(folder, labels, NONE, need_videos=need_videos, by_scene=False)
-    failed = prepare(dataset, specs, out, workers=workers, raw_rate=raw_rate, rate=rate, device=device)
+    failed = prepare(
+        dataset, specs, out, workers=workers, raw_rate=raw_rate, rate=rate, device=device, engine=engine, gate=gate
+    )
     return failed, len(dataset.videos)
 
 
@@ -82,13 +108,15 @@ def prepare(
     raw_rate: Fraction | float | None = None,
     rate: Fraction | float | None = None,
     device: str = "auto",
+    engine: Engine | None = None,
+    gate: bool = False,
 ) -> dict[str, str]:
     """Extract what is missing of a dataset's streams; those of a public release in `out` are left as they are.
 
     Args:
         streams: stream → resolved encoder specification.
         out: feature folder.
-        workers, raw_rate, rate, device: see `extract`.
+        workers, raw_rate, rate, device, engine, gate: see `extract`.
 
     Returns:
         Videos that could not be encoded, with the reason.
@@ -131,7 +159,17 @@ def prepare(
                     f"{float(wanted):g}, and the video is not there; add it, or leave --rate out"
                 )
     return (
-        extract(found, from_video, out, workers=workers, raw_rate=raw_rate, rate=rate, device=device).failed
+        extract(
+            found,
+            from_video,
+            out,
+            workers=workers,
+            raw_rate=raw_rate,
+            rate=rate,
+            device=device,
+            engine=engine,
+            gate=gate,
+        ).failed
         if found
         else {}
     )

@@ -3,8 +3,8 @@
 import time
 from collections.abc import Sequence
 
+from wsvad.extraction.jobs import Advanced, Begun, Event, Finished, Job
 from wsvad.extraction.spent import Spent
-from wsvad.extraction.workers import Advanced, Begun, Event, Finished, Job
 from wsvad.progress import duration
 
 
@@ -19,34 +19,46 @@ class Estimate:
         """Video → frames, of those that were opened and promise any."""
         self._read: dict[str, int] = {}
         self._finished = 0
+        # Sums are kept, not made anew: there may be a million videos, and an event for each.
+        self._all_bytes, self._known_bytes = sum(self._sizes.values()), 0
+        self._all_expected, self._all_read = 0, 0
         self.spent = Spent()
         self._started = time.monotonic()
 
     def update(self, event: Event) -> None:
         """Take an event."""
         match event:
-            case Begun(declared=int(declared)):
-                self._expected[event.video] = declared
+            case Begun():
+                self._reads(event.video, 0)  # once more, where it has ended its worker
+                if event.declared is not None:
+                    self._expects(event.video, event.declared)
             case Advanced():
                 self.spent.add(event.spent)
-                self._read[event.video] = self._read.get(event.video, 0) + event.frames
+                self._reads(event.video, self._read.get(event.video, 0) + event.frames)
             case Finished():
                 self.spent.add(event.spent)
                 self._finished += 1
-                self._read[event.video] = event.frames
-                self._expected[event.video] = event.frames
+                self._reads(event.video, event.frames)
+                self._expects(event.video, event.frames)
+
+    def _reads(self, video: str, frames: int) -> None:
+        self._all_read += frames - self._read.get(video, 0)
+        self._read[video] = frames
+
+    def _expects(self, video: str, frames: int) -> None:
+        self._known_bytes += 0 if video in self._expected else self._sizes[video]
+        self._all_expected += frames - self._expected.get(video, 0)
+        self._expected[video] = frames
 
     def frames(self) -> int:
         """Frames read so far."""
-        return sum(self._read.values())
+        return self._all_read
 
     def total(self) -> float | None:
         """Frames of all jobs, estimated; None while nothing is known."""
-        known = sum(self._expected.values())
-        known_bytes = sum(self._sizes[video] for video in self._expected)
-        if not known or not known_bytes:
+        if not self._all_expected or not self._known_bytes:
             return None
-        return max(known * sum(self._sizes.values()) / known_bytes, self.frames())
+        return max(self._all_expected * self._all_bytes / self._known_bytes, self.frames())
 
     def fraction(self) -> float:
         """How much is done, 0–1."""

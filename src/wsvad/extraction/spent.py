@@ -28,8 +28,10 @@ class Spent:
             setattr(self, what, getattr(self, what) + time.perf_counter() - started)
 
     def add(self, other: "Spent") -> None:
-        for what, seconds in asdict(other).items():
-            setattr(self, what, getattr(self, what) + seconds)
+        self.decode += other.decode
+        self.convert += other.convert
+        self.network += other.network
+        self.write += other.write
 
     def taken(self) -> "Spent":
         """What was counted; it begins at zero again."""

@@ -5,7 +5,8 @@
 Tensors: `features` `(T, D)`, or `(C, T, D)` with crops, float16 or float32; `times` `(T+1,)` float64, the seconds at
 which each snippet starts and the last one ends (optional); `filmed` `(T,)` float64, the seconds of video in each, which
 are fewer where a recorder has left gaps (optional, only beside `times`); `borders` `(T+1,)` int64, the frames of the
-video itself at which each snippet starts and the last one ends (only where it was resampled). Metadata: `passport`, in
+video itself at which each snippet starts and the last one ends (only where it was resampled); `quiet` `(T,)` bool, the
+snippets in which nothing moves, which have the features of another one (only with a gate). Metadata: `passport`, in
 JSON.
 
 Files come from anywhere: whatever is read is checked here, and nowhere else.
@@ -93,6 +94,8 @@ class Passport:
     """Decoder and its version, `PyAV 18.1.0`; None where no video was decoded."""
     rate: Resampled | None = None
     """Frames per second that the video was resampled to, as an exact fraction; None for its own frames."""
+    gate: Whole = 0
+    """Version of the gate (`video.quiet`) that left out stretches in which nothing moves; 0 where all was encoded."""
     # ------------------------------------------------------------------------------ per video
     stride: Frames = 16
     """Frames from one feature to the next, of those that it was resampled to."""
@@ -117,16 +120,18 @@ class Passport:
         return json.loads(json.dumps(fields))  # as it is read back: a tuple that was written is a list
 
     def record(self) -> dict[str, Any]:
-        """As it is written: without a rate of a video's own frames, and without the widths of one encoder, as before
-        there were these fields."""
+        """As it is written: without a rate of a video's own frames, without a gate, and without the widths of one
+        encoder, as before there were these fields."""
         fields = dataclasses.asdict(self)
-        return {name: value for name, value in fields.items() if value or name not in ("rate", "widths")}
+        return {name: value for name, value in fields.items() if value or name not in ("rate", "gate", "widths")}
 
     def difference(self, other: "Passport") -> str | None:
         """The first field in which the two were made differently, as text; None if they may be mixed."""
         if self.rate != other.rate:
             own = "the video's own"
             return f"frames per second: {self.rate or own} against {other.rate or own}"
+        if self.gate != other.gate:
+            return f"gate: {self.gate or 'none'} against {other.gate or 'none'}"
         theirs = other.identity()
         for name, value in self.identity().items():
             if value != theirs[name]:
@@ -166,6 +171,8 @@ class StoredFeatures:
     """`(T,)` seconds of video in each snippet; None where they were not counted (`video.clock.filmed` estimates)."""
     borders: np.ndarray | None = None
     """`(T+1,)` frames of the video itself, where it was resampled."""
+    quiet: np.ndarray | None = None
+    """`(T,)` bool, snippets that have the features of an earlier one, because nothing moves; None without a gate."""
 
     @property
     def clock(self) -> SnippetClock:
@@ -189,9 +196,11 @@ def clock_of(
 
 def feature_path(folder: Path | str, stream: str, video: str) -> Path:
     """Where the stream of a video is kept: by its name, or where an earlier version has kept it as macOS writes it."""
-    place = Path(folder) / stream
-    path, earlier = (place / f"{name}.safetensors" for name in (video, taken_apart(video)))
-    return earlier if earlier != path and not is_file(path) and is_file(earlier) else path
+    path = Path(f"{folder}/{stream}/{video}.safetensors")
+    if (apart := taken_apart(video)) == video:
+        return path
+    earlier = Path(f"{folder}/{stream}/{apart}.safetensors")
+    return earlier if not is_file(path) and is_file(earlier) else path
 
 
 def save(path: Path | str, stored: StoredFeatures) -> None:
@@ -222,6 +231,10 @@ def save(path: Path | str, stored: StoredFeatures) -> None:
         if not are_frames(np.asarray(stored.borders), stored.passport.frames, features.shape[-2]):
             raise WsvadError(f"{path}: the borders are not those of its frames; nothing was written")
         tensors["borders"] = np.ascontiguousarray(stored.borders, dtype=np.int64)
+    if stored.quiet is not None:
+        if stored.quiet.shape != (features.shape[-2],) or not stored.passport.gate:
+            raise WsvadError(f"{path}: quiet snippets are marked one by one, by a gate; nothing was written")
+        tensors["quiet"] = np.ascontiguousarray(stored.quiet, dtype=bool)
     metadata = {"passport": json.dumps(stored.passport.record())}
     with atomic(path) as temporary:
         # Not save_file: it hides from us that a disk is full.
@@ -239,10 +252,13 @@ def load(path: Path | str) -> StoredFeatures:
         features = single(file.get_tensor("features"))
         times = _times(path, file, shape[-2])
         filmed, borders = _filmed(path, file, times), _borders(path, file, passport, shape[-2])
+        quiet = _quiet(path, file, shape[-2])
     if not np.isfinite(features).all():
         bad = int(np.argwhere(~np.isfinite(features))[0][-2])
         raise WsvadError(f"{path}: NaN or infinity in snippet {bad}; delete the file and extract it again")
-    return StoredFeatures(features=features, passport=passport, times=times, filmed=filmed, borders=borders)
+    return StoredFeatures(
+        features=features, passport=passport, times=times, filmed=filmed, borders=borders, quiet=quiet
+    )
 
 
 def single(features: np.ndarray) -> np.ndarray:
@@ -389,6 +405,15 @@ def _borders(path: Path | str, file: Any, passport: Passport, snippets: int) -> 
             if are_frames(borders, passport.frames, snippets):
                 return borders
     raise WsvadError(f"{path}: its borders are not those of its video's frames; delete it and extract again")
+
+
+def _quiet(path: Path | str, file: Any, snippets: int) -> np.ndarray | None:
+    if "quiet" not in file.keys():  # noqa: SIM118 (not a dictionary)
+        return None
+    found = file.get_slice("quiet")
+    if found.get_dtype() == "BOOL" and found.get_shape() == [snippets]:
+        return np.asarray(file.get_tensor("quiet"))
+    raise WsvadError(f"{path}: which snippets are quiet is damaged; delete it and extract again")
 
 
 def _filmed(path: Path | str, file: Any, times: np.ndarray | None) -> np.ndarray | None:

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wsvad.datasets.memory import Rows
 from wsvad.runs.normalisation import moments
 
 FALSE = 0.05
@@ -97,7 +98,7 @@ class Familiarity:
     @classmethod
     def fit(
         cls,
-        streams: Mapping[str, Tensor],
+        streams: Mapping[str, Rows],
         videos: Sequence[str],
         length: float,
         groups: Mapping[str, str] | None = None,
@@ -196,14 +197,15 @@ class Running:
         return self._familiarity.distance({name: torch.stack(list(rows), -2) for name, rows in self._rows.items()})
 
 
-def _means(stream: Tensor, videos: Sequence[str], names: Sequence[str], share: float) -> Tensor:
+def _means(stream: Rows, videos: Sequence[str], names: Sequence[str], share: float) -> Tensor:
     """`(N, D)` float64, the mean over crops and over some consecutive segments of each video, from anywhere in it."""
     place = {name: number for number, name in enumerate(names)}
     segments = max(1, round(share * stream.shape[1]))
     first = np.random.default_rng(0).integers(stream.shape[1] - segments + 1, size=len(names))
     numbers = [place[video] for video in videos]
-    rows = [row[first[n] : first[n] + segments] for row, n in zip(stream, numbers, strict=True)]
-    means = torch.stack([row.to(torch.float64).mean(0) for row in rows])  # one at a time: it may be a memory map
+    means = torch.empty(len(numbers), stream.shape[-1], dtype=torch.float64)
+    for row, n in enumerate(numbers):  # one at a time: they may be on disk
+        means[row] = stream[row][first[n] : first[n] + segments].to(torch.float64).mean(0)
     number = torch.tensor(numbers)
     sums = torch.zeros(len(names), means.shape[-1], dtype=torch.float64).index_add(0, number, means)
     return sums / number.bincount(minlength=len(names))[:, None]
@@ -214,7 +216,7 @@ def _limits(held_out: Tensor, rank: int) -> Tensor:
     return held_out.sort(dim=1).values[:, rank - 1].clamp(min=LEAST)
 
 
-def _scale(stream: Tensor) -> Tensor | None:
+def _scale(stream: Rows) -> Tensor | None:
     """`(D,)` float64: standard deviation of each dimension, 1 where it is constant; None where all are."""
     mean, deviation = moments(stream)
     varies = deviation > 1e-6 * mean.abs().clamp(min=1e-6)

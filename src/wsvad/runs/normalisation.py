@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from wsvad.datasets.memory import Rows
 from wsvad.errors import WsvadError
 
 logger = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ class Normalisation:
 
     @classmethod
     def fit(
-        cls, kinds: dict[str, Kind], streams: dict[str, Tensor], parts: Mapping[str, Sequence[int]] | None = None
+        cls, kinds: dict[str, Kind], streams: Mapping[str, Rows], parts: Mapping[str, Sequence[int]] | None = None
     ) -> "Normalisation":
         """Take the statistics from packed training streams, each `(N, L, D)`.
 
@@ -78,7 +79,7 @@ class Normalisation:
         return {name: self._one(name, stream.to(torch.float32)) for name, stream in streams.items()}
 
     def by_camera(
-        self, streams: dict[str, Tensor], videos: Sequence[str], scenes: Mapping[str, int]
+        self, streams: Mapping[str, Rows], videos: Sequence[str], scenes: Mapping[str, int]
     ) -> "Normalisation":
         """With the statistics of each training camera.
 
@@ -97,7 +98,7 @@ class Normalisation:
             logger.info("note: all training videos are of one camera, so nothing is learned of what others share")
         within = dict(self.std)
         for name in (name for name, kind in self.kinds.items() if kind == "per-camera"):
-            each = torch.stack([moments(streams[name][some])[1] for some in rows.values()])
+            each = torch.stack([moments(streams[name], some)[1] for some in rows.values()])
             counts = torch.tensor([len(some) for some in rows.values()])[:, None]
             deviation = (each.square() * counts).sum(0).div(len(videos)).sqrt()
             least = 1e-6 * self.mean[name].abs().clamp(min=1e-6)
@@ -116,16 +117,17 @@ class Normalisation:
             within[name] = torch.where(varies, deviation, 1.0)
         fitted, cameras = replace(self, std=within), dict[str, Normalisation]()
         for some in rows.values():
-            camera = fitted.at({name: stream[some] for name, stream in streams.items()})
+            camera = fitted.at(streams, some)
             cameras |= {videos[row]: camera for row in some}
         return replace(fitted, cameras=cameras)
 
-    def at(self, streams: dict[str, Tensor]) -> "Normalisation":
-        """For one camera, by videos of it, packed as in `fit`. Their labels are not needed."""
+    def at(self, streams: Mapping[str, Rows], rows: Sequence[int] | None = None) -> "Normalisation":
+        """For one camera, by videos of it, packed as in `fit`, or by some of the rows. Their labels are not needed."""
         mean, std, kinds = dict(self.mean), dict(self.std), dict(self.kinds)
         for name in (name for name, kind in self.kinds.items() if kind == "per-camera"):
-            mean[name], deviation = moments(streams[name])
-            std[name] = self._deviation(name, deviation.square(), streams[name][..., 0].numel())
+            mean[name], deviation = moments(streams[name], rows)
+            count, segments = len(streams[name] if rows is None else rows), streams[name].shape[1]
+            std[name] = self._deviation(name, deviation.square(), count * segments)
             kinds[name] = "standardise"
         return Normalisation(kinds=kinds, mean=mean, std=std)
 
@@ -175,8 +177,13 @@ class Normalisation:
                 return (stream - mean) / self._deviation(name, variance, stream.shape[-2])
 
 
-def moments(stream_NLD: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each dimension, `(D,)` float32, in double precision one bag at a time."""
-    mean = torch.stack([bag.to(torch.float64).mean(0) for bag in stream_NLD]).mean(0)
-    square = torch.stack([bag.to(torch.float64).square().mean(0) for bag in stream_NLD]).mean(0)
-    return mean.to(torch.float32), (square - mean.square()).clamp(min=0).sqrt().to(torch.float32)
+def moments(stream_NLD: Rows, rows: Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each dimension, `(D,)` float32, in double precision one bag at a time; by default
+    of all rows."""
+    numbers = range(len(stream_NLD)) if rows is None else rows
+    mean, square = (torch.empty(len(numbers), stream_NLD.shape[-1], dtype=torch.float64) for _ in range(2))
+    for place, number in enumerate(numbers):
+        bag = stream_NLD[number].to(torch.float64)
+        mean[place], square[place] = bag.mean(0), bag.square().mean(0)
+    of_all = mean.mean(0)
+    return of_all.to(torch.float32), (square.mean(0) - of_all.square()).clamp(min=0).sqrt().to(torch.float32)

@@ -188,8 +188,9 @@ class Scorer:
         sums: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(2))
         with torch.inference_mode():
             for bag in bags:
+                streams = dict(bag.streams)
                 for first, end, kept in blocks(bag.snippets, self.block_of(bag.snippets) or bag.snippets):
-                    part = {name: stream[..., first:end, :] for name, stream in bag.streams.items()}
+                    part = {name: stream[..., first:end, :] for name, stream in streams.items()}
                     for name, both in self.method.reconstruction(self._given(one_bag(part))).items():
                         sums[name] += [float(errors_BT[:, kept].double().sum()) for errors_BT in both]
         return {name: float(error / mean) if mean else float("nan") for name, (error, mean) in sums.items()}
@@ -202,7 +203,7 @@ class Scorer:
         for number, bag in enumerate(bags):
             if self.block_of(bag.snippets):
                 continue
-            alike[tuple(tuple(bag.streams[name].shape) for name in self.method.runs_on)].append(number)
+            alike[tuple(bag.shape(name) for name in self.method.runs_on)].append(number)
         for shapes, numbers in alike.items():
             together = max(1, TOGETHER // int(np.prod(shapes[0][:-1])))
             yield from (numbers[start : start + together] for start in range(0, len(numbers), together))
@@ -247,10 +248,11 @@ class Scorer:
     def _in_blocks(self, bag: Bag, wanted: Collection[Wanted]) -> Scored:
         """One long video, in time and memory that grow with its length alone."""
         names, parts, form = self.method.runs_on, [], None
-        crops = max(bag.streams[name][..., 0, 0].numel() for name in names)
+        given = {name: bag.streams[name] for name in names}
+        crops = max(stream[..., 0, 0].numel() for stream in given.values())
         where, together = list(blocks(bag.snippets, self.block)), max(1, TOGETHER // (self.block * crops))
         for some in (where[start : start + together] for start in range(0, len(where), together)):
-            streams = {name: torch.stack([bag.streams[name][..., a:b, :] for a, b, _ in some]) for name in names}
+            streams = {name: torch.stack([given[name][..., a:b, :] for a, b, _ in some]) for name in names}
             form = self._outputs(self._given(streams), wanted)
             columns_BTN = torch.cat(_columns(form), dim=-1).float().cpu()
             parts += [columns_TN[kept] for columns_TN, (*_, kept) in zip(columns_BTN, some, strict=True)]

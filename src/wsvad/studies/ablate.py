@@ -21,8 +21,9 @@ from wsvad.methods.abilities import Compacts
 from wsvad.methods.method import default_config
 from wsvad.runs.scorer import Scorer
 from wsvad.studies.ablations import ABLATIONS, Ablation, Row, Score
+from wsvad.studies.cells import run_cells
 from wsvad.tables import markdown, table_text
-from wsvad.training.experiment import Experiment
+from wsvad.training.experiment import Experiment, Fitted
 from wsvad.training.protocol import Protocol
 from wsvad.training.selection import over_seeds
 
@@ -43,6 +44,8 @@ class Result:
     metrics: dict[str, dict[str, Any]]
     """`{metric: {"mean", "std", "values"}}` after the last iteration, over seeds."""
     costs: dict[str, float] = field(default_factory=dict)
+    failed: str = ""
+    """Why there are none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,33 +112,55 @@ def run_ablation(
     out: Path,
     *,
     elsewhere: Elsewhere | None = None,
+    workers: int | None = 0,
 ) -> list[Result]:
-    """Train and measure every row; run again, it goes on where it was stopped.
+    """Train and measure every row; run again, it goes on where it was stopped. A row that fails says why.
 
     Tables with the same `out` share the runs of rows that they have in common.
 
+    Args:
+        workers: processes, see `run_cells`.
+
     Raises:
         UsageError: the table is about another dataset, and none is given.
+        WsvadError: every row failed, which is the reason of the first.
     """
     if table.elsewhere and elsewhere is None:
         raise UsageError("this table is about another dataset; name it with --to and --to-features")
-    experiments: dict[str, Experiment] = {}
+    rows = table.rows(config)
+    places = {row.label: out / slug(row.runs or row.label) for row in rows}
+    experiments = {
+        row.label: Experiment(
+            dataset=dataset, features=features, name=row.method, config=row.config, protocol=protocol,
+            out=places[row.label], teacher=places[row.teacher] if row.teacher else None,
+        )
+        for row in rows
+        if row.like is None
+    }  # fmt: skip
+    found, failed = run_cells(experiments, last_metrics, workers)
     results = []
-    for row in table.rows(config):
-        if row.like is None:
-            experiments[row.label] = Experiment(
-                dataset=dataset, features=features, name=row.method, config=row.config, protocol=protocol,
-                out=out / slug(row.runs or row.label),
-                teacher=experiments[row.teacher].out if row.teacher else None,
-            )  # fmt: skip
-        experiment = experiments[row.like or row.label]
-        metrics = with_events(experiment.run().metrics)["last"]
-        if row.score or elsewhere:
-            metrics = measured(experiment, row, elsewhere)
-        costs = costs_of(experiment) if table.costs else {}
+    for row in rows:
+        label = row.like or row.label
+        if label in failed:
+            results.append(Result(label=row.label, metrics={}, failed=str(failed[label])))
+            continue
+        # Costs are of one network alone on the machine; a row's own way of scoring cannot travel.
+        again = row.score or elsewhere
+        metrics = measured(experiments[label], row, elsewhere) if again else found[label]
+        costs = costs_of(experiments[label]) if table.costs else {}
         results.append(Result(label=row.label, metrics=metrics, costs=costs))
         logger.info("%s: AUC %s", row.label, with_spread(metrics["auc"]))
     return results
+
+
+def last_metrics(experiment: Experiment, fitted: Fitted) -> dict[str, dict[str, Any]]:
+    """Of a finished experiment, those after the last iteration."""
+    return with_events(fitted.metrics)["last"]
+
+
+def failures(results: Sequence[Result]) -> dict[str, str]:
+    """Row → why it failed."""
+    return {result.label: result.failed for result in results if result.failed}
 
 
 @dataclass(frozen=True)
@@ -193,16 +218,16 @@ def costs_of(experiment: Experiment) -> dict[str, float]:
 def as_markdown(results: Sequence[Result]) -> str:
     """Percent where no unit is named, mean ± standard deviation over seeds, after the last iteration."""
     names = [name for name in METRICS if any(name in r.metrics for r in results)]
-    head = ["", *names, *results[0].costs]
+    costs = next((r.costs for r in results if not r.failed), {})
     body = [
         [
-            r.label,
+            f"{r.label} (failed: {r.failed})" if r.failed else r.label,
             *(with_spread(r.metrics[name], words_for(name).unit) if name in r.metrics else UNDEFINED for name in names),
-            *(f"{v:,.4g}" for v in r.costs.values()),
+            *(f"{r.costs[name]:,.4g}" if name in r.costs else UNDEFINED for name in costs),
         ]
         for r in results
     ]
-    return markdown([head, *body])
+    return markdown([["", *names, *costs], *body])
 
 
 def as_csv(results: Sequence[Result]) -> str:
@@ -212,11 +237,13 @@ def as_csv(results: Sequence[Result]) -> str:
         for metric, spread in result.metrics.items():
             rows += [(result.label, metric, seed, value) for seed, value in enumerate(spread["values"])]
         rows += [(result.label, name, "", value) for name, value in result.costs.items()]
+        rows += [(result.label, "failed", "", result.failed)] if result.failed else []
     return table_text(("row", "metric", "seed", "value"), rows)
 
 
 def plot(path: Path, title: str, results: Sequence[Result]) -> None:
-    """Frame AUC over all and over abnormal videos, a pair of bars a row, with the spread over seeds, as SVG.
+    """Frame AUC over all and over abnormal videos, a pair of bars a row, with the spread over seeds, as SVG; without
+    rows that failed.
 
     Raises:
         WsvadError: matplotlib is not installed.
@@ -225,6 +252,7 @@ def plot(path: Path, title: str, results: Sequence[Result]) -> None:
         from matplotlib.figure import Figure
     except ImportError:
         raise WsvadError(f"{path}: drawing it needs matplotlib; pip install 'wsvad[plot]'") from None
+    results = [result for result in results if not result.failed]
     figure = Figure(figsize=(8, 1.2 + 0.55 * len(results)), layout="constrained")
     axes = figure.add_subplot()
     places = np.arange(len(results))

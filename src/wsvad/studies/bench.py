@@ -4,6 +4,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from math import inf
 from pathlib import Path
@@ -28,12 +29,13 @@ from wsvad.files import check_writable, write_json, write_text
 from wsvad.methods import METHODS
 from wsvad.methods.method import learns_from
 from wsvad.runs.folder import RunFolder
+from wsvad.studies.cells import run_cells
 from wsvad.studies.leaderboard import Leaderboard, as_csv, as_markdown
 from wsvad.studies.leaderboard_page import as_page
 from wsvad.studies.published import published
 from wsvad.studies.run_card import command, features_in_words, run_card
 from wsvad.training.above_linear import LINEAR
-from wsvad.training.experiment import Experiment
+from wsvad.training.experiment import Experiment, Fitted
 from wsvad.training.protocol import Protocol
 
 logger = logging.getLogger(__name__)
@@ -52,10 +54,11 @@ def run_bench(
     out: Path,
     headline: str | None = None,
     baseline: str | None = None,
+    workers: int | None = 0,
 ) -> Leaderboard:
     """Fit every method on the same features and write `bench.json`, `bench.csv`, `bench.md` and `bench.html` to `out`.
 
-    Run again, it goes on where it was stopped.
+    Run again, it goes on where it was stopped. A method that fails is a row that says why.
 
     Args:
         data: a dataset (`open_dataset`), or `toy`.
@@ -65,44 +68,78 @@ def run_bench(
         features: by default in `out`; for `toy` in its own folder, where the exact streams are.
         headline: the metric that methods are sorted by; by default the one that papers print for the dataset, or AUC.
         baseline: the method that the others are compared with; by default `linear` if it is among them, or the first.
+        workers: processes, see `run_cells`. Figures do not depend on how many; those of this process (0), whose torch
+            may have several threads, can differ in the last digits.
 
     Raises:
         UsageError: there is no such metric or baseline.
+        WsvadError: every method failed, which is the reason of the first.
     """
     baseline = baseline or default_baseline(methods)
     check_names(methods, headline, baseline)
-    own = protocol if isinstance(protocol, Protocol) else protocol[baseline]
-    dataset, place, failed = open_data(data, streams, features, out, device=own.device)
+    of = {name: protocol if isinstance(protocol, Protocol) else protocol[name] for name in methods}
+    dataset, place, left_out = open_data(data, streams, features, out, device=of[baseline].device)
     encoders = {stream: encoder for stream, encoder in streams.items() if stream not in released(place)}
     headline = headline or headline_of(dataset) or "auc"
-    rows: dict[str, list[dict[str, Any]]] = {}
-    cards, resampled, curves = {}, {}, {}
-    for name, config in methods.items():
-        own = protocol if isinstance(protocol, Protocol) else protocol[name]
-        experiment = Experiment(
-            dataset=dataset, features=place, name=name, config=config, protocol=own, out=out / name, encoders=encoders
+    experiments = {
+        name: Experiment(
+            dataset=dataset, features=place, name=name, config=config, protocol=of[name], out=out / name,
+            encoders=encoders,
         )
-        if dataset.benchmark and not rows:
-            for sentence in check_bags(dataset, experiment.test_bags):
-                logger.info("%s", sentence)
-        fitted = experiment.run()
-        metrics, alerts = fitted.metrics, fitted.alerts
-        # Also what --streams auto has left out: the same command has to look at it again.
-        read = learns_from(METHODS[name], experiment.config)
-        used = {stream: spec for stream, spec in encoders.items() if stream in read}
-        cards[name] = run_card(experiment, command(data, name, config, own, used, features, out))
-        rows[name] = rows_of(metrics, experiment.folder.costs(), cards[name]["features"])
-        curves[name] = experiment.test_curves()
-        counted = {key: values for one in alerts.values() for key, values in one.resampled.items()}
-        resampled[name] = resample(curves[name]) | counted
-    judge(rows, resampled, baseline)
+        for name, config in methods.items()
+    }  # fmt: skip
+    if dataset.benchmark:
+        first = next(iter(experiments.values()))
+        for sentence in check_bags(dataset, first.test_bags):
+            logger.info("%s", sentence)
+        del first.test_bags
+    commands = Commands(data=data, configs=methods, features=features, out=out)
+    found, failed = run_cells(experiments, commands.entry, workers)
+    rows = {name: entry.rows for name, entry in found.items()}
+    judge(rows, {name: entry.resampled for name, entry in found.items()}, baseline)
     board = Leaderboard(
-        data=dataset.name, headline=headline, baseline=baseline, rows=ranked(rows, headline), cards=cards,
-        videos=videos_of(dataset), published=published(dataset.benchmark), remarks=not_above_linear(curves),
-        left_out=failed,
+        data=dataset.name, headline=headline, baseline=baseline, rows=ranked(rows, headline),
+        cards={name: entry.card for name, entry in found.items()}, videos=videos_of(dataset),
+        published=published(dataset.benchmark), left_out=left_out,
+        remarks=not_above_linear({name: entry.curves for name, entry in found.items()}),
+        failed={name: str(error) for name, error in failed.items()},
     )  # fmt: skip
     write_board(out, board)
     return board
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """What the table has of a method."""
+
+    rows: list[dict[str, Any]]
+    card: dict[str, Any]
+    curves: Sequence[Sequence[Curve]]
+    resampled: Resampled
+
+
+@dataclass(frozen=True, kw_only=True)
+class Commands:
+    """What a study was called with, for the command that remakes a method's rows."""
+
+    data: str
+    configs: Mapping[str, Any]
+    features: Path | None
+    out: Path
+
+    def entry(self, experiment: Experiment, fitted: Fitted) -> Entry:
+        """Of a finished experiment."""
+        name = experiment.name
+        # Also what --streams auto has left out: the same command has to look at it again.
+        read = learns_from(METHODS[name], experiment.config)
+        used = {stream: spec for stream, spec in experiment.encoders.items() if stream in read}
+        remade_by = command(self.data, name, self.configs[name], experiment.protocol, used, self.features, self.out)
+        card, curves = run_card(experiment, remade_by), experiment.test_curves()
+        counted = {key: values for one in fitted.alerts.values() for key, values in one.resampled.items()}
+        return Entry(
+            rows=rows_of(fitted.metrics, experiment.folder.costs(), card["features"]), card=card, curves=curves,
+            resampled=resample(curves) | counted,
+        )  # fmt: skip
 
 
 def _rate_there(dataset: Dataset, streams: Collection[str], features: Path) -> Fraction | None:
@@ -224,7 +261,7 @@ def judge(rows: Mapping[str, Sequence[dict[str, Any]]], resampled: Mapping[str, 
     for name, (last, *_) in rows.items():
         of_frames = {key: values for key, values in resampled[name].items() if key not in ALERT_KEYS}
         last["intervals"] |= intervals(of_frames)
-        if name == baseline:
+        if name == baseline or baseline not in rows:  # it may have failed
             continue
         compared = against(resampled[name], resampled[baseline])
         for metric, found in compared.items():
@@ -248,7 +285,8 @@ def ranked(rows: Mapping[str, Sequence[dict[str, Any]]], headline: str) -> list[
 def write_board(out: Path, board: Leaderboard) -> None:
     """The table in every form."""
     rest = {"headline": board.headline, "baseline": board.baseline, "videos": board.videos, "remarks": board.remarks}
-    write_json(out / "bench.json", {"rows": board.rows, "cards": board.cards, **rest})
-    write_text(out / "bench.csv", as_csv(board.rows))
+    failed = {"failed": board.failed} if board.failed else {}
+    write_json(out / "bench.json", {"rows": board.rows, "cards": board.cards, **rest, **failed})
+    write_text(out / "bench.csv", as_csv(board.rows, board.failed))
     write_text(out / "bench.md", as_markdown(board))
     write_text(out / "bench.html", as_page(board))

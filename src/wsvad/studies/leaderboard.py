@@ -1,6 +1,6 @@
 """The table that a comparison of methods ends in: for the terminal, as Markdown and as CSV."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,8 @@ COLUMNS = (*ALWAYS, "ap", "video_auc", "far")
 """Metrics in the printed table; the files have all."""
 OF_ALERTS = ("events_found", "false_alarms_per_hour", "onset_delay", "event_f1", "ap_onset")
 """Those of alerts, after them; what a running camera has is in the files."""
+FAILED = "failed"
+"""In the place of a selection; the reason is then in that of the features."""
 OF_CLASSES = ("map@0.1", "category_accuracy")
 """Those beside them where a method gives class scores."""
 
@@ -49,6 +51,8 @@ class Leaderboard:
     """Sentences for the reader: which methods are not above `linear`."""
     left_out: dict[str, str] = field(default_factory=dict)
     """Videos that could not be encoded, with the reason."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Methods that could not be fitted, with the reason."""
 
     @property
     def legend(self) -> str:
@@ -122,7 +126,9 @@ def lines(board: Leaderboard) -> list[list[str]]:
     sure = words_for(certain(board.headline)).short
     more = [f"95 % of {sure}", f"{sure} against {board.baseline}", "seeds", "seconds", "MB"]
     heads = ["method", "features", "selection", *(words_for(name).short for name in names), *more]
-    return [heads, *(cells(row, names) for row in board.rows)]
+    empty = [UNDEFINED] * (len(heads) - 3)
+    failed = [[name, why, FAILED, *empty] for name, why in board.failed.items()]
+    return [heads, *(cells(row, names) for row in board.rows), *failed]
 
 
 def as_markdown(board: Leaderboard) -> str:
@@ -149,8 +155,9 @@ def published_lines(board: Leaderboard) -> list[list[str]]:
     return [heads, *(line(one) for one in best_first)]
 
 
-def as_csv(rows: Sequence[dict[str, Any]]) -> str:
-    """For a spreadsheet: every metric of every seed on a line of its own, with the interval of the mean over seeds."""
+def as_csv(rows: Sequence[dict[str, Any]], failed: Mapping[str, str]) -> str:
+    """For a spreadsheet: every metric of every seed on a line of its own, with the interval of the mean over seeds; and
+    a line with the reason for each method that failed."""
     first = ("data", "method", "streams", "selection", "metric", "seed", "value", "parameters")
     lines: list[tuple[object, ...]] = []
     for row in rows:
@@ -161,6 +168,7 @@ def as_csv(rows: Sequence[dict[str, Any]]) -> str:
             more = (row["parameters"], features, *bound, row["seconds"], row["peak_memory"])
             for number, value in enumerate(spread["values"]):
                 lines.append((*who, metric, number, _number(value), *more))
+    lines += [("", name, "", FAILED, "reason", "", why, *[""] * 6) for name, why in failed.items()]
     return table_text((*first, "features", "low", "high", "seconds", "peak_memory"), lines)
 
 

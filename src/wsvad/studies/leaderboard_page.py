@@ -12,7 +12,7 @@ from wsvad.evaluation.vocabulary import METRICS, SELECTIONS, UNDEFINED, percent,
 from wsvad.pages.render import render_page
 from wsvad.pages.words import count
 from wsvad.studies.alert_chart import alert_charts
-from wsvad.studies.leaderboard import Leaderboard, bounds, certain, columns, compared
+from wsvad.studies.leaderboard import FAILED, Leaderboard, bounds, certain, columns, compared
 from wsvad.studies.published import Published
 
 LOWER = (*(key for key, metric in METRICS.items() if metric.lower_is_better), "p", "seconds", "memory", "parameters")
@@ -33,7 +33,11 @@ def as_page(board: Leaderboard) -> str:
         legend=board.legend,
         switches=switches(board),
         heads=heads(board, names, sure),
-        rows=[*(our_row(row, names, sure) for row in board.rows), *(their_row(one, names) for one in best_first)],
+        rows=[
+            *(our_row(row, names, sure) for row in board.rows),
+            *(failed_row(name, why, len(names)) for name, why in board.failed.items()),
+            *(their_row(one, names) for one in best_first),
+        ],
         alerts=alert_charts([row for row in board.rows if row["selection"] == "last"]),
         categories=categories(board),
         cards=[card(method, made) for method, made in board.cards.items()],
@@ -97,6 +101,19 @@ def our_row(row: dict[str, Any], names: Sequence[str], sure: str) -> dict[str, A
             cell("" if memory is None else f"{memory / 1e6:,.0f}", memory),
             cell(f"{row['parameters'] / 1e6:.2f} M", row["parameters"]),
         ],
+        "source": "this run",
+    }
+
+
+def failed_row(method: str, why: str, metrics: int) -> dict[str, Any]:
+    """A method that has no figures, with the reason."""
+    return {
+        "method": method,
+        "ours": True,
+        "features": [why],
+        "selection": "last",
+        "selection_words": FAILED.capitalize(),
+        "cells": [cell()] * (metrics + 5),
         "source": "this run",
     }
 

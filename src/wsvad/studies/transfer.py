@@ -6,19 +6,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from wsvad.datasets.bags import PassportCheck, keep_bags, load_bags, pack
 from wsvad.datasets.categories import names_of
 from wsvad.datasets.dataset import Bag, Dataset, LabelledVideo
-from wsvad.evaluation.alerting import with_events
+from wsvad.datasets.memory import Rows
 from wsvad.evaluation.measure import measure_scorer
 from wsvad.files import write_text
 from wsvad.methods.abilities import KeepsCore
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.model import TrainedMethod
 from wsvad.runs.scorer import Scorer
-from wsvad.studies.ablate import Result, as_csv, as_markdown
+from wsvad.studies.ablate import Result, as_csv, as_markdown, last_metrics
+from wsvad.studies.cells import run_cells
 from wsvad.training.experiment import Experiment
 from wsvad.training.protocol import Protocol
 from wsvad.training.selection import over_seeds
@@ -39,7 +38,7 @@ class Place:
     features: Path
 
 
-def transfer(run: Path, to: Place, protocol: Protocol, out: Path) -> list[Result]:
+def transfer(run: Path, to: Place, protocol: Protocol, out: Path, *, workers: int | None = 0) -> list[Result]:
     """Measure a run on another dataset's test videos, and write `transfer.csv` and `transfer.md` to `out`.
 
     zero-shot: the whole network with its normalisation, every seed that the run has.
@@ -49,6 +48,9 @@ def transfer(run: Path, to: Place, protocol: Protocol, out: Path) -> list[Result
     are; everything else is retrained on the other dataset's training videos. Where those show a category that the CORE
     does not know, no true category is used in learning (λ2 = 0).
     trained there: the same method with nothing of the run, to compare with.
+
+    Args:
+        workers: processes that train, see `run_cells`.
 
     Raises:
         WsvadError: the other dataset's features were made differently from the run's.
@@ -63,12 +65,20 @@ def transfer(run: Path, to: Place, protocol: Protocol, out: Path) -> list[Result
     else:
         kept, dataset = without_unknown(first.method.config, to.dataset)
         own = replace(first.method.config, categories=())
-        for label, config, data, core in ((KEPT, kept, dataset, run), (THERE, own, to.dataset, None)):
-            experiment = Experiment(
+        experiments = {
+            label: Experiment(
                 dataset=data, features=to.features, name=first.name, config=config, protocol=protocol,
                 out=out / ("core-kept" if core else "trained-there"), encoders=first.encoders, core=core,
-            )  # fmt: skip
-            results.append(Result(label=label, metrics=with_events(experiment.run().metrics)["last"]))
+            )
+            for label, config, data, core in ((KEPT, kept, dataset, run), (THERE, own, to.dataset, None))
+        }  # fmt: skip
+        found, failed = run_cells(experiments, last_metrics, workers)
+        results += [
+            Result(label=label, metrics=found[label])
+            if label in found
+            else Result(label=label, metrics={}, failed=str(failed[label]))
+            for label in experiments
+        ]
     write_text(out / "transfer.csv", as_csv(results))
     untold = without_truth(to.dataset)
     if untold:
@@ -86,7 +96,7 @@ def title(run: Path, trained: TrainedMethod, to: Place) -> str:
 
 def note(results: Sequence[Result]) -> str:
     """What the figures are."""
-    counts = [(result.label, len(result.metrics["auc"]["values"])) for result in results]
+    counts = [(result.label, len(result.metrics["auc"]["values"])) for result in results if not result.failed]
     seeds = ", ".join(f"{label}: {n} seed{'s' if n > 1 else ''}" for label, n in counts)
     return f"Test videos; percent, mean ± standard deviation, last iteration. {seeds}."
 
@@ -102,14 +112,14 @@ def without_truth(dataset: Dataset) -> str:
 
 def zero_shot(run: RunFolder, to: Place, *, by_place: bool = False) -> dict[str, dict[str, Any]]:
     """Test metrics of every seed of a run, as it is; or with the statistics of the other dataset's training videos."""
-    check, bags, place = PassportCheck(to.features), list[Bag](), dict[str, Tensor]()
+    check, bags, place = PassportCheck(to.features), list[Bag](), dict[str, Rows]()
     run.refuse_trained_on(to.dataset, check.source)
     each = []
     for trained in run.each_seed():
         bags = bags or keep_bags(load_bags(to.dataset.test, check.source, trained.method.runs_on, check))
         trained.check_making(check.passports, check.source.folder, run.path)
         if by_place:
-            place = place or pack(to.dataset.train, check.source, trained.method.runs_on, SEGMENTS, check).streams
+            place = place or dict(pack(to.dataset.train, check.source, trained.method.runs_on, SEGMENTS, check).streams)
             trained.normalisation = trained.normalisation.at(place)
         each.append(measure_scorer(Scorer.of(trained), to.dataset.test, bags, calibration=trained.calibration).metrics)
     return over_seeds(each)

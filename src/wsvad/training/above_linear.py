@@ -58,6 +58,7 @@ def fitted_scores(experiment: Experiment) -> list[np.ndarray]:
         dataset=experiment.dataset, features=experiment.features, name=LINEAR,
         config=LinearConfig(streams=experiment.fitting.scored),
         protocol=replace(experiment.protocol, iterations=None, segments=None, bags=None, normalise=None),
+        memory=experiment.memory,
     )  # fmt: skip
     method = fitting.build(seed)
     checkpoint = experiment.folder.seed(seed).checkpoint(LINEAR)

@@ -104,7 +104,7 @@ def added_by_streams(fitting: Fitting, scenes: Scenes, seed: int) -> Added:
         drawn = np.random.default_rng(seed).permutation(len(videos))[:ROWS]
         videos = [videos[place] for place in sorted(drawn.tolist())]
     segments = max(1, min(fitting.longest, ROWS // len(videos)))
-    packed = pack(videos, fitting.source, fitting.scored, segments)
+    packed = pack(videos, fitting.source, fitting.scored, segments, memory=fitting.memory)
     of_crops = [packed.videos.index(video.name) for video in videos]  # the first crop of each
     fold_of = {name: number for number, some in enumerate(folds(videos, FOLDS, seed, scenes)) for name in some}
     return judged(

@@ -238,7 +238,7 @@ def _try(
         fitting = Fitting(
             dataset=experiment.dataset, features=experiment.features, name=name,
             config=with_categories(config, experiment.dataset)[0], protocol=experiment.protocol,
-            scenes=lambda: experiment.scenes,
+            scenes=lambda: experiment.scenes, memory=experiment.memory,
         )  # fmt: skip
         of, curves, seconds = _made_from(fitting), [], 0.0
         for number, (names, trial) in enumerate(zip(left_out, trials, strict=True)):
@@ -275,7 +275,7 @@ def _fitted(fitting: Fitting, videos: Sequence[LabelledVideo], checkpoint: Path,
     started, seed = time.perf_counter(), fitting.protocol.first_seed
     method = fitting.build(seed)
     fitting.fit(method, seed, checkpoint, lambda *_: {}, task, [video.name for video in videos], points=POINTS)
-    bags = keep_bags(load_bags(videos, fitting.source, fitting.scored, fitting.check))
+    bags = keep_bags(load_bags(videos, fitting.source, fitting.scored, fitting.check), fitting.memory)
     scores = Scorer(method, fitting.normalisation, device=fitting.protocol.device).scores(bags)
     each = {bag.video: one.tolist() for bag, one in zip(bags, scores, strict=True)}
     if wrong := next((name for name, one in each.items() if not np.isfinite(one).all()), None):

@@ -97,7 +97,7 @@ def one_fold(
 def by_mode(experiment: "Experiment", scorer: Scorer, videos: Sequence[LabelledVideo]) -> dict[str, Any]:
     """Mode → video → its scores; online, normal ones as on a camera that has run for a while."""
     fitting = experiment.fitting
-    bags = keep_bags(load_bags(videos, fitting.source, fitting.scored, fitting.check))
+    bags = keep_bags(load_bags(videos, fitting.source, fitting.scored, fitting.check), fitting.memory)
     normal, others = ([bag for bag in bags if (bag.label == 0) is quiet] for quiet in (True, False))
     each = {
         "whole": scorer.scores([*normal, *others]),

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +24,12 @@ from wsvad.datasets.bags import keep_bags, load_bags
 from wsvad.datasets.categories import with_categories
 from wsvad.datasets.dataset import Bag, Dataset
 from wsvad.datasets.division import hold_out
+from wsvad.datasets.memory import Memory
 from wsvad.datasets.scenes import Looks, known_normal, looks_of, promise, scenes_of, units
 from wsvad.detection.calibration import Calibrations
 from wsvad.encoders.build import shortened, split
 from wsvad.errors import WsvadError
 from wsvad.evaluation.alerting import Alerts, affordable, passes, with_rate
-from wsvad.evaluation.certainty import in_a_sentence, intervals_of_run
 from wsvad.evaluation.cost import forget_peak_memory, peak_memory
 from wsvad.evaluation.curves import Curve, evaluate
 from wsvad.evaluation.explained import beyond_bags, undefined
@@ -52,7 +51,8 @@ from wsvad.training.alerting import alerts_of, calibrations_of, record_of
 from wsvad.training.auto import Choice
 from wsvad.training.fitting import Fitting
 from wsvad.training.protocol import Protocol
-from wsvad.training.selection import SELECTIONS, best_iteration, choose, moment_auc, over_seeds
+from wsvad.training.selection import best_iteration, choose, moment_auc
+from wsvad.training.summary import summary_of
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +96,8 @@ class Experiment:
     """Run folder whose CORE is taken over and stays as it is, for a method that has one."""
     choice: Choice | None = None
     """How the method was chosen, where nobody named it."""
+    memory: Memory = field(default_factory=Memory)
+    """For features; what it has no room for is read from disk, with the same result."""
 
     def __post_init__(self) -> None:
         self.from_labels = isinstance(self.config, NamesCategories) and not self.config.categories
@@ -110,10 +112,23 @@ class Experiment:
             self.remarks.append(f"{told}.")
         self.remarks += [self.choice.why] if self.choice and self.choice.why else []
         self.folder = RunFolder(self.out)
-        self.fitting = Fitting(
-            dataset=self.dataset, features=self.features, name=self.name, config=self.config, protocol=self.protocol,
-            teacher=self.teacher, core=self.core, scenes=lambda: self.scenes,
+        self.memory.folder = self.memory.folder or self.out
+        self.fitting = self._fitting(self.config)
+
+    def _fitting(self, config: Any) -> Fitting:
+        return Fitting(
+            dataset=self.dataset, features=self.features, name=self.name, config=config, protocol=self.protocol,
+            teacher=self.teacher, core=self.core, scenes=lambda: self.scenes, memory=self.memory,
         )  # fmt: skip
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process: without what was read of features."""
+        rest = {name: value for name, value in self.__dict__.items() if name not in ("fitting", "test_bags")}
+        return rest | {"fitted": self.fitting.config}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state
+        self.fitting = self._fitting(self.__dict__.pop("fitted"))
 
     @property
     def seeds(self) -> range:
@@ -150,7 +165,7 @@ class Experiment:
     @cached_property
     def test_bags(self) -> list[Bag]:
         fitting = self.fitting
-        return keep_bags(load_bags(self.dataset.test, fitting.source, fitting.scored, fitting.check))
+        return keep_bags(load_bags(self.dataset.test, fitting.source, fitting.scored, fitting.check), self.memory)
 
     # ------------------------------------------------------------------------------------------ all seeds
 
@@ -161,13 +176,8 @@ class Experiment:
             WsvadError: the folder holds a run with other settings.
         """
         with writing(self.out):
-            fitted, calibrations = self.fit(), calibrations_of(self)
-            fitted.trained.calibration = calibrations[0].as_dict()
-            fitted = self.with_alerts(fitted, calibrations)
-            for sentence in fitted.metrics["undefined"]:
-                logger.info("note: %s", sentence)
-            self.finish(fitted)
-        return fitted
+            self.begin()
+            return self.end()
 
     def fit(self) -> Fitted:
         """Fit and measure all seeds, going on where an earlier call was stopped; what it comes to is not yet written.
@@ -175,6 +185,11 @@ class Experiment:
         Raises:
             WsvadError: the folder holds a run with other settings.
         """
+        self.begin()
+        return self.fitted()
+
+    def begin(self) -> None:
+        """Before any seed is fitted: choose streams, and claim the folder, which the caller holds."""
         self.choose_streams()
         self.folder.claim(self.settings(), self.fingerprint())
         if self.protocol.hold_out and (said := promise(self.dataset.train, self.scenes)):
@@ -183,13 +198,26 @@ class Experiment:
             logger.info("note: %s", remark)
         for sentence in beyond_bags(self.dataset.test, self.test_bags):
             logger.info("note: %s", sentence)
+
+    def fitted(self) -> Fitted:
+        """What all seeds come to; those that are not fitted yet are fitted."""
         results = [self.one_seed(seed) for seed in self.seeds]
         first = self.folder.seed(self.seeds[0])
         return Fitted(
-            metrics=self.summary(results),
+            metrics=summary_of(self, results),
             trained=replace(first.load(), filmed_at=self.fitting.filmed_at),
             test_scores=self.test_scores(first),
         )
+
+    def end(self) -> Fitted:
+        """After all seeds are fitted: measure them together, and write the run."""
+        fitted, calibrations = self.fitted(), calibrations_of(self)
+        fitted.trained.calibration = calibrations[0].as_dict()
+        fitted = self.with_alerts(fitted, calibrations)
+        for sentence in fitted.metrics["undefined"]:
+            logger.info("note: %s", sentence)
+        self.finish(fitted)
+        return fitted
 
     def choose_streams(self) -> None:
         """Of several streams, say which add nothing; under `auto` they are left out of all fits."""
@@ -225,17 +253,6 @@ class Experiment:
             "undefined": [*metrics["undefined"], *why],
         }
         return replace(fitted, metrics=metrics | joined | record, alerts=alerts)
-
-    def certainty(self, results: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """How well the metrics after the last iteration are known, and why one cannot be had."""
-        last = {k: nan if v is None else v for result in results for k, v in result["metrics"]["last"].items()}
-        seeds = self.test_curves()
-        found = intervals_of_run(seeds)
-        return {
-            "intervals": found,
-            "certainty": in_a_sentence(len(seeds[0]), last, found),
-            "undefined": undefined(last, seeds[0]),
-        }
 
     def finish(self, fitted: Fitted, calibration: Any = None, report: Callable[[Path], object] | None = None) -> None:
         """Write the run folder; arguments as in `RunFolder.finish`."""
@@ -301,7 +318,7 @@ class Experiment:
         if not videos:
             return {"iteration": None, "history": [], "normal": {}, "reconstruction": {}}
         fitting = self.fitting
-        bags = keep_bags(load_bags(videos, fitting.source, fitting.streams, fitting.check))
+        bags = keep_bags(load_bags(videos, fitting.source, fitting.streams, fitting.check), self.memory)
         method = fitting.build(seed)
         scorer = Scorer(method, fitting.normalisation, device=self.protocol.device)
 
@@ -457,28 +474,3 @@ class Experiment:
             each = {bag.video: one.tolist() for bag, one in zip(self.test_bags, scores, strict=True)}
             kept = folder.write("online", {"online": each})["online"]
         return {name: np.asarray(one, np.float32) for name, one in kept.items()}
-
-    def summary(self, results: list[dict[str, Any]]) -> dict[str, Any]:
-        """`metrics.json` of all seeds."""
-        selection = {
-            name: over_seeds([result["metrics"][name] for result in results])
-            for name in SELECTIONS
-            if all(result["metrics"].get(name) for result in results)
-        }
-        return {
-            "data": self.dataset.name,
-            "method": self.name,
-            "streams": list(self.streams),
-            "seeds": [result["seed"] for result in results],
-            "iterations": [result["iteration"] for result in results],
-            "parameters": results[0]["parameters"],
-            "selection": selection,
-            "per_category": over_seeds([result["per_category"] for result in results]),
-            "per_category_ap": {
-                name: over_seeds([result["per_category_ap"][name] for result in results])
-                for name in results[0].get("per_category_ap", {})
-            },
-            **self.certainty(results),
-            "remarks": self.remarks,
-            "reconstruction": over_seeds([result["reconstruction"] for result in results]),
-        }

@@ -12,6 +12,7 @@ import torch
 
 from wsvad.datasets.bags import PackedBags, PassportCheck, load_bags, longest, pack
 from wsvad.datasets.dataset import Dataset
+from wsvad.datasets.memory import Memory
 from wsvad.errors import UsageError, WsvadError
 from wsvad.features.source import FeatureSource, open_features
 from wsvad.methods import METHODS
@@ -48,6 +49,8 @@ class Fitting:
     """Run folder whose CORE is taken over and stays as it is, for a method that has one."""
     scenes: Callable[[], Mapping[str, int]] = dict
     """Of the training videos, for `per-camera`."""
+    memory: Memory = field(default_factory=Memory)
+    """For features."""
     _timed: bool = field(default=False, init=False)
     """Whether a fit was timed already, to say how long all of them take."""
 
@@ -114,7 +117,9 @@ class Fitting:
     def packed(self, segments: int) -> PackedBags:
         """The training videos, averaged to so many segments."""
         if segments not in self._packs:
-            self._packs[segments] = pack(self.dataset.train, self.source, self.streams, segments, self.check)
+            self._packs[segments] = pack(
+                self.dataset.train, self.source, self.streams, segments, self.check, self.memory
+            )
         return self._packs[segments]
 
     @cached_property

@@ -1,8 +1,11 @@
 """One loop that runs the phases of any method; it knows nothing of teachers, students or streams."""
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +21,8 @@ from wsvad.runs.normalisation import Normalisation
 from wsvad.training.checkpoint import load_checkpoint, read_place, save_checkpoint
 
 Precision = Literal["fp32", "bf16"]
+AHEAD = 2
+"""Batches that are read from disk while the network is at another one."""
 
 
 class Sampler:
@@ -88,8 +93,12 @@ def run_phases(
         stops = {round((point + 1) * phase.iterations / points) for point in range(points)}
         since: list[dict[str, float]] = []
         method.train()
-        for iteration in range(start, phase.iterations):
-            batch = gather(packed, sampler.rows(iteration), normalisation, device, crops)
+        iterations, ahead = range(start, phase.iterations), AHEAD if packed.on_disk else 0
+        drawn = map(sampler.rows, iterations)
+        batches = in_order(
+            partial(gather, packed, normalisation=normalisation, device=device, crops=crops), drawn, ahead
+        )
+        for iteration, batch in zip(iterations, batches, strict=True):
             set_rate(optimizer, phase, iteration)
             since.append(step(phase, batch, optimizer, precision, method))
             at_step(phase, iteration + 1, since[-1]["total"])
@@ -105,6 +114,25 @@ def run_phases(
                     save_checkpoint(checkpoint, method, optimizer, now)
     method.eval()
     return history
+
+
+def in_order(make: Callable[[Tensor], Batch], drawn: Iterable[Tensor], ahead: int) -> Iterator[Batch]:
+    """The batches of the rows that were drawn; up to so many of them are made beforehand, in a thread."""
+    if not ahead:
+        yield from map(make, drawn)
+        return
+    with ThreadPoolExecutor(1) as pool:
+        made: deque[Future[Batch]] = deque()
+        try:
+            for rows in drawn:
+                made.append(pool.submit(make, rows))
+                if len(made) > ahead:
+                    yield made.popleft().result()
+            while made:
+                yield made.popleft().result()
+        finally:
+            for one in made:
+                one.cancel()
 
 
 def set_rate(optimizer: torch.optim.Optimizer, phase: Phase, iteration: int) -> None:

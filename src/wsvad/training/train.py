@@ -10,6 +10,7 @@ from typing import Any
 
 from wsvad.datasets.dataset import Dataset
 from wsvad.datasets.folder import open_folder
+from wsvad.datasets.memory import Memory
 from wsvad.detection.calibration import Calibrations, calibrated, known_record
 from wsvad.detection.choose import chosen_before, curves_of
 from wsvad.detection.detector import Detector, timeline_of
@@ -132,6 +133,7 @@ def train_detector(
     workers: int | None = None,
     raw_rate: Fraction | float | None = None,
     rate: Fraction | float | None = None,
+    memory: Memory | None = None,
 ) -> tuple[Fitted, dict[str, str]]:
     """Everything that `wsvad train` does.
 
@@ -143,6 +145,7 @@ def train_detector(
         features: where streams are kept; by default in the run folder.
         raw_rate: frames per second of raw streams that do not say it.
         rate: frames per second that videos are resampled to, here and wherever the detector scores; None for their own.
+        memory: for features.
 
     Returns:
         What was fitted, and the videos that had to be left out, with the reason.
@@ -159,7 +162,7 @@ def train_detector(
         method, config = DEFAULT, offered[DEFAULT]
     experiment = Experiment(
         dataset=dataset, features=features, name=method, config=config, protocol=protocol, out=out,
-        encoders=encoders, teacher=teacher, choice=Choice(method=method) if auto else None,
+        encoders=encoders, teacher=teacher, choice=Choice(method=method) if auto else None, memory=memory or Memory(),
     )  # fmt: skip
     with writing(out):
         experiment.folder.refuse_other(experiment.settings())

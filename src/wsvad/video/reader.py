@@ -9,10 +9,10 @@ import math
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import av
 import numpy as np
@@ -177,6 +177,13 @@ class Frame:
             yield frame
 
 
+@dataclass(frozen=True)
+class _Unseen:
+    """A picture that was not decoded."""
+
+    duration: int
+
+
 class VideoReader:
     """The frames of a video file, in order, once.
 
@@ -220,7 +227,8 @@ class VideoReader:
             self._stream = video_stream(self._container, path)
             self._stream.thread_type = "AUTO"
             self._stream.thread_count = threads
-            self._time_base = self._stream.time_base or Fraction(1, 90_000)
+            self.time_base = self._stream.time_base or Fraction(1, 90_000)
+            """Seconds of one tick of its timestamps."""
             self._by_decoding = timed_by_decoding(self._container, self._stream)
             self._counted = counted(path, self._container, self._stream, raw_rate)
             """The rate at which frames are counted, whatever FFmpeg makes of their timestamps."""
@@ -234,7 +242,7 @@ class VideoReader:
             raise WsvadError(f"{path}: no frame of it can be decoded; it is damaged, so copy it again or leave it out")
         self._first = iter([first])
         self.info = info_of(path, self._stream, first[0], doubled=self._by_decoding, rate=self._counted)
-        self._pictures = Pictures(self.info.width, self.info.height, self.info.rotation, self.info.mirrored)
+        self.pictures = Pictures(self.info.width, self.info.height, self.info.rotation, self.info.mirrored)
 
     def __enter__(self) -> Self:
         return self
@@ -261,18 +269,30 @@ class VideoReader:
         )
 
     def __iter__(self) -> Iterator[Frame]:
+        return self._timed(chain(self._first, self._decoded))
+
+    def of_stamps(self, stamps: Iterable[int], last: int) -> Iterator[Frame]:
+        """Its frames without their pictures, by the timestamps of all: when each is shown.
+
+        Args:
+            last: ticks for which the last one is.
+        """
+        each = pairwise(chain(stamps, [None]))
+        return self._timed((_Unseen(last if after is None else 0), stamp) for stamp, after in each)
+
+    def _timed(self, stamped: Iterable[tuple[Any, int | None]]) -> Iterator[Frame]:
         period = 1 / self.info.rate
         recorded = self._container.format.name == "dhav"  # of which FFmpeg says that each lasts one tick
-        start, offsets = None, Offsets(self._time_base)
+        start, offsets = None, Offsets(self.time_base)
         self.offsets = offsets.found
-        for index, moment in enumerate(Clock(chain(self._first, self._decoded), self._time_base, period)):
+        for index, moment in enumerate(Clock(stamped, self.time_base, period)):
             if start is None:
                 start = self.start = self._start(moment.time, kept=moment.kept, stamped=moment.stamp is not None)
             offsets.take(moment)
             picture = moment.item
             said = picture.duration and not (self._by_decoding or self._counted or recorded)
-            duration = picture.duration * self._time_base if said else period
-            yield Frame(index, moment.time - start, duration, picture, self._pictures, moment.unfilmed)
+            duration = picture.duration * self.time_base if said else period
+            yield Frame(index, moment.time - start, duration, picture, self.pictures, moment.unfilmed)
 
     def _start(self, first: Fraction, *, kept: bool, stamped: bool) -> Fraction:
         """Seconds at which the file starts, as it says unless that was taken from a timestamp which is not believed.
@@ -284,7 +304,7 @@ class VideoReader:
         declared = start_of(self._container, self._stream)
         if not kept:
             return first if stamped else min(first, declared)
-        own = declared if self._stream.start_time is None else self._stream.start_time * self._time_base
+        own = declared if self._stream.start_time is None else self._stream.start_time * self.time_base
         far = not self._broken and abs(first - own) > GAP
         return first if far or self._by_decoding else declared
 

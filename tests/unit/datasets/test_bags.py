@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-import wsvad.datasets.bags as bags_module
 from wsvad.datasets.bags import keep_bags, load_bags, longest, pack
 from wsvad.datasets.dataset import Bag, LabelledVideo
+from wsvad.datasets.memory import Memory, StoredStreams
 from wsvad.errors import WsvadError
 from wsvad.features.segments import bin_average
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
@@ -47,7 +47,7 @@ def test_two_passports_are_never_mixed(tmp_path):
         pack(videos("a", "b"), tmp_path, ["rgb"], 4)
 
 
-def test_packing_equals_pooling_each_bag(tmp_path, monkeypatch):
+def test_packing_equals_pooling_each_bag(tmp_path):
     first, second = random(9, 3), random(5, 3, seed=1)
     store(tmp_path, "a", first)
     store(tmp_path, "b", second)
@@ -59,40 +59,17 @@ def test_packing_equals_pooling_each_bag(tmp_path, monkeypatch):
     assert packed.rows(1, without={"b"}).tolist() == []
     assert longest(videos("a", "b"), tmp_path, "rgb") == 9
 
-    monkeypatch.setattr(bags_module, "IN_MEMORY", 0)
-    on_disk = pack(videos("a", "b"), tmp_path, ["rgb"], 6).streams["rgb"]
-    assert on_disk.numpy().dtype == np.float16
-    np.testing.assert_allclose(on_disk.numpy(), expected, atol=2e-3)
+    stored = pack(videos("a", "b"), tmp_path, ["rgb"], 6, memory=Memory(0))
+    assert stored.on_disk and not packed.on_disk
+    np.testing.assert_array_equal(stored.streams["rgb"][[0, 1]].numpy(), expected)
 
 
 @pytest.mark.parametrize("large", [1e5, -1e5, 3e38, 65520, 1e-6])
-@pytest.mark.parametrize("where", ["a", "b"])
-def test_what_half_precision_does_not_hold_is_packed_in_single(tmp_path, monkeypatch, large, where):
-    """A feature of 1e5 is no infinity, and a stream of millionths is not nothing; other streams stay in half."""
-    pose = {name: random(7, 2, seed=ord(name)) for name in "ab"}
-    rgb = {name: random(7, 3, seed=ord(name)) for name in "ab"}
-    rgb[where] = np.full((7, 3), large, np.float32)
-    for name in "ab":
-        store(tmp_path, name, rgb[name])
-        store(tmp_path, name, pose[name], "pose")
-    monkeypatch.setattr(bags_module, "IN_MEMORY", 0)
-    packed = pack(videos("a", "b"), tmp_path, ["rgb", "pose"], 4)
-    assert (packed.streams["rgb"].dtype, packed.streams["pose"].dtype) == (torch.float32, torch.float16)
-    for row, name in enumerate("ab"):
-        np.testing.assert_allclose(packed.streams["rgb"][row], bin_average(rgb[name], 4), rtol=1e-3, atol=1e-4)
-        np.testing.assert_allclose(packed.streams["pose"][row], bin_average(pose[name], 4), atol=2e-3)
-    exact = packed.streams["rgb"]["ab".index(where)]
-    np.testing.assert_array_equal(exact, np.full((4, 3), large, np.float32))
-
-
-@pytest.mark.parametrize("fits", [65504, 6.2e-5, 0])
-def test_what_half_precision_holds_is_packed_in_it(tmp_path, monkeypatch, fits):
-    store(tmp_path, "a", np.full((7, 3), fits, np.float32))
-    store(tmp_path, "b", random(7, 3))
-    monkeypatch.setattr(bags_module, "IN_MEMORY", 0)
-    packed = pack(videos("a", "b"), tmp_path, ["rgb"], 4).streams["rgb"]
-    assert packed.dtype == torch.float16
-    np.testing.assert_allclose(packed[0], np.full((4, 3), fits), rtol=1e-3)
+def test_what_half_precision_does_not_hold_is_stored_as_it_is(tmp_path, large):
+    """A feature of 1e5 is no infinity, and a stream of millionths is not nothing."""
+    store(tmp_path, "a", np.full((7, 3), large, np.float32))
+    packed = pack(videos("a"), tmp_path, ["rgb"], 4, memory=Memory(0)).streams["rgb"]
+    np.testing.assert_array_equal(packed[0], np.full((4, 3), large, np.float32))
 
 
 def test_streams_of_different_crops_are_named_with_both(tmp_path):
@@ -103,7 +80,7 @@ def test_streams_of_different_crops_are_named_with_both(tmp_path):
 
 
 @pytest.mark.parametrize("in_memory", [0, 9 * 3 * 2 + 9 * 4])
-def test_bags_that_memory_is_too_small_for_are_the_same_from_a_file(tmp_path, monkeypatch, in_memory):
+def test_bags_that_memory_is_too_small_for_are_the_same_from_a_file(in_memory):
     odd, crops = random(9, 3).astype(np.float16), random(2, 5, 3, seed=1)
     bags = [
         Bag(
@@ -121,13 +98,13 @@ def test_bags_that_memory_is_too_small_for_are_the_same_from_a_file(tmp_path, mo
             video="b",
         ),
     ]
-    monkeypatch.setattr(bags_module, "IN_MEMORY", in_memory)
-    for held, bag in zip(keep_bags(bags), bags, strict=True):
-        assert held.video == bag.video
+    kept = keep_bags(bags, Memory(in_memory))
+    for held, bag in zip(kept, bags, strict=True):
+        assert (held.video, held.snippets) == (bag.video, bag.snippets)
         for name, stream in bag.streams.items():
+            assert held.shape(name) == stream.shape
             torch.testing.assert_close(held.streams[name], stream, rtol=0, atol=0)
-    beyond = keep_bags(bags)[-1].streams["rgb"]
-    assert beyond.untyped_storage().nbytes() > beyond.nbytes  # a part of the file
+    assert [isinstance(bag.streams, StoredStreams) for bag in kept] == [not in_memory, True]
 
 
 def test_crops_become_samples_and_share_streams_without_crops(tmp_path):

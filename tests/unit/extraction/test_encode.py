@@ -3,6 +3,7 @@
 import hashlib
 import math
 import weakref
+from collections import deque
 from fractions import Fraction
 from typing import ClassVar
 
@@ -15,8 +16,9 @@ from hypothesis import strategies as st
 from wsvad.encoders.encoder import Sampling
 from wsvad.errors import WsvadError
 from wsvad.extraction.encode import Part, encode_video, passport
+from wsvad.extraction.jobs import Begun, Extraction, Finished, Job
 from wsvad.extraction.snippets import SnippetEncoder
-from wsvad.extraction.workers import Begun, Extraction, Finished, Job, in_this_process
+from wsvad.extraction.workers import in_this_process
 from wsvad.features.store import load, save
 from wsvad.video.reader import DECODER, VideoReader, open_container
 
@@ -223,7 +225,7 @@ def test_an_extraction_opens_a_video_once_and_says_its_length(tmp_path, monkeypa
     extraction = Extraction(streams={"rgb": "means"}, out=tmp_path / "out", builder="clips:build")
     job = Job(video="clip", path=path, streams=("rgb",), size=1)
     monkeypatch.setattr("wsvad.video.reader.open_container", lambda path: opened.append(path) or open_container(path))
-    events = list(in_this_process([job], extraction, extraction.parts()))
+    events = list(in_this_process(deque([job]), extraction, extraction.parts()))
     assert opened == [path]
     assert events[0] == Begun(video="clip", declared=17)
     assert isinstance(events[-1], Finished) and events[-1].frames == 17 and events[-1].reason is None

@@ -22,9 +22,9 @@ class Camera:
 
 def test_what_normal_videos_score_on_a_running_camera_does_not_depend_on_abnormal_ones_between_them(monkeypatch):
     monkeypatch.setattr(cross_fit, "load_bags", lambda videos, *_: videos)
-    monkeypatch.setattr(cross_fit, "keep_bags", list)
+    monkeypatch.setattr(cross_fit, "keep_bags", lambda bags, memory: list(bags))
     videos = [SimpleNamespace(video=f"v{number}", label=number % 2) for number in range(6)]
-    experiment = SimpleNamespace(fitting=SimpleNamespace(source=None, scored=None, check=None), scenes={})
+    experiment = SimpleNamespace(fitting=SimpleNamespace(source=None, scored=None, check=None, memory=None), scenes={})
     found = cross_fit.by_mode(experiment, Camera(), videos)
     assert found["online"] == {
         "v0": [0.0, 0.0], "v2": [0.125, 0.125], "v4": [0.25, 0.25], "v1": [0.5] * 2, "v3": [0.5] * 2, "v5": [0.5] * 2,

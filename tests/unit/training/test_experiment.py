@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from wsvad.datasets.dataset import Dataset, LabelledVideo
+from wsvad.datasets.memory import Memory
 from wsvad.errors import UsageError, WsvadError
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
 from wsvad.methods.pi_vad import PiVadConfig
@@ -79,6 +80,17 @@ def test_modalities_are_needed_for_training_videos_alone(features):
     }
     assert set(fitted.metrics["reconstruction"]) == {"pose", "text"}
     assert fitted.trained.normalisation.kinds == dict.fromkeys(WIDTHS, "standardise")
+
+
+def test_a_run_with_too_little_memory_is_the_same_to_the_digit(features):
+    """And one whose first half of the streams fits; per camera, as that looks at rows of the packed features."""
+    protocol = dataclasses.replace(PROTOCOL, normalise="per-camera")
+    runs = {}
+    for size in (0, 8 * 8 * 6 * 4, 2**30):
+        made = experiment(features, f"run-{size}", protocol=protocol, memory=Memory(size)).run()
+        weights = (features / f"run-{size}" / "seed-0" / "model.safetensors").read_bytes()
+        runs[size] = (weights, json.dumps(made.metrics, sort_keys=True))
+    assert len(set(runs.values())) == 1
 
 
 def test_a_missing_modality_is_named_with_both_ways_out(features):

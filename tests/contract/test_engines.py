@@ -1,0 +1,181 @@
+"""What every engine keeps to: the same bytes, each video once, what kills its worker is named, and nothing is lost when
+a worker, a node or the one that asks dies. One cluster of Ray, on this machine, serves all tests."""
+
+import os
+import threading
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from clips import write_clip
+
+from wsvad.errors import UsageError, WsvadError
+from wsvad.extraction import cluster as of_ray
+from wsvad.extraction.engines import engine_of
+from wsvad.extraction.extract import extract
+from wsvad.extraction.workers import Local
+
+BUILDER = "clips:build"
+lacking = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed (pip install 'wsvad[ray]')")
+ENGINES = ["local", pytest.param("ray", marks=lacking)]
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """A head with room for two workers; tests may add nodes and remove them."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    before = os.environ.get("PYTHONPATH", "")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), before]))  # for `clips`
+    import ray
+    from ray.cluster_utils import Cluster
+
+    for again in (True, True, False):
+        try:
+            made = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+            break
+        except Exception as error:  # Ray gives its own processes 15 seconds to start, which cannot be changed
+            if not again:
+                os.environ["PYTHONPATH"] = before
+                pytest.skip(f"Ray does not start on this machine; is it busy? ({error})")
+    ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
+    yield made
+    ray.shutdown()
+    made.shutdown()
+    os.environ["PYTHONPATH"] = before
+
+
+@pytest.fixture
+def engine(request):
+    """A maker of engines by name."""
+
+    def made(name: str, workers: int = 2):
+        if name == "ray":
+            request.getfixturevalue("cluster")
+        return engine_of(name, workers=workers)
+
+    return made
+
+
+@pytest.fixture
+def videos(tmp_path):
+    (tmp_path / "videos" / "yard").mkdir(parents=True)
+    names = ["a.mp4", "b c.mp4", "yard/a.mp4", "yard/ä.mp4", "z.mp4"]
+    return [(name, write_clip(tmp_path / "videos" / name, 5 + 5 * i)) for i, name in enumerate(names)]
+
+
+def files(out: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+
+def undisturbed(videos, tmp_path, spec="means", **streams):
+    extract(videos, streams or {"rgb": spec}, tmp_path / "undisturbed", builder=BUILDER, engine=Local(0))
+    return files(tmp_path / "undisturbed")
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_every_engine_writes_the_same_bytes_and_resumes(name, engine, videos, tmp_path, monkeypatch):
+    streams, out = {"rgb": "means", "flow": "means:4+means"}, tmp_path / "out"
+    gone = ("gone.mp4", tmp_path / "gone.mp4")
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    report = extract([*videos[:2], gone, ("empty.mp4", tmp_path / "empty.mp4")], streams, out, builder=BUILDER,
+                     engine=engine(name))  # fmt: skip
+    assert (report.done, set(report.failed)) == (2, {"gone.mp4", "empty.mp4"})
+    assert "empty (0 bytes)" in report.failed["empty.mp4"]
+    kept = {path: path.stat().st_mtime_ns for path in out.rglob("*.safetensors")}
+    report = extract(videos, streams, out, builder=BUILDER, engine=engine(name))
+    assert (report.done, report.reused, report.failed) == (3, 2, {})
+    assert report.frames == 15 + 20 + 25
+    assert files(out) == undisturbed(videos, tmp_path, **streams)
+    assert kept == {path: path.stat().st_mtime_ns for path in kept}
+    monkeypatch.chdir(tmp_path)  # paths may be relative to where the command runs
+    relative = [(name, path.relative_to(tmp_path)) for name, path in videos]
+    assert extract(relative, streams, "elsewhere", builder=BUILDER, engine=engine(name)).done == 5
+    assert files(Path("elsewhere")) == files(out)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_what_kills_its_worker_twice_is_named_and_the_others_are_done(name, engine, videos, tmp_path):
+    hostile = ("hostile.mp4", write_clip(tmp_path / "hostile.mp4", 1, first=29))
+    some = [*videos[:2], hostile, *videos[2:4]]
+    report = extract(some, {"rgb": "means-crash"}, tmp_path / "out", builder=BUILDER, engine=engine(name))
+    assert (report.done, list(report.failed)) == (4, ["hostile.mp4"])
+    assert report.failed["hostile.mp4"].startswith(f"{hostile[1]}: the process that encoded it ")
+    assert "\n" not in report.failed["hostile.mp4"]
+    assert len(files(tmp_path / "out")) == 4
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_worker_that_was_killed_once_costs_nothing(name, engine, videos, tmp_path, monkeypatch):
+    once = tmp_path / "once"
+    once.touch()
+    hostile = ("hostile.mp4", write_clip(tmp_path / "hostile.mp4", 1, first=29))
+    some, spec = [hostile, *videos[:2]], f"means-once={once}"
+    report = extract(some, {"rgb": spec}, tmp_path / "out", builder=BUILDER, engine=engine(name))
+    assert (report.done, report.failed) == (3, {})
+    assert files(tmp_path / "out") == undisturbed(some, tmp_path, spec)
+
+
+@lacking
+def test_a_node_that_disappears_costs_nothing(cluster, videos, tmp_path):
+    """Its workers are the only ones: the others come on a node that joins later."""
+    node = cluster.add_node(num_cpus=1, resources={"spare": 1})
+    cluster.wait_for_nodes()
+    engine = engine_of("ray", workers=3)
+
+    def remove():
+        deadline = time.monotonic() + 60
+        while not list((tmp_path / "out").rglob("[!.]*.safetensors")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        cluster.remove_node(node, allow_graceful=False)
+
+    thread = threading.Thread(target=remove)
+    thread.start()
+    report = extract(videos, {"rgb": "means-slow"}, tmp_path / "out", builder=BUILDER, engine=engine)
+    thread.join()
+    assert (report.done, report.failed) == (5, {})
+    assert files(tmp_path / "out") == undisturbed(videos, tmp_path, "means-slow")
+
+
+@lacking
+def test_what_a_node_lacks_is_said_before_any_work(cluster, videos, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+
+    def problem() -> str:
+        with pytest.raises(WsvadError) as raised:
+            extract(videos, {"rgb": "means"}, out, builder=BUILDER, engine=engine_of("ray", workers=1))
+        assert files(out) == {} or not out.exists()
+        return str(raised.value)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(of_ray, "versions", lambda: {"wsvad": "9.9"})
+        assert "has wsvad 0.1.0, and this machine 9.9; install the same version on each node" in problem()
+    with monkeypatch.context() as patch:
+        made = of_ray.passport
+        patch.setattr(
+            of_ray, "passport", lambda *a, **k: made(*a, **k).__class__(**made(*a, **k).record() | {"weights": "f00"})
+        )
+        assert "its rgb encoder is another one (weights: None against f00); copy the same files" in problem()
+    with monkeypatch.context() as patch:
+        patch.setattr(of_ray._Team, "_of_first", lambda self: of_ray.Seen(mark=tmp_path / "elsewhere"))
+        assert f"does not see {tmp_path} as this machine does; mount the same storage" in problem()
+
+
+@lacking
+def test_too_large_a_worker_is_refused(cluster, videos, tmp_path):
+    with pytest.raises(WsvadError, match="no node of the cluster has 64 CPUs and 1 GPUs for a worker"):
+        extract(videos, {"rgb": "means"}, tmp_path / "out", builder=BUILDER, engine=engine_of("ray", cpus=64, gpus=1))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"name": "spark"}, "--engine spark: there is no such engine; write local, ray or ray://HOST:PORT"),
+        ({"name": "ray://"}, "--engine ray://: there is no such engine"),
+        ({"name": "ray", "workers": 0}, "a cluster has at least one worker"),
+        ({"name": "local", "cpus": 2}, "are for --engine ray; leave them out"),
+    ],
+)
+def test_an_engine_that_is_asked_for_wrongly_is_an_error_at_once(given, said):
+    with pytest.raises(UsageError, match=said):
+        engine_of(**given)
