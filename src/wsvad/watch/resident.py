@@ -1,8 +1,8 @@
 """Memory that is free goes back to the system, so that a process that runs for months is as large as what it holds.
 
-glibc keeps what is freed in pools, up to eight a processor, and each thread takes from one of them: a thread for each clip
-and each question of a supervisor leaves holes in all of them. In a soak of four cameras what was in use stayed the same,
-and the process grew by 8 % in half an hour.
+glibc keeps what is freed in pools, up to eight a processor, and each thread takes from one of them: a thread for each
+clip and each question of a supervisor leaves holes in all of them. In a soak of four cameras what was in use stayed the
+same, and the process grew by 8 % in half an hour.
 """
 
 import ctypes
