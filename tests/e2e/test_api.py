@@ -115,6 +115,11 @@ def test_live_is_the_replay(run, tmp_path, frames):
         np.testing.assert_allclose([snippet.end for snippet in snippets], replay.times[1:])
         assert [snippet.alarm for snippet in snippets] == [s.score >= live.threshold for s in snippets]
         assert live.flush() is None
+        assert all(snippet.distance is None for snippet in snippets[:2])
+        for newest in range(2, len(snippets)):
+            last = {"rgb": np.stack([snippet.rows["rgb"] for snippet in snippets[newest - 2 : newest + 1]])}
+            known = detector.trained.familiarity
+            assert snippets[newest].distance == (known.distance(last) if known else None)
         live.reset()
 
 

@@ -129,7 +129,18 @@ def line_of(state: "State") -> str:
     mark = "EVENT" if state.event else state.state
     return "  ".join(
         part
-        for part in (f"{state.name:<16} {mark:<12}", form, score, left, counts, lost, behind, state.said, state.error)
+        for part in (
+            f"{state.name:<16} {mark:<12}",
+            form,
+            score,
+            left,
+            counts,
+            lost,
+            behind,
+            state.said,
+            state.error,
+            state.note,
+        )
         if part
     )
 
@@ -152,6 +163,7 @@ def status(folder: Folder, json: bool = False) -> int:
         show(table(found.head, found.rows, numbers=6))
         if found.sinks:
             show(table(["sink", "delivered", "waiting", "dropped", "last error"], found.sinks))
+    tell(found.notes)
     say(found.sentence)
     return DONE if found.well else FOUND_WRONG
 

@@ -75,6 +75,7 @@ class CameraEvents:
         self._faults: dict[str, Alert] = {}
         """What is wrong with the camera itself, by its kind."""
         self._noted = 0.0
+        self._distance: float | None = None
         self._to_write = _Unwritten(camera)
 
     def push(
@@ -85,6 +86,7 @@ class CameraEvents:
         *,
         frames: int = SNIPPET,
         said: np.ndarray | None = None,
+        distance: float | None = None,
         rows: Mapping[str, np.ndarray] | None = None,
         still: Callable[[Event], bytes | None] | None = None,
     ) -> list[Alert]:
@@ -94,9 +96,11 @@ class CameraEvents:
             start: seconds on the camera's clock to the start of its first frame.
             end: to the end of its last one.
             said: what the method says of it, categories before attributions.
+            distance: how far it lies from the training videos.
             rows: its features, where they may be kept.
             still: makes the picture of an event (JPEG), if one is wanted.
         """
+        self._distance = distance
         if (keeper := self._keeper) is not None and rows is not None:
             kept = self._try(lambda: keeper.push(rows, self._wall(start), self._wall(end)))
             if not kept and not self._to_write:  # a small change says when it can be written again
@@ -198,6 +202,7 @@ class CameraEvents:
             raised=datetime.now(UTC),
             score=one.event.peak,
             threshold=self._threshold,
+            distance=self._distance,
             still=still(one.event) if still else None,
         )
         alert = self._with_said(alert, one.said)
@@ -212,7 +217,9 @@ class CameraEvents:
 
     def _end(self, one: Tracked, opened: Alert) -> Alert:
         now, end = datetime.now(UTC), self._wall(one.event.end)
-        alert = replace(opened, state="end", end=end, raised=now, score=one.event.peak, still=None)
+        alert = replace(
+            opened, state="end", end=end, raised=now, score=one.event.peak, distance=self._distance, still=None
+        )
         alert = self._with_said(alert, one.said)
         self._open = None
         outbox = self._outbox if self._sent else None

@@ -233,7 +233,13 @@ class Detector:
         trained, given = self.trained.rate, exact_rate(rate, "rate") if rate is not None else None
         if trained and given and trained != given:
             raise WsvadError(f"{self.run}: was trained at {float(trained):g} frames/s; leave the rate out")
-        return LiveScorer(self.scorer, encoders or self._encoders(), self.calibrations, trained or given)
+        return LiveScorer(
+            self.scorer,
+            encoders or self._encoders(),
+            self.calibrations,
+            trained or given,
+            self.trained.familiarity,
+        )
 
     def passports(self, rate: Fraction | float | None = None) -> dict[str, dict[str, object]]:
         """Stream → how its features are made of a live source, resampled or not, as a passport says it."""

@@ -16,6 +16,7 @@ from wsvad.detection.calibration import Calibrations
 from wsvad.encoders.encoder import Encoder
 from wsvad.errors import UsageError
 from wsvad.extraction.snippets import SnippetEncoder
+from wsvad.runs.familiarity import Familiarity
 from wsvad.runs.online import OnlineScorer
 from wsvad.runs.scorer import Scorer, Wanted
 from wsvad.video.clock import exact_rate
@@ -40,6 +41,9 @@ class LiveScore:
     settled: bool = True
     """Whether the window of W snippets was full, as it was when the threshold was chosen; the first W − 1 scores after
     a beginning are of another kind."""
+    distance: float | None = None
+    """How far the last W snippets lie from the training videos, see `Familiarity`: above 1 it may mean nothing. None
+    while the window is not full, or where that is not known."""
     rows: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
     """Its features, stream → `(D,)` or `(C, D)`."""
 
@@ -59,20 +63,23 @@ class LiveScorer:
         encoders: Mapping[str, tuple[Encoder, ...]],
         calibrations: Calibrations,
         rate: Fraction | None = None,
+        familiarity: Familiarity | None = None,
     ):
         """
         Args:
             rate: frames per second to resample to, as the training videos were; None for the source's own.
+            familiarity: what the training videos look like, where that is known.
         """
         self.threshold = calibrations.threshold("online")
         self._scorer = scorer
         self._encoders = dict(encoders)
-        self._rate = rate
+        self._rate, self._familiarity = rate, familiarity
         self.reset()
 
     def reset(self) -> None:
         """Forget everything that was pushed: after a break in the source, what comes is not a continuation."""
         self._online = OnlineScorer(self._scorer.score_streams, self._scorer.window)
+        self._running = self._familiarity.live(self._scorer.window) if self._familiarity else None
         self._snippets_scored = 0
         self.next_recording()
 
@@ -141,6 +148,7 @@ class LiveScorer:
             start=float(start),
             end=float(end),
             settled=not self.unsettled,
+            distance=self._running.push(rows) if self._running else None,
             rows=rows,
         )
 

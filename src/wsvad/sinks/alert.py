@@ -6,7 +6,7 @@
 import math
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 from wsvad.errors import WsvadError
 from wsvad.files import without_nan
@@ -53,6 +53,9 @@ class Alert:
     """Probability of each, given that something abnormal happens."""
     attributions: dict[str, float] = field(default_factory=dict)
     """What the score depends on, shares that sum to 1; empty where the model does not say."""
+    distance: float | None = None
+    """How far what the camera shows lies from the training videos: above 1 the score may mean nothing. None where that
+    is not known."""
     still: bytes | None = field(default=None, repr=False)
     """A picture of it (JPEG)."""
     clip: str = ""
@@ -88,6 +91,8 @@ class Alert:
         if self.attributions:
             name = max(self.attributions, key=lambda one: self.attributions[one])
             said.append(f"mostly {name} ({self.attributions[name]:.0%})")
+        if self.distance is not None and self.distance > 1:
+            said.append(f"unlike the training videos ({self.distance:.1f} times the usual distance)")
         return plain(", ".join(said))
 
     def as_dict(self) -> dict[str, Any]:
@@ -111,6 +116,7 @@ class Alert:
             "category": self.category,
             "categories": {name: round(float(p), 6) for name, p in self.categories.items()},
             "attributions": {name: round(float(share), 6) for name, share in self.attributions.items()},
+            "distance": None if self.distance is None else round(float(self.distance), 3),
             "clip": self.clip,
         }
         return without_nan(record)
@@ -145,6 +151,7 @@ class _Record(TypedDict):
     category: str
     categories: dict[str, float]
     attributions: dict[str, float]
+    distance: NotRequired[float | None]
     clip: str
 
 

@@ -78,6 +78,10 @@ class State:
     """Snippets until events may open."""
     error: str
     """Why events cannot be written; empty while all is well."""
+    distance: float | None
+    """How far what it shows lies from the training videos; above 1 its scores may mean nothing."""
+    note: str
+    """That in words."""
 
 
 class WatchedCamera:
@@ -125,6 +129,8 @@ class WatchedCamera:
             on_event=self._event,
         )
         self._score: float | None = None
+        self._distance: float | None = None
+        self._note = ""
         self._ending: list[float] = []
         """The last second of the newest event on the source's clock, once it is over."""
         self._shown = self._since_pictures = time.monotonic()
@@ -192,6 +198,7 @@ class WatchedCamera:
     def _scored(self, scored: LiveScore) -> None:
         self.counters.snippets += 1
         self._score = scored.score
+        self._familiar(scored.distance)
         if self._stills.middle is not None:
             self._fault(self._faults.see(self._stills.middle))
         if not scored.settled:
@@ -205,6 +212,7 @@ class WatchedCamera:
             scored.start,
             scored.end,
             said=self._scorer.said(self.model.attributions) if low else None,
+            distance=scored.distance,
             rows=scored.rows,
             still=self._stills.of,
         )
@@ -212,6 +220,14 @@ class WatchedCamera:
             if alert.state == "start":
                 self.counters.delays.append(max(0.0, time.time() - self.source.wall(scored.end)))
             self._on_alert(alert)
+
+    def _familiar(self, distance: float | None) -> None:
+        """Whether what is shown is like the training videos; that it is not is said once."""
+        known, before = self.model.detector.trained.familiarity, self._note
+        self._distance = distance
+        self._note = known.note(distance) if known else ""
+        if self._note and not before:
+            logger.warning("%s: %s", self.name, self._note)
 
     def _event(self, alert: Alert, event: Event) -> None:
         """An event begins, or is over."""
@@ -292,6 +308,8 @@ class WatchedCamera:
             counters=self.counters,
             left=left,
             error=self._events.error,
+            distance=self._distance,
+            note=self._note,
         )
 
 
@@ -311,6 +329,8 @@ def as_dict(state: State) -> dict[str, Any]:
         "event": state.event,
         "unsettled_left": state.left,
         "error": state.error,
+        "distance": state.distance,
+        "note": state.note,
         "snippets": counters.snippets,
         "unsettled": counters.unsettled,
         "events": counters.events,

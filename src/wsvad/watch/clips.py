@@ -37,6 +37,13 @@ class Clips:
         self._store, self._folder, self._settings = store, folder, settings
         self._running: set[threading.Thread] = set()
         self._lock = threading.Lock()
+        self._clear()
+
+    def _clear(self) -> None:
+        """Delete what a kill has left half written: nobody else writes here."""
+        for path in self._folder.rglob(".*"):
+            with suppress(OSError):
+                path.unlink()
 
     def begin(self, alert: Alert, source: LiveSource, start: float, end: Callable[[], float | None]) -> None:
         """An event has begun.

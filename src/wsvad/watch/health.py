@@ -34,6 +34,7 @@ COUNTED = {
 GAUGES = {
     "score": "Score of the newest snippet.",
     "threshold": "Score at which an event starts.",
+    "distance": "How far what a camera shows lies from the training videos; above 1 its scores may mean nothing.",
     "behind": "Seconds by which the newest frame that was decoded came before the newest packet.",
     "age": "Seconds since the last packet.",
     "held_seconds": "Seconds of packets that are held for clips.",

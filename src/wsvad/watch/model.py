@@ -2,10 +2,10 @@
 
 import json
 import logging
-import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from queue import LifoQueue
 from typing import Annotated, Any, TypedDict
 
 import numpy as np
@@ -40,18 +40,23 @@ def on_site(run: Path, camera: str) -> Path:
     return run / "cameras" / f"{slug(camera)}.json"
 
 
-class _OneAtATime:
-    """An encoder that several threads may use."""
+class SharedEncoder:
+    """An encoder that several threads may use: each has one of its copies to itself while it encodes."""
 
-    def __init__(self, encoder: Encoder):
-        self._encoder, self._lock = encoder, threading.Lock()
+    def __init__(self, copies: Sequence[Encoder]):
+        self._first, self._free = copies[0], LifoQueue[Encoder]()
+        for copy in copies:
+            self._free.put(copy)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._encoder, name)
+        return getattr(self._first, name)
 
     def encode(self, snippets: list[np.ndarray]) -> np.ndarray:
-        with self._lock:
-            return self._encoder.encode(snippets)
+        copy = self._free.get()
+        try:
+            return copy.encode(snippets)
+        finally:
+            self._free.put(copy)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,8 +93,11 @@ class CameraModel:
         return {stream: made | ignored for stream, made in self.detector.passports(settings.rate).items()}
 
 
-def models_of(site: Site, *, device: str = "cpu") -> dict[str, CameraModel]:
+def models_of(site: Site, *, device: str = "cpu", threads: int = 1) -> dict[str, CameraModel]:
     """Camera → its model.
+
+    Args:
+        threads: that encode at the same time, on processors; a device does one after the other.
 
     Raises:
         WsvadError: a run cannot be read, or cannot score videos; a rate is not that of training.
@@ -99,7 +107,7 @@ def models_of(site: Site, *, device: str = "cpu") -> dict[str, CameraModel]:
     for name, settings in site.cameras.items():
         run = site.models[name].absolute()
         if run not in loaded:
-            loaded[run] = _loaded(run, device)
+            loaded[run] = _loaded(run, device, threads)
         detector, encoders, attributions = loaded[run]
         threshold, why = threshold_of(detector, name, settings)
         found[name] = CameraModel(
@@ -112,15 +120,25 @@ def models_of(site: Site, *, device: str = "cpu") -> dict[str, CameraModel]:
     return found
 
 
-def _loaded(run: Path, device: str) -> tuple[Detector, dict[str, tuple[Encoder, ...]], tuple[str, ...]]:
+def _loaded(run: Path, device: str, threads: int) -> tuple[Detector, dict[str, tuple[Encoder, ...]], tuple[str, ...]]:
     detector = Detector.load(run, device=device)
     detector.live()  # of a run that cannot score videos this says why
-    shared: dict[int, Any] = {id(one): _OneAtATime(one) for some in detector.encoders.values() for one in some}
-    encoders = {stream: tuple(shared[id(one)] for one in some) for stream, some in detector.encoders.items()}
+    copies = threads if detector.scorer.device.type == "cpu" else 1
+    encoders = _shared([detector.encoders, *(Detector.load(run).encoders for _ in range(copies - 1))])
     # Once on nothing: what is slow the first time is done then, and the names of attributions are known.
     nothing = {stream: torch.zeros(1, *shape).movedim(0, -2) for stream, shape in detector.shapes.items()}
     said = detector.scorer.describe(nothing, SAID)
     return detector, encoders, tuple(said.attributions)
+
+
+def _shared(copies: Sequence[Mapping[str, tuple[Encoder, ...]]]) -> dict[str, tuple[Encoder, ...]]:
+    """Encoders by stream, of which there are several copies; one of several streams stays one."""
+    shared: dict[int, Any] = {}
+    for stream, some in copies[0].items():
+        for number, one in enumerate(some):
+            if id(one) not in shared:
+                shared[id(one)] = SharedEncoder([each[stream][number] for each in copies])
+    return {stream: tuple(shared[id(one)] for one in some) for stream, some in copies[0].items()}
 
 
 def threshold_of(detector: Detector, camera: str, settings: CameraSettings) -> tuple[float, str]:

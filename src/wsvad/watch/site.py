@@ -29,6 +29,7 @@ from wsvad.video.connection import Patience
 from wsvad.watch.camera import State, WatchedCamera, as_dict
 from wsvad.watch.clips import Clips
 from wsvad.watch.model import models_of
+from wsvad.watch.resident import few_pools, give_back
 from wsvad.watch.settings import Site
 
 logger = logging.getLogger(__name__)
@@ -71,9 +72,11 @@ class Watch:
         self.begun = datetime.now(UTC)
         self.site, self.folder = site, folder
         self._stopping = threading.Event()
+        few_pools()
         with ExitStack() as held:
             held.enter_context(writing(folder))
-            models = models_of(site, device=device)
+            count = min(len(site.cameras), workers or os.cpu_count() or 1)
+            models = models_of(site, device=device, threads=count)
             self.store = EventStore(folder / EVENTS)
             held.callback(self.store.close)
             if damage := self.store.database.damage():
@@ -92,7 +95,6 @@ class Watch:
                 )  # fmt: skip
                 held.callback(camera.source.close)
                 self.cameras.append(camera)
-            count = min(len(self.cameras), workers or os.cpu_count() or 1)
             self._threads = [
                 threading.Thread(target=self._work, args=(self.cameras[number::count],), name="watch", daemon=True)
                 for number in range(count)
@@ -173,6 +175,7 @@ class Watch:
         self._held.close()
 
     def _tidy(self) -> None:
+        give_back()
         try:
             self.clips.tidy()
         except (WsvadError, OSError) as error:

@@ -48,6 +48,11 @@ class Status:
         return [_row(name, camera) for name, camera in self.cameras.items()]
 
     @property
+    def notes(self) -> list[str]:
+        """What has to be known of a camera, though nothing is wrong with it."""
+        return [f"camera '{name}': {note}" for name, camera in self.cameras.items() if (note := camera.get("note"))]
+
+    @property
     def sentence(self) -> str:
         """All in all."""
         when = f"{self.since.astimezone():%Y-%m-%d %H:%M:%S}" if self.since else ""

@@ -22,6 +22,12 @@ def test_json_and_back(state):
     assert record["end"] == (None if state == "start" else "2026-01-15T12:00:08.000+00:00")
 
 
+def test_an_alert_that_waited_since_an_earlier_version_is_read():
+    record = alert().as_dict()
+    del record["distance"]
+    assert Alert.of_dict(record, JPEG) == alert()
+
+
 def test_moments_are_written_in_utc_whatever_their_zone():
     there = NOON.astimezone(timezone(timedelta(hours=5, minutes=30)))
     assert alert(start=there).as_dict()["start"] == "2026-01-15T12:00:00.000+00:00"
@@ -43,6 +49,10 @@ def test_words_for_people(monkeypatch):
     assert over.title == "gate: something abnormal is over"
     assert over.text == "2026-01-15 12:00:05 to 12:01:15, score 0.90 (threshold 0.50)"
     assert alert(camera="ga\nte\x1b[2J", category="").title == "ga\\nte\\x1b[2J: something abnormal"
+    assert (
+        "unlike" not in alert(distance=1.0).text
+        and "unlike the training videos (2.3 times" in alert(distance=2.34).text
+    )
     fault = alert(kind="frozen", category="", attributions={}, start=local)
     assert (fault.title, fault.text) == ("gate: frozen", "since 2026-01-15 12:00:05")
 

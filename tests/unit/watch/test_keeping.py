@@ -58,6 +58,14 @@ def test_what_is_too_old_or_too_much_goes_reviewed_events_first(tmp_path):
     assert len(store.events()) == 3, "what people said stays"
 
 
+def test_what_a_kill_left_half_written_is_gone_at_the_next_start(tmp_path):
+    store, paths = kept(tmp_path, [3])
+    half = paths[0].with_name(".0123abcd.1.mp4")
+    half.write_bytes(b"half")
+    Clips(store, tmp_path / "clips", ClipSettings())
+    assert not half.exists() and paths[0].exists()
+
+
 def test_a_disk_that_fills_is_never_filled(tmp_path, monkeypatch):
     """What is missing to the reserve goes, and no clip is begun."""
     store, paths = kept(tmp_path, [3, 2, 1])
