@@ -35,6 +35,8 @@ from brokers import Listener, broker  # noqa: E402
 
 from wsvad import Detector  # noqa: E402
 from wsvad.detection.event_store import EventStore  # noqa: E402
+from wsvad.errors import WsvadError  # noqa: E402
+from wsvad.video.reader import VideoReader  # noqa: E402
 from wsvad.watch.capacity import generated, measure  # noqa: E402
 
 SIZE, RATE = (640, 360), 30
@@ -83,11 +85,11 @@ class Door:
                 one.close()
 
 
-def site(folder, run, addresses, sinks=None, **more):
+def site(folder, run, addresses, sinks=None, clips=None, **more):
     cameras = {f"camera {n}": {"source": address, **more} for n, address in enumerate(addresses, 1)}
     content = {
         "model": str(Path(run).absolute()), "cameras": cameras, "health": {"port": 0},
-        "sinks": {"log": {"type": "jsonl", "path": str(folder / "alerts.jsonl")}} | (sinks or {}),
+        "sinks": {"log": {"type": "jsonl", "path": str(folder / "alerts.jsonl")}} | (sinks or {}), "clips": clips or {},
     }  # fmt: skip
     (folder / "cameras.yaml").write_text(yaml.safe_dump(content))
     return folder / "cameras.yaml"
@@ -260,32 +262,47 @@ def lost(folder):
     log = folder / "alerts.jsonl"
     sent = [json.loads(line)["key"] for line in (log.read_text() if log.exists() else "").splitlines()]
     clips = [row["path"] for row in store.database.read("SELECT path FROM clips")]
+    announced = (folder / "log.txt").read_text().count(": something abnormal: ")
     found = {
         "keys": stored, "events": len(stored) // 2, "not delivered": len(stored - set(sent)),
         "repeated": len(sent) - len(set(sent)),
         "database": store.database.damage() or "whole", "clips": len(clips),
+        "announced and not kept": max(0, announced - len(stored) // 2),
         "clips that are gone": sum(not Path(one).is_file() for one in clips),
+        "clips that do not play": sum(not plays(one) for one in clips if Path(one).is_file()),
         "halves of clips": len(list((folder / "watch").rglob(".*"))),
     }  # fmt: skip
     store.close()
     return found
 
 
+def plays(path):
+    """Whether a clip has pictures up to its last second."""
+    try:
+        with VideoReader(Path(path)) as video:
+            last = max((float(frame.time) for frame in video), default=-1)
+            return last >= (video.header.seconds or 0) - 1
+    except WsvadError:
+        return False
+
+
 def kills(run, count, seed=0):
-    """SIGKILL at random moments, then one more start that ends in order."""
+    """SIGKILL at random moments, then one more start that ends in order. Give a run with a short window, which has more
+    events: that of tests/live_run.py has four snippets."""
     chance = random.Random(seed)
     with TemporaryDirectory() as name, rtsp.RtspServer() as server:
         folder = Path(name)
         path, _ = film(folder, run)
-        config = site(folder, run, [server.camera("/kill", file=str(path), rate=RATE)], threshold=EVERYTHING)
+        addresses = [server.camera("/kill", file=str(path), rate=RATE)]
+        config = site(folder, run, addresses, clips={"before": 1, "after": 1}, threshold=EVERYTHING)
         for _ in range(count):
             with watching(config, folder) as process:
                 if chance.random() < 0.8:
                     until_live(folder, 1)
-                time.sleep(chance.uniform(0, 25))
-                if chance.random() < 0.5:  # an event ends, and its clip is written
+                time.sleep(chance.uniform(0, 12))
+                if chance.random() < 0.7:  # an event ends, and its clip is written
                     server.drop()
-                    time.sleep(chance.uniform(0, 5))
+                    time.sleep(chance.uniform(0, 4))
                 process.kill()
                 process.wait()
             (folder / "watch" / "running.json").unlink(missing_ok=True)
