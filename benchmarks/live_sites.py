@@ -188,8 +188,8 @@ def main():
             rows += [{"model": what} | one for one in found]
             said.append(
                 f"{what}: before, `wsvad capacity` said {capacity.cameras} ({capacity.exact:.1f}; {capacity.whole:.2f} "
-                f"ms a frame, most of it {capacity.slowest}). The most of these trials that held: {max(held, default=0)}. "
-                f"An event lasts {rules.min_seconds:g} s at least."
+                f"ms a frame, most of it {capacity.slowest}). The most of these trials that held: "
+                f"{max(held, default=0)}. An event lasts {rules.min_seconds:g} s at least."
             )
     given.out.write_text(page(load, rows, said), encoding="utf-8")
     print(given.out.read_text(encoding="utf-8"))
