@@ -3,6 +3,7 @@ reach."""
 
 import sys
 
+import pytest
 from hypothesis import settings
 from places import ROOT
 
@@ -10,3 +11,9 @@ sys.path.append(str(ROOT / "examples" / "cameras"))
 
 settings.register_profile("wsvad", deadline=None)  # a busy machine makes no test fail
 settings.load_profile("wsvad")
+
+
+@pytest.fixture(autouse=True)
+def studies_in_this_process(monkeypatch):
+    """A study begins no processes unless a test asks for some: each takes seconds to import torch."""
+    monkeypatch.setattr("wsvad.studies.cells.usual_workers", lambda device: 0)

@@ -2,7 +2,9 @@
 
 import logging
 import re
+import sys
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoints, entry_points
 from traceback import walk_tb
@@ -20,10 +22,16 @@ def at_fault(error: BaseException) -> str:
     """The other package in whose code an error came up, and its version; empty where it was in none."""
     frames = (frame.f_globals.get("__name__") or "" for frame, _ in walk_tb(error.__traceback__))
     modules = {name.partition(".")[0] for name in frames}
-    for point in (point for kind in KINDS for point in entry_points(group=f"wsvad.{kind}s")):
+    for point in (point for kind in KINDS for point in _points_of(kind, tuple(sys.path))):
         if re.split(r"[.:]", point.value)[0] in modules - {"wsvad"} and (dist := getattr(point, "dist", None)):
             return f"{dist.name} {dist.version}"
     return ""
+
+
+@cache
+def _points_of(kind: str, path: tuple[str, ...]) -> EntryPoints:
+    """What other packages bring; it is asked for often, and each time every installed package would be read."""
+    return entry_points(group=f"wsvad.{kind}s")
 
 
 class Registry:
@@ -45,7 +53,7 @@ class Registry:
         self._places = {name.replace("_", "-"): place for name, place in places.items()}
 
     def _points(self) -> EntryPoints:
-        return entry_points(group=f"wsvad.{self.kind}s")
+        return _points_of(self.kind, tuple(sys.path))
 
     def _all_places(self) -> dict[str, str]:
         return {point.name: point.value for point in self._points()} | self._places

@@ -59,8 +59,7 @@ def problems(value: Any, shape: Any, where: str = "") -> Iterator[str]:
             yield _said(where, value, "a mapping")
     elif origin is list:
         if isinstance(value, list):
-            for place, item in enumerate(value):
-                yield from problems(item, inner[0], _below(where, place))
+            yield from _each(value, inner[0], where)
         else:
             yield _said(where, value, "a list")
     elif origin is tuple:
@@ -74,8 +73,22 @@ def _sequence(value: Any, inner: tuple[Any, ...], where: str) -> Iterator[str]:
     if not isinstance(value, list) or not (any_length or len(value) == len(inner)):
         yield _said(where, value, "a list" if any_length else f"a list of {len(inner)}")
         return
+    if any_length or len(set(inner)) == 1:
+        yield from _each(value, inner[0], where)
+        return
     for place, item in enumerate(value):
-        yield from problems(item, inner[0] if any_length else inner[place], _below(where, place))
+        yield from problems(item, inner[place], _below(where, place))
+
+
+def _each(items: list[Any], shape: Any, where: str) -> Iterator[str]:
+    """What is wrong with the items of a list that all have one shape."""
+    plain, *limits = get_args(shape) if get_origin(shape) is Annotated else (shape,)
+    limits = [limit for limit in limits if callable(limit)]
+    for place, item in enumerate(items):
+        # Scores of a day are hundreds of thousands of numbers, nearly all of them right: no more is done for those.
+        if plain in WORDS and _is(item, plain) and not any(limit(item) for limit in limits):
+            continue
+        yield from problems(item, shape, _below(where, place))
 
 
 def _limited(value: Any, shape: Any, limits: Iterable[Any], where: str) -> Iterator[str]:

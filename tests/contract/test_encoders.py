@@ -314,7 +314,7 @@ def test_where_networks_are_looked_for(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_another_package_can_bring_an_encoder(monkeypatch: pytest.MonkeyPatch):
     point = SimpleNamespace(name="other", value="wsvad.encoders.motion:Motion")
-    monkeypatch.setattr("wsvad.registry.entry_points", lambda group: [point] if group == "wsvad.encoders" else [])
+    monkeypatch.setattr("wsvad.registry._points_of", lambda kind, path: [point] if kind == "encoder" else [])
     assert "other" in list(ENCODERS)
     assert len(build("motion+other")) == 2
 

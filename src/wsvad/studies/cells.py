@@ -31,8 +31,8 @@ def run_cells(
 
     Args:
         experiments: name → what is to be run; each has a folder of its own.
-        workers: processes; 0 = this one; None = one for each processor, or a single one where a device does the work.
-            They share the memory for features. Files that one has read the system keeps for the others.
+        workers: processes; 0 = this one; None = `usual_workers`. They share the memory for features. Files that one has
+            read the system keeps for the others.
 
     Returns:
         Name → what `finish` made of it, in the order of `experiments`; and of those that failed, the reason.
@@ -42,7 +42,7 @@ def run_cells(
     """
     device = next(iter(experiments.values())).protocol.device
     if workers is None:
-        workers = processors() if torch.device(device).type == "cpu" else 1
+        workers = usual_workers(device)
     for experiment in experiments.values():
         experiment.memory = Memory(MOST // max(1, workers), experiment.out)
     run: Run = partial(in_processes, workers=workers) if workers else in_this_process
@@ -57,6 +57,11 @@ def run_cells(
     if not found:
         raise next(iter(failed.values()))
     return found, failed
+
+
+def usual_workers(device: str) -> int:
+    """Processes where nobody says how many: one for each processor, or a single one where a device does the work."""
+    return processors() if torch.device(device).type == "cpu" else 1
 
 
 class _Study:
