@@ -299,7 +299,7 @@ def test_a_run_knows_the_packages_that_it_came_from(hall, tmp_path, monkeypatch,
     record = json.loads((tmp_path / "run" / "model.json").read_text())
     whose = {"method top-mean": "wsvad-example 0.1.0", "encoder colour": "wsvad-example 0.1.0"}
     assert record["plugins"] == whose
-    monkeypatch.setattr("wsvad.registry.entry_points", lambda group: [])
+    monkeypatch.setattr("wsvad.registry._points_of", lambda kind, path: [])
     capsys.readouterr()
     assert main(["score", str(hall / "v1.mp4"), "--model", str(tmp_path / "run"), "--out", str(tmp_path)]) == 1
     missing = "method top-mean comes from wsvad-example 0.1.0, which is not installed; install it"

@@ -146,6 +146,8 @@ def _knock(address: str) -> None:
 def _marked(out: Path) -> Iterator[Seen]:
     """A file in the output folder by which a worker tells that it sees the same folder."""
     out.mkdir(parents=True, exist_ok=True)
+    for left in out.glob(".cluster-*"):  # of a command that was killed; no other writes here while this one does
+        left.unlink(missing_ok=True)
     mark = out / f".cluster-{os.urandom(8).hex()}"
     mark.touch()
     try:
