@@ -129,7 +129,9 @@ def videos_below(folder: Path, left: dict[Path, str] | None = None) -> dict[str,
             same = " and ".join(ascii(str(file.relative_to(folder))) for file in (found[name], path))
             raise WsvadError(f"{folder}: {same} are the same name on other systems; rename one of them")
         found[name] = path
-    return dict(sorted(found.items(), key=lambda item: item[0].split("/")))
+    # As by their parts, of which a million lists would take more room than the names and files.
+    order = sorted(found, key=lambda name: name.replace("/", "\0"))
+    return found if order == list(found) else {name: found[name] for name in order}
 
 
 def videos_in(what: Sequence[Path], left: dict[Path, str] | None = None) -> list[tuple[str, Path]]:

@@ -110,10 +110,10 @@ def extract(
         if jobs:  # a folder that has everything may be read by many at once, and need not be writable
             held.enter_context(writing(out))
             held.enter_context(_swept(out, streams))
-        queue = deque(jobs)
+        queue, estimate, reported = deque(jobs), Estimate(jobs), 0.0
+        jobs.clear()  # each goes when it is done
         events = engine.run(queue, extraction, parts)
         try:
-            estimate, reported = Estimate(jobs), 0.0
             for event in assembled(events, queue):
                 estimate.update(event)
                 if time.monotonic() - reported >= TELL_EVERY:
@@ -166,7 +166,7 @@ def _plan(
         sources = dict(
             zip((name for name, _ in checked), pool.map(lambda video: sha256(video[1]), checked), strict=True)
         )
-    jobs = []
+    jobs, alike = list[Job](), dict[tuple[str, ...], tuple[str, ...]]()
     for name, path in videos:
         if name in failed:
             logger.warning("skipped: %s", failed[name])
@@ -181,7 +181,7 @@ def _plan(
                 logger.info("%s: is read at %s frames per second now; extracting it again", path, rate)
         missing = tuple(stream for stream in wanted if stream not in made or stream in stale)
         if missing:
-            jobs.append(Job(video=name, path=path, streams=missing, size=_size(path)))
+            jobs.append(Job(video=name, path=path, streams=alike.setdefault(missing, missing), size=_size(path)))
     return sorted(jobs, key=lambda job: -job.size), failed
 
 

@@ -27,7 +27,7 @@ Parts = Mapping[str, tuple[Encoder, ...]]
 """Part of a specification → its encoders."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)  # there may be a million
 class Job:
     """One video and the streams of it that are to be made."""
 

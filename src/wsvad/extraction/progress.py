@@ -14,10 +14,11 @@ class Estimate:
     """
 
     def __init__(self, jobs: Sequence[Job]):
-        self._sizes = {job.video: job.size for job in jobs}
+        self._count, self._sizes = len(jobs), {job.video: job.size for job in jobs}
         self._expected: dict[str, int] = {}
-        """Video → frames, of those that were opened and promise any."""
+        """Video → frames, of those that are open and promise any."""
         self._read: dict[str, int] = {}
+        """Video → frames, of those that are open."""
         self._finished, self._failed = 0, 0
         # Sums are kept, not made anew: there may be a million videos, and an event for each.
         self._all_bytes, self._known_bytes = sum(self._sizes.values()), 0
@@ -41,6 +42,8 @@ class Estimate:
                 self._failed += event.reason is not None
                 self._reads(event.video, event.frames)
                 self._expects(event.video, event.frames)
+                for known in (self._sizes, self._expected, self._read):
+                    del known[event.video]
 
     def _reads(self, video: str, frames: int) -> None:
         self._all_read += frames - self._read.get(video, 0)
@@ -64,13 +67,13 @@ class Estimate:
     def fraction(self) -> float:
         """How much is done, 0–1."""
         total = self.total()
-        return self.frames() / total if total else self._finished / max(len(self._sizes), 1)
+        return self.frames() / total if total else self._finished / max(self._count, 1)
 
     def status(self) -> str:
         """`12/50 videos, 1 failed, 2,345 frames/s, 3 min left (network 61%, decode 30%)`."""
         seconds = time.monotonic() - self._started
         rate = self.frames() / seconds if seconds > 0 else 0.0
-        parts = [f"{self._finished}/{len(self._sizes)} videos", *[f"{self._failed} failed"] * (self._failed > 0)]
+        parts = [f"{self._finished}/{self._count} videos", *[f"{self._failed} failed"] * (self._failed > 0)]
         parts.append(f"{rate:,.0f} frames/s")
         if (total := self.total()) and rate:
             parts.append(f"{duration((total - self.frames()) / rate)} left")
