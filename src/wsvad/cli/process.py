@@ -46,6 +46,16 @@ def interrupted() -> int:
     return 1
 
 
+def silence_rank() -> None:
+    """Say nothing from now on, where this process is one of several ranks and not the first, which alone speaks."""
+    if not all(name in os.environ for name in ("WORLD_SIZE", "LOCAL_RANK")) or os.environ.get("RANK", "0") == "0":
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for number in (1, 2):
+        os.dup2(nowhere, number)
+    os.close(nowhere)
+
+
 def _opened(number: int) -> bool:
     """Whether a stream was closed; it leads nowhere now."""
     try:
