@@ -192,6 +192,7 @@ def fit(
             return DONE
         dataset = open_dataset(folder, labels, intervals, seed=protocol.first_seed, split=RunFolder(out).split())
         refuse_own_truth(dataset, labels, intervals)
+        tell([dataset.understood] if dataset.understood else introduce(dataset))
         experiment = Experiment(
             dataset=dataset, features=features, name=method, config=config, protocol=protocol, out=out, teacher=teacher,
             memory=memory_of(memory, team.ranks if team else 1), team=team,
@@ -199,7 +200,6 @@ def fit(
         if team and not team.leads:
             experiment.fitting.follow()
             return DONE
-        tell([dataset.understood] if dataset.understood else introduce(dataset))
         with writing(out):
             tell(check_bags(dataset, experiment.test_bags) if dataset.benchmark else ())
             fitted = experiment.run()

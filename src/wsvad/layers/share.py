@@ -11,6 +11,7 @@ Shapes: B bags of the batch, b bags of the share.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from types import EllipsisType
 from typing import Any
 
@@ -64,7 +65,7 @@ def each_bag(function: Callable[..., Any], *given: Given) -> Any:
         return function(*given)
     rank, ranks = team
     edges = [whole * r // ranks for r in range(ranks + 1)]
-    counts = [stop - start for start, stop in zip(edges, edges[1:], strict=False)]
+    counts = [stop - start for start, stop in pairwise(edges)]
     _Now.rows = rows = Rows(edges[rank], edges[rank + 1], whole)
     try:
         found = function(*(_part(one, rows, ranks) for one in given))
