@@ -23,6 +23,7 @@ from wsvad.training import team as teams
 from wsvad.training.loop import run_phases
 
 STEPS, BAGS, SEGMENTS, WIDTH = 50, 3, 16, 6
+"""Steps of all phases together."""
 HALF = 25
 
 
@@ -59,7 +60,8 @@ def fitted(
     torch.manual_seed(0)
     config = kind.config_class(**fields)
     method = kind(dict.fromkeys((*kind.learns_from, *kind.runs_on), WIDTH), config)
-    phases = [replace(phase, iterations=STEPS, bags=BAGS, segments=SEGMENTS) for phase in method.phases()]
+    phases = method.phases()
+    phases = [replace(p, iterations=-(-STEPS // len(phases)), bags=BAGS, segments=SEGMENTS) for p in phases]
     packed = bags(method.learns_from)
     normalisation = Normalisation.fit(dict.fromkeys(method.learns_from, method.normalisation), packed.streams)
     losses: list[float] = []
@@ -74,7 +76,7 @@ def fitted(
         return {}
 
     run_phases(
-        method, phases, lambda segments: packed, normalisation, seed=0, points=STEPS // HALF, at_step=at_step,
+        method, phases, lambda segments: packed, normalisation, seed=0, points=2, at_step=at_step,
         at_point=at_point, checkpoint=checkpoint, team=team,
     )  # fmt: skip
     with torch.no_grad():
@@ -138,7 +140,7 @@ def work(rank: int, folder: Path, fields: dict[str, dict[str, Any]], resumed: li
     dist.destroy_process_group()
     team = teams.joined(rank, 2, dist.FileStore(str(folder / "other")), "cpu", 1)
     if rank:
-        time.sleep(5)
+        time.sleep(3)
         return
     try:
         gradients(team)

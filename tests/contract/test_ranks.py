@@ -12,7 +12,8 @@ from test_methods import SMALL
 from wsvad.methods import METHODS
 
 FIELDS = {name: dict(SMALL.get(name, {})) for name in METHODS}
-RESUMED = ["rtfm", "dakd"]
+FIELDS["pi-vad"] |= {"profile": "light", "modalities": ("pose", "text")}
+RESUMED = ["rtfm", "refinevad"]
 """Running means, and two phases."""
 
 every_method = pytest.mark.parametrize("name", list(METHODS))

@@ -7,7 +7,7 @@ files left out. What takes time to load is imported inside, so that Ctrl-C is un
 import sys
 from collections.abc import Sequence
 
-from wsvad.cli.process import as_process, interrupted, silence_rank
+from wsvad.cli.process import as_process, as_rank, interrupted
 from wsvad.errors import Interrupted, UsageError, WsvadError, shortage
 from wsvad.interrupts import interrupted_by
 
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if arguments is None:
         if sys.argv[1:2] == ["fit"]:
-            silence_rank()
+            as_rank()
         return as_process(lambda: main(sys.argv[1:]))
     end = arguments.index("--") if "--" in arguments else len(arguments)  # behind it are names, whatever they look like
     debug = "--debug" in arguments[:end]

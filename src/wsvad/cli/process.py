@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 
-from wsvad.interrupts import listen, was_interrupted
+from wsvad.interrupts import STORE, end_with_starter, listen, was_interrupted
 
 INTERRUPTED = "interrupted; run the same command again to resume"
 STREAMS = ("standard input", "standard output", "standard error")
@@ -46,8 +46,10 @@ def interrupted() -> int:
     return 1
 
 
-def silence_rank() -> None:
-    """Say nothing from now on, where this process is one of several ranks and not the first, which alone speaks."""
+def as_rank() -> None:
+    """As one of several ranks, where this is one: end with whoever started it, and speak only as the first."""
+    if os.environ.get(STORE):
+        end_with_starter()
     if not all(name in os.environ for name in ("WORLD_SIZE", "LOCAL_RANK")) or os.environ.get("RANK", "0") == "0":
         return
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -11,20 +11,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.workers import processors
-from wsvad.interrupts import unheard
+from wsvad.interrupts import STORE, unheard
 from wsvad.training.team import AGAIN, GRACE, PATIENCE, RankLost, Team, joined, notes_of, rank_name
 
-STORE = "WSVAD_STORE"
-"""In the environment of a process that was started here: the file in which ranks leave notes for each other."""
 POLL = 0.05
 
 
@@ -115,7 +111,6 @@ def join(place: Place, device: str) -> Team:
     import torch.distributed as dist
 
     if path := os.environ.get(STORE):
-        Thread(target=_end_with_starter, daemon=True).start()
         return joined(place.rank, place.ranks, dist.FileStore(path), device)
     try:
         store, _, _ = next(dist.rendezvous("env://", timeout=timedelta(seconds=PATIENCE)))
@@ -124,14 +119,6 @@ def join(place: Place, device: str) -> Team:
             f"{rank_name(place.rank, place.ranks)}: the ranks did not find each other ({str(error).splitlines()[0]})"
         ) from error
     return joined(place.rank, place.ranks, store, device)
-
-
-def _end_with_starter() -> None:
-    """Standard input is a pipe from whoever started the ranks, and ends with it, however it ends."""
-    with suppress(OSError):
-        while os.read(0, 1):
-            pass
-    os._exit(1)
 
 
 # --------------------------------------------------------------------------------------------------- around them
@@ -155,8 +142,9 @@ def start(command: Sequence[str], ranks: int) -> int:
         path = Path(folder) / "store"
         notes, team = notes_of(dist.FileStore(str(path))), list[subprocess.Popen[bytes]]()
         try:
-            for rank in range(ranks):
-                team.append(_started(command, rank, ranks, path))
+            with unheard():  # of Ctrl-C, which is for this process: it ends all of them, and none before it is known
+                for rank in range(ranks):
+                    team.append(_started(command, rank, ranks, path))
             return _watched(team, notes)
         finally:
             for process in team:
@@ -176,8 +164,7 @@ def _started(command: Sequence[str], rank: int, ranks: int, path: Path) -> subpr
     environment = shared | os.environ | {name: str(value) for name, value in places.items()}
     # -P: no module is taken from the folder in which the command happens to be called
     words = [sys.executable, "-P", "-m", "wsvad", *command]
-    with unheard():  # of Ctrl-C, which is for the process that ends all of them
-        return subprocess.Popen(words, stdin=subprocess.PIPE, env=environment)
+    return subprocess.Popen(words, stdin=subprocess.PIPE, env=environment)
 
 
 def _watched(team: Sequence["subprocess.Popen[bytes]"], notes: Any) -> int:
