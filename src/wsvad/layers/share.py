@@ -91,7 +91,7 @@ def whole_of(shape: Sequence[int]) -> tuple[tuple[int, ...], slice | EllipsisTyp
 
 def total_of(x: Tensor) -> Tensor:
     """The sum over ranks, of which each has added its share. Outside of a share, `x`."""
-    return x if _Now.rows is None else _Total.apply(x)  # type: ignore[no-any-return,no-untyped-call]
+    return x if _Now.rows is None else _Total.apply(x)
 
 
 def shared() -> bool:
@@ -111,7 +111,7 @@ def _part(given: Given, rows: Rows, ranks: int) -> Given:
 
 
 def _own(x: Tensor, rows: Rows, ranks: int) -> Tensor:
-    return _Own.apply(x, rows, ranks) if x.requires_grad else x[rows.start : rows.stop]  # type: ignore[no-untyped-call,no-any-return]
+    return _Own.apply(x, rows, ranks) if x.requires_grad else x[rows.start : rows.stop]
 
 
 class _Whole(torch.autograd.Function):
