@@ -1,13 +1,19 @@
 """Ctrl-C, whenever it comes: also where a library that is being loaded makes another error of it, or loses it."""
 
 import _thread
+import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from types import FrameType
 from typing import Any
+
+STORE = "WSVAD_STORE"
+"""In the environment of a process that was started as one of several ranks: the file in which they leave notes for each
+other."""
 
 
 class _Seen:
@@ -69,6 +75,19 @@ def interrupted_by(error: BaseException) -> bool:
     while link is not None and not isinstance(link, KeyboardInterrupt):
         link = link.__cause__ or link.__context__
     return _Seen.interrupted or link is not None
+
+
+def end_with_starter() -> None:
+    """Watch standard input, a pipe from the process that started this one: it ends with that one, however that ends;
+    and so does this one."""
+
+    def watch() -> None:
+        with suppress(OSError):
+            while os.read(0, 1):
+                pass
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

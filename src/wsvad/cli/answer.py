@@ -4,6 +4,7 @@ mistakes answer at once."""
 import logging
 from collections.abc import Sequence
 
+from wsvad.cli.common import COMMAND
 from wsvad.cli.help import overview, verb_page
 from wsvad.cli.options import divided
 from wsvad.cli.output import fail, prepare_stdout, show_text, talking
@@ -44,6 +45,7 @@ def answer(words: Sequence[str], *, debug: bool) -> int:
         stop = "" if str(error).endswith("?") else ";"
         fail(f"{error}{stop} see 'wsvad {first} --help'", verb=first)
         return 2
+    COMMAND.set([*words, *(["--debug"] if debug else [])])
     with talking(debug=debug):
         return verb.function(**values)
 

@@ -1,11 +1,15 @@
 """What verbs say at their end, and the status that they return."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextvars import ContextVar
 
 from wsvad.cli.output import say
 
 DONE, FOUND_WRONG, LEFT_OUT = 0, 1, 3
 """Exit statuses of a verb that came to its end; 1 also stands for every error, and 2 for a wrong command line."""
+
+COMMAND: ContextVar[Sequence[str]] = ContextVar("COMMAND")
+"""The words of the command line that is answered."""
 
 
 def tell(sentences: Iterable[str]) -> None:

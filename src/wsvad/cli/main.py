@@ -7,7 +7,7 @@ files left out. What takes time to load is imported inside, so that Ctrl-C is un
 import sys
 from collections.abc import Sequence
 
-from wsvad.cli.process import as_process, interrupted
+from wsvad.cli.process import as_process, as_rank, interrupted
 from wsvad.errors import Interrupted, UsageError, WsvadError, shortage
 from wsvad.interrupts import interrupted_by
 
@@ -19,6 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status.
     """
     if arguments is None:
+        if sys.argv[1:2] == ["fit"]:
+            as_rank()
         return as_process(lambda: main(sys.argv[1:]))
     end = arguments.index("--") if "--" in arguments else len(arguments)  # behind it are names, whatever they look like
     debug = "--debug" in arguments[:end]

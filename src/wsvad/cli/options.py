@@ -105,15 +105,15 @@ def narrowed(config: Any, modalities: str | None, method: str) -> Any:
     return dataclasses.replace(config, modalities=tuple(names("--modalities", modalities)))  # type: ignore[type-var]
 
 
-def memory_of(size: str | None) -> Any:
-    """`--memory`, of features.
+def memory_of(size: str | None, processes: int = 1) -> Any:
+    """`--memory`, of features, of which each of several processes has its part.
 
     Raises:
         UsageError: it is no size.
     """
-    from wsvad.datasets.memory import Memory, bytes_of
+    from wsvad.datasets.memory import MOST, Memory, bytes_of
 
-    return Memory(bytes_of("--memory", size)) if size is not None else Memory()
+    return Memory((bytes_of("--memory", size) if size is not None else MOST) // processes)
 
 
 def learned(methods: Iterable[tuple[str, Any]]) -> list[str]:

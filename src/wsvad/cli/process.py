@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 
-from wsvad.interrupts import listen, was_interrupted
+from wsvad.interrupts import STORE, end_with_starter, listen, was_interrupted
 
 INTERRUPTED = "interrupted; run the same command again to resume"
 STREAMS = ("standard input", "standard output", "standard error")
@@ -44,6 +44,18 @@ def interrupted() -> int:
     """Say that Ctrl-C was pressed; the exit status."""
     _write(INTERRUPTED, 2)
     return 1
+
+
+def as_rank() -> None:
+    """As one of several ranks, where this is one: end with whoever started it, and speak only as the first."""
+    if os.environ.get(STORE):
+        end_with_starter()
+    if not all(name in os.environ for name in ("WORLD_SIZE", "LOCAL_RANK")) or os.environ.get("RANK", "0") == "0":
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for number in (1, 2):
+        os.dup2(nowhere, number)
+    os.close(nowhere)
 
 
 def _opened(number: int) -> bool:

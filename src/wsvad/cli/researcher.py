@@ -4,7 +4,8 @@ called."""
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from wsvad.cli.common import DONE, FOUND_WRONG, left_out, tell
+from wsvad.cli.common import COMMAND, DONE, FOUND_WRONG, left_out, tell
+from wsvad.cli.devices import on_devices
 from wsvad.cli.options import (
     DEFAULT_METHOD,
     DataFolder,
@@ -24,7 +25,7 @@ from wsvad.cli.options import (
 from wsvad.cli.output import show, show_json, show_lines
 from wsvad.errors import UsageError
 from wsvad.locks import writing
-from wsvad.ranges import NotNegative, Positive, Range, Whole
+from wsvad.ranges import Count, NotNegative, Positive, Range, Whole
 from wsvad.video.clock import Rate
 
 Frames = Annotated[int, Range(1, 64)]
@@ -154,8 +155,11 @@ def fit(
     teacher: Run | None = None,
     out: Run = Path("runs/fit"),
     memory: Size | None = None,
+    devices: Count | None = None,
 ) -> int:
     """Fit a method to features under its published protocol (--budget paper).
+
+    Interrupt at any time; run the command again to resume, on as many devices as you like.
 
     Args:
         folder: Dataset: a folder with labels.csv (or train.csv and test.csv), or NAME:FOLDER with the official files
@@ -169,25 +173,36 @@ def fit(
         teacher: Run folder of a trained teacher, for a method that has one (default: it trains its own).
         out: Run folder to write.
         memory: Of features, in memory; the rest is read from disk, with the same result (default: 4GiB).
+        devices: GPUs, or with --device cpu processors, that share each batch, with the result of one (default: 1, or as
+            torchrun says).
     """
     from wsvad.cli.tables import selections_table
     from wsvad.datasets.open import open_dataset
     from wsvad.evaluation.totals import check_bags, introduce
     from wsvad.runs.folder import RunFolder
     from wsvad.training.experiment import Experiment
+    from wsvad.training.ranks import place, start, wanted
 
     config = narrowed(config, modalities, method)
     refuse_teacher(method, config, teacher)
-    dataset = open_dataset(folder, labels, intervals, seed=protocol.first_seed, split=RunFolder(out).split())
-    refuse_own_truth(dataset, labels, intervals)
-    tell([dataset.understood] if dataset.understood else introduce(dataset))
-    experiment = Experiment(
-        dataset=dataset, features=features, name=method, config=config, protocol=protocol, out=out, teacher=teacher,
-        memory=memory_of(memory),
-    )  # fmt: skip
-    with writing(out):
-        tell(check_bags(dataset, experiment.test_bags) if dataset.benchmark else ())
-        fitted = experiment.run()
+    if place() is None and (ranks := wanted(devices, protocol.device)) > 1:
+        return start(COMMAND.get(), ranks)
+    with on_devices(devices, protocol) as (team, protocol):
+        if team and not (team.leads or team.await_job()):
+            return DONE
+        dataset = open_dataset(folder, labels, intervals, seed=protocol.first_seed, split=RunFolder(out).split())
+        refuse_own_truth(dataset, labels, intervals)
+        tell([dataset.understood] if dataset.understood else introduce(dataset))
+        experiment = Experiment(
+            dataset=dataset, features=features, name=method, config=config, protocol=protocol, out=out, teacher=teacher,
+            memory=memory_of(memory, team.ranks if team else 1), team=team,
+        )  # fmt: skip
+        if team and not team.leads:
+            experiment.fitting.follow()
+            return DONE
+        with writing(out):
+            tell(check_bags(dataset, experiment.test_bags) if dataset.benchmark else ())
+            fitted = experiment.run()
     show(selections_table(fitted.metrics))
     tell(fitted.metrics["certainty"])
     return DONE

@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wsvad.layers import pieces
+from wsvad.layers.dropout import dropped
+from wsvad.layers.share import shared, whole_of
 
 Term = Literal["self", "cross", "c2p", "p2c"]
 """Self and cross content-to-content, content-to-position, position-to-content."""
@@ -94,17 +96,18 @@ class DisentangledAttention(nn.Module):
         """H_t, `(B, T, r)`."""
         value = part["v"].contiguous()  # read once for each piece
         query, key = (part["q"], key) if key is not None else (torch.zeros_like(value), torch.zeros_like(value))
-        length, dropped = value.shape[2], self.dropout if self.training else 0.0
+        length, drop = value.shape[2], self.dropout if self.training else 0.0
         by_query = with_table(part["q"], position["k"]) if "k" in position else None
         by_key = with_table(part["k"], position["q"]) if "q" in position else None
-        size = max(1, ROOM // (value.shape[0] * self.heads * length)) if position else length
+        size = max(1, ROOM // (whole_of(value.shape)[0][0] * self.heads * length)) if position else length
         key = key.contiguous()
 
         def piece(start: int) -> Tensor:
             rows = range(start, min(start + size, length))
-            h = F.scaled_dot_product_attention(
+            attend = attend_in_share if drop and shared() else F.scaled_dot_product_attention
+            h = attend(
                 query[:, :, rows.start : rows.stop], key, value,
-                attn_mask=self._bias(by_query, by_key, rows), dropout_p=dropped, scale=self.scale,
+                attn_mask=self._bias(by_query, by_key, rows), dropout_p=drop, scale=self.scale,
             )  # fmt: skip
             return h.transpose(1, 2).flatten(2)
 
@@ -168,6 +171,15 @@ class DisentangledAttention(nn.Module):
         if self.relative and self.folded is None:
             self.folded = self.kq_r(self.table) * self.scale
             del self.table, self.kq_r
+
+
+def attend_in_share(
+    query: Tensor, key: Tensor, value: Tensor, *, attn_mask: Tensor | None, dropout_p: float, scale: float
+) -> Tensor:
+    """torch's `scaled_dot_product_attention`, with the dropout of a whole batch of which this is a rank's share."""
+    logits = query @ key.transpose(-2, -1) * scale
+    weights = (logits if attn_mask is None else logits + attn_mask).softmax(-1)
+    return dropped(weights, dropout_p) @ value
 
 
 def with_table(x: Tensor, table: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from wsvad.layers.dropout import Dropout
+from wsvad.layers.norm import BatchNorm1d
 
 
 class MultiScale(nn.Module):
@@ -16,15 +17,15 @@ class MultiScale(nn.Module):
         super().__init__()
         quarter = out // 4
         self.scales = nn.ModuleList(
-            nn.Sequential(nn.Conv1d(width, quarter, 3, padding=d, dilation=d), nn.ReLU(), nn.BatchNorm1d(quarter))
+            nn.Sequential(nn.Conv1d(width, quarter, 3, padding=d, dilation=d), nn.ReLU(), BatchNorm1d(quarter))
             for d in (1, 2, 4)
         )
         self.narrow = nn.Conv1d(width, quarter, 1, bias=False)
         self.theta, self.phi, self.value = (nn.Conv1d(quarter, quarter // 2, 1) for _ in range(3))
-        norm = nn.BatchNorm1d(quarter)
+        norm = BatchNorm1d(quarter)
         nn.init.zeros_(norm.weight)
         self.wide = nn.Sequential(nn.Conv1d(quarter // 2, quarter, 1), norm)
-        self.join = nn.Sequential(nn.Conv1d(4 * quarter, out, 3, padding=1, bias=False), nn.ReLU(), nn.BatchNorm1d(out))
+        self.join = nn.Sequential(nn.Conv1d(4 * quarter, out, 3, padding=1, bias=False), nn.ReLU(), BatchNorm1d(out))
         self.residual = nn.Identity() if width == out else nn.Conv1d(width, out, 1)
         self.dropout = Dropout(0.7)
 

@@ -25,6 +25,7 @@ from wsvad.layers.disentangled import TERMS, DisentangledAttention, Term
 from wsvad.layers.dropout import Dropout
 from wsvad.layers.multiscale import MultiScale
 from wsvad.layers.pieces import over_crops
+from wsvad.layers.share import each_bag
 from wsvad.layers.temporal import TemporalConv
 from wsvad.methods.method import Batch, Phase
 from wsvad.ranges import Count, NotNegative, Positive, Share, Whole, check_fields
@@ -221,6 +222,11 @@ class Network(nn.Module):
     def scores(self, streams: Mapping[str, Tensor]) -> Tensor:
         """Each backbone's `(N, T, D)` → scores `(N, T)` in [0, 1]."""
         return self.logits(self.features(streams)).sigmoid()
+
+    def both(self, streams: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Each backbone's `(N, T, D)` → h, `(N, T, H)`, and its scores before σ, `(N, T)`."""
+        h_NTH = self.features(streams)
+        return h_NTH, self.logits(h_NTH)
 
     def groups(self, config: DakdConfig) -> list[dict[str, Any]]:
         """Parameters to learn, with their learning rates."""
@@ -468,14 +474,13 @@ class Dakd(nn.Module):
     def l_teacher(self, batch: Batch) -> dict[str, Tensor]:
         """Stage 1: the ranking loss of the teacher's scores."""
         assert self.teacher is not None
-        return self._l_mil(self.teacher.scores(self._backbones(batch.streams)))
+        return self._l_mil(each_bag(self.teacher.scores, self._backbones(batch.streams)))
 
     def l_student(self, batch: Batch) -> dict[str, Tensor]:
         """Eq. 8: BCE(ŷ, y^S) + α·τ²·L_nce. The parts are weighted."""
         assert self.student is not None
         config, taught = self.config, self.taught_of(batch)
-        h_s = self.student.features({config.student: batch.streams[config.student]})
-        logits = self.student.logits(h_s)
+        h_s, logits = each_bag(self.student.both, {config.student: batch.streams[config.student]})
         if "prediction" in config.levels:
             parts = {"bce": F.binary_cross_entropy_with_logits(logits, taught.y)}
         else:

@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from wsvad.layers.dropout import ExactDropout
+from wsvad.layers.share import each_bag
 from wsvad.methods.method import Batch, Phase
 from wsvad.methods.streams import check_streams, side_by_side
 from wsvad.ranges import Count, NotNegative, Positive, Share, check_fields
@@ -80,8 +82,8 @@ class Mil(nn.Module):
         self.widths = {name: widths[name] for name in config.learns_from}
         first, second = config.hidden
         self.scorer = nn.Sequential(
-            nn.Linear(sum(self.widths.values()), first), nn.ReLU(), nn.Dropout(config.dropout),
-            nn.Linear(first, second), nn.Dropout(config.dropout),
+            nn.Linear(sum(self.widths.values()), first), nn.ReLU(), ExactDropout(config.dropout),
+            nn.Linear(first, second), ExactDropout(config.dropout),
             nn.Linear(second, 1), nn.Sigmoid(),
         )  # fmt: skip
         for layer in self.layers:
@@ -100,7 +102,7 @@ class Mil(nn.Module):
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Eq. 7: every abnormal maximum against every normal one, summed over abnormal bags, averaged over normal."""
-        normal_BT, abnormal_BT = self(batch.streams).chunk(2)
+        normal_BT, abnormal_BT = each_bag(self, batch.streams).chunk(2)
         top = min(self.config.top, normal_BT.shape[1])
         top_n, top_a = (scores_BT.topk(top, dim=1).values.mean(1) for scores_BT in (normal_BT, abnormal_BT))
         gap_BB = self.config.margin - top_a[None, :] + top_n[:, None]

@@ -11,6 +11,7 @@ of a modality j, S = Σ d, k kernel size. A batch holds its normal bags first, t
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
@@ -21,6 +22,7 @@ from wsvad.errors import UsageError
 from wsvad.layers.attention import LocalNorm, fold_attention
 from wsvad.layers.block import Block
 from wsvad.layers.pieces import over_crops
+from wsvad.layers.share import each_bag
 from wsvad.layers.temporal import TemporalConv, convolve
 from wsvad.methods.abilities import Outputs
 from wsvad.methods.method import Batch, Phase
@@ -434,6 +436,11 @@ class PiVad(nn.Module):
                 x = given[-1].output
         return x, given
 
+    def _walked(self, x_NTD: Tensor, real_NTS: Tensor | None = None) -> tuple[Tensor, ...]:
+        """The same in one row: the output, then what each inductor gives."""
+        x_NTH, given = self.walk(x_NTD, real_NTS)
+        return (x_NTH, *chain.from_iterable(given))
+
     def scores(self, streams: dict[str, Tensor], *, real: bool = False, silenced: Collection[str] = ()) -> Tensor:
         """Scores `(B, T)` as `forward`, with the true modalities in place of the synthesised ones (`real`, table 3), or
         with some of them put to their mean."""
@@ -524,7 +531,8 @@ class PiVad(nn.Module):
         """The last stage's output, and L_PMG, L_align and L_distill, each summed over the inductors."""
         config, rgb_NTD = self.config, batch.streams["rgb"]
         real_NTS = self._side_by_side(batch.streams)
-        x_NTH, given = self.walk(rgb_NTD, None if "pmg" in config.auxiliary else real_NTS)
+        x_NTH, *flat = each_bag(self._walked, rgb_NTD, *([] if "pmg" in config.auxiliary else [real_NTS]))
+        given = [Induced(*flat[place : place + 3]) for place in range(0, len(flat), 3)]
         late, parts = self.late, {}
         if "pmg" in config.auxiliary:
             real = late.split(real_NTS)
@@ -534,7 +542,7 @@ class PiVad(nn.Module):
             pairs = zip(self.placed.values(), given, strict=True)
             parts["align"] = torch.stack([self._l_align(inductor, one, same_NTT) for inductor, one in pairs]).sum()
         if "distill" in config.auxiliary:
-            taught = self.teacher_features(rgb_NTD)
+            taught = each_bag(lambda x_NTD: tuple(self.teacher_features(x_NTD)), rgb_NTD)
             parts["distill"] = torch.stack(
                 [l_distill(one.output, t) for one, t in zip(given, taught, strict=True)]
             ).sum()

@@ -27,6 +27,7 @@ from wsvad.layers import pieces
 from wsvad.layers.block import Block
 from wsvad.layers.dropout import Dropout
 from wsvad.layers.pieces import over_crops, with_neighbours
+from wsvad.layers.share import each_bag
 from wsvad.methods.abilities import Outputs
 from wsvad.methods.method import Batch, Phase
 from wsvad.methods.streams import check_streams, given
@@ -530,7 +531,7 @@ class RefineVad(nn.Module):
     def loss(self, batch: Batch, smooth: bool = True) -> dict[str, Tensor]:
         """L_MIL + λ2·L_cat, and λ1·L_GMM where peaks already mean something. The parts are weighted."""
         config, core = self.config, self.core
-        x_BTH = self.motar(*self._given(batch.streams))
+        x_BTH = each_bag(self.motar, *self._given(batch.streams))
         w_BK, parts = None, {}
         if core is not None:
             pooled_BH, truth_BK = core.pooled(x_BTH), self.truth(batch)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from wsvad.layers.dropout import Dropout
 from wsvad.layers.multiscale import MultiScale
 from wsvad.layers.pieces import over_crops
+from wsvad.layers.share import each_bag
 from wsvad.methods.method import Batch, Phase
 from wsvad.methods.official import Names, from_official, to_official
 from wsvad.ranges import Count, NotNegative, Positive, Share, check_fields
@@ -104,8 +105,8 @@ class Rtfm(nn.Module):
         config, x = self.config, batch.streams["rgb"]
         x_BCTD = x if x.ndim == 4 else x[:, None]
         shape = x_BCTD.shape[:2]
-        f_NTH = self.mtn(x_BCTD.flatten(0, 1))
-        s_BT = self.classify(f_NTH).unflatten(0, shape).mean(1)
+        f_NTH, s_NT = each_bag(self._featured, x_BCTD.flatten(0, 1))
+        s_BT = s_NT.unflatten(0, shape).mean(1)
         f_BCTH = f_NTH.float().unflatten(0, shape)
         chosen_Bk = self.choose(f_BCTH)
         far_n, far_a = mean_at(f_BCTH, chosen_Bk).norm(dim=-1).chunk(2)
@@ -117,6 +118,11 @@ class Rtfm(nn.Module):
             "sparsity": config.sparsity * abnormal.norm(),
         }
         return parts | {"total": torch.stack(list(parts.values())).sum()}
+
+    def _featured(self, x_NTD: Tensor) -> tuple[Tensor, Tensor]:
+        """The MTN's features `(N, T, H)`, and scores `(N, T)`."""
+        f_NTH = self.mtn(x_NTD)
+        return f_NTH, self.classify(f_NTH)
 
     @torch.no_grad()
     def choose(self, f_BCTH: Tensor) -> Tensor:

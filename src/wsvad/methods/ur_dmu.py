@@ -16,6 +16,7 @@ from wsvad.layers.attention import fold_attention
 from wsvad.layers.block import Block
 from wsvad.layers.memory import Memory
 from wsvad.layers.pieces import ROWS, over_crops
+from wsvad.layers.share import each_bag
 from wsvad.layers.temporal import TemporalConv, convolve
 from wsvad.methods.method import Batch, Phase
 from wsvad.methods.official import Names, from_official, to_official
@@ -138,7 +139,7 @@ class UrDmu(nn.Module):
 
     def encode(self, x_NTD: Tensor) -> Tensor:
         """Features → the last block's output, `(N, T, H)`."""
-        return torch.cat([self._encode_part(part) for part in x_NTD.split(max(1, ROWS // x_NTD.shape[1]))])
+        return torch.cat([each_bag(self._encode_part, part) for part in x_NTD.split(max(1, ROWS // x_NTD.shape[1]))])
 
     def _encode_part(self, x: Tensor) -> Tensor:
         for stage in self.stages:  # one by one, so that what a stage has read is not held while the next one works

@@ -53,6 +53,7 @@ from wsvad.training.fitting import Fitting
 from wsvad.training.protocol import Protocol
 from wsvad.training.selection import best_iteration, choose, moment_auc
 from wsvad.training.summary import summary_of
+from wsvad.training.team import Team
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +99,8 @@ class Experiment:
     """How the method was chosen, where nobody named it."""
     memory: Memory = field(default_factory=Memory)
     """For features; what it has no room for is read from disk, with the same result."""
+    team: Team | None = None
+    """Of ranks that fit together; see `Fitting.follow` for those that are not rank 0."""
 
     def __post_init__(self) -> None:
         self.from_labels = isinstance(self.config, NamesCategories) and not self.config.categories
@@ -118,7 +121,7 @@ class Experiment:
     def _fitting(self, config: Any) -> Fitting:
         return Fitting(
             dataset=self.dataset, features=self.features, name=self.name, config=config, protocol=self.protocol,
-            teacher=self.teacher, core=self.core, scenes=lambda: self.scenes, memory=self.memory,
+            teacher=self.teacher, core=self.core, scenes=lambda: self.scenes, memory=self.memory, team=self.team,
         )  # fmt: skip
 
     def __getstate__(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from wsvad.runs.normalisation import Kind, Normalisation
 from wsvad.training.forecast import forecast_of
 from wsvad.training.loop import run_phases
 from wsvad.training.protocol import Protocol, under_budget
+from wsvad.training.team import Team
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,8 @@ class Fitting:
     """Of the training videos, for `per-camera`."""
     memory: Memory = field(default_factory=Memory)
     """For features."""
+    team: Team | None = None
+    """Of ranks that fit together; this is rank 0, unless it follows."""
     _timed: bool = field(default=False, init=False)
     """Whether a fit was timed already, to say how long all of them take."""
 
@@ -231,6 +234,12 @@ class Fitting:
             The history, a row each point.
         """
         phases = self.phases(method)
+        if self.team:
+            self.team.check(phases)
+            if self.team.leads:
+                streams = {"streams": self.config.streams} if hasattr(self.config, "streams") else {}
+                fit = {"seed": seed, "checkpoint": str(checkpoint), "without": sorted(without), "points": points}
+                self.team.send(fit | {"changed": streams})
         total = sum(phase.iterations for phase in phases)
         known = self._timed or self.dataset.benchmark
         foretold = None if known else forecast_of(method.phases(), self.protocol, self.dataset.train, self.longest)
@@ -255,4 +264,22 @@ class Fitting:
             checkpoint=checkpoint,
             precision=self.protocol.precision,
             device=self.protocol.device,
+            team=self.team,
         )
+
+    def follow(self) -> None:
+        """Take part in the fits of rank 0, until there are no more.
+
+        Raises:
+            RankLost: rank 0, or another rank, is gone.
+        """
+        assert self.team is not None
+        fitting = self
+        while fit := self.team.next_job():
+            changed = {name: tuple(value) for name, value in fit["changed"].items()}
+            if any(getattr(fitting.config, name) != value for name, value in changed.items()):  # rank 0 left some out
+                fitting = replace(self, config=replace(self.config, **changed))
+            method = fitting.build(fit["seed"])
+            checkpoint, without = Path(fit["checkpoint"]), set(fit["without"])
+            fitting.fit(method, fit["seed"], checkpoint, lambda *_: {}, "", without, fit["points"])
+        self.team.leave()

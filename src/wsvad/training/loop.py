@@ -19,6 +19,7 @@ from wsvad.methods.contract import check_loss
 from wsvad.methods.method import Batch, Phase
 from wsvad.runs.normalisation import Normalisation
 from wsvad.training.checkpoint import load_checkpoint, read_place, save_checkpoint
+from wsvad.training.team import Team
 
 Precision = Literal["fp32", "bf16"]
 AHEAD = 2
@@ -62,6 +63,7 @@ def run_phases(
     checkpoint: Path | None = None,
     precision: Precision = "fp32",
     device: torch.device | str = "cpu",
+    team: Team | None = None,
 ) -> list[dict[str, Any]]:
     """Run `phases` in order, and return the run's history.
 
@@ -72,9 +74,10 @@ def run_phases(
             point)` is called, what it returns becomes part of the history, and a checkpoint is written.
         checkpoint: written at each point and read at the start, so that the same call after a kill goes on and ends
             in the same weights. The caller deletes it when the results are safe.
+        team: of ranks that all make this call, and share each batch; rank 0 alone takes stock and writes.
 
     Raises:
-        WsvadError: the loss is no longer a number.
+        WsvadError: the loss is no longer a number; a rank is gone.
     """
     place = (read_place(checkpoint) if checkpoint else None) or {"phase": 0, "iteration": 0, "history": []}
     history: list[dict[str, Any]] = place["history"]
@@ -93,6 +96,8 @@ def run_phases(
         stops = {round((point + 1) * phase.iterations / points) for point in range(points)}
         since: list[dict[str, float]] = []
         method.train()
+        if team:
+            team.begin(method)  # the checkpoint may be written again from now on
         iterations, ahead = range(start, phase.iterations), AHEAD if packed.on_disk else 0
         drawn = map(sampler.rows, iterations)
         batches = in_order(
@@ -100,18 +105,22 @@ def run_phases(
         )
         for iteration, batch in zip(iterations, batches, strict=True):
             set_rate(optimizer, phase, iteration)
-            since.append(step(phase, batch, optimizer, precision, method))
+            since.append(step(phase, batch, optimizer, precision, method, team))
             at_step(phase, iteration + 1, since[-1]["total"])
-            if iteration + 1 in stops:
+            if iteration + 1 not in stops:
+                continue
+            if team is None or team.leads:
                 loss = {name: float(np.mean([parts[name] for parts in since])) for name in since[0]}
                 method.eval()
                 found = at_point(phase, iteration + 1, loss)
                 method.train()
                 history.append({"phase": phase.name, "iteration": iteration + 1, "loss": loss, **found})
-                since = []
                 if checkpoint:
                     now = {"phase": number, "iteration": iteration + 1, "history": history}
                     save_checkpoint(checkpoint, method, optimizer, now)
+            since = []
+            if team:
+                team.draw_alike(method)  # taking stock may draw random numbers
     method.eval()
     return history
 
@@ -160,12 +169,18 @@ def gather(
 
 
 def step(
-    phase: Phase, batch: Batch, optimizer: torch.optim.Optimizer, precision: Precision, method: Any
+    phase: Phase,
+    batch: Batch,
+    optimizer: torch.optim.Optimizer,
+    precision: Precision,
+    method: Any,
+    team: Team | None = None,
 ) -> dict[str, float]:
-    """One optimiser step; returns the loss parts."""
+    """One optimiser step; returns the loss parts, on every rank those of the whole batch."""
     device = batch.labels.device.type
+    shared = team.step(method) if team else nullcontext()
     try:
-        with torch.autocast(device, torch.bfloat16) if precision == "bf16" else nullcontext():
+        with shared, torch.autocast(device, torch.bfloat16) if precision == "bf16" else nullcontext():
             parts = phase.loss(batch)
     except RuntimeError as error:
         if "between 0 and 1" not in str(error):  # so PyTorch's cross-entropy says that a probability is no number
@@ -175,7 +190,10 @@ def step(
         ) from None
     check_loss(method, parts)
     optimizer.zero_grad(set_to_none=True)
-    parts["total"].backward()
+    with team.together() if team else nullcontext():
+        parts["total"].backward()
+    if team:
+        team.average(optimizer)
     values = {name: float(part.detach()) for name, part in parts.items()}
     if not np.isfinite(values["total"]):
         shown = ", ".join(f"{name} {value:.3g}" for name, value in values.items())
