@@ -24,6 +24,7 @@ from wsvad.features.store import (
     stored_shape,
 )
 from wsvad.files import is_file, sampled_sha256
+from wsvad.storage import place
 from wsvad.video.clock import SnippetClock
 from wsvad.video.names import matched, named
 
@@ -160,7 +161,7 @@ def open_features(features: Path | FeatureSource) -> FeatureSource:
         return features
     places = named_places(features)
     if places:
-        return Released(features, {stream: OfficialStream(place, stream) for stream, place in places.items()})
+        return Released(features, {stream: OfficialStream(where, stream) for stream, where in places.items()})
     if features.is_file():
         return Released(features, {"rgb": OfficialStream(features, "rgb")})
     if not features.is_dir():
@@ -202,10 +203,10 @@ def named_places(features: Path) -> dict[str, Path]:
         return {}
     places = {}
     for part in str(features).split(","):
-        stream, equals, place = part.partition("=")
-        if not (stream and equals and place) or "/" in stream:
+        stream, equals, where = part.partition("=")
+        if not (stream and equals and where) or "/" in stream:
             raise WsvadError(f"{features}: write STREAM=PLACE,STREAM=PLACE, as in rgb=i3d,audio=vggish")
-        places[stream] = Path(place)
+        places[stream] = place(where)
         if not places[stream].exists():
-            raise WsvadError(f"{place}: there is no such folder or list of {stream} features")
+            raise WsvadError(f"{where}: there is no such folder or list of {stream} features")
     return places

@@ -30,6 +30,7 @@ from wsvad.errors import WsvadError
 from wsvad.files import atomic, is_file
 from wsvad.ranges import Count, Range, Whole, problem
 from wsvad.shapes import problems
+from wsvad.storage import Remote, place
 from wsvad.video.clock import Rate, SnippetClock, are_borders, are_filmed, are_frames
 from wsvad.video.names import taken_apart
 
@@ -196,10 +197,10 @@ def clock_of(
 
 def feature_path(folder: Path | str, stream: str, video: str) -> Path:
     """Where the stream of a video is kept: by its name, or where an earlier version has kept it as macOS writes it."""
-    path = Path(f"{folder}/{stream}/{video}.safetensors")
+    path = place(f"{folder}/{stream}/{video}.safetensors")
     if (apart := taken_apart(video)) == video:
         return path
-    earlier = Path(f"{folder}/{stream}/{apart}.safetensors")
+    earlier = place(f"{folder}/{stream}/{apart}.safetensors")
     return earlier if not is_file(path) and is_file(earlier) else path
 
 
@@ -319,8 +320,10 @@ def opened(path: Path | str) -> Iterator[Any]:
     Raises:
         WsvadError: it is missing or broken, or becomes so while it is read.
     """
-    path = Path(path)
+    path = place(path)
     try:
+        if isinstance(path, Remote):
+            path = path.local()
         if path.exists() and not path.is_file():  # a pipe would be waited for
             raise WsvadError(f"{path}: not a regular file; delete it and extract again")
         with path.open("rb") as start:
