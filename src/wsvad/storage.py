@@ -9,6 +9,7 @@ Credentials are looked for by each store's own library, in the environment and i
 says of an error is never shown, as it might hold some; only its code is.
 """
 
+import errno
 import hashlib
 import io
 import os
@@ -156,11 +157,11 @@ class Remote(type(Path())):  # type: ignore[misc]
         for folder, there in _listings.items():
             if self.key.startswith(f"{folder}/"):
                 if self.key not in there:
-                    raise FileNotFoundError(str(self))
+                    raise _absent(self)
                 return there[self.key]
         found = self.ask(lambda store: store.info(self.key))
         if found["type"] != "file":
-            raise FileNotFoundError(str(self))
+            raise _absent(self)
         return Facts.of(found)
 
     def ask(self, request: Callable[[Any], Any]) -> Any:
@@ -315,6 +316,14 @@ class Remote(type(Path())):  # type: ignore[misc]
         return path
 
 
+def _absent(path: Remote) -> FileNotFoundError:
+    return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+
+
+def _deleted(path: Remote) -> StorageError:
+    return StorageError(f"{path}: was deleted while it was read; put it back, or leave it out")
+
+
 # --------------------------------------------------------------------------------------------------- asking a store
 
 
@@ -360,7 +369,7 @@ def _reason(error: BaseException, scheme: str) -> tuple[str, bool]:
         if isinstance(response, dict):
             codes.add(str(response.get("Error", {}).get("Code", "")))
             codes.add(str(response.get("ResponseMetadata", {}).get("HTTPStatusCode", "")))
-        codes.update(str(getattr(at, attribute, "")) for attribute in ("code", "status", "status_code", "error_code"))
+        codes.update(str(vars(at).get(name, "")) for name in ("code", "status", "status_code", "error_code"))
         at = at.__cause__ or at.__context__
     if names & _ANONYMOUS or (isinstance(error, ValueError) and scheme == "az"):
         return f"no credentials are found; set {CREDENTIALS[scheme]}", True
@@ -437,7 +446,7 @@ class _Object:
         try:
             return self.path.ask(request)
         except FileNotFoundError:
-            raise StorageError(f"{self.path}: was deleted while it was read; put it back, or leave it out") from None
+            raise _deleted(self.path) from None
 
     def sha256(self) -> str:
         """Hash of all of it; what was not read yet is.
@@ -507,7 +516,11 @@ def content_hash(path: Remote) -> str:
         if re.fullmatch("[0-9a-f]{64}", said := known.read_text(encoding="ascii")):
             return said
     digest = found.sha256()
-    if Remote(path).look().tag != found.facts.tag:
+    try:
+        now = Remote(path).look()
+    except FileNotFoundError:
+        raise _deleted(path) from None
+    if now.tag != found.facts.tag:
         raise StorageError(f"{path}: has changed while it was read; run the same command again")
     with suppress(OSError), _temporary(known) as temporary:
         temporary.write_text(digest, encoding="ascii")
