@@ -4,7 +4,17 @@ import http.client
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from wsvad.datasets.folder import videos_in
+from wsvad.extraction.extract import extract
+from wsvad.storage import place
+
 BUSY = b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+
+
+def run(workers=0):
+    """Extract what is in the store into it."""
+    videos = videos_in([place("s3://site/videos")])
+    return extract(videos, {"rgb": "means"}, place("s3://site/out"), workers=workers, builder="clips:build")
 
 
 class Proxy(ThreadingHTTPServer):

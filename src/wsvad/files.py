@@ -107,14 +107,14 @@ def _stored(path: Path | str) -> Remote | None:
     return found if isinstance(found, Remote) else None
 
 
-def local_only(path: Path, what: str) -> None:
-    """Refuse a place in a store for what is read and written on this machine.
+def local_only(path: Path) -> None:
+    """Refuse a place in a store for what is written, and changed, on this machine alone.
 
     Raises:
         UsageError: it is one.
     """
     if isinstance(path, Remote):
-        raise UsageError(f"{path}: {what} is kept on this machine; give a local folder, and copy it afterwards")
+        raise UsageError(f"{path}: only features are written to a store; give a local folder")
 
 
 def path_of(name: str, given: object) -> Path:
@@ -135,7 +135,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     Raises:
         WsvadError: the disk is full, or it cannot be written here.
     """
-    local_only(path, "such a folder")
+    local_only(path)
     temporary = path.with_name(_temporary(path.name))
     try:
         temporary.mkdir(parents=True)
@@ -156,7 +156,7 @@ def check_writable(folder: Path | str) -> None:
         WsvadError: it cannot, or the disk is full.
     """
     folder = place(folder)
-    local_only(folder, "such a folder")
+    local_only(folder)
     try:
         there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         with tempfile.TemporaryFile(dir=there) as file:

@@ -18,7 +18,7 @@ from wsvad.extraction.sound import apart, hear
 from wsvad.extraction.spent import Spent
 from wsvad.features.store import Passport, StoredFeatures
 from wsvad.files import sha256
-from wsvad.storage import is_remote, place
+from wsvad.storage import as_now, is_remote, place
 from wsvad.video.clock import SNIPPET
 from wsvad.video.packets import Irregular, frames_of
 from wsvad.video.quiet import GATE, moving
@@ -80,9 +80,9 @@ def encode_video(
     Raises:
         WsvadError: as `VideoReader`; or an encoder breaks its word.
     """
-    path = place(path)
-    # First, so that what replaces it meanwhile is told by its hash. An object is hashed as it is read, and is the same
-    # at the end.
+    path = as_now(place(path))
+    # First, so that what replaces it meanwhile is told by its hash. An object is hashed as it is read, and has to be
+    # the same at the end.
     source = _hash(path) if hashed and not is_remote(path) else None
     seen, heard = apart(encoders)
     with VideoReader(path, threads=threads, raw_rate=raw_rate) as video:

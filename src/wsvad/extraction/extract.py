@@ -29,7 +29,7 @@ from wsvad.features.store import Passport, feature_path, rate_of, read_passport
 from wsvad.files import is_file, overlong, sha256
 from wsvad.locks import writing
 from wsvad.progress import report_progress
-from wsvad.storage import is_remote, listed, place, staging
+from wsvad.storage import StorageError, is_remote, listed, place, staging
 from wsvad.video.quiet import GATE
 from wsvad.video.reader import counted_rate
 from wsvad.video.resample import resampling_rate
@@ -168,7 +168,7 @@ def _plan(
     with ThreadPoolExecutor(processors()) as pool:  # hashing leaves the interpreter free
         checked = [(name, path) for name, path in videos if name in there]
         sources = dict(
-            zip((name for name, _ in checked), pool.map(lambda video: sha256(video[1]), checked), strict=True)
+            zip((name for name, _ in checked), pool.map(lambda video: _source(video[1]), checked), strict=True)
         )
     jobs = []
     for name, path in videos:
@@ -187,6 +187,14 @@ def _plan(
         if missing:
             jobs.append(Job(video=name, path=path, streams=missing, size=_size(path)))
     return sorted(jobs, key=lambda job: -job.size), failed
+
+
+def _source(path: Path) -> str:
+    """Hash of a video; none of one in a store that cannot be read, which encoding it will tell."""
+    try:
+        return sha256(path)
+    except StorageError:
+        return ""
 
 
 def made_before(video: str, wanted: Mapping[str, Passport], out: Path) -> dict[str, Passport]:

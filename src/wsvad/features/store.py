@@ -36,6 +36,8 @@ from wsvad.video.names import taken_apart
 
 HEADER = 2**20
 """Bytes of a feature file's header, at most; ours have a thousand."""
+FIRST = 64 * 2**10
+"""Bytes of an object in a store that are read for its passport."""
 DEEPEST = 32
 """Levels of a passport's settings, at most."""
 FLOATS = ("F16", "F32", "F64")
@@ -274,8 +276,32 @@ def read_passport(path: Path | str) -> Passport:
     Raises:
         WsvadError: the file is missing or broken, or the passport is not valid.
     """
+    if isinstance(path := place(path), Remote) and (header := _header(path)) is not None:
+        return _passport(path, header)
     with opened(path) as file:
         return _passport(path, file)
+
+
+@dataclass(frozen=True)
+class _Header:
+    """What safetensors gives of a file, as far as a passport needs it."""
+
+    said: dict[str, str]
+
+    def metadata(self) -> dict[str, str]:
+        return self.said
+
+
+def _header(path: Remote) -> _Header | None:
+    """The header of an object, which is not fetched as a whole for it; None where there is something odd about it."""
+    try:
+        begin = path.begin(FIRST)
+        end = 8 + int.from_bytes(begin[:8], "little")
+        said = json.loads(begin[8:end]).get("__metadata__") if end <= len(begin) else None
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return None
+    text = said.get("passport") if isinstance(said, dict) else None
+    return _Header({"passport": text}) if isinstance(text, str) else None
 
 
 def read_clock(path: Path | str) -> SnippetClock:

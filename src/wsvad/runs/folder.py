@@ -84,7 +84,7 @@ class RunFolder:
 
     def __init__(self, path: Path | str):
         self.path = place(path)
-        local_only(self.path, "a run")
+        local_only(self.path)
 
     # ------------------------------------------------------------------------------------------ what is there
 
