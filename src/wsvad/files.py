@@ -19,6 +19,7 @@ import yaml
 from safetensors import SafetensorError
 
 from wsvad.errors import UsageError, WsvadError, shortage
+from wsvad.storage import Remote, content_hash, outgoing, place
 
 UMASK = os.umask(0)
 os.umask(UMASK)
@@ -34,7 +35,11 @@ def atomic(path: Path | str) -> Iterator[Path]:
     Raises:
         WsvadError: the disk is full or the folder cannot be written.
     """
-    path = Path(path)
+    path = place(path)
+    if isinstance(path, Remote):
+        with outgoing(path) as temporary:
+            yield temporary
+        return
     temporary = path.with_name(_temporary(path.name))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,10 +68,15 @@ def _temporary(name: str) -> str:
 
 NAME_BYTES, PATH_BYTES = 255, 4095
 """The longest name of a file, and the longest path, on most systems."""
+KEY_BYTES = 1024
+"""The longest key of an object."""
 
 
 def overlong(path: Path | str) -> str:
     """What no file can have, where a path asks for it; empty where it does not."""
+    if isinstance(path, Remote):
+        whole = len(os.fsencode(path.key))
+        return f"a key of {whole:,} bytes (at most {KEY_BYTES:,})" if whole > KEY_BYTES else ""
     if len(os.fsencode(os.path.abspath(path))) <= NAME_BYTES:  # noqa: PTH100 (of a million videos)
         return ""
     path = Path(path).absolute()
@@ -79,12 +89,32 @@ def overlong(path: Path | str) -> str:
 
 def is_file(path: Path | str) -> bool:
     """Whether a file is there. `Path.is_file` fails where the name is too long to ask for."""
-    return os.path.isfile(path)  # noqa: PTH113
+    found = _stored(path)
+    return os.path.isfile(path) if found is None else found.is_file()  # noqa: PTH113
 
 
 def is_folder(path: Path | str) -> bool:
     """Whether a folder is there; as `is_file`."""
-    return os.path.isdir(path)  # noqa: PTH112
+    found = _stored(path)
+    return os.path.isdir(path) if found is None else found.is_dir()  # noqa: PTH112
+
+
+def _stored(path: Path | str) -> Remote | None:
+    """A path in a store, or its text; None for one of this machine."""
+    if isinstance(path, Remote):
+        return path
+    found = place(path) if isinstance(path, str) and "://" in path else None
+    return found if isinstance(found, Remote) else None
+
+
+def local_only(path: Path) -> None:
+    """Refuse a place in a store for what is written, and changed, on this machine alone.
+
+    Raises:
+        UsageError: it is one.
+    """
+    if isinstance(path, Remote):
+        raise UsageError(f"{path}: only features are written to a store; give a local folder")
 
 
 def path_of(name: str, given: object) -> Path:
@@ -94,7 +124,7 @@ def path_of(name: str, given: object) -> Path:
         UsageError: it is none.
     """
     if isinstance(given, str | Path) and str(given) and "\0" not in str(given):
-        return Path(given)
+        return place(given)
     raise UsageError(f"{name} {reprlib.repr(given)}: not a path; give it as text or as a pathlib.Path")
 
 
@@ -105,6 +135,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     Raises:
         WsvadError: the disk is full, or it cannot be written here.
     """
+    local_only(path)
     temporary = path.with_name(_temporary(path.name))
     try:
         temporary.mkdir(parents=True)
@@ -124,7 +155,8 @@ def check_writable(folder: Path | str) -> None:
     Raises:
         WsvadError: it cannot, or the disk is full.
     """
-    folder = Path(folder)
+    folder = place(folder)
+    local_only(folder)
     try:
         there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         with tempfile.TemporaryFile(dir=there) as file:
@@ -179,7 +211,7 @@ def check_file(path: Path | str, most: int | None = None) -> None:
         WsvadError: there is none, it is no plain file, or it is larger.
     """
     try:
-        found = Path(path).stat()
+        found = place(path).stat()
     except FileNotFoundError:
         raise WsvadError(f"{path}: there is no such file") from None
     except (OSError, ValueError) as error:  # also a name that is too long, or has a NUL in it
@@ -229,7 +261,7 @@ def read_text(path: Path | str, what: str = "text in UTF-8", most: int | None = 
     """
     check_file(path, most)
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
+        return place(path).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise WsvadError(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
@@ -338,7 +370,10 @@ def sha256(path: Path | str, *more: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal; of several files, that of theirs one after the other."""
     if more:
         return hashlib.sha256("".join(map(sha256, (path, *more))).encode()).hexdigest()
-    with Path(path).open("rb") as file:
+    path = place(path)
+    if isinstance(path, Remote):
+        return content_hash(path)
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

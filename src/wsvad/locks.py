@@ -11,6 +11,7 @@ from pathlib import Path
 
 from wsvad.errors import WsvadError
 from wsvad.files import check_writable, explain
+from wsvad.storage import place
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ def writing(folder: Path | str) -> Iterator[None]:
     Raises:
         WsvadError: the folder cannot be made or written to; another command, or another thread, writes there.
     """
-    folder = Path(folder)
+    folder = place(folder)
     check_writable(folder)
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:

@@ -22,6 +22,7 @@ from wsvad.cli.help import Formatter, hyphenated, word_of
 from wsvad.cli.options import OTHER_STREAM, STREAM_OPTIONS, divided, streams_of
 from wsvad.errors import UsageError
 from wsvad.ranges import allowed, hints_of, plain_type, problem
+from wsvad.storage import place
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 # A path whose bytes are not UTF-8 is a path: that it is no YAML either says nothing against it.
@@ -87,11 +88,11 @@ def verb_parser(verb: Verb) -> ArgumentParser:
     """The parser of one verb: its function's parameters, encoders, and what learning needs."""
     parser = empty_parser()
     places, hints = verb.positional.split(), hints_of(verb.function)
-    for place in places:
-        many = verb.many and place == places[-1]
-        of = get_args(hints[place])[0] if many else hints[place]
+    for name in places:
+        many = verb.many and name == places[-1]
+        of = get_args(hints[name])[0] if many else hints[name]
         times: dict[str, Any] = {"nargs": "+"} if many else {}
-        parser.add_argument(place, type=of, help=described(verb.function, place), **times)
+        parser.add_argument(name, type=of, help=described(verb.function, name), **times)
     skip: set[str | int] = {*verb.flags, *verb.optional, *places, "protocol", "config", "configs", "streams"}
     parser.add_function_arguments(verb.function, as_group=False, as_positional=False, skip=skip, fail_untyped=True)
     if verb.encodes:
@@ -167,7 +168,13 @@ def parsed(
         raise UsageError(in_words(parser, words, str(error), prefix, example)) from None
     for name, value, said in out_of_range(parser, values):
         raise UsageError(f"{prefix}{hyphenated(name[2:])} {given.get(name, value)}: {said}")
-    return parser.instantiate(values)
+    values = parser.instantiate(values)
+    for name, value in list(values.items()):
+        if isinstance(value, Path):
+            values[name] = place(value)
+        elif isinstance(value, list):
+            values[name] = [place(one) if isinstance(one, Path) else one for one in value]
+    return values
 
 
 def options_of(parser: ArgumentParser) -> dict[str, Any]:
@@ -219,8 +226,8 @@ def places(parser: ArgumentParser, words: Sequence[str]) -> Iterator[tuple[Any, 
         for before, word in zip(["", *words], words, strict=False)
         if not word.startswith("--") and (before not in options or options[before].nargs == 0)
     ] + names[1:]
-    for place, word in enumerate(lone if there else []):
-        yield there[min(place, len(there) - 1)], word
+    for index, word in enumerate(lone if there else []):
+        yield there[min(index, len(there) - 1)], word
 
 
 def dashed(word: str) -> str:

@@ -73,12 +73,15 @@ def show_plan(found: Plan) -> None:
     shares = ", ".join(f"{what} {share:.0%}" for what, share in measured.shares.items() if share >= 0.05)
     where = f"{found.workers} process{'es' * (found.workers != 1)}, {found.device}"
     speed = f"{measured.frames_per_second:,.0f} frames/s over {duration(measured.seconds)}"
-    room = "" if found.bytes <= found.free else "; that is more than there is"
+    room = ""
+    if found.free is not None:
+        more = "; that is more than there is" if found.bytes > found.free else ""
+        room = f"; {size(found.free)} are free at {found.out}{more}"
     show_lines(
         [
             f"measured: {speed} ({where}{': ' * bool(shares)}{shares})",
             f"time: about {duration(found.seconds)} for {found.frames:,} frames",
-            f"size: {size(found.bytes)}; {size(found.free)} are free at {found.out}{room}",
+            f"size: {size(found.bytes)}{room}",
         ]
     )
 

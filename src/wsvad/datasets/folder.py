@@ -24,6 +24,7 @@ from wsvad.datasets.walk import walk
 from wsvad.errors import WsvadError
 from wsvad.files import is_file, is_folder, path_of
 from wsvad.spelling import short
+from wsvad.storage import place
 from wsvad.tables import IN_FULL, Fault, read_table, refuse
 from wsvad.video.kinds import is_video, photo
 from wsvad.video.names import ABSOLUTE, distinct_names, normal, video_name
@@ -67,7 +68,7 @@ def open_folder(
     folder = path_of("folder", folder)
     if not folder.is_dir():
         raise WsvadError(f"{folder}: there is no such folder")
-    tables = [Path(labels)] if labels else _find_labels(folder)
+    tables = [place(labels)] if labels else _find_labels(folder)
     root = place_of_videos(folder, labelled=True)
     if tables:
         videos, understood = _labelled(tables, root, need_videos)
@@ -87,7 +88,7 @@ def open_folder(
         name=(home.parent if home.name == "videos" else home).name,
         videos=tuple(videos),
         source={
-            name: NONE if str(path) == NONE and name == "intervals" else str(Path(path).resolve())
+            name: NONE if str(path) == NONE and name == "intervals" else str(place(path).resolve())
             for name, path in given.items()
             if path
         },
@@ -100,7 +101,7 @@ def open_folder(
 
 def truth_of(folder: Path, labels: Path | str | None = None, intervals: Path | str | None = None) -> Path | None:
     """The table of intervals that `open_folder` reads; None where it reads none."""
-    return _truth([Path(labels)] if labels else _find_labels(folder), folder, intervals)
+    return _truth([place(labels)] if labels else _find_labels(folder), folder, intervals)
 
 
 def videos_below(folder: Path, left: dict[Path, str] | None = None) -> dict[str, Path]:
@@ -218,13 +219,13 @@ def _has_columns(table: Path) -> bool:
 def _truth(tables: Sequence[Path], folder: Path, given: Path | str | None) -> Path | None:
     """The table of intervals."""
     if given:
-        return None if str(given) == NONE else Path(given)
+        return None if str(given) == NONE else place(given)
     return find_table(tables[0].parent, "intervals", "test_intervals") if tables else find_table(folder, "intervals")
 
 
 def _find_labels(folder: Path) -> list[Path]:
-    for place in (folder, folder.parent):
-        if found := find_table(place, "labels"):
+    for where in (folder, folder.parent):
+        if found := find_table(where, "labels"):
             return [found]
     pair = [find_table(folder, stem) for stem in ("train", "test")]
     return [table for table in pair if table] if all(pair) else []

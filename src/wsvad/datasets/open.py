@@ -10,6 +10,7 @@ from wsvad.datasets.folder import check_training, has_labels, open_folder
 from wsvad.datasets.official import find, missing
 from wsvad.errors import UsageError, WsvadError
 from wsvad.files import path_of
+from wsvad.storage import is_remote, place
 from wsvad.video.names import normal
 
 
@@ -95,8 +96,8 @@ def benchmark_of(dataset: Dataset) -> Benchmark | None:
 def _named(data: str) -> tuple[Benchmark | None, Path]:
     """NAME:FOLDER as its parts; a plain folder has no name (nor has `C:\\videos`)."""
     name, colon, folder = data.partition(":")
-    if not colon or len(name) < 2 or "/" in name or Path(data).exists():
-        if not Path(data).exists() and name.replace("_", "-") in DATASETS:
+    if not colon or len(name) < 2 or "/" in name or is_remote(place(data)) or place(data).exists():
+        if not place(data).exists() and name.replace("_", "-") in DATASETS:
             raise UsageError(f"'{data}': name its folder as well, {data}:FOLDER with the official lists and annotation")
-        return None, Path(data)
-    return DATASETS[name.replace("_", "-")], Path(folder)
+        return None, place(data)
+    return DATASETS[name.replace("_", "-")], place(folder)

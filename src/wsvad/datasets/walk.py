@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from wsvad.errors import WsvadError, refuse_shortage
+from wsvad.storage import Remote
 from wsvad.video.kinds import OTHER_SUFFIXES
 
 
@@ -41,6 +42,9 @@ def walk(folder: Path) -> Iterator[Found]:
     Raises:
         WsvadError: the folder itself cannot be read.
     """
+    if isinstance(folder, Remote):
+        yield from _in_store(folder)
+        return
     seen = {os.path.realpath(folder)}
     try:
         entries = _entries(folder)
@@ -66,6 +70,17 @@ def walk(folder: Path) -> Iterator[Found]:
                 problem, lost = _why(error, "folder"), True
         if kind == "file" or problem:
             yield Found(path=Path(entry), kind=kind, problem=problem, lost=lost)
+
+
+def _in_store(folder: Remote) -> Iterator[Found]:
+    try:
+        files = folder.below()
+    except FileNotFoundError:
+        raise WsvadError(f"{folder}: there is no such folder") from None
+    for file in files:
+        *folders, name = file.relative_to(folder).parts
+        if not any(part.startswith(".") for part in folders):
+            yield Found(path=file, hidden=name.startswith("."))
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

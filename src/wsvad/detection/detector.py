@@ -33,6 +33,7 @@ from wsvad.ranges import Positive, Score, problem
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.model import TrainedMethod
 from wsvad.runs.scorer import EVERYTHING, MODES, Mode, Scored, Scorer, Wanted
+from wsvad.storage import place
 from wsvad.video.clock import NOMINAL, SNIPPET, SnippetClock, exact_rate, filmed
 from wsvad.video.names import video_name
 from wsvad.video.reader import Frame
@@ -156,7 +157,7 @@ class Detector:
                 detector's encoders are not known.
         """
         clock, scored = self.look_at(source, mode=mode, raw_rate=raw_rate, on_frames=on_frames)
-        path = Path(source) if isinstance(source, str | Path) else None
+        path = place(source) if isinstance(source, str | Path) else None
         timeline = self.timeline(name or (video_name(path) if path else ""), clock, scored, mode=mode, path=path)
         for note in timeline.notes:
             logger.warning("%s", note)

@@ -23,6 +23,7 @@ from wsvad.extraction.jobs import Engine, Extraction, Finished, Job, Parts
 from wsvad.extraction.progress import Estimate
 from wsvad.extraction.snippets import shape_of
 from wsvad.progress import report_progress
+from wsvad.storage import is_remote
 from wsvad.video.clock import snippet_count
 from wsvad.video.resample import resampling_rate
 
@@ -83,8 +84,8 @@ class Plan:
     device: str
     measured: Measured | None
     """None where nothing is left to do."""
-    free: int
-    """Bytes that are free where features are written."""
+    free: int | None
+    """Bytes that are free where features are written; None in a store, which takes what comes."""
 
     @property
     def bytes(self) -> int:
@@ -184,7 +185,9 @@ def measure(jobs: Sequence[Job], extraction: Extraction, parts: Parts, engine: E
     some, reason = list(jobs), "it has no frames"
     random.Random(0).shuffle(some)
     estimate, began, seconds = Estimate(some), None, 0.0
-    beside = _existing(extraction.out) if engine.shared else None  # what other machines see as well
+    beside = (
+        _existing(extraction.out) if engine.shared and not is_remote(extraction.out) else None
+    )  # what other machines see as well
     with TemporaryDirectory(prefix=".wsvad-plan-", dir=beside) as place:
         events = engine.run(deque(some), replace(extraction, out=Path(place)), parts)
         try:
@@ -238,8 +241,8 @@ def _stream(
     )
 
 
-def _free(out: Path) -> int:
-    return shutil.disk_usage(_existing(out)).free
+def _free(out: Path) -> int | None:
+    return None if is_remote(out) else shutil.disk_usage(_existing(out)).free
 
 
 def _existing(out: Path) -> Path:

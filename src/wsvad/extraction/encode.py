@@ -18,6 +18,7 @@ from wsvad.extraction.sound import apart, hear
 from wsvad.extraction.spent import Spent
 from wsvad.features.store import Passport, StoredFeatures
 from wsvad.files import sha256
+from wsvad.storage import as_now, is_remote, place
 from wsvad.video.clock import SNIPPET
 from wsvad.video.packets import Irregular, frames_of
 from wsvad.video.quiet import GATE, moving
@@ -79,25 +80,30 @@ def encode_video(
     Raises:
         WsvadError: as `VideoReader`; or an encoder breaks its word.
     """
-    source = _hash(path) if hashed else None  # first, so that what replaces it meanwhile is told by its hash
+    path = as_now(place(path))
+    # First, so that what replaces it meanwhile is told by its hash. An object is hashed as it is read, and has to be
+    # the same at the end.
+    source = _hash(path) if hashed and not is_remote(path) else None
     seen, heard = apart(encoders)
     with VideoReader(path, threads=threads, raw_rate=raw_rate) as video:
         if on_open is not None:
             on_open(video.info)
-        encoded = _encode_moving(Path(path), seen, on_frames, at_once, spent, on_whole) if gate else None
+        encoded = _encode_moving(path, seen, on_frames, at_once, spent, on_whole) if gate else None
         if encoded is None:
             encoded = _encode_frames(video, seen, on_frames, part, at_once, spent, _resampler(rate, path))
     middles = [edge + filmed / 2 for edge, filmed in zip(encoded.edges[:-1], encoded.filmed, strict=True)]
     with (spent or Spent()).on("network"):
-        encoded.rows.update(hear(Path(path), heard, middles, video.start, video.offsets))
+        encoded.rows.update(hear(path, heard, middles, video.start, video.offsets))
+    if hashed and is_remote(path):
+        source = _hash(path)
     facts = {"frame_rate": str(video.info.rate), "source": source, "damaged": video.damaged}
     return _stored(encoders, encoded, rate=rate, gate=GATE if gate else 0, **facts)
 
 
-def _hash(path: Path | str) -> str | None:
+def _hash(path: Path) -> str | None:
     """None of what is no file, or cannot be read, which opening it says."""
     try:
-        return sha256(path) if Path(path).is_file() else None
+        return sha256(path) if path.is_file() else None
     except PermissionError:
         return None
 

@@ -29,6 +29,7 @@ from wsvad.features.store import Passport, feature_path, rate_of, read_passport
 from wsvad.files import is_file, overlong, sha256
 from wsvad.locks import writing
 from wsvad.progress import report_progress
+from wsvad.storage import StorageError, is_remote, listed, place, staging
 from wsvad.video.quiet import GATE
 from wsvad.video.reader import counted_rate
 from wsvad.video.resample import resampling_rate
@@ -98,18 +99,20 @@ def extract(
     started, engine = time.monotonic(), engine or engine_of(workers=workers, device=device)
     if gate and rate is not None:
         raise UsageError(f"--rate {float(rate):g}: with --gate videos are read at their own rate; leave one out")
-    out = Path(out)
+    out = place(out)
     extraction = Extraction(
         streams=dict(streams), out=out, builder=builder, raw_rate=raw_rate, rate=resampling_rate(rate), gate=gate,
-        slices=slices if engine.side_by_side else 0,
+        slices=slices if engine.side_by_side and not is_remote(out) else 0,
     )  # fmt: skip
     parts = extraction.parts()
-    jobs, failed = _plan(videos, extraction, extraction.joined(parts))
+    with listed(out):
+        jobs, failed = _plan(videos, extraction, extraction.joined(parts))
     reused, done, frames, quiet = len(videos) - len(jobs) - len(failed), 0, 0, 0.0
     with ExitStack() as held:
         if jobs:  # a folder that has everything may be read by many at once, and need not be writable
-            held.enter_context(writing(out))
-            held.enter_context(_swept(out, streams))
+            held.enter_context(writing(staging(out) if is_remote(out) else out))
+            if not is_remote(out):  # in a store nothing is ever there in part
+                held.enter_context(_swept(out, streams))
         queue, estimate, reported = deque(jobs), Estimate(jobs), 0.0
         jobs.clear()  # each goes when it is done
         events = engine.run(queue, extraction, parts)
@@ -132,7 +135,8 @@ def extract(
                         failed[event.video] = str(event.reason)
                         logger.warning("skipped: %s", event.reason)
             report_progress("extract", estimate.fraction(), 1.0, estimate.status())
-            forget_all(out)
+            if extraction.slices:
+                forget_all(out)
         except KeyboardInterrupt:
             raise Interrupted(
                 f"{out}: interrupted; {done + reused} of {len(videos)} videos are finished and kept; "
@@ -164,7 +168,7 @@ def _plan(
     with ThreadPoolExecutor(processors()) as pool:  # hashing leaves the interpreter free
         checked = [(name, path) for name, path in videos if name in there]
         sources = dict(
-            zip((name for name, _ in checked), pool.map(lambda video: sha256(video[1]), checked), strict=True)
+            zip((name for name, _ in checked), pool.map(lambda video: _source(video[1]), checked), strict=True)
         )
     jobs, alike = list[Job](), dict[tuple[str, ...], tuple[str, ...]]()
     for name, path in videos:
@@ -183,6 +187,14 @@ def _plan(
         if missing:
             jobs.append(Job(video=name, path=path, streams=alike.setdefault(missing, missing), size=_size(path)))
     return sorted(jobs, key=lambda job: -job.size), failed
+
+
+def _source(path: Path) -> str:
+    """Hash of a video; none of one in a store that cannot be read, which encoding it will tell."""
+    try:
+        return sha256(path)
+    except StorageError:
+        return ""
 
 
 def made_before(video: str, wanted: Mapping[str, Passport], out: Path) -> dict[str, Passport]:

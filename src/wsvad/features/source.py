@@ -5,6 +5,7 @@ A place for features is written
     FOLDER                     one folder a stream in it (`rgb/`, `audio/`), or files of the stream rgb themselves
     LIST                       a list of feature files of the stream rgb
     rgb=PLACE,audio=PLACE      each stream in a place of its own: a folder, or a list of feature files
+    s3://BUCKET/FOLDER         our own store as `wsvad extract` wrote it, in an object store
 """
 
 from collections.abc import Collection
@@ -24,6 +25,7 @@ from wsvad.features.store import (
     stored_shape,
 )
 from wsvad.files import is_file, sampled_sha256
+from wsvad.storage import is_remote, place
 from wsvad.video.clock import SnippetClock
 from wsvad.video.names import matched, named
 
@@ -158,9 +160,11 @@ def open_features(features: Path | FeatureSource) -> FeatureSource:
     """
     if not isinstance(features, Path):
         return features
+    if is_remote(features):
+        return Store(features)
     places = named_places(features)
     if places:
-        return Released(features, {stream: OfficialStream(place, stream) for stream, place in places.items()})
+        return Released(features, {stream: OfficialStream(where, stream) for stream, where in places.items()})
     if features.is_file():
         return Released(features, {"rgb": OfficialStream(features, "rgb")})
     if not features.is_dir():
@@ -202,10 +206,12 @@ def named_places(features: Path) -> dict[str, Path]:
         return {}
     places = {}
     for part in str(features).split(","):
-        stream, equals, place = part.partition("=")
-        if not (stream and equals and place) or "/" in stream:
+        stream, equals, where = part.partition("=")
+        if not (stream and equals and where) or "/" in stream:
             raise WsvadError(f"{features}: write STREAM=PLACE,STREAM=PLACE, as in rgb=i3d,audio=vggish")
-        places[stream] = Path(place)
+        places[stream] = place(where)
+        if is_remote(places[stream]):
+            raise WsvadError(f"{where}: released features are read on this machine; copy them to a local folder")
         if not places[stream].exists():
-            raise WsvadError(f"{place}: there is no such folder or list of {stream} features")
+            raise WsvadError(f"{where}: there is no such folder or list of {stream} features")
     return places

@@ -30,11 +30,14 @@ from wsvad.errors import WsvadError
 from wsvad.files import atomic, is_file
 from wsvad.ranges import Count, Range, Whole, problem
 from wsvad.shapes import problems
+from wsvad.storage import Remote, place
 from wsvad.video.clock import Rate, SnippetClock, are_borders, are_filmed, are_frames
 from wsvad.video.names import taken_apart
 
 HEADER = 2**20
 """Bytes of a feature file's header, at most; ours have a thousand."""
+FIRST = 64 * 2**10
+"""Bytes of an object in a store that are read for its passport."""
 DEEPEST = 32
 """Levels of a passport's settings, at most."""
 FLOATS = ("F16", "F32", "F64")
@@ -196,10 +199,10 @@ def clock_of(
 
 def feature_path(folder: Path | str, stream: str, video: str) -> Path:
     """Where the stream of a video is kept: by its name, or where an earlier version has kept it as macOS writes it."""
-    path = Path(f"{folder}/{stream}/{video}.safetensors")
+    path = place(f"{folder}/{stream}/{video}.safetensors")
     if (apart := taken_apart(video)) == video:
         return path
-    earlier = Path(f"{folder}/{stream}/{apart}.safetensors")
+    earlier = place(f"{folder}/{stream}/{apart}.safetensors")
     return earlier if not is_file(path) and is_file(earlier) else path
 
 
@@ -273,8 +276,32 @@ def read_passport(path: Path | str) -> Passport:
     Raises:
         WsvadError: the file is missing or broken, or the passport is not valid.
     """
+    if isinstance(path := place(path), Remote) and (header := _header(path)) is not None:
+        return _passport(path, header)
     with opened(path) as file:
         return _passport(path, file)
+
+
+@dataclass(frozen=True)
+class _Header:
+    """What safetensors gives of a file, as far as a passport needs it."""
+
+    said: dict[str, str]
+
+    def metadata(self) -> dict[str, str]:
+        return self.said
+
+
+def _header(path: Remote) -> _Header | None:
+    """The header of an object, which is not fetched as a whole for it; None where there is something odd about it."""
+    try:
+        begin = path.begin(FIRST)
+        end = 8 + int.from_bytes(begin[:8], "little")
+        said = json.loads(begin[8:end]).get("__metadata__") if end <= len(begin) else None
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return None
+    text = said.get("passport") if isinstance(said, dict) else None
+    return _Header({"passport": text}) if isinstance(text, str) else None
 
 
 def read_clock(path: Path | str) -> SnippetClock:
@@ -319,8 +346,10 @@ def opened(path: Path | str) -> Iterator[Any]:
     Raises:
         WsvadError: it is missing or broken, or becomes so while it is read.
     """
-    path = Path(path)
+    path = place(path)
     try:
+        if isinstance(path, Remote):
+            path = path.local()
         if path.exists() and not path.is_file():  # a pipe would be waited for
             raise WsvadError(f"{path}: not a regular file; delete it and extract again")
         with path.open("rb") as start:

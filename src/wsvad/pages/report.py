@@ -18,6 +18,7 @@ from wsvad.pages.days import days
 from wsvad.pages.preview import Preview, make_preview
 from wsvad.pages.render import render_page
 from wsvad.pages.summary import ReportSummary, head, toolbar
+from wsvad.storage import is_remote
 
 COPIES_BYTES = 18_000_000
 """All small copies of videos together, as text in the page. With it the page stays below about 25 MB."""
@@ -88,8 +89,9 @@ def _preview(timeline: Timeline, videos: int, left: int) -> Preview:
 
 
 def link_to(video: Path | None, page: Path) -> str | None:
-    """The video's address relative to the page; None where there is none (another drive, no such file)."""
-    if video is None or not video.is_file():
+    """The video's address relative to the page; None where there is none (another drive, a store, no such
+    file)."""
+    if video is None or is_remote(video) or not video.is_file():
         return None
     try:
         relative = os.path.relpath(video.absolute(), page.absolute().parent)

@@ -33,6 +33,7 @@ from wsvad.errors import UsageError, WsvadError
 from wsvad.features.source import FeatureSource
 from wsvad.files import (
     is_file,
+    local_only,
     read_json,
     read_text,
     read_yaml,
@@ -65,6 +66,7 @@ from wsvad.runs.sealed import own_file, own_folder, sealed
 from wsvad.runs.seed import SeedFolder, read_record
 from wsvad.shapes import checked
 from wsvad.spelling import short
+from wsvad.storage import place
 from wsvad.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -81,7 +83,8 @@ class RunFolder:
     """What `wsvad train`, `fit`, `bench`, `ablate`, `distill` and `import` write."""
 
     def __init__(self, path: Path | str):
-        self.path = Path(path)
+        self.path = place(path)
+        local_only(self.path)
 
     # ------------------------------------------------------------------------------------------ what is there
 

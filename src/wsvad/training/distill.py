@@ -13,6 +13,7 @@ from wsvad.features.source import open_features
 from wsvad.methods.dakd import DakdConfig, judge
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.model import TrainedMethod
+from wsvad.storage import place
 from wsvad.training.experiment import Experiment, Fitted
 from wsvad.training.protocol import Protocol
 from wsvad.training.train import train_detector
@@ -89,7 +90,7 @@ def lesson_of(
         raise UsageError(f"{run}: its videos have been moved or deleted; name their folder with --data")
     dataset = open_dataset(**source, **folder.division())
     config = taught_by(trained, to, config)
-    features = features or (Path(settings["features"]) if settings.get("features") else None)
+    features = features or (place(settings["features"]) if settings.get("features") else None)
     if features is None:
         raise UsageError(f"{run}: does not say where its features are; name them with --features")
     known = dict(streams) | trained.encoders

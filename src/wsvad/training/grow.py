@@ -23,6 +23,7 @@ from wsvad.progress import track
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.model import TrainedMethod
 from wsvad.runs.scorer import CLASSES, Scorer
+from wsvad.storage import place
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +120,7 @@ def _tested(run: RunFolder, trained: TrainedMethod, scorers: Sequence[Scorer]) -
         return ()
     try:
         dataset = open_dataset(**settings["source"], **run.division(), need_training=False)
-        check = PassportCheck(Path(settings["features"]))
+        check = PassportCheck(place(settings["features"]))
         bags = keep_bags(load_bags(dataset.test, check.source, trained.method.runs_on, check))
         trained.check_making(check.passports, check.source.folder, run.path)
     except WsvadError as error:

@@ -33,6 +33,7 @@ from wsvad.pages.threshold import write_threshold_page
 from wsvad.ranges import Positive, problem
 from wsvad.runs.folder import RunFolder
 from wsvad.runs.scorer import MODES, Scorer
+from wsvad.storage import place
 from wsvad.training.above_linear import not_above_linear
 from wsvad.training.auto import AUTO, DEFAULT, Choice, candidates, choose_method
 from wsvad.training.cross_fit import normal_scores
@@ -105,7 +106,7 @@ def train(
         protocol,
         out,
         teacher=Path(teacher) if teacher else None,
-        features=Path(features) if features else None,
+        features=place(features) if features else None,
         max_false_alarms_per_hour=max_false_alarms_per_hour,
         workers=workers,
         raw_rate=raw_rate,

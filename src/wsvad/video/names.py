@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from wsvad.errors import WsvadError
+from wsvad.storage import is_remote
 
 UNDECODED = re.compile("[\ud800-\udfff]")
 """How Python holds the bytes of a file's name that are not text."""
@@ -184,7 +185,7 @@ def distinct_names(videos: list[tuple[str, Path]]) -> list[tuple[str, Path]]:
         WsvadError: the paths of two files differ in nothing that a name keeps.
     """
     # Without `..`, but with links as they were given: `Path.resolve` would follow them.
-    absolute = {path: Path(os.path.abspath(path)) for _, path in videos}  # noqa: PTH100
+    absolute = {path: path if is_remote(path) else Path(os.path.abspath(path)) for _, path in videos}  # noqa: PTH100
     whole = {path: normal(str(full.relative_to(full.anchor))) for path, full in absolute.items()}
     names = {path: name for name, path in videos}
     while shared := _sharing(names):

@@ -22,6 +22,7 @@ from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
 from wsvad.errors import UsageError, WsvadError, refuse_shortage
 from wsvad.files import is_file
+from wsvad.storage import is_remote, place
 from wsvad.video.kinds import FORMATS, is_wrapped, photo, referring
 from wsvad.video.raw import counted
 from wsvad.video.times import GAP, Clock, Offsets
@@ -205,7 +206,7 @@ class VideoReader:
         """Open a video and decode its first frame.
 
         Args:
-            path: a local file.
+            path: a file, or an object in a store (`storage.place`).
             threads: decoding threads; 0 = as many as FFmpeg likes. With 1, a damaged file gives the same frames each
                 time.
             raw_rate: frames per second of a raw stream that does not say it; no other file has a use for it.
@@ -214,7 +215,7 @@ class VideoReader:
             WsvadError: there is no such file, or it is empty, no video, truncated so that no frame can be had, or
                 holds audio alone; a raw stream whose rate nobody says.
         """
-        self._path = path = Path(path)
+        self._path = path = place(path)
         self.damaged = 0
         """Frames so far that could not be decoded and were replaced by the one before."""
         self.start = Fraction(0)
@@ -378,7 +379,7 @@ class VideoReader:
 
 
 def open_container(path: Path) -> av.container.InputContainer:
-    """Open a local file as a video, and nothing else that its name or content may ask for.
+    """Open a file as a video, and nothing else that its name or content may ask for.
 
     Raises:
         WsvadError: there is no such file, or no video in it that can be read.
@@ -392,7 +393,8 @@ def open_container(path: Path) -> av.container.InputContainer:
             raise WsvadError(f"{path}: a photo ({form}), not a video; leave it out, or give the video")
         # "file:" and the white lists: a name or a playlist in disguise never makes FFmpeg read anything else.
         allowed = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
-        return av.open(f"file:{path}", "r", metadata_errors="replace", container_options=allowed)
+        from_here = path.open("rb") if is_remote(path) else f"file:{path}"
+        return av.open(from_here, "r", metadata_errors="replace", container_options=allowed)
     except PermissionError:
         raise WsvadError(f"{path}: no permission to read it") from None
     except (av.FFmpegError, ValueError) as error:
