@@ -40,5 +40,4 @@ def on_devices(devices: int | None, protocol: Any) -> Iterator[tuple[Any, Any]]:
         if not team.leads:
             team.failed(told(error))
         raise
-    if team.leads:
-        team.end()
+    team.end()

@@ -282,4 +282,3 @@ class Fitting:
             method = fitting.build(fit["seed"])
             checkpoint, without = Path(fit["checkpoint"]), set(fit["without"])
             fitting.fit(method, fit["seed"], checkpoint, lambda *_: {}, "", without, fit["points"])
-        self.team.leave()

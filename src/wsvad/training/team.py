@@ -83,14 +83,17 @@ class Team:
         self._wait([f"met/{self._met}/{rank}" for rank in range(self.ranks)])
 
     def end(self) -> None:
-        """Send the others home."""
-        self.send({})
-        with self._bounded():
-            self._wait([f"left/{rank}" for rank in range(1, self.ranks)], GRACE)
-
-    def leave(self) -> None:
-        """The answer to that."""
-        self.store.set(f"left/{self.rank}", "")
+        """Say that there is no more to do; or, of another rank, that it has heard that."""
+        if not self.leads:
+            self.store.set(f"left/{self.rank}", "")
+        else:
+            self.send({})
+            try:
+                self._wait([f"left/{rank}" for rank in range(1, self.ranks)], GRACE)
+            except RankLost:
+                logger.debug("a rank was lost at the end", exc_info=True)
+        if dist.is_initialized():
+            dist.destroy_process_group()
 
     def failed(self, why: str) -> None:
         """Leave a note on why this rank ends."""
@@ -111,13 +114,6 @@ class Team:
         for rank in range(self.ranks):
             if rank != self.rank and self.store.check([f"failed/{rank}"]):
                 raise RankLost(f"{rank_name(rank, self.ranks)}: {self.store.get(f'failed/{rank}').decode()}")
-
-    @contextmanager
-    def _bounded(self) -> Iterator[None]:
-        try:
-            yield
-        except RankLost:
-            logger.debug("a rank was lost at the end", exc_info=True)
 
     # ------------------------------------------------------------------------------------------ steps
 

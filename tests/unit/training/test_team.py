@@ -30,8 +30,8 @@ def test_jobs_come_in_order_and_the_last_one_is_the_end(teams):
     teams[0].send({"seed": 1})
     teams[0].send({"seed": 2})
     assert teams[1].await_job() and teams[1].await_job()
-    teams[1].leave()
-    teams[2].leave()
+    teams[1].end()
+    teams[2].end()
     teams[0].end()
     assert [teams[1].next_job(), teams[1].next_job(), teams[1].next_job()] == [{"seed": 1}, {"seed": 2}, {}]
     assert not (teams[2].next_job() and teams[2].next_job() and teams[2].await_job())
