@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import clips
 import numpy as np
@@ -18,6 +19,7 @@ from wsvad.datasets.folder import videos_in
 from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.encode import encode_video
 from wsvad.extraction.extract import extract
+from wsvad.features.source import open_features
 from wsvad.features.store import load, read_passport
 from wsvad.files import sha256
 from wsvad.storage import asking, blocks, place
@@ -249,21 +251,27 @@ def labelled(tmp_path_factory):
     return root
 
 
-def test_fit_train_and_score_read_from_a_store_what_they_read_from_a_folder(store, labelled, tmp_path, capfd):
+def test_fit_and_train_and_score_read_from_a_store_what_they_read_from_a_folder(store, labelled, tmp_path, capfd):
     for path in labelled.iterdir():
         store.put_file(str(path), f"site/labelled/{path.name}")
-    for where, data in (("here", str(labelled)), ("there", "s3://site/labelled")):
-        features = "s3://site/f" if where == "there" else str(tmp_path / "f")
-        linear = [data, "--method", "linear", "--hold-out", "0"]
-        assert main(["extract", data, "--rgb", "motion", "--out", features, "--workers", "0"]) == 0
-        assert (
-            main(["fit", *linear, "--seeds", "1", "--features", features, "--out", str(tmp_path / where / "fit")]) == 0
-        )
-    assert main(["train", *linear, "--rgb", "motion", "--workers", "0", "--out", str(tmp_path / "run")]) == 0
-    for where, data in (("here", str(labelled)), ("there", "s3://site/labelled")):
-        assert main(["score", data, "--model", str(tmp_path / "run"), "--out", str(tmp_path / where / "scores")]) == 0
-    for name in ("fit/model.safetensors", "fit/model.json", "fit/metrics.json", "scores/scores.csv"):
-        assert (tmp_path / "there" / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
+    brief = ["--method", "linear", "--hold-out", "0", "--seeds", "1", "--config.iterations", "9"]
+    both = {"here": str(labelled), "there": "s3://site/labelled"}
+    features = {"here": str(tmp_path / "f"), "there": "s3://site/f"}
+    for where, data in both.items():
+        assert main(["extract", data, "--rgb", "motion", "--out", features[where], "--workers", "0"]) == 0
+    assert main(["fit", both["there"], *brief, "--features", features["there"], "--out", str(tmp_path / "fit")]) == 0
+    here, there = open_features(Path(features["here"])), open_features(place(features["there"]))
+    for name in (path.name for path in labelled.glob("*.mp4")):
+        assert there.has(name, "rgb") and there.shape(name, "rgb") == here.shape(name, "rgb")
+        assert np.array_equal(there.load(name, "rgb").features, here.load(name, "rgb").features)
+        assert there.passport(name, "rgb") == here.passport(name, "rgb")
+        assert there.content(name, "rgb") == here.content(name, "rgb")
+    assert (
+        main(["train", both["there"], *brief, "--rgb", "motion", "--workers", "0", "--out", str(tmp_path / "run")]) == 0
+    )
+    for where, data in both.items():
+        assert main(["score", data, "--model", str(tmp_path / "run"), "--out", str(tmp_path / where)]) == 0
+    assert (tmp_path / "there/scores.csv").read_bytes() == (tmp_path / "here/scores.csv").read_bytes()
     assert not list((tmp_path / "cache").rglob("*.mp4"))  # videos are read where they are
     said = "".join(capfd.readouterr())
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
