@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import clips
 import numpy as np
@@ -18,6 +19,7 @@ from wsvad.datasets.folder import videos_in
 from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.encode import encode_video
 from wsvad.extraction.extract import extract
+from wsvad.features.source import open_features
 from wsvad.features.store import load, read_passport
 from wsvad.files import sha256
 from wsvad.storage import asking, blocks, place
@@ -231,3 +233,57 @@ def test_a_copy_in_the_cache_is_never_that_of_an_object_before(store, made):
     before = load(first).features
     store.copy(second.key, first.key)
     assert len(load(first).features) != len(before)
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    """Six labelled videos on this machine; in the abnormal ones something crosses the scene."""
+    root = tmp_path_factory.mktemp("site") / "labelled"
+    root.mkdir()
+    rows = ["video,label,split"]
+    for i, (name, moving) in enumerate(
+        [("n", False), ("m", False), ("o", False), ("f", True), ("g", True), ("h", True)]
+    ):
+        noise = np.random.default_rng(i)
+        write_clip(root / f"{name}.mp4", [clips.scene(k, moving and k > 16, noise) for k in range(48)])
+        rows.append(f"{name}.mp4,{int(moving)},{'test' if name in 'oh' else 'train'}")
+    (root / "labels.csv").write_text("\n".join(rows) + "\n")
+    return root
+
+
+def test_fit_and_train_and_score_read_from_a_store_what_they_read_from_a_folder(store, labelled, tmp_path, capfd):
+    for path in labelled.iterdir():
+        store.put_file(str(path), f"site/labelled/{path.name}")
+    brief = ["--method", "linear", "--hold-out", "0", "--seeds", "1", "--config.iterations", "9"]
+    both = {"here": str(labelled), "there": "s3://site/labelled"}
+    features = {"here": str(tmp_path / "f"), "there": "s3://site/f"}
+    for where, data in both.items():
+        assert main(["extract", data, "--rgb", "motion", "--out", features[where], "--workers", "0"]) == 0
+    assert main(["fit", both["there"], *brief, "--features", features["there"], "--out", str(tmp_path / "fit")]) == 0
+    here, there = open_features(Path(features["here"])), open_features(place(features["there"]))
+    for name in (path.name for path in labelled.glob("*.mp4")):
+        assert there.has(name, "rgb") and there.shape(name, "rgb") == here.shape(name, "rgb")
+        assert np.array_equal(there.load(name, "rgb").features, here.load(name, "rgb").features)
+        assert there.passport(name, "rgb") == here.passport(name, "rgb")
+        assert there.content(name, "rgb") == here.content(name, "rgb")
+    assert (
+        main(["train", both["there"], *brief, "--rgb", "motion", "--workers", "0", "--out", str(tmp_path / "run")]) == 0
+    )
+    for where, data in both.items():
+        assert main(["score", data, "--model", str(tmp_path / "run"), "--out", str(tmp_path / where)]) == 0
+    assert (tmp_path / "there/scores.csv").read_bytes() == (tmp_path / "here/scores.csv").read_bytes()
+    assert not list((tmp_path / "cache").rglob("*.mp4"))  # videos are read where they are
+    said = "".join(capfd.readouterr())
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(written) > 20 and SECRET not in said and KEY not in said
+    for path in written:
+        data = path.read_bytes()
+        assert SECRET.encode() not in data and KEY.encode() not in data
+
+
+def test_features_that_are_nowhere_are_named_by_their_url(store, labelled, tmp_path, capfd):
+    assert main(["fit", str(labelled), "--features", "s3://site/none", "--out", str(tmp_path / "run")]) == 1
+    said = capfd.readouterr().err.strip().splitlines()[-1]
+    assert "s3://site/none/rgb/" in said and "wsvad extract" in said
+    assert main(["fit", str(labelled), "--features", str(tmp_path), "--out", "s3://site/run"]) == 2
+    assert "s3://site/run: only features are written to a store" in capfd.readouterr().err

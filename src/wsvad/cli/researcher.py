@@ -55,8 +55,8 @@ def extract(
     says how many snippets and gigabytes there will be, and how long it will take.
 
     Args:
-        folder: Folder of videos with their labels, or videos alone.
-        out: Feature folder.
+        folder: Folder of videos with their labels, or videos alone; or s3://, gs:// or az://BUCKET/FOLDER.
+        out: Feature folder, or s3://, gs:// or az://BUCKET/FOLDER.
         labels: labels.csv, if it is not in the folder.
         workers: Processes; 0 uses this process (default: one per core, or as many as a cluster has room for).
         rate: Frames per second to resample all videos to (default: their own).
@@ -164,8 +164,8 @@ def fit(
     Args:
         folder: Dataset: a folder with labels.csv (or train.csv and test.csv), or NAME:FOLDER with the official files
             of a published one, see 'wsvad datasets'. The videos need not be there.
-        features: Feature folder, as 'wsvad extract' writes it; or released .npy files, a list of such, or
-            rgb=PLACE,audio=PLACE.
+        features: Feature folder, or s3://, gs:// or az://BUCKET/FOLDER, as 'wsvad extract' writes it; or released .npy
+            files, a list of such, or rgb=PLACE,audio=PLACE.
         labels: labels.csv, if it is not in the folder.
         intervals: intervals.csv, if it is not beside the labels; or none.
         method: Method to fit, see 'wsvad methods'.
