@@ -281,7 +281,7 @@ def plays(path):
     try:
         with VideoReader(Path(path)) as video:
             last = max((float(frame.time) for frame in video), default=-1)
-            return last >= (video.header.seconds or 0) - 1
+            return last >= (video.header().seconds or 0) - 1
     except WsvadError:
         return False
 
