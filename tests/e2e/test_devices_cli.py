@@ -52,10 +52,10 @@ def whole(command, tmp_path_factory) -> Path:
     return out
 
 
-def ranks() -> dict[int, int]:
-    """Rank → its process, of those that this process has started."""
+def ranks(of: int | str = "self") -> dict[int, int]:
+    """Rank → its process, of those that a process has started."""
     found = {}
-    for children in Path("/proc/self/task").glob("*/children"):
+    for children in Path(f"/proc/{of}/task").glob("*/children"):
         for child in children.read_text().split():
             words = Path(f"/proc/{child}/environ").read_bytes().decode().split("\0")
             found |= {int(word[5:]): int(child) for word in words if word.startswith("RANK=")}
@@ -124,17 +124,15 @@ def test_two_ranks_of_torchrun_resume_the_fit_of_one(command, whole, tmp_path, m
 
 
 @on_linux
-def test_an_interrupt_ends_all_ranks(command, tmp_path, capfd):
-    def interrupt() -> dict[int, int]:
-        wait_for(lambda: len(ranks()) == 2)
-        found = ranks()
-        os.kill(os.getpid(), signal.SIGINT)
-        return found
-
-    with meanwhile(interrupt) as found:
-        assert main([*command, "--out", str(tmp_path / "run"), "--devices", "2"]) == 1
-    assert capfd.readouterr() == ("", "wsvad: interrupted; run the same command again to resume\n")
-    assert list(found[0]) == [0, 1] and all(map(gone, found[0].values()))
+def test_an_interrupt_ends_all_ranks(command, tmp_path):
+    run = [sys.executable, "-m", "wsvad", *command, "--out", str(tmp_path / "run"), "--devices", "2"]
+    with subprocess.Popen(run, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        wait_for(lambda: len(ranks(process.pid)) == 2)
+        found = ranks(process.pid)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate()
+    assert (process.returncode, *said) == (1, "", "wsvad: interrupted; run the same command again to resume\n")
+    assert list(found) == [0, 1] and all(map(gone, found.values()))
 
 
 def test_a_rank_ends_with_the_process_that_started_it():
