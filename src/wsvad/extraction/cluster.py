@@ -333,8 +333,8 @@ class _Team:
                 raise WsvadError(_of_task(error))
             if self._stillborn >= LOST and not self._worked:
                 raise WsvadError(
-                    f"ray: {LOST} workers died before their first video (out of memory?); see Ray's logs, in "
-                    "/tmp/ray/session_latest/logs of a node"
+                    f"ray: {LOST} workers died before their first video (out of memory?); 'ray logs cluster' on a node "
+                    "lists what they said"
                 )
             return
         job, node = member.job, member.where.node
