@@ -167,9 +167,13 @@ def _pieces(
     if not kept.size:
         return kept, kept
     enough = rules.merge_seconds - CLOCK
-    broken = (np.diff(kept) > 1) | (times[kept[1:]] - ends[kept[:-1]] >= max(enough, LEAP))
-    first, last = kept[np.append(True, broken)], kept[np.append(broken, True)]
-    opens = np.maximum.reduceat(scores[kept], np.flatnonzero(np.append(True, broken))) >= threshold
+    broken = np.diff(kept) > 1
+    paused = times[1:-1] - ends[:-1] >= max(enough, LEAP)  # between neighbours; others are apart anyway
+    if paused.any():
+        broken |= paused[kept[:-1]]
+    begins = np.append(0, np.flatnonzero(broken) + 1)
+    first, last = kept[begins], kept[np.append(begins[1:] - 1, -1)]
+    opens = np.maximum.reduceat(scores[kept], begins) >= threshold
     return first[opens], last[opens]
 
 
