@@ -20,7 +20,7 @@ RESULTS = ROOT / "benchmarks" / "results" / "fuzz.md"
 HEAD = """# Damaged files
 
 `make fuzz`: seeded damage to whole files (bytes, values, the file itself), each case run through the program in a
-process that is watched. A case is right if the file is read or refused in one line, within 10 s of processor time and
+process that is watched. A case is right if the file is read or refused in one line, within 5 s of processor time and
 1 GB, and leaves no half file; a run folder that was damaged gives the scores of the whole one or is refused.
 
 """

@@ -235,6 +235,23 @@ def test_a_copy_in_the_cache_is_never_that_of_an_object_before(store, made):
     assert len(load(first).features) != len(before)
 
 
+def test_an_object_that_is_replaced_while_it_is_fetched_is_not_kept_as_the_one_before(store, proxy, tmp_path):
+    store.pipe_file("site/one", b"before")
+    path = place("s3://site/one")
+
+    def fault(number, method, of):
+        if method == "GET" and of.endswith("/site/one"):
+            proxy.well()
+            store.pipe_file("site/one", b"behind")
+        return ""
+
+    proxy.fault = fault
+    with pytest.raises(WsvadError, match="^s3://site/one: has changed while it was read; [^\n]*$"):
+        path.local()
+    assert not list((tmp_path / "cache/wsvad/objects").rglob("one"))
+    assert path.local().read_bytes() == b"behind"
+
+
 @pytest.fixture(scope="module")
 def labelled(tmp_path_factory):
     """Six labelled videos on this machine; in the abnormal ones something crosses the scene."""

@@ -38,9 +38,8 @@ NOTHING = "a damaged run says nothing abnormal"
 ENDINGS = (OK, REFUSED, INTERNAL, UNCLEAR, HANG, MEMORY, HALF, NOTHING)
 """The first two are right."""
 
-SECONDS = 10.0
-"""Of the processor's time; more is a hang. Twice what the slowest case takes on a fast processor: some have half its
-speed."""
+SECONDS = 5.0
+"""Of the processor's time; more is a hang."""
 WALL = 30.0
 """So is this, whatever it waits for."""
 MOST = 2**30 - 300 * 2**20

@@ -49,31 +49,52 @@ class Known:
     def found_up_to(self, rules: EventRules) -> list[float]:
         """Of each event the highest threshold that finds it; 0 for one that none finds."""
         scores = np.asarray(self.scores, np.float64)
-        levels = np.unique(np.concatenate([scores, scores / rules.low]))
-        levels = levels[(levels > 0) & (levels <= scores.max())] * (1 - ROUNDING)
         events_E2 = np.array(self.events, np.float64).reshape(-1, 2)
         found = np.zeros(len(events_E2))
-        # Halved for all events together: each level is tried once, however many they are.
-        left = [(np.arange(len(found)), 0, len(levels))]
+        # Halved for all events together: a level is tried once, however many they are. What a level reports lies inside
+        # what a lower one does, so only those stretches of a lower one, and their scores, are looked at.
+        left = [(np.arange(len(found)), 0.0, scores.max() * 2, np.zeros(1, int), np.array([len(scores) - 1]))]
         while left:
-            events, low, high = left.pop()  # the first `low` levels find them, those from `high` on do not
-            if low == high or not len(events):
-                found[events] = levels[low - 1] if low else 0.0
+            events, low, high, first, last = left.pop()  # `low` finds them, `high` does not
+            _, those = self._finds(events_E2[events], first, last)
+            first, last = first[those], last[those]
+            within = _inside(first, last)
+            levels = _levels(scores[within], rules.low)
+            levels = levels[(levels > low) & (levels < high)]
+            if not len(levels):
+                found[events] = low
                 continue
-            middle = (low + high) // 2
-            finds = self._finds(events_E2[events], float(levels[middle]), rules)
-            left += [(events[finds], middle + 1, high), (events[~finds], low, middle)]
+            middle = float(levels[len(levels) // 2])
+            inside = spans(scores, self.times, middle, rules, within=within)
+            finds, _ = self._finds(events_E2[events], *inside)
+            if finds.any():
+                left.append((events[finds], middle, high, *inside))
+            if not finds.all():
+                left.append((events[~finds], low, middle, first, last))
         return [float(one) for one in found]
 
-    def _finds(self, events_E2: np.ndarray, threshold: float, rules: EventRules) -> np.ndarray:
-        """Which events share a moment with anything that is reported, `(E,)`."""
-        first, last = spans(self.scores, self.times, threshold, rules)
+    def _finds(self, events_E2: np.ndarray, first: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which events share a moment with any stretch, `(E,)`, and which stretches do with any event, `(S,)`."""
         start, end = events_E2.T
-        if not first.size:
-            return np.zeros(len(events_E2), bool)
-        following = np.searchsorted(self.times[last + 1], start, side="right")  # the first that ends after it begins
-        there = following < len(first)
-        return there & (self.times[first][np.minimum(following, len(first) - 1)] < end)
+        begins = np.searchsorted(self.times[last + 1], start, side="right")  # the first that ends after it begins
+        over = np.searchsorted(self.times[first], end, side="left")  # the first that does not begin before it ends
+        finds = begins < over
+        steps = np.bincount(begins[finds], minlength=len(first) + 1) - np.bincount(
+            over[finds], minlength=len(first) + 1
+        )
+        return finds, np.cumsum(steps[:-1]) > 0
+
+
+def _levels(scores: np.ndarray, low: float) -> np.ndarray:
+    """The thresholds above which other events are found, rising, a hair below each."""
+    levels = np.unique(np.concatenate([scores, scores / low]))
+    return levels[(levels > 0) & (levels <= scores.max(initial=0))] * (1 - ROUNDING)
+
+
+def _inside(first: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """The snippets of stretches, rising."""
+    counts = last + 1 - first
+    return np.repeat(first - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
 
 
 @dataclass(frozen=True, kw_only=True)

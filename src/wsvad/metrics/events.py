@@ -123,11 +123,21 @@ def ends_of(times: np.ndarray, filmed: np.ndarray | None = None) -> np.ndarray:
 
 
 def spans(
-    scores_T: np.ndarray, times: np.ndarray, threshold: float, rules: EventRules, filmed: np.ndarray | None = None
+    scores_T: np.ndarray,
+    times: np.ndarray,
+    threshold: float,
+    rules: EventRules,
+    filmed: np.ndarray | None = None,
+    within: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """First and last snippet of each event, `(E,)` each. Arguments as in `find_events`."""
+    """First and last snippet of each event, `(E,)` each. Other arguments as in `find_events`.
+
+    Args:
+        within: rising numbers of the snippets that may be part of an event, as when those of a lower threshold are
+            known; None for all.
+    """
     ends = ends_of(times, filmed)
-    first, last = _pieces(np.asarray(scores_T, np.float64), times, ends, threshold, rules)
+    first, last = _pieces(np.asarray(scores_T, np.float64), times, ends, threshold, rules, filmed is not None, within)
     if not first.size:
         return first, last
     first, last, _ = _joined(first, last, times, ends, rules)
@@ -144,7 +154,7 @@ def alerts(
     has lasted for the shortest length. An alert needs no score from later. Arguments as in `find_events`.
     """
     scores, ends = np.asarray(scores_T, np.float64), ends_of(times, filmed)
-    first, last = _pieces(scores, times, ends, threshold, rules)
+    first, last = _pieces(scores, times, ends, threshold, rules, filmed is not None)
     if not first.size:
         return first, last, last
     reached = np.flatnonzero(scores >= threshold)
@@ -160,16 +170,22 @@ def alerts(
 
 
 def _pieces(
-    scores: np.ndarray, times: np.ndarray, ends: np.ndarray, threshold: float, rules: EventRules
+    scores: np.ndarray,
+    times: np.ndarray,
+    ends: np.ndarray,
+    threshold: float,
+    rules: EventRules,
+    pauses: bool,
+    within: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """First and last snippet of each stretch that stays at or above the lower threshold and reaches the upper one."""
-    kept = np.flatnonzero(scores >= rules.low * threshold)
+    low = rules.low * threshold
+    kept = np.flatnonzero(scores >= low) if within is None else within[scores[within] >= low]
     if not kept.size:
         return kept, kept
-    enough = rules.merge_seconds - CLOCK
     broken = np.diff(kept) > 1
-    paused = times[1:-1] - ends[:-1] >= max(enough, LEAP)  # between neighbours; others are apart anyway
-    if paused.any():
+    if pauses:  # between neighbours; others are apart anyway
+        paused = times[1:-1] - ends[:-1] >= max(rules.merge_seconds - CLOCK, LEAP)
         broken |= paused[kept[:-1]]
     begins = np.append(0, np.flatnonzero(broken) + 1)
     first, last = kept[begins], kept[np.append(begins[1:] - 1, -1)]

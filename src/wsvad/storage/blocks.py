@@ -62,7 +62,7 @@ class _Object:
         """Hash of all of it; what was not read yet is.
 
         Raises:
-            StorageError: it is another object by now.
+            StorageError: it cannot be had.
         """
         while self._hashed < self.facts.size:
             self.block(self._hashed // BLOCK)
@@ -125,11 +125,9 @@ def content_hash(path: "Remote") -> str:
     try:
         found = _object(path)
         digest = _remembered(found)
-        now = path.fresh().look()
+        path.check(found.facts)
     except FileNotFoundError:
         raise deleted(path) from None
-    if (now.tag, now.size) != (found.facts.tag, found.facts.size):
-        raise StorageError(f"{path}: has changed while it was read; run the same command again")
     return digest
 
 

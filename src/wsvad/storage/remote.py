@@ -125,10 +125,25 @@ class Remote(type(Path())):  # type: ignore[misc]
                 if str(self) not in there:
                     raise _absent(self)
                 return there[str(self)]
+        return self.now()
+
+    def now(self) -> Facts:
+        """What the store says of the object now. Raises as `look`."""
         found = self.ask(lambda store: store.info(self.key))
         if found["type"] != "file":
             raise _absent(self)
         return Facts.of(found)
+
+    def check(self, facts: Facts) -> None:
+        """That it still is the object of these facts.
+
+        Raises:
+            FileNotFoundError: there is none by now.
+            StorageError: it is another one by now.
+        """
+        now = self.now()
+        if (now.tag, now.size) != (facts.tag, facts.size):
+            raise StorageError(f"{self}: has changed while it was read; run the same command again")
 
     def ask(self, request: Callable[[Any], Any]) -> Any:
         """What the store answers; as `asking.ask`."""
@@ -282,6 +297,7 @@ class Remote(type(Path())):  # type: ignore[misc]
                     raise OSError(f"{got} bytes of {facts.size} came")
 
             self.ask(request)
+            self.check(facts)  # another one of the same size may have come
             path.parent.mkdir(parents=True, exist_ok=True)
             part.replace(path)
         return path
