@@ -246,7 +246,7 @@ def test_an_object_that_is_replaced_while_it_is_fetched_is_not_kept_as_the_one_b
         return ""
 
     proxy.fault = fault
-    with pytest.raises(WsvadError, match="^s3://site/one: has changed while it was read; [^\n]*$"):
+    with pytest.raises(WsvadError, match=r"^s3://site/one: has changed while it was read; [^\n]*$"):
         path.local()
     assert not list((tmp_path / "cache/wsvad/objects").rglob("one"))
     assert path.local().read_bytes() == b"behind"
