@@ -14,6 +14,7 @@ from wsvad.extraction.extract import extract
 from wsvad.extraction.quiet import AGAIN, sources
 from wsvad.features.store import load, save
 from wsvad.video.packets import read_packets
+from wsvad.video.quiet import GATE
 
 ENCODERS = {"rgb": (Means(),)}
 
@@ -40,7 +41,7 @@ def test_what_moves_is_encoded_bit_by_bit_and_the_rest_has_features_of_stillness
     before = np.maximum.accumulate(np.where(quiet, 0, np.arange(len(quiet))))
     np.testing.assert_array_equal(gated.features[quiet], whole.features[before[quiet]])
     np.testing.assert_allclose(gated.features, whole.features, atol=1)  # grey levels
-    assert whole.passport.difference(gated.passport) == "gate: none against 1"
+    assert whole.passport.difference(gated.passport) == f"gate: none against {GATE}"
 
 
 def test_the_mark_is_kept_in_the_file(recording, tmp_path):
@@ -55,7 +56,7 @@ def test_a_short_video_is_encoded_whole_and_says_why(tmp_path, caplog):
     path, why = write_clip(tmp_path / "a.mp4", 40), []
     gated = encode_video(path, ENCODERS, gate=True, on_whole=why.append)["rgb"]
     assert why == ["it has fewer than 12 key frames, 2 s apart, to tell noise from motion"]
-    assert gated.passport.gate == 1 and gated.quiet is None
+    assert gated.passport.gate == GATE and gated.quiet is None
     np.testing.assert_array_equal(gated.features, encode_video(path, ENCODERS)["rgb"].features)
 
 

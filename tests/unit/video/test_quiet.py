@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from quiet_cameras import RATE, camera
 
 from wsvad.video.packets import Irregular
-from wsvad.video.quiet import MARGIN, by_pictures, moving, unseen
+from wsvad.video.quiet import MARGIN, by_packets, by_pictures, moving, unseen
 
 
 def still(count, seed=0):
@@ -104,6 +104,17 @@ def test_who_passes_between_two_key_frames_is_found_by_packets(tmp_path):
     _, moves = moving(path)
     assert moves[425:434].all()
     assert moves.mean() < 0.15
+
+
+def test_one_large_packet_is_no_motion_and_several_are():
+    keys, dice = np.arange(0, 4000, 4 * RATE), np.random.default_rng(0)
+    sizes = dice.integers(200, 260, 4000)
+    sizes[keys] = 14_000
+    sizes[2012] = 5000  # a tree that sways
+    sizes[3012:3020] += 1000  # somebody who runs
+    found = by_packets(sizes, keys, RATE)
+    assert not found[:3000].any() and not found[3030:].any()
+    assert found[3012:3020].all()
 
 
 def test_light_that_changes_is_quiet(tmp_path):
