@@ -116,6 +116,7 @@ if __name__ == "__main__":
 def cluster(workers: int = 2) -> Iterator[object]:
     """A cluster on this machine."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])  # of nodes
     from ray.cluster_utils import Cluster
 
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": workers, "include_dashboard": False})
@@ -137,9 +138,9 @@ def kill(moments: int) -> None:
         write_clip(folder / "videos" / "long.mp4", 500, g="25")
         (folder / "driver.py").write_text(DRIVER)
         address = f"ray://{made.address}"  # type: ignore[attr-defined]
-        _extract(folder, "whole", "local", 0).communicate()
+        _ended(_extract(folder, "whole", "local", 0))
         began = time.monotonic()
-        _extract(folder, "once", address, 2).communicate()
+        _ended(_extract(folder, "once", address, 2))
         lasts, chance = time.monotonic() - began, random.Random(0)
         print(*table("killed", "moments", "lost", "twice", "other bytes", "killed while at work"), sep="\n")
         for what in ("worker", "node", "driver"):
@@ -175,13 +176,18 @@ def _killed(what: str, folder: Path, out: str, address: str, made: object, after
         kept = {}
     if what == "node":
         made.remove_node(node, allow_graceful=False)  # type: ignore[attr-defined]
-    process.communicate()
+    _ended(process)
     if what != "node":
         made.remove_node(node, allow_graceful=False)  # type: ignore[attr-defined]
     ours, whole = (_files(folder / one) for one in (out, "whole"))
     lost = len(whole.keys() - ours.keys()) + len(ours.keys() - whole.keys())
     twice = sum(path.stat().st_mtime_ns != stamp for path, stamp in kept.items() if ".slices" not in path.parts)
     return lost, twice, sum(ours[name] != whole[name] for name in whole.keys() & ours.keys()), int(at_work)
+
+
+def _ended(process: subprocess.Popen[str]) -> None:
+    said, _ = process.communicate()
+    assert process.returncode == 0, said
 
 
 def _files(out: Path) -> dict[str, bytes]:
