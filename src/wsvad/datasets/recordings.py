@@ -4,9 +4,10 @@ A recording begins when its name says, and is one camera's. It is decoded only w
 one of its camera begins: a day in pieces of ten seconds is not.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -85,14 +86,15 @@ def labelled(
     events: dict[str, list[Happened]] = {}
     for one in happened:
         events.setdefault(one.camera, []).append(one)
-    following: dict[str, float] = {}
-    for camera in {one.camera for one in recordings}:
-        own = [one for one in recordings if one.camera == camera]
-        following |= {one.name: after.start for one, after in pairwise(own)}
+    seen = {camera: _Seen(some) for camera, some in events.items()}
+    own: dict[str, list[Recording]] = {}
+    for recording in recordings:
+        own.setdefault(recording.camera, []).append(recording)
+    following = {one.name: after.start for some in own.values() for one, after in pairwise(some)}
     truth: dict[str, tuple[Interval, ...]] = {}
     for recording in recordings:
         until = following.get(recording.name, float("inf"))
-        near = [one for one in events.get(recording.camera, ()) if one.start < until and one.end > recording.start]
+        near = seen[recording.camera].between(recording.start, until) if recording.camera in seen else []
         try:
             found = _within(recording, near) if near else {}
         except WsvadError as error:
@@ -105,6 +107,21 @@ def labelled(
         intervals = (Interval(start=s, end=e, category=c or "") for c, spans in found.items() for s, e in spans)
         truth[recording.name] = tuple(sorted(intervals, key=lambda one: (one.start, one.end, one.category)))
     return truth
+
+
+class _Seen:
+    """What one camera saw, so that what shares a moment with a recording is found without looking at all of it."""
+
+    def __init__(self, events: Iterable[Happened]):
+        self._events = sorted(events, key=lambda one: one.start)
+        self._starts = [one.start for one in self._events]
+        self._over = list(accumulate((one.end for one in self._events), max))
+        """When each of them and all before it are over."""
+
+    def between(self, start: float, end: float) -> list[Happened]:
+        """What begins before the end, and is not over at the start."""
+        some = self._events[bisect_right(self._over, start) : bisect_left(self._starts, end)]
+        return [one for one in some if one.end > start]
 
 
 def _within(recording: Recording, near: Iterable[Happened]) -> dict[str | None, list[tuple[int, int]]]:
