@@ -7,8 +7,9 @@ import numpy as np
 from wsvad.video.clock import SNIPPET
 from wsvad.video.packets import Packets
 
-AGAIN = 120
-"""Seconds after which a quiet scene is looked at again: the light changes, and what an encoder makes of it."""
+AGAIN = 300
+"""Seconds after which a quiet scene is looked at again: the light changes, and what an encoder makes of it. Features of
+stillness are hardly nearer to their snippets' own if it is looked at twice as often."""
 
 
 def sources(packets: Packets, moves: np.ndarray) -> np.ndarray:

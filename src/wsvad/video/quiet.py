@@ -39,7 +39,7 @@ ALONE, BESIDE = 10.0, 7.0
 """Deviations of its noise by which one block moves, and by which it does if one beside it does too."""
 LEAST = 1.5
 """Grey levels below which nothing moves."""
-RAIN = 1.0
+RAIN = 1.5
 """Grey levels that the noise of all blocks may grow to from one picture to another, as it does when it rains."""
 NOISIEST = 1.5
 """Grey levels of noise of half of the blocks, above which it is none: all of the picture moves, as of a shaking camera.
@@ -62,7 +62,8 @@ MORE, OF_A_KEY = 1.3, 1 / 150
 """Times as many bytes as usual, and more bytes as a share of a key frame's, below which nothing moves: pictures that
 show nothing new take next to none."""
 MARGIN = 1.0
-"""Seconds before and after what moves that are not quiet either."""
+"""Seconds before and after what packets find that are not quiet either. What pictures find begins and ends with one that
+is as the one before or after it, seconds from what moves as a rule."""
 _FEW = f"it has fewer than {FEWEST} key frames, {APART} s apart, to tell noise from motion"
 
 
@@ -90,10 +91,11 @@ def moving(path: Path) -> tuple[Packets, np.ndarray]:
     seen = np.zeros(len(packets.stamps), bool)
     for first, last, moves in zip(frames[:-1], frames[1:], by_pictures(np.stack(looks)), strict=True):
         seen[first : last + 1] |= moves
-    found = seen | unseen(by_packets(packets.sizes, packets.key_frames, packets.info.rate), frames, seen)
+    between = unseen(by_packets(packets.sizes, packets.key_frames, packets.info.rate), frames, seen)
+    found = seen | _widened(between, round(MARGIN * packets.info.rate))
     found[frames[-1] :] = True  # nothing comes after it to compare with
     found[: frames[0]] = True
-    return packets, _widened(found, round(MARGIN * packets.info.rate))
+    return packets, found
 
 
 def refuse_short(path: Path) -> None:
