@@ -62,8 +62,8 @@ MORE, OF_A_KEY = 1.3, 1 / 150
 """Times as many bytes as usual, and more bytes as a share of a key frame's, below which nothing moves: pictures that
 show nothing new take next to none."""
 MARGIN = 1.0
-"""Seconds before and after what packets find that are not quiet either. What pictures find begins and ends with one that
-is as the one before or after it, seconds from what moves as a rule."""
+"""Seconds before and after what packets find that are not quiet either. What pictures find begins and ends with one
+that is as the one before or after it, seconds from what moves as a rule."""
 _FEW = f"it has fewer than {FEWEST} key frames, {APART} s apart, to tell noise from motion"
 
 
