@@ -149,8 +149,9 @@ class Ring:
         the ring is closed."""
         with self._changed:
             self._read = number + 1
-            self._changed.notify_all()
-        return self._following(number, timeout)
+            if self._lossless:  # whoever adds may be waiting for it
+                self._changed.notify_all()
+            return self._following(number, timeout)
 
     def _following(self, number: int, timeout: float | None) -> Next | None:
         with self._changed:

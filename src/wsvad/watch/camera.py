@@ -274,7 +274,7 @@ class WatchedCamera:
         if silent >= OFFLINE and "offline" not in self._events.faults and not self.done:
             since = datetime.fromtimestamp(time.time() - silent, UTC)
             self._on_alert(self._events.fault("offline", since))
-        if (said := self.source.health.said) != self._said:
+        if (said := self.source.said) != self._said:
             self._said = said
             logger.info("%s: %s", self.name, hidden(said) or "pictures come")
         if now - self._shown >= SHOW:

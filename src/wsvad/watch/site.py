@@ -35,7 +35,7 @@ from wsvad.watch.settings import Site
 logger = logging.getLogger(__name__)
 
 EVENTS = "events.db"
-IDLE = 0.01
+IDLE = 0.05
 """Seconds that a thread rests where no camera of its share has anything."""
 TIDY, NOTE = 60.0, 60.0
 """Seconds from one look at what is too old to the next, and from one note of how cameras are."""
