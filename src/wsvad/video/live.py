@@ -156,6 +156,11 @@ class LiveSource:
         return self._connection.reader
 
     @property
+    def unread(self) -> int:
+        """Packets that came and were not taken yet."""
+        return self._ring.unread
+
+    @property
     def said(self) -> str:
         """What is wrong, in a line; empty while all is well."""
         return self._connection.said

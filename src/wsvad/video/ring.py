@@ -202,10 +202,15 @@ class Ring:
         behind = self._newest - item.arrival if isinstance(item, Packet) else 0.0
         return Next(item=item, number=number, missed=missed, behind=behind)
 
+    @property
+    def unread(self) -> int:
+        """Items that were added and not read yet."""
+        return self._first + len(self._items) - self._read
+
     def wait_until_read(self, most: int) -> None:
         """Come back when at most so many items are unread, or the ring is closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._first + len(self._items) - self._read <= most)
+            self._changed.wait_for(lambda: self._closed or self.unread <= most)
 
     def close(self) -> None:
         """Nothing comes any more: whoever waits comes back."""
