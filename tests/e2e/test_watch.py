@@ -236,7 +236,7 @@ def test_capacity_counts_what_threads_wait_for_each_other(run, monkeypatch):
         return really(self, snippets)
 
     monkeypatch.setattr(Motion, "encode", encode)
-    monkeypatch.setattr(capacity, "FRAMES", 8 * SNIPPET)
+    monkeypatch.setattr(capacity, "FRAMES", 20 * SNIPPET)
     monkeypatch.setattr(capacity, "_taken", lambda *_: 0)  # what other programs take is not known everywhere
     found = capacity.measure(run, "64x48@25")
     assert found.whole > 0.9 * found.processors * 30 / SNIPPET and found.encode >= 30 / SNIPPET

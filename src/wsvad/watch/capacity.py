@@ -31,6 +31,7 @@ from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.snippets import Snippets, encoded
 from wsvad.extraction.timing import one_thread, street
 from wsvad.video.clock import SNIPPET
+from wsvad.video.connection import UNREAD
 from wsvad.video.reader import VideoReader
 from wsvad.watch.model import CameraModel, models_of
 from wsvad.watch.settings import CameraSettings, HealthSettings, Site
@@ -206,7 +207,8 @@ def _head(model: CameraModel) -> float:
 
 
 def _watched(site: Site, folder: Path, processors: int) -> float:
-    """Seconds of processors that a frame takes from when all cameras are watched until the first has ended."""
+    """Seconds of processors that a frame takes from when all cameras are watched until a process that reads may end, of
+    which the system tells nothing any more."""
     with _unsaid(), Watch(site, folder, workers=processors) as watch:
         over = threading.Event()
         thread = threading.Thread(target=watch.run, args=(over, 0.05))
@@ -214,7 +216,8 @@ def _watched(site: Site, folder: Path, processors: int) -> float:
         try:
             _wait(lambda: all(camera.counters.snippets for camera in watch.cameras), thread)
             begun = _Moment.of(watch)
-            _wait(lambda: any(camera.done for camera in watch.cameras), thread)
+            most = max(2 * SNIPPET, FRAMES - 2 * UNREAD)
+            _wait(lambda: any(camera.source.health.frames >= most for camera in watch.cameras), thread)
             end = _Moment.of(watch)
         finally:
             over.set()
