@@ -135,7 +135,8 @@ def tree(pid):
     for each in found:
         tasks = Path(f"/proc/{each}/task")
         for task in tasks.iterdir() if tasks.exists() else ():
-            found += [int(word) for word in (task / "children").read_text().split()]
+            with suppress(OSError):  # a thread that has ended meanwhile
+                found += [int(word) for word in (task / "children").read_text().split()]
     return found
 
 

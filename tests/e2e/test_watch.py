@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,8 +25,10 @@ from packets import pictures
 from wsvad import Detector
 from wsvad.cli.main import main
 from wsvad.detection.event_store import EventStore
+from wsvad.encoders.motion import Motion
+from wsvad.video.clock import SNIPPET
 from wsvad.video.connection import Patience
-from wsvad.watch import camera
+from wsvad.watch import camera, capacity
 from wsvad.watch.health import HealthServer
 from wsvad.watch.settings import read_site
 from wsvad.watch.site import Watch
@@ -218,3 +221,23 @@ def test_check_says_what_cameras_send_and_what_is_wrong(server, run, film, tmp_p
     assert gate["works"] and gate["pictures"] == "h264 160x120, 25/s" and "mil, motion" in gate["runs"]
     assert not lost["works"] and "no such stream (404)" in lost["notes"][0] and "1 ignored zone" in lost["runs"]
     assert not (tmp_path / "watch").exists()
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="threads of one processor do not wait for each other")
+def test_capacity_counts_what_threads_wait_for_each_other(run, monkeypatch):
+    """Each snippet of this encoder keeps the interpreter to itself for 30 ms, so that two threads do no more than one:
+    a number of one thread, times the processors, would be of twice the cameras that are carried."""
+    really = Motion.encode
+
+    def encode(self, snippets):
+        end = time.thread_time() + 0.03
+        while time.thread_time() < end:
+            pass
+        return really(self, snippets)
+
+    monkeypatch.setattr(Motion, "encode", encode)
+    monkeypatch.setattr(capacity, "FRAMES", 20 * SNIPPET)
+    monkeypatch.setattr(capacity, "_taken", lambda *_: 0)  # what other programs take is not known everywhere
+    found = capacity.measure(run, "64x48@25")
+    assert found.whole > 0.9 * found.processors * 30 / SNIPPET and found.encode >= 30 / SNIPPET
+    assert found.cameras == int(0.8 * found.processors / (found.whole * 25 / 1000))

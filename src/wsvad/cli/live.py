@@ -259,9 +259,9 @@ def capacity(
 ) -> int:
     """Measure how many cameras this machine can watch with a run.
 
-    A video of the camera's size is generated and watched as fast as it goes, by the same steps as in 'wsvad watch'.
-    Measured is the time of processors, so other work on the machine changes the answer little. The number leaves a
-    fifth of the processors free.
+    A video of the camera's size is generated and watched as fast as it goes, by the same steps as in 'wsvad watch' and
+    by all processors at once. What other programs take meanwhile is left out where the system tells (Linux), and makes
+    each frame dearer all the same: let the machine be quiet. The number leaves a fifth of the processors free.
 
     Args:
         run: Run folder of a detector.

@@ -141,6 +141,11 @@ class CameraEvents:
         return self._open
 
     @property
+    def lasting(self) -> bool:
+        """Whether an event is open, and goes on with the next snippet that scores high enough."""
+        return self._tracker.lasting
+
+    @property
     def faults(self) -> Mapping[str, Alert]:
         """What is wrong with the camera itself just now, by its kind."""
         return self._faults

@@ -105,6 +105,11 @@ class EventTracker:
         """The open event, if an alert was due for it."""
         return None if self._event is None or self._due is None else _event(self._event)
 
+    @property
+    def lasting(self) -> bool:
+        """Whether an event is open, and goes on with the next snippet that scores high enough."""
+        return self._due is not None and self._lasting
+
     def push(
         self, score: float, start: float, end: float, *, frames: int = SNIPPET, said: np.ndarray | None = None
     ) -> list[Tracked]:

@@ -81,11 +81,13 @@ class GlobalLocalAttention(nn.Module):
         self.out = nn.Linear(2 * inner, width)
         self.folded: Tensor | None
         self.register_buffer("folded", None, persistent=False)
+        self.folded_far: Tensor | None
+        self.register_buffer("folded_far", None, persistent=False)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """`(B, T, D)` → `(B, T, D)`."""
         query, key, value, _ = self.qkvt.weight.chunk(4)
-        after_far, _ = self._after()
+        after_far = self._far() if self.folded_far is None else self.folded_far
         near_weight = self._near() if self.folded is None else self.folded
         k, v = self._split(F.linear(x_BTD, key)), self._split(F.linear(x_BTD, value))
 
@@ -93,15 +95,20 @@ class GlobalLocalAttention(nn.Module):
             q = self._split(F.linear(x_BTD[:, rows], query))
             far = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
             near = F.linear(local_average(x_BTD, self.local_norm, rows), near_weight, self.out.bias)
-            return torch.addmm(near.flatten(0, 1), far.flatten(0, 1), after_far.flatten(1).T).view_as(near)
+            return torch.addmm(near.flatten(0, 1), far.flatten(0, 1), after_far.T).view_as(near)
 
         length, size = x_BTD.shape[1], pieces.PIECE
         return pieces.joined((attend(slice(start, start + size)) for start in range(0, length, size)), length)
 
     @torch.no_grad()
     def fold(self) -> None:
-        """For scoring alone: multiply the local branch's two linear layers once and for all."""
-        self.folded = self._near()
+        """For scoring alone: multiply the local branch's two linear layers once and for all, and gather the columns of
+        the output layer that the other one needs."""
+        self.folded, self.folded_far = self._near(), self._far().clone()
+
+    def _far(self) -> Tensor:
+        """The output layer's columns for the global branch, `(D, inner)`."""
+        return self._after()[0].flatten(1)
 
     def _near(self) -> Tensor:
         """The local branch's two linear layers in one, `(D, D)`: nothing non-linear stands between them."""

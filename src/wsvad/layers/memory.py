@@ -15,6 +15,8 @@ class Memory(nn.Module):
         super().__init__()
         bound = width**-0.5
         self.slots = nn.Parameter(torch.empty(slots, width).uniform_(-bound, bound))
+        self.folded: Tensor | None
+        self.register_buffer("folded", None, persistent=False)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Snippets → their reading `a`, `(B, T, M)` in (0, 1)."""
@@ -29,4 +31,13 @@ class Memory(nn.Module):
 
         The layer is applied to the M slots instead of the T sums of them, which is the same by linearity and cheaper.
         """
-        return F.linear(a_BTM, through.weight @ self.slots.T, through.bias)
+        weight = self._through(through) if self.folded is None else self.folded
+        return F.linear(a_BTM, weight, through.bias)
+
+    @torch.no_grad()
+    def fold(self, through: nn.Linear) -> None:
+        """For scoring alone, which augments through one layer: apply it to the slots once and for all."""
+        self.folded = self._through(through)
+
+    def _through(self, through: nn.Linear) -> Tensor:
+        return through.weight @ self.slots.T

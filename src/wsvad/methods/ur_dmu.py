@@ -17,7 +17,7 @@ from wsvad.layers.block import Block
 from wsvad.layers.memory import Memory
 from wsvad.layers.pieces import ROWS, over_crops
 from wsvad.layers.share import each_bag
-from wsvad.layers.temporal import TemporalConv, convolve
+from wsvad.layers.temporal import TemporalConv
 from wsvad.methods.method import Batch, Phase
 from wsvad.methods.official import Names, from_official, to_official
 from wsvad.methods.streams import check_streams, side_by_side
@@ -148,7 +148,7 @@ class UrDmu(nn.Module):
 
     def embed(self, x_NTD: Tensor) -> Tensor:
         """Step 1: features → `(N, T, H)`, a convolution over three snippets and ReLU."""
-        return convolve(x_NTD, self.embedding.weight, self.embedding.bias, relu=True)
+        return self.embedding(x_NTD, relu=True)
 
     def score(self, x_NTH: Tensor) -> Tensor:
         """The last block's output → scores `(N, T)`, with `g = μ(A(x).aug) + μ(Nm(x).aug)` and no noise (4.7)."""
@@ -163,8 +163,11 @@ class UrDmu(nn.Module):
         return self.head_score(hidden).squeeze(-1).float().sigmoid()
 
     def compact(self) -> "UrDmu":
-        """Itself for scoring alone: the local branches folded. The scores stay."""
+        """Itself for scoring alone: what depends on weights alone is computed once. The scores stay."""
         fold_attention(self)
+        self.embedding.fold()
+        for memory in (self.abnormal_memory, self.normal_memory):
+            memory.fold(self.mu)
         return self.eval()
 
     # --------------------------------------------------------------------------------------------------- learning

@@ -39,10 +39,14 @@ class OnlineScorer:
     @torch.inference_mode()
     def push(self, row: Mapping[str, Tensor]) -> float:
         """The newest snippet's features, `(D,)` or `(C, D)` for each stream → its score."""
+        return float(self.score_fn(one_bag(self.add(row)))[0, -1])
+
+    def add(self, row: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Take the newest snippet's features without scoring it: the window that it completes, as `newest`."""
         for name, features in row.items():
             self._rows.setdefault(name, deque(maxlen=self.window)).append(features)
         self.newest = {name: torch.stack(list(rows), dim=-2) for name, rows in self._rows.items()}
-        return float(self.score_fn(one_bag(self.newest))[0, -1])
+        return self.newest
 
 
 @torch.inference_mode()

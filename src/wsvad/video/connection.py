@@ -22,6 +22,11 @@ STEADY = 5.0
 """Seconds for which pictures have to come before a connection counts as one that works."""
 UNREAD = 64
 """Packets that a file may be ahead of whoever reads it without leaving out any."""
+GATHER = 0.1
+"""Seconds that a thread rests between two looks at what a camera has sent: to be woken for each packet costs more of a
+processor than what is done with it."""
+_FULL = 2**15
+"""Bytes that were there at once from which on it does not rest: half of what a pipe holds."""
 _LOOK = 0.25
 """Seconds after which a thread that waits looks whether it shall go on."""
 _WHY: dict[str, Why] = {"silent": "paused", "hung": "hung"}
@@ -69,6 +74,8 @@ class Reader:
             bufsize=0,
         )
         self._buffer = bytearray()
+        self._gather, self._due = GATHER, 0.0
+        """Seconds to rest between two looks, and when the next look is due."""
 
     @property
     def pid(self) -> int:
@@ -81,6 +88,7 @@ class Reader:
             OSError: it is gone.
         """
         assert self._process.stdin is not None
+        self._gather = GATHER if order.real_time else 0.0
         self._process.stdin.write(json.dumps(asdict(order)).encode() + b"\n")
 
     def next(self, seconds: float) -> tuple[bytes, bytes] | None:
@@ -91,6 +99,7 @@ class Reader:
         """
         end = time.monotonic() + seconds
         while (message := self._taken()) is None:
+            time.sleep(max(0.0, min(end, self._due) - time.monotonic()))
             left = end - time.monotonic()
             assert self._process.stdout is not None
             if left <= 0 or not select.select([self._process.stdout], [], [], left)[0]:
@@ -98,6 +107,7 @@ class Reader:
             if not (some := os.read(self._process.stdout.fileno(), 2**18)):
                 raise EOFError
             self._buffer += some
+            self._due = time.monotonic() + self._gather if len(some) < _FULL else 0.0
         return message
 
     def _taken(self) -> tuple[bytes, bytes] | None:

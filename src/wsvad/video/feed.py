@@ -295,6 +295,9 @@ class _Sender:
             self._extract = av.BitStreamFilterContext("extract_extradata", stream)
         self._parameters: bytes | None = None
         self._form: tuple[int, int, str | None] | None = None
+        self._forms: dict[bytes, tuple[int, int, str | None]] = {}
+        """Of parameters that came before. To find it out a picture is decoded, and some senders write the same ones
+        once in one key frame and twice in the next."""
         self._last: int | None = None
         self._waiting: list[tuple[float, int, bool, bytes]] = []
         """Packets before the first with a timestamp."""
@@ -343,7 +346,9 @@ class _Sender:
         if self._form is not None and (parameters is None or parameters == self._parameters):
             return
         self._parameters = parameters or self._parameters
-        form = self._form_of(data)
+        form = self._forms.get(self._parameters or b"") or self._form_of(data)
+        if form is not None and self._parameters:
+            self._forms = dict([*self._forms.items(), (self._parameters, form)][-_REMEMBERED:])
         if form is None or form == self._form:
             return
         self._form = form
@@ -391,6 +396,8 @@ class _Sender:
         }
 
 
+_REMEMBERED = 8
+"""Parameters whose form is remembered."""
 _UNSTAMPED = 50
 """Packets without a timestamp at the beginning that are waited for."""
 

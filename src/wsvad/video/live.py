@@ -156,6 +156,16 @@ class LiveSource:
         return self._connection.reader
 
     @property
+    def unread(self) -> int:
+        """Packets that came and were not taken yet."""
+        return self._ring.unread
+
+    @property
+    def said(self) -> str:
+        """What is wrong, in a line; empty while all is well."""
+        return self._connection.said
+
+    @property
     def health(self) -> Health:
         """How it is doing."""
         connection, stretches = self._connection, self._connection.stretches

@@ -149,8 +149,9 @@ class Ring:
         the ring is closed."""
         with self._changed:
             self._read = number + 1
-            self._changed.notify_all()
-        return self._following(number, timeout)
+            if self._lossless:  # whoever adds may be waiting for it
+                self._changed.notify_all()
+            return self._following(number, timeout)
 
     def _following(self, number: int, timeout: float | None) -> Next | None:
         with self._changed:
@@ -201,10 +202,15 @@ class Ring:
         behind = self._newest - item.arrival if isinstance(item, Packet) else 0.0
         return Next(item=item, number=number, missed=missed, behind=behind)
 
+    @property
+    def unread(self) -> int:
+        """Items that were added and not read yet."""
+        return self._first + len(self._items) - self._read
+
     def wait_until_read(self, most: int) -> None:
         """Come back when at most so many items are unread, or the ring is closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._first + len(self._items) - self._read <= most)
+            self._changed.wait_for(lambda: self._closed or self.unread <= most)
 
     def close(self) -> None:
         """Nothing comes any more: whoever waits comes back."""

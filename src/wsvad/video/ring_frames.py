@@ -47,7 +47,8 @@ class RingFrames:
         self._damaged, self._repair = 0, False
         """Pictures that were damaged, and whether a key frame is waited for because of one."""
         self._trust = _Trust()
-        self._end = Fraction(0)
+        self._newest = (Fraction(0), Fraction(0))
+        """When the last frame is shown, and for how long."""
 
     def take(self, timeout: float | None) -> Frame | Break | None:
         """The next frame or break; None where none comes within some seconds, or ever."""
@@ -75,6 +76,11 @@ class RingFrames:
     def ended(self) -> bool:
         """Whether all was taken that will ever come."""
         return not self._ready and self._ring.closed and self._ring.after(self._number, 0) is None
+
+    @property
+    def _end(self) -> Fraction:
+        """Up to which there were pictures."""
+        return sum(self._newest, Fraction(0))
 
     def _advance(self, following: Next) -> None:
         """Take the next item of the ring: what comes of it is ready then."""
@@ -127,7 +133,7 @@ class RingFrames:
                 self._ready.append(Break(why="format", said=said, time=self._end))
             frame = decoding.frame(picture, self._index)
             self._index += 1
-            self._end = frame.time + frame.duration
+            self._newest = frame.time, frame.duration
             self._ready.append(frame)
 
     def _dropping(self) -> Break:
@@ -194,6 +200,8 @@ class _Decoding:
         self._pictures: Pictures | None = None
         self._form: tuple[int, int] | None = None
         self._last = key.time
+        self._lasting: tuple[int, Fraction] | None = None
+        """Ticks that a picture is shown, and what that is in seconds: mostly the same as of the one before."""
 
     def of(self, packet: Packet | None) -> Iterator[av.VideoFrame]:
         """The pictures that a packet completes; None: those that are left.
@@ -238,6 +246,7 @@ class _Decoding:
 
     def frame(self, picture: av.VideoFrame, index: int) -> Frame:
         assert self._pictures is not None and picture.pts is not None
-        duration = picture.duration * self.stretch.tick or 1 / self.stretch.rate
+        if self._lasting is None or self._lasting[0] != picture.duration:
+            self._lasting = picture.duration, picture.duration * self.stretch.tick or 1 / self.stretch.rate
         self._last = max(self._last, self.stretch.time(picture.pts))
-        return Frame(index, self._last, duration, picture, self._pictures)
+        return Frame(index, self._last, self._lasting[1], picture, self._pictures)

@@ -85,23 +85,46 @@ class Stretches:
         """The one that is coming, or came last."""
         self.key_seconds: float | None = None
         """Between key frames, the most that was seen since it was connected."""
-        self.period: Fraction | None = None
-        """Seconds between two pictures, as is usual."""
         self.leaps = self.skipped = 0
         """Times that timestamps leapt; packets that were left out because their key frame was not there."""
         self._source, self._ring = source, ring
         self._form: Stretch | None = None
         self._open = False
-        self._end = Fraction(0)
-        """Up to which there are pictures, on the source's clock."""
+        self._before = Fraction(0)
+        """Up to which there are pictures of the stretches before this one, on the source's clock."""
+        # Packets come some hundred times a second, so what is computed of each is computed in ticks: exact fractions
+        # of seconds took as long as decoding it.
+        self._ends: float | Fraction = 0
+        """Up to which there are pictures of this one."""
+        self._nominal = Fraction(1)
+        """Between two pictures, as the camera says."""
+        self._tick, self._start, self._leap = 1.0, 0.0, 0.0
+        """Of this stretch: seconds of a tick and at its beginning, and a leap in ticks."""
+        self._usual: float = 0
+        """Ticks between two pictures, the median of the last; 0 where that is not known."""
         self._steps: deque[int] = deque(maxlen=15)
         self._dts, self._arrival, self._waited = 0, 0.0, 0.0
         self._key: float | None = None
+
+    @property
+    def period(self) -> Fraction | None:
+        """Seconds between two pictures, as is usual."""
+        if self.now is None:
+            return None
+        return (Fraction(self._usual) or self._nominal) * self.now.tick
+
+    @property
+    def _end(self) -> Fraction:
+        """Up to which there are pictures, on the source's clock."""
+        if self.now is None:
+            return self._before
+        return max(self._before, self.now.start + (Fraction(self._ends) - self.now.first) * self.now.tick)
 
     def connected(self) -> None:
         """A new connection has nothing of the one before."""
         self._form = self._key = self.key_seconds = None
         self._steps.clear()
+        self._usual = 0
 
     def form(self, content: bytes) -> None:
         """The form of the packets that come now, as `feed` sends it."""
@@ -131,10 +154,9 @@ class Stretches:
         stretch = self.now
         assert stretch is not None
         self._waited, self._dts, self._arrival = arrival - self._arrival, dts, arrival
-        usual = median(self._steps) if self._steps else 0
-        self.period = Fraction(usual) * stretch.tick if usual > 0 else 1 / stretch.rate
-        self._end = max(self._end, stretch.time(pts) + (duration * stretch.tick or self.period))
-        shown = float(stretch.time(dts))
+        self._usual = median(self._steps) if self._steps else 0
+        self._ends = max(self._ends, pts + (duration or self._usual or self._nominal))
+        shown = self._start + (dts - stretch.first) * self._tick
         if self._source.lossless:  # it is read as fast as it goes: it came when it was filmed
             arrival = self.epoch + shown
         self.anchors.see(shown, arrival - self.epoch)
@@ -146,37 +168,39 @@ class Stretches:
 
     def _begin(self, arrival: float, pts: int) -> None:
         came = Fraction(0) if self._source.lossless else Fraction(round(1000 * (arrival - self.epoch)), 1000)
-        start = max(came, self._end)
+        self._before = start = max(came, self._end)
         assert self._form is not None
         self.now, self._open = replace(self._form, start=start, first=pts), True
+        self._ends, self._nominal = pts, 1 / (self._form.rate * self._form.tick)
+        self._tick, self._start, self._leap = float(self._form.tick), float(start), float(LEAP / self._form.tick)
         self._key = None
         self.anchors.begin(float(start), float(start) if self._source.lossless else arrival - self.epoch)
 
     def _check(self, dts: int, arrival: float) -> None:
         """End the stretch where its clock leaps or goes back."""
         assert self.now is not None
-        step = (dts - self._dts) * self.now.tick
-        usual = (Fraction(median(self._steps)) if self._steps else 0) * self.now.tick
+        step, usual = dts - self._dts, self._usual
         if step > 0:  # leaps too: of a camera that sends a picture a minute all are
-            self._steps.append(dts - self._dts)
+            self._steps.append(step)
         if self._lost_one(step, usual):
             said = "a picture was lost on the way; set its transport to tcp, which loses none"
             self.end("damaged", f"{self._source.shown}: {said}")
             return
-        if -LEAP <= step <= max(LEAP, 10 * usual):
+        if -self._leap <= step <= max(self._leap, 10 * usual):
             return
+        seconds = step * self._tick
         self.leaps += 1
         # FFmpeg gives a picture when the next begins, so the wait may have been for the last one.
-        if step > 0 and max(arrival - self._arrival, self._waited) > step / 2:
-            self.end("paused", f"{self._source.shown}: the camera sent no pictures for {float(step):.1f} s")
+        if step > 0 and max(arrival - self._arrival, self._waited) > seconds / 2:
+            self.end("paused", f"{self._source.shown}: the camera sent no pictures for {seconds:.1f} s")
         else:
-            self.end("timestamps", f"{self._source.shown}: the camera's clock leapt by {float(step):+.1f} s")
+            self.end("timestamps", f"{self._source.shown}: the camera's clock leapt by {seconds:+.1f} s")
 
-    def _lost_one(self, step: Fraction, usual: Fraction) -> bool:
+    def _lost_one(self, step: int, usual: float) -> bool:
         """Whether a picture is missing: over UDP that goes unnoticed, and those after it are made from it. Only of a
         camera that has sent them evenly can that be said."""
         if self._source.transport != "udp" or len(self._steps) <= _EVEN or self.now is None:
             return False
         before = list(self._steps)[-_EVEN - 1 : -1]
-        even = all(abs(one * self.now.tick - usual) <= usual / 10 for one in before)
-        return even and 1.7 * usual <= step <= LEAP
+        even = all(abs(one - usual) <= usual / 10 for one in before)
+        return even and 1.7 * usual <= step <= self._leap

@@ -3,7 +3,8 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -111,7 +112,9 @@ class WatchedCamera:
         self.counters = Counters()
         self.beat = time.monotonic()
         """When something was last done for it, or nothing was to do."""
-        self._scorer = model.scorer(settings)
+        self.scorer = model.scorer(settings)
+        self.waits = False
+        """Whether a snippet is full and not scored yet."""
         self._zones, self._stills, self._faults = Zones(settings.zones), Stills(), Faults()
         store.camera(name, source=self.shown, run=model.run)
         self._events = CameraEvents(
@@ -142,13 +145,13 @@ class WatchedCamera:
 
     # ------------------------------------------------------------------------------------------------------ working
 
-    def work(self) -> bool:
-        """Take what is there, a snippet at most; whether there was anything."""
+    def take(self) -> None:
+        """Take what is there, a snippet at most. A full snippet `waits`, to be scored with those of other cameras."""
         begun = self.beat = time.monotonic()
         if begun < self._resume:
-            return False
+            return
         worked = False
-        try:
+        with self._going_on():
             for _ in range(SNIPPET):
                 item = self.source.take(0)
                 if item is None:
@@ -159,14 +162,32 @@ class WatchedCamera:
                 elif self._frame(item):
                     break
             self._look(begun)
-        except Exception as error:  # whatever it is, other cameras go on, and this one is tried again
-            self.counters.errors += 1
-            self._resume = begun + LATER
-            logger.error("%s: %s; going on in %.0f s", self.name, hidden(_words(error)), LATER)
-            self._cut(None)
         self.beat = time.monotonic()
         self.counters.seconds += self.beat - begun if worked else 0.0
-        return worked
+
+    def finish(self, seconds: float) -> None:
+        """What follows of the snippet that waited, once it is scored.
+
+        Args:
+            seconds: for which it was scored.
+        """
+        begun, self.waits = time.monotonic(), False
+        with self._going_on():
+            if (scored := self.scorer.found()) is not None:
+                self._scored(scored)
+        self.beat = time.monotonic()
+        self.counters.seconds += self.beat - begun + seconds
+
+    @contextmanager
+    def _going_on(self) -> Iterator[None]:
+        """Whatever goes wrong in the block, other cameras go on, and this one is tried again."""
+        try:
+            yield
+        except Exception as error:
+            self.counters.errors += 1
+            self._resume = time.monotonic() + LATER
+            logger.error("%s: %s; going on in %.0f s", self.name, hidden(_words(error)), LATER)
+            self._cut(None)
 
     def close(self) -> None:
         """The end: an open event has ended, and what is wrong with the camera is over."""
@@ -190,10 +211,8 @@ class WatchedCamera:
         self._since_pictures = time.monotonic()
         frame = self._zones(frame)
         self._stills.see(frame)
-        scored = self._scorer.push(frame)
-        if scored is not None:
-            self._scored(scored)
-        return scored is not None
+        self.waits = self.scorer.take(frame)
+        return self.waits
 
     def _scored(self, scored: LiveScore) -> None:
         self.counters.snippets += 1
@@ -206,12 +225,13 @@ class WatchedCamera:
             self._stills.clear()
             return
         low = scored.score >= self.model.rules.low * self.model.threshold
-        self._stills.snippet(scored.start, scored.end, keep=low or self._events.open is not None)
+        # An event has its picture when it begins; to make one of each snippet while it lasts takes as long as decoding.
+        self._stills.snippet(scored.start, scored.end, keep=low and not self._events.lasting)
         alerts = self._events.push(
             scored.score,
             scored.start,
             scored.end,
-            said=self._scorer.said(self.model.attributions) if low else None,
+            said=self.scorer.said(self.model.attributions) if low else None,
             distance=scored.distance,
             rows=scored.rows,
             still=self._stills.of,
@@ -241,7 +261,7 @@ class WatchedCamera:
 
     def _break(self, item: Break) -> None:
         self.counters.breaks[item.why] = self.counters.breaks.get(item.why, 0) + 1
-        if item.why == "end" and (last := self._scorer.flush()) is not None:
+        if item.why == "end" and (last := self.scorer.flush()) is not None:
             self._scored(last)
         self._cut(float(item.time))
         if item.why != "end" or self._site.cameras[self.name].pace != "fast":
@@ -252,7 +272,8 @@ class WatchedCamera:
         """What comes does not continue what came."""
         for alert in self._events.cut(at):
             self._on_alert(alert)
-        self._scorer.reset()
+        self.scorer.reset()
+        self.waits = False
         self._stills.clear()
         self._faults.cut()
 
@@ -274,7 +295,7 @@ class WatchedCamera:
         if silent >= OFFLINE and "offline" not in self._events.faults and not self.done:
             since = datetime.fromtimestamp(time.time() - silent, UTC)
             self._on_alert(self._events.fault("offline", since))
-        if (said := self.source.health.said) != self._said:
+        if (said := self.source.said) != self._said:
             self._said = said
             logger.info("%s: %s", self.name, hidden(said) or "pictures come")
         if now - self._shown >= SHOW:
@@ -295,7 +316,7 @@ class WatchedCamera:
     def state(self) -> State:
         """How it is; also from another thread."""
         health, faults = self.source.health, sorted(self._events.faults)
-        left = self._scorer.unsettled
+        left = self.scorer.unsettled
         state = ", ".join(faults) or ("warming up" if health.state == "live" and left else health.state)
         return State(
             name=self.name,

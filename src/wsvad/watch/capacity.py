@@ -1,39 +1,46 @@
-"""How many cameras a machine carries: the processor time of each frame, by the steps of `watch`, measured here.
+"""How many cameras a machine carries: the processor time of each frame when all processors are at work, measured here.
 
-A file is watched as fast as it goes, through the process that reads, the ring of packets, decoding, zones, encoders,
-the method and what looks for faults; that is `all`. Its parts are measured once more one by one, and the rest is what
-they do not explain: packets, and Python itself. The time of processors is counted, of this process and of the one that
-reads, so that what else the machine does changes little.
+Files are watched as fast as they go by a `Watch` of its own, `EACH` for each processor: through the processes that
+read, the rings of packets, decoding, zones, encoders, the method and what looks for faults; that is `all`. One thread
+alone would promise too much: two threads of a core share it, and the threads of a process its interpreter. A processor
+that idles meanwhile, because threads wait for each other, counts as taken; what other programs take does not. The parts
+are measured once more one by one, in as many threads, and the rest is what they do not explain: packets, and Python
+itself.
 """
 
+import logging
 import os
 import re
 import resource
+import threading
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Self
 
 import av
 import cv2
 import numpy as np
 import torch
 
-from wsvad.errors import UsageError
+from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.snippets import Snippets, encoded
 from wsvad.extraction.timing import one_thread, street
-from wsvad.video.address import Source
 from wsvad.video.clock import SNIPPET
-from wsvad.video.live import LiveSource
-from wsvad.video.reader import Frame, VideoReader
-from wsvad.watch.faults import Faults
+from wsvad.video.connection import UNREAD
+from wsvad.video.reader import VideoReader
 from wsvad.watch.model import CameraModel, models_of
-from wsvad.watch.settings import CameraSettings, Site
-from wsvad.watch.stills import Stills
+from wsvad.watch.settings import CameraSettings, HealthSettings, Site
+from wsvad.watch.site import Watch
 
 FRAMES = 25 * SNIPPET
 """Of the generated video."""
+EACH = 4
+"""Cameras that are watched for each processor."""
 HEADROOM = 0.8
 """Share of the processors that cameras may take."""
 CODECS = {
@@ -111,21 +118,29 @@ def measure(run: Path, form: str, codec: str = "h264") -> Capacity:
         WsvadError: the run cannot be read, or cannot score videos.
     """
     width, height, rate = form_of(form)
-    site = Site(cameras={"camera": CameraSettings(source="-")}, models={"camera": run})
-    model = models_of(site)["camera"]
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with one_thread(), TemporaryDirectory(prefix="wsvad-capacity-") as folder:
         path = generated(Path(folder) / "camera.mkv", width, height, rate, codec)
-        decode, convert, encode, frames = _parts(path, model)
-        whole = _watched(path, model, frames)
-        head = _head(model)
+        names = [f"camera {number}" for number in range(EACH * processors)]
+        site = Site(
+            cameras={name: CameraSettings(source=str(path), pace="fast") for name in names},
+            models=dict.fromkeys(names, run),
+            health=HealthSettings(port=0),
+        )
+        model = models_of(site, threads=processors)[names[0]]
+        with ThreadPoolExecutor(processors) as pool:
+            each = list(pool.map(lambda _: _parts(path, model), range(processors)))
+            heads = list(pool.map(lambda _: _head(model), range(processors)))
+        decode, convert, encode = (sum(part) / processors for part in zip(*each, strict=True))
+        whole = _watched(site, Path(folder) / "watch", processors)
     return Capacity(
         camera=f"{width}x{height}@{rate:g} {codec}",
-        decode=1000 * decode / frames,
-        convert=1000 * convert / frames,
-        encode=1000 * encode / frames,
-        head=1000 * head / SNIPPET,
-        whole=1000 * whole / frames,
-        processors=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        decode=1000 * decode,
+        convert=1000 * convert,
+        encode=1000 * encode,
+        head=1000 * sum(heads) / processors / SNIPPET,
+        whole=1000 * whole,
+        processors=processors,
         rate=rate,
         memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     )
@@ -158,60 +173,100 @@ def generated(path: Path, width: int, height: int, rate: float, codec: str) -> P
     return path
 
 
-def _processors() -> float:
-    """Seconds of processors, of this process and of those that it waited for."""
-    both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(one.ru_utime + one.ru_stime for one in both)
-
-
-def _parts(path: Path, model: CameraModel) -> tuple[float, float, float, int]:
-    """Seconds of processors to decode, to convert and to encode, and how many frames it were."""
+def _parts(path: Path, model: CameraModel) -> tuple[float, float, float]:
+    """Seconds of a processor to decode a frame, to convert and to encode it."""
     snippets, spent, frames = Snippets(model.encoders), [0.0, 0.0, 0.0], 0
     with VideoReader(path, threads=1) as video:
-        moments = [time.process_time()]
+        moments = [time.thread_time()]
         for frame in video:
-            moments.append(time.process_time())
+            moments.append(time.thread_time())
             shown = snippets.push(frame)
-            moments.append(time.process_time())
+            moments.append(time.thread_time())
             if shown is not None:
                 encoded(model.encoders, [shown])
-            moments.append(time.process_time())
+            moments.append(time.thread_time())
             spent = [part + b - a for part, a, b in zip(spent, moments, moments[1:], strict=False)]
             moments, frames = moments[-1:], frames + 1
-    decode, convert, encode = spent
-    return decode, convert, encode, frames
-
-
-def _watched(path: Path, model: CameraModel, frames: int) -> float:
-    """Seconds of processors to watch it, without what starting to read takes."""
-    seconds = []
-    for most in (1, frames):
-        scorer, stills, faults = model.scorer(CameraSettings(source="-")), Stills(), Faults()
-        begun = _processors()
-        with LiveSource(Source(address=str(path), real_time=False)) as source:
-            for number, item in enumerate(source, 1):
-                if isinstance(item, Frame):
-                    stills.see(item)
-                    if scored := scorer.push(item):
-                        assert stills.middle is not None
-                        faults.see(stills.middle)
-                        stills.snippet(scored.start, scored.end, keep=False)
-                if number >= most:
-                    break
-        seconds.append(_processors() - begun)
-    return max(1e-6, seconds[1] - seconds[0])
+    decode, convert, encode = (part / max(frames, 1) for part in spent)
+    return decode, convert, encode
 
 
 def _head(model: CameraModel) -> float:
-    """Seconds of processors in which the method scores a full window."""
+    """Seconds of a processor in which the method scores a full window, of some that are scored together."""
     detector = model.detector
-    window = {
-        stream: torch.randn(1, *shape[:-1], detector.scorer.window, shape[-1])
+    windows = {
+        stream: torch.randn(EACH, *shape[:-1], detector.scorer.window, shape[-1])
         for stream, shape in detector.shapes.items()
     }
-    detector.scorer.score_streams(window)
-    begun, count = time.process_time(), 0
-    while time.process_time() - begun < 0.5:
-        detector.scorer.score_streams(window)
-        count += 1
-    return (time.process_time() - begun) / count
+    detector.scorer.score_streams(windows)
+    begun, count = time.thread_time(), 0
+    while time.thread_time() - begun < 0.5:
+        detector.scorer.score_streams(windows)
+        count += EACH
+    return (time.thread_time() - begun) / count
+
+
+def _watched(site: Site, folder: Path, processors: int) -> float:
+    """Seconds of processors that a frame takes from when all cameras are watched until a process that reads may end, of
+    which the system tells nothing any more."""
+    with _unsaid(), Watch(site, folder, workers=processors) as watch:
+        over = threading.Event()
+        thread = threading.Thread(target=watch.run, args=(over, 0.05))
+        thread.start()
+        try:
+            _wait(lambda: all(camera.counters.snippets for camera in watch.cameras), thread)
+            begun = _Moment.of(watch)
+            most = max(2 * SNIPPET, FRAMES - 2 * UNREAD)
+            _wait(lambda: any(camera.source.health.frames >= most for camera in watch.cameras), thread)
+            end = _Moment.of(watch)
+        finally:
+            over.set()
+            thread.join()
+    frames = end.frames - begun.frames
+    if not frames:
+        raise WsvadError("the generated video was not watched; run this again, with --debug to see why")
+    return max(1e-6, processors * (end.time - begun.time) - (end.others - begun.others)) / frames
+
+
+@contextmanager
+def _unsaid() -> Iterator[None]:
+    """Nobody is told in the block how cameras are that do not exist."""
+    told = logging.getLogger("wsvad")
+    before = told.level
+    told.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        told.setLevel(before)
+
+
+def _wait(come: Callable[[], bool], thread: threading.Thread) -> None:
+    while thread.is_alive() and not come():
+        time.sleep(0.01)
+
+
+@dataclass(frozen=True)
+class _Moment:
+    """What had been done at a moment."""
+
+    time: float
+    frames: int
+    others: float
+    """Seconds of processors that other programs took, where the system tells."""
+
+    @classmethod
+    def of(cls, watch: Watch) -> Self:
+        own = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
+        own += sum(_taken(Path(f"/proc/{camera.source.reader}/stat"), 13, 15) for camera in watch.cameras)
+        everything = _taken(Path("/proc/stat"), 1, 4) + _taken(Path("/proc/stat"), 6, 9)
+        frames = sum(camera.source.health.frames for camera in watch.cameras)
+        return cls(time=time.monotonic(), frames=frames, others=max(0.0, everything - own))
+
+
+def _taken(path: Path, first: int, end: int) -> float:
+    """Seconds that fields of the first line of a file of Linux's tell, none where there is no such file."""
+    try:
+        fields = path.read_text().partition("\n")[0].split()
+    except OSError:
+        return 0.0
+    return sum(map(int, fields[first:end])) / os.sysconf("SC_CLK_TCK")

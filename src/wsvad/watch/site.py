@@ -21,10 +21,12 @@ import cv2
 import torch
 
 from wsvad.detection.event_store import EventStore
+from wsvad.detection.live import score_together
 from wsvad.errors import WsvadError
 from wsvad.locks import writing
 from wsvad.sinks.alert import ANOMALY, Alert
 from wsvad.sinks.outbox import Outbox, status
+from wsvad.video.clock import SNIPPET
 from wsvad.video.connection import Patience
 from wsvad.watch.camera import State, WatchedCamera, as_dict
 from wsvad.watch.clips import Clips
@@ -35,8 +37,9 @@ from wsvad.watch.settings import Site
 logger = logging.getLogger(__name__)
 
 EVENTS = "events.db"
-IDLE = 0.01
-"""Seconds that a thread rests where no camera of its share has anything."""
+IDLE, TURN = 0.05, 0.25
+"""Seconds from one turn of a thread to the next for each camera of its share, and at most: snippets that are full by
+then are scored together."""
 TIDY, NOTE = 60.0, 60.0
 """Seconds from one look at what is too old to the next, and from one note of how cameras are."""
 STUCK = 120.0
@@ -151,10 +154,14 @@ class Watch:
     def _work(self, cameras: Iterable[WatchedCamera]) -> None:
         """The life of a thread."""
         cameras = list(cameras)
+        turn = min(TURN, len(cameras) * IDLE)
         while not self._stopping.is_set():
-            worked = [camera.work() for camera in cameras]
-            if not any(worked):
-                self._stopping.wait(IDLE)
+            due = time.monotonic() + turn
+            for camera in cameras:
+                camera.take()
+            work_on(cameras)
+            if all(camera.source.unread < SNIPPET for camera in cameras):
+                self._stopping.wait(max(due - time.monotonic(), 0.0))
         for camera in cameras:
             try:
                 camera.close()
@@ -207,6 +214,16 @@ class Watch:
             "sinks": sinks,
             "clips": {"written": self.clips.written, "failed": self.clips.failed, "bytes": self.store.bytes()},
         }
+
+
+def work_on(cameras: Iterable[WatchedCamera]) -> None:
+    """Score the snippets that wait in cameras, and see to what follows."""
+    waiting = [camera for camera in cameras if camera.waits]
+    begun = time.monotonic()
+    score_together([camera.scorer for camera in waiting])
+    seconds = (time.monotonic() - begun) / max(1, len(waiting))
+    for camera in waiting:
+        camera.finish(seconds)
 
 
 def _plain(value: Any) -> Any:

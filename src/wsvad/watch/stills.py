@@ -37,8 +37,11 @@ class Stills:
         self._half, self._count = max(1, self._count // 2), 0
 
     def of(self, event: Event) -> bytes | None:
-        """The picture of an event's peak."""
-        return next((jpeg for start, end, jpeg in self._kept if start <= event.peak_time <= end), None)
+        """The picture of an event's peak, or else of its end: behind a gap, an event may begin with a snippet that was
+        taken for the next one of the event before."""
+        peak = next((jpeg for start, end, jpeg in self._kept if start <= event.peak_time <= end), None)
+        within = (jpeg for start, end, jpeg in reversed(self._kept) if start < event.end and end > event.start)
+        return peak or next(within, None)
 
     def clear(self) -> None:
         """What comes does not continue what came."""

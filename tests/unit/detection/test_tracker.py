@@ -155,6 +155,14 @@ def test_after_a_break_the_open_event_has_ended_and_what_follows_is_another():
     assert [one.state for one in tracker.push(0.9, 0.5, 1.5)] == ["end", "start"]  # its clock began again
 
 
+def test_whether_an_event_goes_on_with_the_next_snippet():
+    tracker, lasting = EventTracker(threshold=0.8, rules=EventRules(merge_seconds=2, min_seconds=2)), []
+    for second, score in enumerate([0.9, 0.9, 0.6, 0, 0.6, 0.9, 0, 0, 0]):
+        tracker.push(score, second, second + 1)
+        lasting.append(tracker.lasting)
+    assert lasting == [False, True, True, False, False, True, False, False, False]
+
+
 def test_memory_is_constant():
     """However long an event lasts, and however long something below the threshold keeps it waiting."""
     tracker = EventTracker(threshold=0.5, rules=EventRules())

@@ -24,6 +24,16 @@ def test_reading_attention_and_augment_slot_by_slot(slots, largest):
             torch.testing.assert_close(augment[b, t], through(remembered), atol=1e-5, rtol=0)
 
 
+def test_what_is_folded_is_not_computed_again():
+    memory, through, x = Memory(5, 8), nn.Linear(8, 3), torch.randn(2, 5, 8)
+    before, names = memory.augment(memory(x), through), set(memory.state_dict())
+    memory.fold(through)
+    with torch.no_grad():
+        through.weight.zero_()  # so it is not looked at any more
+    assert torch.equal(memory.augment(memory(x), through), before)
+    assert set(memory.state_dict()) == names
+
+
 def test_slots_start_uniform_within_one_over_root_width():
     torch.manual_seed(0)
     slots = Memory(60, 512).slots

@@ -1,8 +1,14 @@
 """How long to wait for a camera, and what to do with a reader that sends rubbish."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 import time
+from fractions import Fraction
 
+import av
 import pytest
 from packets import Filmed, pictures
 
@@ -134,4 +140,58 @@ def test_messages_that_are_too_long_or_cut_off_are_no_messages(monkeypatch):
         else:
             with pytest.raises(expected):
                 reader.next(10)
+        reader.end()
+
+
+class Said:
+    """What a reader writes, by its kind."""
+
+    def __init__(self) -> None:
+        self.kinds: list[bytes] = []
+
+    def write(self, kind: bytes, *parts: bytes) -> None:
+        self.kinds.append(kind)
+
+
+def test_parameters_that_came_before_are_not_looked_into_again(tmp_path, monkeypatch):
+    """Some senders write them once in one key frame and twice in the next; to look into them, a picture is decoded."""
+    context = av.CodecContext.create("libx264", "w")
+    context.width, context.height, context.pix_fmt, context.gop_size = 64, 48, "yuv420p", 2
+    context.time_base, context.options = Fraction(1, 25), {"tune": "zerolatency"}
+    images = (av.VideoFrame.from_ndarray(image, "rgb24") for image in pictures(24))
+    keys, content = 0, b""
+    for packet in [packet for image in images for packet in context.encode(image)]:
+        data = bytes(packet)
+        if packet.is_keyframe:
+            units = re.split(b"\0{2,3}\1", data)[1:]
+            content += (keys % 2) * b"".join(b"\0\0\0\1" + unit for unit in units if unit[0] & 31 in (7, 8))
+            keys += 1
+        content += data
+    (tmp_path / "camera.h264").write_bytes(content)
+    decoded, really = [], feed._Sender._form_of
+    monkeypatch.setattr(feed._Sender, "_form_of", lambda *given: decoded.append(really(*given)) or decoded[-1])
+    said = Said()
+    assert feed.run(order(str(tmp_path / "camera.h264"), real_time=False), said).why == "end"
+    assert keys == 12 and said.kinds.count(STRETCH) == 1
+    assert decoded == 2 * [(64, 48, "yuv420p")]
+
+
+def test_a_camera_is_not_looked_at_for_each_of_its_packets(monkeypatch):
+    """To be woken for each costs more than what is done with it; a file that is read as fast as it goes waits for
+    nothing."""
+    looks, really, started = [], os.read, subprocess.Popen
+    steadily = (
+        "import sys, time; sys.stdin.readline(); "
+        "[(sys.stdout.buffer.write(b'p\\4\\0\\0\\0abcd'), sys.stdout.flush(), time.sleep(0.01)) for _ in range(100)]"
+    )
+    monkeypatch.setattr(
+        connection.subprocess, "Popen", lambda _, **more: started([sys.executable, "-c", steadily], **more)
+    )
+    monkeypatch.setattr(connection.os, "read", lambda *given: looks.append(given) or really(*given))
+    for real_time, least, most in ((True, 2, 15), (False, 40, 101)):
+        looks.clear()
+        reader = Reader()
+        reader.order(order(real_time=real_time))
+        assert [reader.next(5) for _ in range(100)] == 100 * [(PACKET, b"abcd")]
+        assert least <= len(looks) <= most
         reader.end()

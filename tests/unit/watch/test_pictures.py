@@ -1,5 +1,6 @@
 """Zones let nothing through, faults are those that there are, and stills show an event's peak."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import cv2
@@ -122,5 +123,8 @@ def test_a_still_is_the_middle_of_the_peak(each):
     event = Event(start_frame=0, end_frame=9, start=2 * each / 25, end=6 * each / 25, peak=1, peak_time=middle)
     shown = cv2.imdecode(np.frombuffer(stills.of(event), np.uint8), cv2.IMREAD_COLOR)
     assert abs(float(shown.mean()) - level(4 * 4 + 2)) < 3
+    unseen = replace(event, peak_time=1.5 * each / 25, start=1 * each / 25)
+    assert stills.of(unseen) == stills.of(event), "none was made of the peak"
+    assert stills.of(replace(event, start=0, end=2 * each / 25, peak_time=0)) is None
     stills.clear()
     assert stills.of(event) is None
