@@ -135,8 +135,8 @@ def main() -> None:
 
 HEAD = """# Faster decoding
 
-`python benchmarks/decode.py`, by processor time on one core, load {load:.1f} at the end of the first table. A picture with
-noise, 1280x720, H.264 by x264 with its usual two or three frames between those that others refer to.
+`python benchmarks/decode.py`, by processor time on one core, load {load:.1f} at the end of the first table. A picture
+with noise, 1280x720, H.264 by x264 with its usual two or three frames between those that others refer to.
 """
 AFTER = """
 ## What it changes
