@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from math import inf, isfinite
 from numbers import Integral, Real
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -54,6 +55,7 @@ def check_fields(settings: Any) -> None:
             raise UsageError(f"{field.name} {value}: {said}")
 
 
+@cache
 def hints_of(of: Any) -> Mapping[str, Any]:
     """Annotations of a class or function, with what `Annotated` adds to them."""
     return get_type_hints(of, include_extras=True)
