@@ -49,9 +49,11 @@ def check_fields(settings: Any) -> None:
     Raises:
         UsageError: a number is out of its range, infinite or not a number; the message names the field and the range.
     """
+    kind: Any = type(settings)
+    hints = hints_of(kind)
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
-        if said := problem(value, hints_of(type(settings))[field.name]):
+        if said := problem(value, hints[field.name]):
             raise UsageError(f"{field.name} {value}: {said}")
 
 
