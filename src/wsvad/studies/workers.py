@@ -8,6 +8,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -126,7 +127,7 @@ class _Message:
 def _context() -> Any:
     """How processes begin. FFmpeg, and torch with its threads, do not survive a fork; but one process may import all
     that the others need, do nothing with it, and fork those: importing takes longer than a small fit."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():  # Windows
+    if sys.platform != "linux":  # Windows has no fork, and what torch loads on macOS forbids one
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["torch", "wsvad.training.experiment", "wsvad.studies.workers"])
