@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo demo-live test fuzz bench bench-captions lint clean
+.PHONY: demo demo-live test tests fuzz bench bench-captions lint clean
 
 demo: .venv/core  ## simulated camera → extract → train → evaluate → report.html, offline
 	$(BIN)/wsvad demo
@@ -12,8 +12,12 @@ demo: .venv/core  ## simulated camera → extract → train → evaluate → rep
 demo-live: .venv/core  ## a simulated camera over RTSP → watched → alert → its clip, offline
 	$(BIN)/python examples/cameras/demo.py
 
-test: .venv/dev lint  ## what continuous integration runs
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+test: .venv/dev  ## what continuous integration runs: types are checked beside the tests, on a processor that is free
+	$(MAKE) --jobs 2 lint tests
+
+# In the order of their names: the long files of e2e come first, and small ones are left for the end.
+tests: .venv/dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 bench-captions: .venv/dev  ## methods on the captions of UCF-Crime, where they lie beside the project
 	$(BIN)/python benchmarks/captions.py ../shared/data/ucf-crime-captions

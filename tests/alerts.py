@@ -75,11 +75,11 @@ def server(answers: Answers | None = None, *, wrap: Any = None) -> Iterator[Rece
             http.shutdown()
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = 60.0, pause: float = 0.01) -> Any:
     """What the condition gives, as soon as it is true."""
     event = threading.Event()
-    for _ in range(int(seconds / 0.01)):
+    for _ in range(int(seconds / pause)):
         if found := condition():
             return found
-        event.wait(0.01)
+        event.wait(pause)
     raise AssertionError("it did not happen")

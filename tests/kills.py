@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -53,6 +53,13 @@ class Forks:
         threading.Event().wait(chance.choice((0, 0.001, 0.003, 0.01, 0.03)))
         os.kill(process, signal.SIGKILL)
         assert self._status() == -signal.SIGKILL
+
+    def kill_when(self, turn: int, seen: Callable[[], bool]) -> None:
+        """Let it work until something is seen; it must not be at its end by then."""
+        process = self._start(turn)
+        wait_for(seen, seconds=600, pause=0.002)
+        os.kill(process, signal.SIGKILL)
+        assert self._status() == -signal.SIGKILL, "it was at its end before"
 
     def finish(self, turn: int) -> int:
         """Let it work to its end; its status."""

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from math import inf, isfinite
 from numbers import Integral, Real
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -48,12 +49,15 @@ def check_fields(settings: Any) -> None:
     Raises:
         UsageError: a number is out of its range, infinite or not a number; the message names the field and the range.
     """
+    kind: Any = type(settings)
+    hints = hints_of(kind)
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
-        if said := problem(value, hints_of(type(settings))[field.name]):
+        if said := problem(value, hints[field.name]):
             raise UsageError(f"{field.name} {value}: {said}")
 
 
+@cache
 def hints_of(of: Any) -> Mapping[str, Any]:
     """Annotations of a class or function, with what `Annotated` adds to them."""
     return get_type_hints(of, include_extras=True)

@@ -1,17 +1,15 @@
 """The command line from end to end: videos or features in, detectors, metrics and one-line errors out."""
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from clips import scene, write_clip
+from kills import forks
 from places import SHARED
 
 from wsvad.cli.main import main
@@ -465,22 +463,22 @@ def test_fit_evaluate_and_bench_agree(features, tmp_path, capsys):
 
 def test_a_fit_killed_anywhere_ends_in_the_same_files(features, tmp_path):
     folder, stored = features
-    command = [
-        sys.executable, "-m", "wsvad.cli.main", "fit", str(folder), "--features", str(stored), "--seeds", "2",
-        "--points", "15", "--iterations", "60", "--segments", "6", "--bags", "4", "--config.hidden", "64", "--out",
+    words = [
+        "fit", str(folder), "--features", str(stored), "--seeds", "2", "--points", "10", "--iterations", "30",
+        "--segments", "6", "--bags", "4", "--config.hidden", "64", "--out",
     ]  # fmt: skip
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    subprocess.run([*command, str(tmp_path / "whole")], check=True, env=environment, capture_output=True)
+    outs = [str(tmp_path / "whole"), str(tmp_path / "cut")]
+    code = (
+        "import torch, wsvad.training.experiment; from wsvad.cli.main import main; torch.set_num_threads(1)\n"
+        f"def run(turn):\n    sys.stdout, sys.stderr = open(os.devnull, 'w'), open(os.devnull, 'w')\n"
+        f"    assert main([*{words}, {outs}[turn]]) == 0"
+    )
     cut = tmp_path / "cut"
-    for wanted in ("seed-0/selection.checkpoint", "seed-1/fit.checkpoint"):
-        process = subprocess.Popen(
-            [*command, str(cut)], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        while not (cut / wanted).exists() and process.poll() is None:
-            time.sleep(0.005)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL, f"the run was over before {wanted} was seen"
-    subprocess.run([*command, str(cut)], check=True, env=environment, capture_output=True)
+    with forks(tmp_path, code) as fit:
+        assert fit.finish(0) == 0
+        for wanted in ("seed-0/selection.checkpoint", "seed-1/fit.checkpoint"):
+            fit.kill_when(1, (cut / wanted).exists)
+        assert fit.finish(1) == 0
     kept = {p.relative_to(cut) for p in cut.rglob("*") if p.is_file() and p.name != "timing.json"}
     assert kept == {
         p.relative_to(tmp_path / "whole")

@@ -3,6 +3,7 @@
 import csv
 import json
 import resource
+import shutil
 from dataclasses import replace
 from html import unescape
 from pathlib import Path
@@ -25,6 +26,8 @@ TINY = [
     "--config.lr", "0.003", "--config.w_temp", "0.1", "--config.tau", "0.1",
 ]  # fmt: skip
 KINDS = ("dash", "drop")
+FEW = ("cam-00", "cam-01", "cam-08", "cam-09")
+"""Of either label, two to learn from and two for testing."""
 
 
 def clip(path: Path, seed: int, kind: str) -> Path:
@@ -247,15 +250,20 @@ def test_a_method_without_core_has_one_line(videos, run, tmp_path, capsys):
 
 
 def test_other_features_are_refused(run, videos, tmp_path, capsys):
-    assert main(["extract", str(videos), "--rgb", "motion+flow", "--out", str(tmp_path / "f"), "--workers", "0"]) == 0
-    bare = tmp_path / "bare"
-    bare.mkdir()
+    few, bare = tmp_path / "few", tmp_path / "bare"
+    few.mkdir(), bare.mkdir()
+    for table in ("labels.csv", "intervals.csv"):
+        lines = (videos / table).read_text().splitlines()
+        (few / table).write_text("\n".join([lines[0], *(line for line in lines if line.startswith(FEW))]))
+    for name in FEW:
+        shutil.copy(videos / f"{name}.mp4", few)
+    assert main(["extract", str(few), "--rgb", "motion+flow", "--out", str(tmp_path / "f"), "--workers", "0"]) == 0
     for name in ("model.json", "model.safetensors"):
         (bare / name).write_bytes((run / name).read_bytes())
     told = json.loads((bare / "model.json").read_text())
     (bare / "model.json").write_text(json.dumps(sealed(told | {"encoders": {}})))
     capsys.readouterr()
-    command = ["transfer", str(bare), "--to", str(videos), "--to-features", str(tmp_path / "f")]
+    command = ["transfer", str(bare), "--to", str(few), "--to-features", str(tmp_path / "f")]
     assert main([*command, "--out", str(tmp_path / "out")]) == 1
     told = capsys.readouterr().err.strip().splitlines()[-1]
     assert "its rgb features were made differently from those of" in told and "extract them in the same way" in told

@@ -16,6 +16,8 @@ import pytest
 from wsvad.cli.main import main
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
 
+SMALL = ["ur_dmu.hidden=32", "ur_dmu.feed_forward=32", "profile=light", "latent=8"]
+"""Of π-VAD, as options."""
 BUDGET = ["--iterations", "6", "--segments", "4", "--bags", "3", "--points", "1"]
 
 
@@ -99,16 +101,19 @@ def test_a_table_goes_on_without_a_row_that_fails(data, tmp_path, capsys):
             passport = Passport(encoder="made", width=4, frames=16 * (3 + number % 4))
             save(path, StoredFeatures(features=values, passport=passport))
     feature_path(data / "features", "mask", "v3").unlink()
-    assert (
-        main(["ablate", "pi-vad", "--table", "6", *words, *BUDGET, "--modalities", "pose,mask", "--workers", "2"]) == 3
-    )
+    words += [f"--config.{setting}" for setting in SMALL] + ["--modalities", "pose,mask", "--workers", "2"]
+    assert main(["ablate", "pi-vad", "--table", "6", *words, *BUDGET]) == 3
     assert "v3 has no mask features" in capsys.readouterr().err
     table = (tmp_path / "out" / "pi-vad-6.md").read_text()
     assert "| pose |" in table and "| mask (failed: " in table
 
 
 def test_ctrl_c_ends_all_and_the_same_command_goes_on(data, tmp_path):
-    words, whole = (command(data, "mil,ur-dmu", tmp_path / name, "--workers", "2") for name in ("out", "whole"))
+    small = ["--config", "ur-dmu.hidden=64"]
+    words, whole = (
+        command(data, "mil,ur-dmu", tmp_path / name, *small, "--workers", workers)
+        for name, workers in (("out", "2"), ("whole", "0"))
+    )
     run = subprocess.Popen(
         [sys.executable, "-m", "wsvad", *words], stderr=subprocess.PIPE, text=True, start_new_session=True
     )

@@ -6,6 +6,7 @@ import json
 from argparse import ArgumentError
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
@@ -153,14 +154,11 @@ def config_of(method: str, budget: str, from_files: Sequence[Given], single: Seq
         single: single fields, which go before.
         prefix: of single fields, as they are typed.
     """
-    from wsvad.cli.parser import empty_parser, in_words, out_of_range, parsed
+    from wsvad.cli.parser import in_words, out_of_range, parsed
     from wsvad.methods import METHODS
 
     config_class = METHODS[method].config_class
-    parser = empty_parser()
-    parser.add_class_arguments(config_class, as_group=False)
-    if budget == "data":
-        parser.set_defaults(getattr(config_class, "data_budget", {}))
+    parser = config_parser(config_class, budget)
     together: dict[str, Any] = {}
     for path, fields in from_files:
         merge(together, fields)
@@ -180,6 +178,18 @@ def config_of(method: str, budget: str, from_files: Sequence[Given], single: Seq
         return config_class(**values)
     except UsageError as error:
         raise UsageError(f"configuration of {method}: {error}") from None
+
+
+@cache
+def config_parser(config_class: type, budget: str) -> ArgumentParser:
+    """The parser of a configuration's fields, to parse with and not to change."""
+    from wsvad.cli.parser import empty_parser
+
+    parser = empty_parser()
+    parser.add_class_arguments(config_class, as_group=False)
+    if budget == "data":
+        parser.set_defaults(getattr(config_class, "data_budget", {}))
+    return parser
 
 
 def read_file(path: Path) -> Mapping[Any, Any]:

@@ -69,7 +69,7 @@ def arguments_of(verb: Verb, words: Sequence[str]) -> dict[str, Any]:
     from wsvad.cli import configs
 
     words, settings = configs.taken_out(words) if verb.configures else (list(words), [])
-    values = parsed(verb_parser(verb), words, verb.example).as_dict()  # not vars(), which has a mark at `get`
+    values = parsed(kept_parser(verb), words, verb.example).as_dict()  # not vars(), which has a mark at `get`
     if verb.learns:
         from wsvad.training.protocol import Protocol
 
@@ -111,6 +111,12 @@ def verb_parser(verb: Verb) -> ArgumentParser:
         normalise = "standardise" if verb.learns == "data" else None
         parser.set_defaults({"budget": verb.learns, "normalise": normalise, "hold_out": verb.hold_out})
     return parser
+
+
+@cache
+def kept_parser(verb: Verb) -> ArgumentParser:
+    """As `verb_parser`, to parse with and not to change: making one takes longer than parsing with it."""
+    return verb_parser(verb)
 
 
 def empty_parser() -> ArgumentParser:

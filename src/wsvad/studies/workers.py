@@ -8,6 +8,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -123,16 +124,26 @@ class _Message:
     text: str
 
 
+def _context() -> Any:
+    """How processes begin. FFmpeg, and torch with its threads, do not survive a fork; but one process may import all
+    that the others need, do nothing with it, and fork those: importing takes longer than a small fit."""
+    if sys.platform != "linux":  # Windows has no fork, and what torch loads on macOS forbids one
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch", "wsvad.training.experiment", "wsvad.studies.workers"])
+    return context
+
+
 class _Worker:
     """A process and the job that it is at."""
 
     def __init__(self) -> None:
-        # FFmpeg, and torch with its threads, do not survive a fork: start from nothing.
-        context = multiprocessing.get_context("spawn")
+        context = _context()
         self.connection, theirs = context.Pipe()
         level = logging.getLogger("wsvad").getEffectiveLevel()
-        self.process: BaseProcess = context.Process(target=_work, args=(theirs, level), daemon=True)
         with unheard(), _environment(ONE_THREAD):
+            given = (theirs, level, dict(os.environ))
+            self.process: BaseProcess = context.Process(target=_work, args=given, daemon=True)
             self.process.start()
         theirs.close()
         self.job: Job | None = None
@@ -211,8 +222,10 @@ class _Study:
 # -------------------------------------------------------------------------------------------------- in the process
 
 
-def _work(connection: Connection, level: int) -> None:
+def _work(connection: Connection, level: int, environment: dict[str, str]) -> None:
     """The life of a process: take a job, do it, tell how it goes, and so on until the other end is closed."""
+    os.environ.clear()  # the process that forked this one may have begun under another
+    os.environ.update(environment)
     import torch
 
     Thread(target=_end_with_parent, daemon=True).start()

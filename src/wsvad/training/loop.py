@@ -19,6 +19,7 @@ from wsvad.methods.contract import check_loss
 from wsvad.methods.method import Batch, Phase
 from wsvad.runs.normalisation import Normalisation
 from wsvad.training.checkpoint import load_checkpoint, read_place, save_checkpoint
+from wsvad.training.eager import eager
 from wsvad.training.team import Team
 
 Precision = Literal["fp32", "bf16"]
@@ -87,7 +88,8 @@ def run_phases(
         crops = packed.crops if phase.crops else 1
         normal, abnormal = (packed.rows(label, without)[::crops] for label in (0, 1))
         sampler = Sampler(normal, abnormal, phase.bags, (seed, number))
-        optimizer = phase.optimizer(phase.parameters, lr=phase.lr, weight_decay=phase.weight_decay, **phase.options)
+        kind = eager(phase.optimizer)
+        optimizer = kind(phase.parameters, lr=phase.lr, weight_decay=phase.weight_decay, **phase.options)
         start = 0
         if number == place["phase"] and place["iteration"]:
             assert checkpoint is not None
