@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Where it is set, each of the tests' processes compiles all of the sources anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo demo-live test tests fuzz bench bench-captions lint clean
 

@@ -151,7 +151,7 @@ def test_pi_vad_on_real_footage_scores_without_the_modality_encoders(tmp_path, c
     lines = (data / "labels.csv").read_text().splitlines()
     kinds = [(label, split) for split in ("train", "test") for label in "01"]
     rows = {kind: [line for line in lines[1:] if (line.split(",")[1], line.split(",")[-1]) == kind] for kind in kinds}
-    chosen = [line for (_, split), each in rows.items() for line in each[: 2 if split == "train" else 1]]
+    chosen = [line for (_, split), each in rows.items() for line in each[: 4 if split == "train" else 2]]
     (folder / "labels.csv").write_text("\n".join([lines[0], *chosen]))
     names = [line.split(",")[0] for line in chosen]
     for name in names:
