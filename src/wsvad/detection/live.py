@@ -6,7 +6,8 @@ time, and look at the same window of W snippets.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
@@ -194,6 +195,14 @@ class LiveScorer:
             )
         )
 
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """What goes wrong in the block is this scorer's, and no other's."""
+        try:
+            yield
+        except Exception as error:
+            self._fail(error)
+
     def _fail(self, error: Exception) -> None:
         self._waiting.clear()
         self._failed = error
@@ -216,9 +225,10 @@ def score_together(scorers: Iterable[LiveScorer]) -> None:
     while waiting := [one for one in scorers if one._waiting]:
         alike: dict[object, list[tuple[LiveScorer, dict[str, torch.Tensor]]]] = defaultdict(list)
         for one in waiting:
-            window = one._window()
-            shapes = tuple((name, stream.shape) for name, stream in window.items())
-            alike[id(one._scorer), shapes].append((one, window))
+            with one._failing():
+                window = one._window()
+                shapes = tuple((name, stream.shape) for name, stream in window.items())
+                alike[id(one._scorer), shapes].append((one, window))
         for some in alike.values():
             _score(some)
 
@@ -226,8 +236,8 @@ def score_together(scorers: Iterable[LiveScorer]) -> None:
 def _score(some: Sequence[tuple[LiveScorer, dict[str, torch.Tensor]]]) -> None:
     """Score windows of one model and form; where that fails, each by itself, so that one camera's are not others'."""
     windows = [window for _, window in some]
-    bags = {name: torch.stack([window[name] for window in windows]).to(torch.float32) for name in windows[0]}
     try:
+        bags = {name: torch.stack([window[name] for window in windows]).to(torch.float32) for name in windows[0]}
         scores = some[0][0]._scorer.score_streams(bags)[:, -1].tolist()
     except Exception as error:
         if len(some) == 1:
@@ -237,4 +247,5 @@ def _score(some: Sequence[tuple[LiveScorer, dict[str, torch.Tensor]]]) -> None:
                 _score([one])
         return
     for (scorer, _), score in zip(some, scores, strict=True):
-        scorer._settle(score)
+        with scorer._failing():
+            scorer._settle(score)

@@ -87,3 +87,20 @@ def test_what_cannot_be_scored_of_one_camera_is_scored_of_the_others(scorer):
         bad.found()
     bad.reset()
     assert [bad.push(frame) is not None for frame in filmed(1, 1)].count(True) == 1
+
+
+@pytest.mark.parametrize("step", ["_window", "_settle"])
+def test_whatever_goes_wrong_with_one_camera_is_not_the_others(scorer, monkeypatch, step):
+    good, bad = live(scorer), live(scorer)
+    for frame in filmed(0, 1):
+        good.take(frame)
+        bad.take(frame)
+
+    def broken(*_):
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(bad, step, broken)
+    score_together([bad, good])
+    assert good.found() is not None
+    with pytest.raises(RuntimeError, match="broken"):
+        bad.found()
