@@ -6,7 +6,8 @@ and ends between two key frames costs bytes: packets of half a second are compar
 
 It cannot see what neither shows: something that passes between two key frames of a stream whose packets are kept at one
 size, so such a stream with key frames further apart than `BLIND` is not judged; something that takes less than half as
-many bytes again as usual, or more than usual for less than half a second; and what is as small as the noise. Who lies still after a fall is quiet: the fall is not.
+many bytes again as usual, or more than usual for less than half a second; and what is as small as the noise. Who lies
+still after a fall is quiet: the fall is not.
 """
 
 from collections.abc import Sequence
