@@ -137,7 +137,8 @@ def spans(
             known; None for all.
     """
     ends = ends_of(times, filmed)
-    first, last = _pieces(np.asarray(scores_T, np.float64), times, ends, threshold, rules, filmed is not None, within)
+    scores, pauses = np.asarray(scores_T, np.float64), filmed is not None
+    first, last = _pieces(scores, times, ends, threshold, rules, pauses=pauses, within=within)
     if not first.size:
         return first, last
     first, last, _ = _joined(first, last, times, ends, rules)
@@ -154,7 +155,7 @@ def alerts(
     has lasted for the shortest length. An alert needs no score from later. Arguments as in `find_events`.
     """
     scores, ends = np.asarray(scores_T, np.float64), ends_of(times, filmed)
-    first, last = _pieces(scores, times, ends, threshold, rules, filmed is not None)
+    first, last = _pieces(scores, times, ends, threshold, rules, pauses=filmed is not None)
     if not first.size:
         return first, last, last
     reached = np.flatnonzero(scores >= threshold)
@@ -175,6 +176,7 @@ def _pieces(
     ends: np.ndarray,
     threshold: float,
     rules: EventRules,
+    *,
     pauses: bool,
     within: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -183,9 +183,10 @@ def by_packets(sizes: np.ndarray, keys: np.ndarray, rate: Fraction) -> np.ndarra
             most = np.exp2(usual) - least
             above[here] = (level - usual) / np.maximum(spread, 1e-9)
             more[here] = (above[here] > FAR) & (each[here] > np.maximum(MORE * most, most + least))
-    beside = np.append(above[1:], 0) > NEXT
-    beside[1:] |= above[:-1] > NEXT
-    more &= beside
+    if length > 1:  # at a frame or two a second what passes may be in one packet
+        beside = np.append(above[1:], 0) > NEXT
+        beside[1:] |= above[:-1] > NEXT
+        more &= beside
     return np.repeat(more, np.diff(starts, append=len(sizes)))
 
 

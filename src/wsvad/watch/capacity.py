@@ -231,13 +231,13 @@ def _watched(site: Site, folder: Path, processors: int) -> float:
 @contextmanager
 def _unsaid() -> Iterator[None]:
     """Nobody is told in the block how cameras are that do not exist."""
-    told = logging.getLogger("wsvad")
-    before = told.level
-    told.setLevel(logging.ERROR)
+    ours = logging.getLogger("wsvad")
+    before = ours.level
+    ours.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        told.setLevel(before)
+        ours.setLevel(before)
 
 
 def _wait(come: Callable[[], bool], thread: threading.Thread) -> None:

@@ -117,6 +117,14 @@ def test_one_large_packet_is_no_motion_and_several_are():
     assert found[3012:3020].all()
 
 
+def test_at_a_frame_a_second_one_large_packet_is_enough():
+    keys, dice = np.arange(0, 4000, 10), np.random.default_rng(0)
+    sizes = dice.integers(200, 260, 4000)
+    sizes[keys] = 14_000
+    sizes[2012] = 5000  # somebody who passes in a second
+    assert np.flatnonzero(by_packets(sizes, keys, 1)).tolist() == [2012]
+
+
 def test_light_that_changes_is_quiet(tmp_path):
     _, moves = moving(camera(tmp_path / "a.mp4", 60, light=-0.3))
     assert moves[: -2 * RATE - round(MARGIN * RATE)].mean() < 0.05
