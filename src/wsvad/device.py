@@ -3,6 +3,8 @@
 PyTorch is imported where a device is asked for: a process that only decodes names its device and loads no network.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from wsvad.errors import UsageError
@@ -50,6 +52,22 @@ def name_of(device: str) -> str:
     import torch
 
     return f"{device} ({torch.cuda.get_device_name(device)})"
+
+
+@contextmanager
+def library_threads(count: int) -> Iterator[None]:
+    """Have PyTorch and OpenCV compute with so many threads, and as before afterwards."""
+    import cv2
+    import torch
+
+    before = cv2.getNumThreads(), torch.get_num_threads()
+    cv2.setNumThreads(count)
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before[0])
+        torch.set_num_threads(before[1])
 
 
 def _cuda_devices() -> int:

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import pytest
 import rtsp
+import torch
 import yaml
 from alerts import wait_for
 from clips import write_clip
@@ -25,6 +27,7 @@ from packets import pictures
 from wsvad import Detector
 from wsvad.cli.main import main
 from wsvad.detection.event_store import EventStore
+from wsvad.device import library_threads
 from wsvad.encoders.motion import Motion
 from wsvad.video.clock import SNIPPET
 from wsvad.video.connection import Patience
@@ -128,6 +131,15 @@ def test_from_a_camera_to_alert_picture_clip_and_status(server, run, film, tmp_p
     assert "it was ended" in said.err and "160x120" in said.out
     kept = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
     assert PASSWORD.encode() not in kept and PASSWORD not in json.dumps(alerts_in(tmp_path)) + said.out + said.err
+
+
+def test_a_process_computes_with_the_threads_it_had_before_it_watched(run, film, tmp_path):
+    site = write_site(tmp_path, run, str(film), pace="fast")
+    with library_threads(5):
+        with Watching(site, tmp_path / "watch") as watched:
+            wait_for(lambda: all(one.done for one in watched.cameras))
+            assert torch.get_num_threads() == cv2.getNumThreads() == os.cpu_count()
+        assert torch.get_num_threads() == cv2.getNumThreads() == 5
 
 
 @real_server

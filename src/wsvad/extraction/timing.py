@@ -8,11 +8,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import cv2
 import numpy as np
-import torch
 
-from wsvad.device import device_of, name_of
+from wsvad.device import device_of, library_threads, name_of
 from wsvad.encoders import build
 from wsvad.encoders.build import argument_of, inputs_of
 from wsvad.encoders.encoder import HasRuntimes
@@ -72,7 +70,7 @@ def time_encoder(spec: str, video: Path | None = None) -> Timing:
     """
     if (read := inputs_of(spec)) != {"video"}:
         raise UsageError(f"'{spec}': reads {' and '.join(sorted(read))}; only encoders of video are timed")
-    with _video(video) as path, one_thread():
+    with _video(video) as path, library_threads(1):  # as in an extraction, where processes are the parallelism
         encoders = build(spec)
         choices = [encoder for encoder in encoders if isinstance(encoder, HasRuntimes) and encoder.runtimes]
         tries: list[tuple[str | None, str]]
@@ -137,19 +135,6 @@ def _advice(rows: Sequence[Timed], files: Sequence[str]) -> str:
         return f"take --device {best.device.split()[0]}: {times:.1f} times as fast"
     where = " and ".join(f"{name}.yaml" for name in files)
     return f"take {best.runtime}: {times:.1f} times as fast; write 'runtime: {best.runtime}' into {where}"
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """As in an extraction, where processes are the parallelism."""
-    before = cv2.getNumThreads(), torch.get_num_threads()
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before[0])
-        torch.set_num_threads(before[1])
 
 
 @contextmanager

@@ -72,7 +72,7 @@ def run_card(experiment: Experiment, remade_by: str) -> dict[str, Any]:
             "torch": torch.__version__,
             "numpy": np.__version__,
         },
-        "machine": f"{experiment.protocol.device}, {platform.machine()}, {torch.get_num_threads()} threads",
+        "machine": f"{experiment.protocol.device}, {platform.machine()}",
     }
 
 

@@ -27,9 +27,10 @@ import cv2
 import numpy as np
 import torch
 
+from wsvad.device import library_threads
 from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.snippets import Snippets, encoded
-from wsvad.extraction.timing import one_thread, street
+from wsvad.extraction.timing import street
 from wsvad.video.clock import SNIPPET
 from wsvad.video.connection import UNREAD
 from wsvad.video.reader import VideoReader
@@ -119,7 +120,7 @@ def measure(run: Path, form: str, codec: str = "h264") -> Capacity:
     """
     width, height, rate = form_of(form)
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with one_thread(), TemporaryDirectory(prefix="wsvad-capacity-") as folder:
+    with library_threads(1), TemporaryDirectory(prefix="wsvad-capacity-") as folder:
         path = generated(Path(folder) / "camera.mkv", width, height, rate, codec)
         names = [f"camera {number}" for number in range(EACH * processors)]
         site = Site(

@@ -17,11 +17,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import cv2
-import torch
-
 from wsvad.detection.event_store import EventStore
 from wsvad.detection.live import score_together
+from wsvad.device import library_threads
 from wsvad.errors import WsvadError
 from wsvad.locks import writing
 from wsvad.sinks.alert import ANOMALY, Alert
@@ -102,8 +100,7 @@ class Watch:
                 threading.Thread(target=self._work, args=(self.cameras[number::count],), name="watch", daemon=True)
                 for number in range(count)
             ]
-            cv2.setNumThreads(max(1, (os.cpu_count() or 1) // count))
-            torch.set_num_threads(max(1, (os.cpu_count() or 1) // count))
+            held.enter_context(library_threads(max(1, (os.cpu_count() or 1) // count)))
             self._held = held.pop_all()
 
     def _alerted(self, alert: Alert) -> bool:
