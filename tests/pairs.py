@@ -1,12 +1,14 @@
 """Two ranks that train side by side on a CPU, started once for all that is to be asked of them."""
 
 import json
+import math
 import multiprocessing
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -19,6 +21,7 @@ from wsvad.layers.norm import BatchNorm1d
 from wsvad.layers.share import each_bag
 from wsvad.methods import METHODS
 from wsvad.runs.normalisation import Normalisation
+from wsvad.training import checkpoint as checkpoints
 from wsvad.training import team as teams
 from wsvad.training.loop import run_phases
 
@@ -75,10 +78,11 @@ def fitted(
         torch.rand(1)  # whoever takes stock may draw
         return {}
 
-    run_phases(
-        method, phases, lambda segments: packed, normalisation, seed=0, points=2, at_step=at_step,
-        at_point=at_point, checkpoint=checkpoint, team=team,
-    )  # fmt: skip
+    with patch.object(checkpoints, "SHARE", math.inf):
+        run_phases(
+            method, phases, lambda segments: packed, normalisation, seed=0, points=2, at_step=at_step,
+            at_point=at_point, checkpoint=checkpoint, team=team,
+        )  # fmt: skip
     with torch.no_grad():
         given = normalisation.of_videos(bags(method.runs_on, seed=1).streams, [""] * 16)
         return losses, method(given).numpy()

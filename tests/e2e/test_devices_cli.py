@@ -1,6 +1,7 @@
 """`fit` on several devices, from the command line: who speaks, who is missed, how all of them end, who resumes."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from alerts import wait_for
 
 from wsvad.cli.main import main
 from wsvad.features.store import Passport, StoredFeatures, feature_path, save
-from wsvad.training import loop
+from wsvad.training import checkpoint
 from wsvad.training.team import AGAIN
 
 on_linux = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
@@ -107,14 +108,15 @@ def test_a_rank_that_dies_ends_the_command_in_one_line_and_one_rank_resumes(comm
 
 
 def test_two_ranks_of_torchrun_resume_the_fit_of_one(command, whole, tmp_path, monkeypatch):
-    run, write = [*command, "--out", str(tmp_path / "run")], loop.save_checkpoint
+    run, write = [*command, "--out", str(tmp_path / "run")], checkpoint.save_checkpoint
 
     def interrupted(path, method, optimizer, place):
         write(path, method, optimizer, place)
         if place["iteration"] == 100:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(loop, "save_checkpoint", interrupted)
+    monkeypatch.setattr(checkpoint, "save_checkpoint", interrupted)
+    monkeypatch.setattr(checkpoint, "SHARE", math.inf)
     assert main(run) == 1
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", "-m", "wsvad"]
     done = subprocess.run([*torchrun, *run], capture_output=True, text=True, check=False)

@@ -2,6 +2,8 @@
 gone on from as it was written, or refused."""
 
 import json
+import math
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict
@@ -18,6 +20,9 @@ from wsvad.ranges import Whole
 from wsvad.runs.records import Row
 from wsvad.runs.sealed import digest_of, own_file, sealed, unsealed
 from wsvad.shapes import problems
+
+SHARE = 0.05
+"""Of the time of a fit that writing checkpoints may take: of a small network on few videos it would be half."""
 
 
 class Place(TypedDict):
@@ -43,6 +48,24 @@ def save_checkpoint(path: Path, method: nn.Module, optimizer: torch.optim.Optimi
     record = sealed(place | {"tensors": digest_of(_bytes(tensors))})
     with atomic(path) as temporary:
         save_file(tensors, temporary, {"place": json.dumps(record)})
+
+
+class Checkpoints:
+    """One file that is written again as a fit goes on, the first time at once."""
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._due = -math.inf
+
+    def save(self, method: nn.Module, optimizer: torch.optim.Optimizer, place: dict[str, Any]) -> None:
+        """As `save_checkpoint`, unless it was written just before. What is lost then is done again, to the same
+        numbers."""
+        begun = time.monotonic()
+        if begun < self._due:
+            return
+        save_checkpoint(self._path, method, optimizer, place)
+        ended = time.monotonic()
+        self._due = ended + (ended - begun) / SHARE
 
 
 def read_place(path: Path) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ from wsvad.errors import WsvadError
 from wsvad.methods.contract import check_loss
 from wsvad.methods.method import Batch, Phase
 from wsvad.runs.normalisation import Normalisation
-from wsvad.training.checkpoint import load_checkpoint, read_place, save_checkpoint
+from wsvad.training.checkpoint import Checkpoints, load_checkpoint, read_place
 from wsvad.training.eager import eager
 from wsvad.training.team import Team
 
@@ -72,9 +72,9 @@ def run_phases(
         bags: gives the training bags pooled to a number of segments.
         without: names of training videos that are left out.
         points: how often a phase stops to take stock: `at_point(phase, iteration, mean loss parts since the last
-            point)` is called, what it returns becomes part of the history, and a checkpoint is written.
-        checkpoint: written at each point and read at the start, so that the same call after a kill goes on and ends
-            in the same weights. The caller deletes it when the results are safe.
+            point)` is called, what it returns becomes part of the history, and a checkpoint is due.
+        checkpoint: written at points, if not too often, and read at the start, so that the same call after a kill goes
+            on and ends in the same weights. The caller deletes it when the results are safe.
         team: of ranks that all make this call, and share each batch; rank 0 alone takes stock and writes.
 
     Raises:
@@ -82,6 +82,7 @@ def run_phases(
     """
     place = (read_place(checkpoint) if checkpoint else None) or {"phase": 0, "iteration": 0, "history": []}
     history: list[dict[str, Any]] = place["history"]
+    kept = Checkpoints(checkpoint) if checkpoint else None
     for number in range(place["phase"], len(phases)):
         phase = phases[number]
         packed = bags(phase.segments)
@@ -117,9 +118,8 @@ def run_phases(
                 found = at_point(phase, iteration + 1, loss)
                 method.train()
                 history.append({"phase": phase.name, "iteration": iteration + 1, "loss": loss, **found})
-                if checkpoint:
-                    now = {"phase": number, "iteration": iteration + 1, "history": history}
-                    save_checkpoint(checkpoint, method, optimizer, now)
+                if kept:
+                    kept.save(method, optimizer, {"phase": number, "iteration": iteration + 1, "history": history})
             since = []
             if team:
                 team.draw_alike(method)  # taking stock may draw random numbers

@@ -1,6 +1,7 @@
 """The loop on a small method: batches, resume, running away, what a run folder gives back."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from wsvad.runs.model import TrainedMethod, load_method, save_method
 from wsvad.runs.normalisation import LEVEL, Normalisation
 from wsvad.runs.scorer import Scorer
 from wsvad.runs.sealed import sealed
+from wsvad.training import checkpoint
 from wsvad.training.loop import Sampler, run_phases, set_rate
 
 TINY = UrDmuConfig(hidden=16, heads=2, feed_forward=16, abnormal_slots=5, normal_slots=5, head=8, iterations=12, bags=3)
@@ -61,8 +63,11 @@ def train(checkpoint: Path | None = None, stop_after: int | None = None, seed: i
     return method, history
 
 
+@pytest.mark.parametrize("share", [checkpoint.SHARE, math.inf])
 @pytest.mark.parametrize("stop_after", [1, 2, 3, 6, 7, 11, 15])
-def test_a_stopped_run_ends_in_the_same_weights(tmp_path, stop_after):
+def test_a_stopped_run_ends_in_the_same_weights(tmp_path, stop_after, share, monkeypatch):
+    """However often a checkpoint was written."""
+    monkeypatch.setattr(checkpoint, "SHARE", share)
     whole, history = train(tmp_path / "whole")
     with pytest.raises(Stop):
         train(tmp_path / "cut", stop_after)
@@ -70,6 +75,25 @@ def test_a_stopped_run_ends_in_the_same_weights(tmp_path, stop_after):
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
     assert json.dumps(history) == json.dumps(resumed_history)
+
+
+def test_a_checkpoint_takes_a_twentieth_of_the_time_at_most(tmp_path, monkeypatch):
+    """The first is written at once, in two seconds; one is due each second, and written forty seconds later."""
+    now = 0.0
+
+    def write(path, method, optimizer, place):
+        nonlocal now
+        now += 2
+        written.append(place["at"])
+
+    written: list[int] = []
+    monkeypatch.setattr(checkpoint, "save_checkpoint", write)
+    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now)
+    kept = checkpoint.Checkpoints(tmp_path / "cut")
+    for second in range(100):
+        kept.save(None, None, {"at": second})
+        now += 1
+    assert written == [0, 40, 80]
 
 
 def test_phases_run_in_order_and_stop_at_their_points():
