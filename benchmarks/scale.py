@@ -4,7 +4,7 @@ one worker to two, and a simulation to 1,000 workers.
     python benchmarks/scale.py manifest --videos 1000000
     python benchmarks/scale.py kill --moments 20
     python benchmarks/scale.py weak
-    python benchmarks/scale.py simulate
+    python benchmarks/scale.py simulate --speed 25 --spread 0.3 --rows 1000        (as the others have measured them)
 
 Each prints a section of results/scale.md.
 """
@@ -19,13 +19,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from wsvad.extraction.jobs import Advanced, Begun, Events, Finished
+from wsvad.extraction.spent import Spent
 
 TESTS = Path(__file__).parents[1] / "tests"
 sys.path.insert(0, str(TESTS))
@@ -62,8 +66,6 @@ class Nobody:
     device, at_work, side_by_side, shared = "cpu", 0, True, False
 
     def run(self, jobs: deque, extraction: object, parts: object) -> Iterator:
-        from wsvad.extraction.jobs import Begun, Finished
-
         self.planned, self.peak = time.perf_counter(), _peak()
         while jobs:
             job = jobs.popleft()
@@ -208,6 +210,32 @@ def _actors() -> list[int]:
 
 # ------------------------------------------------------------------------------------------------ weak scaling
 
+VIDEOS, FRAMES, RATE = 8, 750, 25
+"""Videos of a worker, and how long each is."""
+
+STAGES = ("decode", "convert", "network", "write")
+
+
+class Timed:
+    """An engine that notes what each video took."""
+
+    shared = False
+
+    def __init__(self, engine: Any):
+        self._engine = engine
+        self.device, self.side_by_side = engine.device, engine.side_by_side
+        self.spent: dict[str, Spent] = defaultdict(Spent)
+
+    @property
+    def at_work(self) -> int:
+        return int(self._engine.at_work)
+
+    def run(self, *given: Any) -> Events:
+        for event in self._engine.run(*given):
+            if isinstance(event, Advanced | Finished):
+                self.spent[event.video].add(event.spent)
+            yield event
+
 
 def weak() -> None:
     """Twice the videos with twice the workers take as long; on a machine with two processors and nothing else to do."""
@@ -221,22 +249,30 @@ def weak() -> None:
 
     with tempfile.TemporaryDirectory(prefix="wsvad-scale-") as place, cluster(2) as made:
         ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")  # type: ignore[attr-defined]
-        for number in range(16):
+        for number in range(2 * VIDEOS):
             folder = Path(place) / "videos"
             folder.mkdir(exist_ok=True)
-            write_video(folder / f"{number:02}.mp4", street(250, (480, 640, 3)), 25)
-        videos = unlabelled_videos(folder)
+            write_video(folder / f"{number:02}.mp4", street(FRAMES, (480, 640, 3)), RATE)
+        videos, times = unlabelled_videos(folder), []
         print(*table("engine", "workers", "videos", "seconds", "weak efficiency"), sep="\n")
         for name in ("local", "ray"):
             base = 0.0
             for workers in (1, 2):
+                engine = Timed(engine_of(name, workers=workers))
                 began = time.perf_counter()
-                extract(videos[: 8 * workers], {"rgb": "motion"}, Path(place) / f"{name}-{workers}",
-                        engine=engine_of(name, workers=workers))  # fmt: skip
+                extract(videos[: VIDEOS * workers], {"rgb": "motion"}, Path(place) / f"{name}-{workers}",
+                        engine=engine)  # fmt: skip
                 seconds = time.perf_counter() - began
                 base = base or seconds
-                print(f"| {name} | {workers} | {8 * workers} | {seconds:.1f} | {base / seconds:.2f} |", flush=True)
-        print(f"\nLoad {os.getloadavg()[0]:.1f}.")
+                print(f"| {name} | {workers} | {VIDEOS * workers} | {seconds:.1f} | {base / seconds:.2f} |", flush=True)
+                times += [[getattr(one, stage) for stage in STAGES] for one in engine.spent.values()]
+        print(f"\nLoad {os.getloadavg()[0]:.1f}.\n")
+        print(*table("stage", "seconds a video", "standard deviation"), sep="\n")
+        for stage, seconds in zip(STAGES, np.transpose(times), strict=True):
+            print(f"| {stage} | {seconds.mean():.2f} | {seconds.std():.2f} |")
+        whole = np.sum(times, axis=1)
+        speed, spread = FRAMES / RATE / whole.mean(), np.log(whole).std()
+        print(f"\nA worker does {speed:.1f} hours of video in an hour, σ of its logarithm {spread:.2f}.")
         ray.shutdown()
 
 
@@ -245,7 +281,7 @@ def weak() -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """What is simulated. The rates are those that the other parts of this script measure."""
+    """What is simulated."""
 
     workers: int
     hours: float = 100_000
@@ -296,11 +332,11 @@ def simulated(site: Site, seed: int) -> dict[str, float]:
     }
 
 
-def simulate() -> None:
+def simulate(measured: dict[str, float]) -> None:
     print(*table("workers", "slices", "jobs", "hours", "of the ideal", "tail, min", "driver busy"), sep="\n")
     for workers in (1, 10, 100, 1000):
         for slices in (False, True):
-            found = [simulated(Site(workers=workers, slices=slices), seed) for seed in range(3)]
+            found = [simulated(Site(workers=workers, slices=slices, **measured), seed) for seed in range(3)]
             mean = {key: float(np.mean([one[key] for one in found])) for key in found[0]}
             share = mean["ideal"] / mean["hours"]
             row = (
@@ -316,6 +352,8 @@ def main() -> None:
     parser.add_argument("place", nargs="?", type=Path)
     parser.add_argument("--videos", type=int, default=1_000_000)
     parser.add_argument("--moments", type=int, default=20)
+    for name in ("speed", "spread", "straggling", "failures", "rows"):
+        parser.add_argument(f"--{name}", type=float, default=getattr(Site, name))
     given = parser.parse_args()
     match given.what:
         case "manifest":
@@ -327,7 +365,7 @@ def main() -> None:
         case "weak":
             weak()
         case "simulate":
-            simulate()
+            simulate({name: getattr(given, name) for name in ("speed", "spread", "straggling", "failures", "rows")})
 
 
 if __name__ == "__main__":
