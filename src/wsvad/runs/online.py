@@ -21,8 +21,9 @@ from wsvad.datasets.dataset import one_bag
 
 ScoreFunction = Callable[[dict[str, Tensor]], Tensor]
 """Streams `(B, T, D)` or `(B, C, T, D)` → scores `(B, T)`; a method in evaluation mode is one."""
-WINDOWS = 32
-"""Windows that are scored at once in a replay: bounds its memory, whatever the video's length."""
+WINDOWS, ROWS = 32, 2048
+"""Windows that are scored at once in a replay, and snippets of all of them and their crops, at most (but one window):
+bounds its memory, whatever the video's length."""
 
 
 class OnlineScorer:
@@ -90,9 +91,11 @@ def score_running(
 def _full_windows(score_fn: ScoreFunction, streams: Mapping[str, Tensor], window: int) -> list[Tensor]:
     """Scores of the last snippet of each whole window, in parts."""
     snippets = next(iter(streams.values())).shape[-2]
+    crops = max(stream[..., 0, 0].numel() for stream in streams.values())
+    count = max(1, min(WINDOWS, ROWS // (window * crops)))
     return [
-        score_fn({name: _windows(stream, begin, window) for name, stream in streams.items()})[:, -1]
-        for begin in range(0, snippets - window + 1, WINDOWS)
+        score_fn({name: _windows(stream, begin, window, count) for name, stream in streams.items()})[:, -1]
+        for begin in range(0, snippets - window + 1, count)
     ]
 
 
@@ -108,7 +111,7 @@ def _last(videos: Sequence[Mapping[str, Tensor]], count: int) -> dict[str, Tenso
     return {name: stream[..., stream.shape[-2] - count :, :] for name, stream in joined.items()}
 
 
-def _windows(stream: Tensor, begin: int, window: int) -> Tensor:
-    """The windows that start at snippets `begin` … `begin + WINDOWS − 1`, as a batch: `(B, W, D)` or `(B, C, W, D)`."""
-    part = stream[..., begin : begin + WINDOWS + window - 1, :]
+def _windows(stream: Tensor, begin: int, window: int, count: int) -> Tensor:
+    """The windows that start at snippets `begin` … `begin + count − 1`, as a batch: `(B, W, D)` or `(B, C, W, D)`."""
+    part = stream[..., begin : begin + count + window - 1, :]
     return part.to(torch.float32).unfold(-2, window, 1).movedim(-3, 0).transpose(-1, -2)

@@ -68,11 +68,18 @@ def test_the_future_and_what_is_older_than_the_window_do_not_matter():
     assert changed.nonzero().flatten().tolist() == list(range(20, 28))
 
 
-def test_memory_is_bounded_by_the_window():
+@pytest.mark.parametrize(
+    ("crops", "window", "most"), [((), 8, WINDOWS), ((10,), 8, 25), ((10,), 64, 3), ((5,), 500, 1)]
+)
+def test_memory_is_bounded_by_the_window(crops, window, most):
+    """With ten crops as without: 2,048 snippets of all crops are scored at a time."""
+    model, streams = Attends({"rgb": 6, "flow": 4}).eval(), streams_of(window + 100, *crops)
+    score_running(model, [streams], window)
+    assert max(batch for batch, *_ in model.batches) == most
+
+
+def test_a_live_source_is_scored_a_window_at_a_time():
     model, streams = Attends({"rgb": 6, "flow": 4}).eval(), streams_of(200)
-    score_online(model, streams, 8)
-    assert max(batch * snippets for batch, snippets, _ in model.batches) <= WINDOWS * 8
-    model.batches.clear()
     pushed(model, streams, 8)
     assert max(snippets for _, snippets, _ in model.batches) == 8
 
