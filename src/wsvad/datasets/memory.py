@@ -18,6 +18,7 @@ from torch import Tensor
 
 from wsvad.errors import UsageError
 from wsvad.files import explain
+from wsvad.resident import large_apart
 
 MOST = 4 * 2**30
 """Bytes, where nobody says."""
@@ -69,6 +70,8 @@ class Memory:
         return held
 
     def file(self) -> "Unnamed":
+        """For what there is no room for. Whoever asks has little: what is read from it and used up is given back."""
+        large_apart()
         return Unnamed(self.folder if self.folder and self.folder.is_dir() else None)
 
 

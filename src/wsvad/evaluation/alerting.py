@@ -160,7 +160,7 @@ def with_events(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 def passes(bag: Bag, window: int) -> int:
     """How many snippets are scored for the online scores of a video."""
-    rows = max(int(np.prod(stream.shape[:-1])) for stream in bag.streams.values())
+    rows = max(int(np.prod(bag.shape(name)[:-1])) for name in bag.streams)
     return rows * min(window, bag.snippets)
 
 

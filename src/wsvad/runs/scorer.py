@@ -134,7 +134,7 @@ class Scorer:
             cameras[(scenes or {}).get(bag.video, bag.video) if by_camera else 0].append(number)
         found: dict[int, np.ndarray] = {}
         for numbers in cameras.values():
-            videos = [{k: bags[n].streams[k].to(torch.float32) for k in self.method.runs_on} for n in numbers]
+            videos = [_Read(bags[n].streams, self.method.runs_on) for n in numbers]
             scores = score_running(self.score_streams, videos, self.window)
             found |= {n: one.float().cpu().numpy() for n, one in zip(numbers, scores, strict=True)}
         return [found[number] for number in range(len(bags))]
@@ -270,6 +270,22 @@ class Scorer:
         streams = {name: bag.streams[name] for name in self.method.runs_on}
         columns_TN = score_online(side_by_side, streams, self.window)
         return _from_columns(columns_TN, form[0])
+
+
+class _Read(Mapping[str, Tensor]):
+    """The streams of a bag that a method reads; those that lie on disk are in memory only while they are used."""
+
+    def __init__(self, streams: Mapping[str, Tensor], names: Sequence[str]):
+        self._streams, self._names = streams, names
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._streams[name].to(torch.float32)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def blocks(snippets: int, block: int, overlap: int | None = None) -> Iterator[tuple[int, int, slice]]:

@@ -22,6 +22,7 @@ from wsvad.detection.live import score_together
 from wsvad.device import library_threads
 from wsvad.errors import WsvadError
 from wsvad.locks import writing
+from wsvad.resident import few_pools, give_back
 from wsvad.sinks.alert import ANOMALY, Alert
 from wsvad.sinks.outbox import Outbox, status
 from wsvad.video.clock import SNIPPET
@@ -29,7 +30,6 @@ from wsvad.video.connection import Patience
 from wsvad.watch.camera import State, WatchedCamera, as_dict
 from wsvad.watch.clips import Clips
 from wsvad.watch.model import models_of
-from wsvad.watch.resident import few_pools, give_back
 from wsvad.watch.settings import Site
 
 logger = logging.getLogger(__name__)

@@ -1,6 +1,9 @@
 """One scorer: blocks of long videos, all that a method says from one pass, whole and online."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from types import SimpleNamespace
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -54,6 +57,44 @@ def test_a_method_that_looks_at_single_snippets_is_the_same_in_blocks():
     whole = scorer_of(mil).scores(bags)
     for one, other in zip(scorer_of(mil, block=16).scores(bags), whole, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+class Stored(Mapping):
+    """Streams that are made anew each time that one is read, as those on disk are; knows which are still there."""
+
+    def __init__(self, number: int, made: list[ref]):
+        self._number, self._made = number, made
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        assert name == "rgb", "this method reads no other"
+        x = torch.randn(30, 6, generator=torch.Generator().manual_seed(self._number))
+        self._made.append(ref(x))
+        there.append(sum(one() is not None for one in self._made))
+        return x
+
+    def __iter__(self):
+        return iter(["rgb", "pose"])
+
+    def __len__(self) -> int:
+        return 2
+
+
+there: list[int] = []
+
+
+def test_videos_of_a_running_camera_are_read_one_after_the_other():
+    made: list[ref] = []
+    bags = [
+        Bag(streams=Stored(number, made), label=0, category="normal", frames=480, video=f"v{number}")
+        for number in range(12)
+    ]
+    held = [replace(one, streams={"rgb": one.streams["rgb"]}) for one in bags]
+    scorer = scorer_of(Mil({"rgb": 6}, MilConfig(hidden=(4, 2))))
+    made.clear(), there.clear()
+    found = scorer.running(bags)
+    assert max(there) <= 3 < len(there)
+    for one, other in zip(found, scorer.running(held), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 class Lengths(nn.Module):
