@@ -18,7 +18,7 @@ import av
 
 from wsvad.errors import WsvadError
 from wsvad.files import atomic
-from wsvad.video.reader import Pictures
+from wsvad.video.pictures import Pictures
 from wsvad.video.ring import Packet, Ring, Stretch
 from wsvad.video.writer import h264_stream, picture
 

@@ -15,7 +15,8 @@ import av
 import numpy as np
 
 from wsvad.errors import refuse_shortage
-from wsvad.video.reader import Frame, Pictures, VideoInfo, VideoReader, open_container, video_stream
+from wsvad.video.pictures import Pictures
+from wsvad.video.reader import Frame, VideoInfo, VideoReader, open_container, video_stream
 from wsvad.video.times import GAP
 
 CODECS = frozenset({"h264", "hevc", "mpeg4", "vp9", "av1", "mjpeg"})

@@ -5,34 +5,30 @@ turned only when its array is asked for. A reader holds one frame at a time and 
 """
 
 import heapq
-import math
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import av
 import numpy as np
-from av.sidedata.sidedata import SideData
 from av.stream import Disposition
-from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
+from av.video.reformatter import ColorRange, Interpolation
 
 from wsvad.errors import UsageError, WsvadError, refuse_shortage
 from wsvad.files import is_file
 from wsvad.storage import is_remote, place
 from wsvad.video.kinds import FORMATS, is_wrapped, photo, referring
+from wsvad.video.pictures import Colour, Pictures, orientation
 from wsvad.video.raw import counted
 from wsvad.video.times import GAP, Clock, Offsets
-
-Colour = Literal["rgb", "gray"]
 
 DECODER = f"PyAV {av.__version__}"
 """Decoder and its version, as a passport records it."""
 
-_EIGHT_BIT_LUMA = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "gray"}
 _MAX_READ_ERRORS = 32
 """Read errors without a packet between them after which the rest of a file is given up."""
 
@@ -69,57 +65,6 @@ class Header:
     """Codec of its sound; None without one."""
     metadata: dict[str, str]
     """Tags of the container and of its pictures."""
-
-
-class Pictures:
-    """Convert decoded pictures into upright arrays of one video's size; keeps one swscale context per form."""
-
-    def __init__(self, width: int, height: int, rotation: int = 0, mirrored: bool = False):
-        self.size = (width, height)
-        self.rotation = rotation
-        self.mirrored = mirrored
-        self._scalers: dict[tuple[int, int, str], VideoReformatter] = {}
-
-    def array(self, picture: av.VideoFrame, size: tuple[int, int] | None, colour: Colour) -> np.ndarray:
-        """The picture upright, `(h, w, 3)` or `(h, w)` uint8; the array is the caller's own."""
-        width, height = size or self.size
-        if self.rotation in (90, 270):
-            width, height = height, width
-        if colour == "rgb":
-            array = self._scaled(picture, width, height, "rgb24")
-        elif (picture.width, picture.height) == (width, height) and picture.format.name in _EIGHT_BIT_LUMA:
-            array = _plane(picture)
-        else:
-            array = self._scaled(picture, width, height, "gray")
-        if not self.rotation and not self.mirrored:
-            return array
-        turned = np.rot90(array, self.rotation // 90)
-        return np.ascontiguousarray(turned[:, ::-1] if self.mirrored else turned)
-
-    def _scaled(self, picture: av.VideoFrame, width: int, height: int, form: str) -> np.ndarray:
-        scaler = self._scalers.setdefault((width, height, form), VideoReformatter())
-        # Gray stays luma as it is stored: with both ranges declared full, swscale does not stretch it.
-        stored = ColorRange.JPEG if form == "gray" else None
-        scaled = scaler.reformat(
-            picture,
-            width=width,
-            height=height,
-            format=form,
-            src_color_range=stored,
-            dst_color_range=stored,
-            # Exact rounding gives the same bytes on every processor, and no seam at odd widths.
-            interpolation=Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT,
-            threads=1,
-        )
-        array = scaled.to_ndarray()
-        return array.copy() if scaled is picture else array
-
-
-def _plane(picture: av.VideoFrame) -> np.ndarray:
-    """A copy of the luma plane without the padding at the end of its lines."""
-    plane = picture.planes[0]
-    lines = np.frombuffer(memoryview(plane), np.uint8)[: plane.line_size * picture.height]
-    return lines.reshape(picture.height, plane.line_size)[:, : picture.width].copy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -439,18 +384,6 @@ def start_of(container: av.container.InputContainer, stream: av.VideoStream) -> 
     if stream not in starts:
         return Fraction(0)
     return min(starts[stream], max(Fraction(0), min(starts.values())))
-
-
-def orientation(picture: av.VideoFrame) -> tuple[int, bool]:
-    """How a stored picture comes to stand upright: see `VideoInfo.rotation` and `mirrored`."""
-    matrix = picture.side_data.get("DISPLAYMATRIX")
-    if not isinstance(matrix, SideData):
-        return 0, False
-    # A point (x, y), y down, goes to (a·x + c·y, b·x + d·y).
-    a, b, _, c, d, *_ = np.frombuffer(memoryview(matrix), np.int32).astype(np.float64)
-    mirrored = bool(a * d - b * c < 0)
-    turned = math.degrees(math.atan2(b, -a if mirrored else a))
-    return round(-turned / 90) * 90 % 360, mirrored
 
 
 def timed_by_decoding(container: av.container.InputContainer, stream: av.VideoStream) -> bool:

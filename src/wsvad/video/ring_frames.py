@@ -13,7 +13,8 @@ import av
 from wsvad.errors import refuse_shortage
 from wsvad.video.clock import SNIPPET
 from wsvad.video.live_clips import decoder, packet_of
-from wsvad.video.reader import Frame, Pictures, orientation
+from wsvad.video.pictures import Pictures, orientation
+from wsvad.video.reader import Frame
 from wsvad.video.ring import Break, Next, Packet, Ring
 
 _COUNTED = {"h264", "hevc"}
