@@ -7,7 +7,7 @@ other `Irregular` says why, and `VideoReader` reads it.
 
 from array import array
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,8 +15,9 @@ import av
 import numpy as np
 
 from wsvad.errors import refuse_shortage
+from wsvad.video.decoding import Decode
 from wsvad.video.pictures import Pictures
-from wsvad.video.reader import Frame, VideoInfo, VideoReader, open_container, video_stream
+from wsvad.video.reader import Frame, VideoInfo, VideoReader, open_container, opened, video_stream
 from wsvad.video.times import GAP
 
 CODECS = frozenset({"h264", "hevc", "mpeg4", "vp9", "av1", "mjpeg"})
@@ -106,11 +107,12 @@ def _in_order(
     )  # fmt: skip
 
 
-def frames_of(path: Path, packets: Packets, wanted: np.ndarray) -> Iterator[Frame]:
+def frames_of(path: Path, packets: Packets, wanted: np.ndarray, decode: Decode = "exact") -> Iterator[Frame]:
     """The wanted frames, in order, bit by bit as `VideoReader` has them.
 
     Args:
         wanted: `(F,)` bool.
+        decode: as `VideoReader`.
 
     Raises:
         Irregular: the video is not what its packets said: one of the frames does not come, or is damaged.
@@ -118,10 +120,10 @@ def frames_of(path: Path, packets: Packets, wanted: np.ndarray) -> Iterator[Fram
     """
     sent = _sent(packets, wanted)
     coming = iter(np.flatnonzero(wanted).tolist())
-    with open_container(path) as container:
-        stream = video_stream(container, path)
+    container, stream = opened(path, decode)
+    with container:
         _one_thread(stream)
-        pictures = Pictures(packets.info.width, packets.info.height, packets.info.rotation, packets.info.mirrored)
+        pictures = replace(packets.info, hardware=decode == "hardware").pictures()
 
         def shown(some: list[av.VideoFrame]) -> Iterator[Frame]:
             for picture in some:

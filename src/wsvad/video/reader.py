@@ -15,12 +15,14 @@ from typing import Any, Self
 
 import av
 import numpy as np
+from av.codec.hwaccel import HWAccel
 from av.stream import Disposition
 from av.video.reformatter import ColorRange, Interpolation
 
 from wsvad.errors import UsageError, WsvadError, refuse_shortage
 from wsvad.files import is_file
 from wsvad.storage import is_remote, place
+from wsvad.video.decoding import FAST, TO_THE_BIT, Decode, checked, hardware, in_hardware
 from wsvad.video.kinds import FORMATS, is_wrapped, photo, referring
 from wsvad.video.pictures import Colour, Pictures, orientation
 from wsvad.video.raw import counted
@@ -51,6 +53,12 @@ class VideoInfo:
     """Whether left and right are then exchanged."""
     declared: int | None
     """Frames according to the file's header, which may be wrong; None where it does not say."""
+    hardware: bool = False
+    """Whether hardware decodes it."""
+
+    def pictures(self) -> Pictures:
+        """What makes arrays of its pictures."""
+        return Pictures(self.width, self.height, self.rotation, self.mirrored, hardware=self.hardware)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +155,14 @@ class VideoReader:
     at the rate that it says.
     """
 
-    def __init__(self, path: Path | str, *, threads: int = 0, raw_rate: Fraction | float | None = None):
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        threads: int = 0,
+        raw_rate: Fraction | float | None = None,
+        decode: Decode = "exact",
+    ):
         """Open a video and decode its first frame.
 
         Args:
@@ -155,12 +170,14 @@ class VideoReader:
             threads: decoding threads; 0 = as many as FFmpeg likes. With 1, a damaged file gives the same frames each
                 time.
             raw_rate: frames per second of a raw stream that does not say it; no other file has a use for it.
+            decode: `exact`, `fast` (`decoding.Decode`), or by `hardware`, where that can decode this file to the bit.
 
         Raises:
+            UsageError: this machine has no such hardware.
             WsvadError: there is no such file, or it is empty, no video, truncated so that no frame can be had, or
                 holds audio alone; a raw stream whose rate nobody says.
         """
-        self._path = path = place(path)
+        self._path, self.decode = (path := place(path)), decode
         self.damaged = 0
         """Frames so far that could not be decoded and were replaced by the one before."""
         self.start = Fraction(0)
@@ -168,9 +185,8 @@ class VideoReader:
         self.offsets: Sequence[Fraction] = ()
         """Seconds by which the file's clock was moved, of each beginning that it has; known once all was read."""
         self._broken = False
-        self._container = open_container(path)
+        self._container, self._stream = opened(path, decode)
         try:
-            self._stream = video_stream(self._container, path)
             self._stream.thread_type = "AUTO"
             self._stream.thread_count = threads
             self.time_base = self._stream.time_base or Fraction(1, 90_000)
@@ -188,7 +204,7 @@ class VideoReader:
             raise WsvadError(f"{path}: no frame of it can be decoded; it is damaged, so copy it again or leave it out")
         self._first = iter([first])
         self.info = info_of(path, self._stream, first[0], doubled=self._by_decoding, rate=self._counted)
-        self.pictures = Pictures(self.info.width, self.info.height, self.info.rotation, self.info.mirrored)
+        self.pictures = self.info.pictures()
 
     def __enter__(self) -> Self:
         return self
@@ -323,8 +339,44 @@ class VideoReader:
         yield None
 
 
-def open_container(path: Path) -> av.container.InputContainer:
+def opened(path: Path, decode: Decode = "exact") -> tuple[av.container.InputContainer, av.VideoStream]:
+    """Open a file and its pictures, to be decoded in this way.
+
+    Raises:
+        UsageError: this machine has no hardware that decodes.
+        WsvadError: as `open_container` and `video_stream`; the hardware cannot be opened once more.
+    """
+    checked(decode)
+    container = open_container(path)
+    try:
+        stream = video_stream(container, path)
+        if decode == "hardware" and stream.codec_context.name in TO_THE_BIT:
+            container.close()
+            container = _by_hardware(path)
+            stream = video_stream(container, path)
+        elif decode == "fast":
+            stream.codec_context.options = dict(FAST)
+    except BaseException:
+        container.close()
+        raise
+    return container, stream
+
+
+def _by_hardware(path: Path) -> av.container.InputContainer:
+    by = hardware()
+    try:
+        return open_container(path, by)
+    except WsvadError:  # the file could be read before, and the hardware be used
+        raise WsvadError(
+            f"{path}: the hardware that decodes cannot be used once more; use fewer --workers, or leave --decode out"
+        ) from None
+
+
+def open_container(path: Path, by: HWAccel | None = None) -> av.container.InputContainer:
     """Open a file as a video, and nothing else that its name or content may ask for.
+
+    Args:
+        by: hardware that decodes it.
 
     Raises:
         WsvadError: there is no such file, or no video in it that can be read.
@@ -339,7 +391,7 @@ def open_container(path: Path) -> av.container.InputContainer:
         # "file:" and the white lists: a name or a playlist in disguise never makes FFmpeg read anything else.
         allowed = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
         from_here = path.open("rb") if is_remote(path) else f"file:{path}"
-        return av.open(from_here, "r", metadata_errors="replace", container_options=allowed)
+        return av.open(from_here, "r", metadata_errors="replace", container_options=allowed, hwaccel=by)
     except PermissionError:
         raise WsvadError(f"{path}: no permission to read it") from None
     except (av.FFmpegError, ValueError) as error:
@@ -428,4 +480,5 @@ def info_of(
         rotation=rotation,
         mirrored=mirrored,
         declared=stream.frames or None,
+        hardware=in_hardware(stream),
     )
