@@ -69,7 +69,7 @@ def extract(
         cpus_per_worker: Processors that Ray reserves for each worker (default: 1).
         gpus_per_worker: GPUs that Ray reserves for each worker, such as 0.5 (default: 0).
         gate: Leave out stretches in which nothing moves: of a still camera, many times as fast.
-        decode: How videos are decoded. fast leaves out the loop filter of H.264, HEVC and VP9: 16 to 34 % less decoding
+        decode: How videos are decoded. fast leaves out the loop filter of H.264, HEVC and VP8: 16 to 34 % less decoding
             at low bit rates, and features that change by 3 % of their spread. hardware: NVDEC, VAAPI, VideoToolbox.
         plan: Only say what it will come to, by a minute of it on this machine, or on the cluster as it is.
         json: With --plan, print it as JSON.

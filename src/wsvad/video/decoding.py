@@ -10,7 +10,7 @@ if TYPE_CHECKING:  # the command line reads this module, and is to start without
     from av.codec.hwaccel import HWAccel
 
 Decode = Literal["exact", "fast", "hardware"]
-"""`fast`: without the loop filter of H.264, HEVC and VP9, which smooths the borders of blocks. `hardware`: by a
+"""`fast`: without the loop filter of H.264, HEVC and VP8, which smooths the borders of blocks. `hardware`: by a
 processor's or graphics card's own decoder."""
 
 WAYS: tuple[Decode, ...] = get_args(Decode)
