@@ -7,7 +7,7 @@ other `Irregular` says why, and `VideoReader` reads it.
 
 from array import array
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -123,7 +123,7 @@ def frames_of(path: Path, packets: Packets, wanted: np.ndarray, decode: Decode =
     container, stream = opened(path, decode)
     with container:
         _one_thread(stream)
-        pictures = replace(packets.info, hardware=decode == "hardware").pictures()
+        pictures = Pictures(packets.info.width, packets.info.height, packets.info.rotation, packets.info.mirrored)
 
         def shown(some: list[av.VideoFrame]) -> Iterator[Frame]:
             for picture in some:

@@ -16,15 +16,10 @@ _EIGHT_BIT_LUMA = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuv
 class Pictures:
     """Convert decoded pictures into upright arrays of one video's size; keeps one swscale context per form."""
 
-    def __init__(self, width: int, height: int, rotation: int = 0, mirrored: bool = False, *, hardware: bool = False):
-        """
-        Args:
-            hardware: whether pictures come from hardware, and become the same arrays as those of software.
-        """
+    def __init__(self, width: int, height: int, rotation: int = 0, mirrored: bool = False):
         self.size = (width, height)
         self.rotation = rotation
         self.mirrored = mirrored
-        self._hardware = hardware
         self._scalers: dict[tuple[int, int, str], VideoReformatter] = {}
 
     def array(self, picture: av.VideoFrame, size: tuple[int, int] | None, colour: Colour) -> np.ndarray:
@@ -44,8 +39,6 @@ class Pictures:
         return np.ascontiguousarray(turned[:, ::-1] if self.mirrored else turned)
 
     def _scaled(self, picture: av.VideoFrame, width: int, height: int, form: str) -> np.ndarray:
-        if self._hardware:
-            picture = _planar(picture)
         scaler = self._scalers.setdefault((width, height, form), VideoReformatter())
         # Gray stays luma as it is stored: with both ranges declared full, swscale does not stretch it.
         stored = ColorRange.JPEG if form == "gray" else None
@@ -62,21 +55,6 @@ class Pictures:
         )
         array = scaled.to_ndarray()
         return array.copy() if scaled is picture else array
-
-
-_PLANAR = {"nv12": "yuv420p", "p010le": "yuv420p10le"}
-"""How hardware gives pictures, with both colours in one plane → how software gives the same ones."""
-
-
-def _planar(picture: av.VideoFrame) -> av.VideoFrame:
-    """A picture of hardware as software would give it: swscale takes colours of another place from the other form."""
-    full = picture.color_range == ColorRange.JPEG and picture.format.name == "nv12"
-    form = "yuvj420p" if full else _PLANAR.get(picture.format.name)
-    if form is None:
-        return picture
-    planar = picture.reformat(format=form)
-    planar.colorspace = picture.colorspace
-    return planar
 
 
 def _plane(picture: av.VideoFrame) -> np.ndarray:

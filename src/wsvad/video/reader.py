@@ -56,10 +56,6 @@ class VideoInfo:
     hardware: bool = False
     """Whether hardware decodes it."""
 
-    def pictures(self) -> Pictures:
-        """What makes arrays of its pictures."""
-        return Pictures(self.width, self.height, self.rotation, self.mirrored, hardware=self.hardware)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
@@ -204,7 +200,7 @@ class VideoReader:
             raise WsvadError(f"{path}: no frame of it can be decoded; it is damaged, so copy it again or leave it out")
         self._first = iter([first])
         self.info = info_of(path, self._stream, first[0], doubled=self._by_decoding, rate=self._counted)
-        self.pictures = self.info.pictures()
+        self.pictures = Pictures(self.info.width, self.info.height, self.info.rotation, self.info.mirrored)
 
     def __enter__(self) -> Self:
         return self
