@@ -21,7 +21,7 @@ from wsvad.files import sha256
 from wsvad.storage import as_now, is_remote, place
 from wsvad.video.clock import SNIPPET
 from wsvad.video.decoding import Decode
-from wsvad.video.packets import Irregular, frames_of
+from wsvad.video.packets import Irregular, all_of, frames_of, read_packets
 from wsvad.video.quiet import GATE, moving
 from wsvad.video.reader import DECODER, Frame, VideoInfo, VideoReader
 from wsvad.video.resample import Resampler, resampling_rate
@@ -90,7 +90,11 @@ def encode_video(
     with VideoReader(path, threads=threads, raw_rate=raw_rate, decode=decode) as video:
         if on_open is not None:
             on_open(video.info)
-        encoded = _encode_moving(path, seen, on_frames, at_once, spent, on_whole, decode) if gate else None
+        encoded = None
+        if gate:
+            encoded = _encode_moving(path, seen, on_frames, at_once, spent, on_whole, decode)
+        elif decode == "fast" and not (rate or part or heard):
+            encoded = _encode_few(path, seen, on_frames, at_once, spent)
         if encoded is None:
             encoded = _encode_frames(video, seen, on_frames, part, at_once, spent, _resampler(rate, path))
     middles = [edge + filmed / 2 for edge, filmed in zip(encoded.edges[:-1], encoded.filmed, strict=True)]
@@ -296,6 +300,34 @@ def _encode_moving(
         filmed=[float(end - start) for start, end in pairwise(film)],
         quiet=~own,
     )
+
+
+def _encode_few(
+    path: Path, encoders: Encoders, on_frames: Callable[[int], None] | None, at_once: int, spent: Spent | None
+) -> _Encoded | None:
+    """Encode what reads few frames, without those that nobody asks for and no other is made from; None where all are
+    asked for, or which are cannot be told by packets."""
+    if len(_asked(encoders, SNIPPET)) == SNIPPET:
+        return None
+    spent = spent or Spent()
+    try:
+        with spent.on("decode"):
+            packets = read_packets(path)
+        count = len(packets.stamps)
+        asked = np.zeros(-(-count // SNIPPET) * SNIPPET, bool).reshape(-1, SNIPPET)
+        asked[:, _asked(encoders, SNIPPET)] = True
+        if rest := count % SNIPPET:
+            asked[-1] = np.isin(np.arange(SNIPPET), _asked(encoders, rest))
+        frames = all_of(path, packets, asked.reshape(-1)[:count], "fast")
+        return _encode_frames(frames, encoders, on_frames, None, at_once, spent)
+    except Irregular:
+        return None
+
+
+def _asked(encoders: Encoders, length: int) -> list[int]:
+    """Which frames of a snippet of so many some encoder reads."""
+    each = {one.sampling for some in encoders.values() for one in some}
+    return sorted({offset for sampling in each for offset in sampling.offsets(length)})
 
 
 def _decoded(frames: Iterable[Frame], spent: Spent) -> Iterator[Frame]:

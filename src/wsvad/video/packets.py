@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -22,6 +23,10 @@ from wsvad.video.times import GAP
 
 CODECS = frozenset({"h264", "hevc", "mpeg4", "vp9", "av1", "mjpeg"})
 """Those in which each packet shows one frame."""
+
+
+_NONE: Any = None
+"""In place of a picture."""
 
 
 class Irregular(Exception):
@@ -55,8 +60,8 @@ class Packets:
         return self.shows[self.keys]
 
 
-def read_packets(path: Path, on_key: Callable[[av.VideoFrame, Pictures], None] = lambda *_: None) -> Packets:
-    """Read all packets, and decode those from which decoding can begin.
+def read_packets(path: Path, on_key: Callable[[av.VideoFrame, Pictures], None] | None = None) -> Packets:
+    """Read all packets, and decode those from which decoding can begin, if somebody wants to see them.
 
     Args:
         on_key: called with each such frame, in order.
@@ -79,12 +84,14 @@ def read_packets(path: Path, on_key: Callable[[av.VideoFrame, Pictures], None] =
                 raise Irregular("some of its frames have no time, or are not shown")
             if packet.is_keyframe:
                 keys.append(len(stamps))
+            if packet.is_keyframe and on_key is not None:
                 for picture in _decoded(stream, packet, path):
                     on_key(picture, pictures)
             stamps.append(packet.pts)
             sizes.append(packet.size)
-        for picture in _decoded(stream, None, path):
-            on_key(picture, pictures)
+        if on_key is not None:
+            for picture in _decoded(stream, None, path):
+                on_key(picture, pictures)
         time_base = stream.time_base
     return _in_order(info, time_base, start, stamps, sizes, keys)
 
@@ -112,7 +119,7 @@ def frames_of(path: Path, packets: Packets, wanted: np.ndarray, decode: Decode =
 
     Args:
         wanted: `(F,)` bool.
-        decode: as `VideoReader`.
+        decode: as `VideoReader`; `fast` passes over what is not wanted where no other frame is made from it.
 
     Raises:
         Irregular: the video is not what its packets said: one of the frames does not come, or is damaged.
@@ -143,11 +150,32 @@ def frames_of(path: Path, packets: Packets, wanted: np.ndarray, decode: Decode =
                 yield from shown(_decoded(stream, None, path))
                 stream.codec_context.flush_buffers()
             if sent[place]:
+                spared = decode == "fast" and not wanted[packets.shows[place]]
+                stream.codec_context.skip_frame = "NONREF" if spared else "DEFAULT"
                 yield from shown(_decoded(stream, packet, path))
             before = bool(sent[place])
         yield from shown(_decoded(stream, None, path))
     if next(coming, None) is not None:
         raise Irregular("a frame of it cannot be decoded")
+
+
+def all_of(path: Path, packets: Packets, asked: np.ndarray, decode: Decode) -> Iterator[Frame]:
+    """All frames in order with their times, of which those that are not asked for have no picture.
+
+    Args:
+        asked: `(F,)` bool.
+
+    Raises:
+        Irregular, WsvadError: as `frames_of`.
+    """
+    wanted = asked.copy()
+    wanted[-1] = True  # which says how long it is shown
+    index, pictures = 0, Pictures(packets.info.width, packets.info.height)
+    for frame in frames_of(path, packets, wanted, decode):
+        for passed in range(index, frame.index):
+            yield Frame(passed, packets.time(passed), 1 / packets.info.rate, _NONE, pictures)
+        yield frame
+        index = frame.index + 1
 
 
 def _sent(packets: Packets, wanted: np.ndarray) -> np.ndarray:
