@@ -68,10 +68,10 @@ def extract(
             or ray://HOST:PORT, the head of that cluster.
         cpus_per_worker: Processors that Ray reserves for each worker (default: 1).
         gpus_per_worker: GPUs that Ray reserves for each worker, such as 0.5 (default: 0).
-        gate: Leave out stretches in which nothing moves: of a still camera, many times as fast.
-        decode: How videos are decoded. fast leaves out the loop filter of H.264, HEVC and VP8: 16 to 34 % less decoding
-            at low bit rates, and features that change by 3 % of their spread. hardware: NVDEC, VAAPI, VideoToolbox.
-        plan: Only say what it will come to, by a minute of it on this machine, or on the cluster as it is.
+        gate: Leave out what does not move: of a still camera, many times as fast.
+        decode: How videos are decoded. fast: without the loop filter of H.264, HEVC and VP8, a fifth to a third less
+            work at low bit rates, features 3 % off. hardware: NVDEC, VAAPI or VideoToolbox.
+        plan: Only say what it will come to, by encoding for a minute.
         json: With --plan, print it as JSON.
     """
     from wsvad.extraction.engines import engine_of
