@@ -93,8 +93,8 @@ def encode_video(
         encoded = None
         if gate:
             encoded = _encode_moving(path, seen, on_frames, at_once, spent, on_whole, decode)
-        elif decode == "fast" and not (rate or part or heard):
-            encoded = _encode_few(path, seen, on_frames, at_once, spent)
+        elif decode == "fast" and not (rate or heard):
+            encoded = _encode_few(path, seen, on_frames, part, at_once, spent)
         if encoded is None:
             encoded = _encode_frames(video, seen, on_frames, part, at_once, spent, _resampler(rate, path))
     middles = [edge + filmed / 2 for edge, filmed in zip(encoded.edges[:-1], encoded.filmed, strict=True)]
@@ -303,7 +303,12 @@ def _encode_moving(
 
 
 def _encode_few(
-    path: Path, encoders: Encoders, on_frames: Callable[[int], None] | None, at_once: int, spent: Spent | None
+    path: Path,
+    encoders: Encoders,
+    on_frames: Callable[[int], None] | None,
+    part: Part | None,
+    at_once: int,
+    spent: Spent | None,
 ) -> _Encoded | None:
     """Encode what reads few frames, without those that nobody asks for and no other is made from; None where all are
     asked for, or which are cannot be told by packets."""
@@ -319,7 +324,7 @@ def _encode_few(
         if rest := count % SNIPPET:
             asked[-1] = np.isin(np.arange(SNIPPET), _asked(encoders, rest))
         frames = all_of(path, packets, asked.reshape(-1)[:count], "fast")
-        return _encode_frames(frames, encoders, on_frames, None, at_once, spent)
+        return _encode_frames(frames, encoders, on_frames, part, at_once, spent)
     except Irregular:
         return None
 

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from clips import Means, walkers, write_clip
+from clips import Means, overwrite, walkers, write_clip
+from clips import packets as file_packets
 
 from wsvad.extraction import encode
-from wsvad.extraction.encode import encode_video
+from wsvad.extraction.encode import Part, encode_video
 from wsvad.video import packets
 from wsvad.video.clock import SNIPPET
 
@@ -58,6 +59,28 @@ def test_frames_that_nobody_reads_are_not_decoded(tmp_path, monkeypatch):
     encode_video(path, {"rgb": (Means(count=SNIPPET),)}, threads=1, decode="fast")
     encode_video(path, {"rgb": (Means(count=1),)}, threads=1)
     assert not came, "all are read, or exactly"
+
+
+def test_what_was_encoded_before_is_gone_on_from(tmp_path):
+    path, encoders = write_clip(tmp_path / "a.mp4", walkers(1, 90), preset="medium", crf="38"), {"rgb": (Means(),)}
+    whole = made(path, encoders)["rgb"][0]
+    part = Part({"rgb": [*np.zeros((2, 2), np.float32)]})
+    found = made(path, encoders, part=part)["rgb"][0]
+    np.testing.assert_array_equal(found[:2], np.zeros((2, 2)))
+    np.testing.assert_array_equal(found[2:], whole[2:])
+    assert part.snippets == 6
+
+
+def test_a_damaged_video_is_read_whole(tmp_path, monkeypatch):
+    """Damage is found by the pictures that come, in the middle of the shorter way."""
+    path = write_clip(tmp_path / "a.mp4", walkers(1, 96), preset="medium", crf="30", bf="0")
+    overwrite(path, [(offset + size // 2, size // 3) for offset, size in file_packets(path)[50:52]])
+    encoders, told = {"rgb": (Means(),)}, []
+    found = encode_video(path, encoders, told.append, threads=1, decode="fast")["rgb"]
+    monkeypatch.setattr(encode, "_encode_few", lambda *_: None)
+    whole = encode_video(path, encoders, threads=1, decode="fast")["rgb"]
+    np.testing.assert_array_equal(found.features, whole.features)
+    assert found.passport == whole.passport
 
 
 def test_a_video_whose_packets_do_not_tell_is_read_whole(tmp_path, monkeypatch):
