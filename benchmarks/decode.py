@@ -117,7 +117,18 @@ def learnt(folder: Path) -> list[str]:
         cells = []
         for method in METHODS:
             run = folder / f"{method}-{out.name}"
-            words = ["train", str(CCTV), "--features", str(out), "--method", method, "--seeds", str(SEEDS)]
+            words = [
+                "train",
+                str(CCTV),
+                "--features",
+                str(out),
+                "--method",
+                method,
+                "--seeds",
+                str(SEEDS),
+                "--decode",
+                how,
+            ]
             assert wsvad([*words, "--out", str(run)]) in (0, None)
             auc = json.loads((run / "metrics.json").read_text())["selection"]["last"]["auc"]
             cells.append(f"{100 * auc['mean']:.2f} ± {100 * auc['std']:.2f}")
