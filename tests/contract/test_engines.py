@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from clips import write_clip
+from clips import walkers, write_clip
 
 from wsvad.cli.main import main
 from wsvad.errors import UsageError, WsvadError
@@ -98,6 +98,17 @@ def test_every_engine_writes_the_same_bytes_and_resumes(name, engine, videos, tm
     relative = [(name, path.relative_to(tmp_path)) for name, path in videos]
     assert extract(relative, streams, "elsewhere", builder=BUILDER, engine=engine(name)).done == 5
     assert files(Path("elsewhere")) == files(out)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_every_engine_decodes_as_it_is_told(name, engine, tmp_path):
+    video = ("a.mp4", write_clip(tmp_path / "a.mp4", walkers(1, 40), preset="medium", crf="38"))
+    made = {}
+    for decode in ("exact", "fast"):
+        extract([video], {"rgb": "means"}, tmp_path / decode, builder=BUILDER, engine=Local(0), decode=decode)
+        made[decode] = files(tmp_path / decode)
+    extract([video], {"rgb": "means"}, tmp_path / "out", builder=BUILDER, engine=engine(name), decode="fast")
+    assert files(tmp_path / "out") == made["fast"] != made["exact"]
 
 
 @pytest.mark.parametrize("name", ENGINES)

@@ -183,7 +183,14 @@ def transfer(
     split = earlier_split(out) | folder.split()
     with writing(out):
         dataset, features, failed = open_data(
-            to, trained.encoders, to_features, out, split=split, rate=trained.rate, device=protocol.device
+            to,
+            trained.encoders,
+            to_features,
+            out,
+            split=split,
+            rate=trained.rate,
+            decode=trained.decode,
+            device=protocol.device,
         )
         results = transfer(run, Place(dataset=dataset, features=features), protocol, out, workers=workers)
         show_text(as_markdown(results))

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 WIDTH = 100
 COMMON = ("seeds", "hold_out", "device")
 """Fields of the protocol on a verb's short page."""
+OF_EXTRACTION = ("decode",)
+"""Options that stand on the short page of `extract` alone."""
 SELDOM = ("all", "raw_rate", "memory")
 ALIASES = ("pose", "depth", "mask", "flow", "text")
 """Options that are on no short page, and those that stand there in the line of `--stream`."""
@@ -125,6 +127,7 @@ def _rare(verb: "Verb", action: Action) -> bool:
     if verb.learns:
         from wsvad.training.protocol import Protocol
 
-        if action.dest in Protocol.__dataclass_fields__ and action.dest not in COMMON:
+        of_protocol = action.dest in Protocol.__dataclass_fields__ and action.dest not in COMMON
+        if of_protocol or action.dest in OF_EXTRACTION:
             return True
     return action.dest in SELDOM or (verb.encodes and action.dest in ALIASES)

@@ -31,6 +31,7 @@ from wsvad.cli.output import say, show, show_json
 from wsvad.errors import UsageError
 from wsvad.ranges import Positive, Range, Score, Seed, Whole
 from wsvad.video.clock import Rate
+from wsvad.video.decoding import Decode
 
 Videos = Annotated[int, Range(4)]
 Seconds = Annotated[float, "SECONDS", Range(0, 3600)]
@@ -95,6 +96,7 @@ def train(
     workers: Whole | None = None,
     all: bool = False,
     rate: Rate | None = None,
+    decode: Decode = "exact",
     raw_rate: Positive | None = None,
     memory: Size | None = None,
 ) -> int:
@@ -115,6 +117,8 @@ def train(
         workers: Processes that extract; 0 uses this process (default: one per core).
         all: Also print the best result on the test videos, which is no honest estimate.
         rate: Frames per second to resample all videos to (default: their own).
+        decode: How videos are decoded, here and when it scores: exact, or fast, see 'wsvad extract --help'; hardware
+            decodes here alone.
         raw_rate: Frames per second of raw streams (.h264, .hevc) that do not say it.
         memory: Of features, in memory; the rest is read from disk, with the same result (default: 4GiB).
     """
@@ -148,6 +152,7 @@ def train(
         workers=workers,
         raw_rate=raw_rate,
         rate=rate,
+        decode=decode,
         memory=memory_of(memory),
     )
     show(selections_table(fitted.metrics, everything=all))

@@ -16,6 +16,7 @@ from wsvad.features.official import UNKNOWN_TAIL
 from wsvad.features.segments import bin_average
 from wsvad.features.source import FeatureSource, Released, open_features
 from wsvad.features.store import Passport, StoredFeatures, rate_of
+from wsvad.video.decoding import told
 
 
 def load_bag(
@@ -38,6 +39,13 @@ def load_bag(
         raise WsvadError(
             f"{source.folder}: the streams of {video.name} are of different frame rates ({shown}); extract them "
             "together, with one --rate or none"
+        )
+    ways = {name: told(item.passport.decode) for name, item in stored.items() if item.passport.decoder}
+    if len(set(ways.values())) > 1:
+        shown = ", ".join(f"{name} {way}" for name, way in ways.items())
+        raise WsvadError(
+            f"{source.folder}: the streams of {video.name} were decoded in different ways ({shown}); extract them "
+            "together, with one --decode or none"
         )
     stored = {name: _fitted(item, first) for name, item in stored.items()}
     lengths = {name: item.features.shape[-2] for name, item in stored.items()}

@@ -22,7 +22,8 @@ import numpy as np
 from wsvad.datasets.dataset import LabelledVideo
 from wsvad.errors import WsvadError
 from wsvad.progress import track
-from wsvad.video.reader import Pictures, info_of, open_container, video_stream
+from wsvad.video.pictures import Pictures
+from wsvad.video.reader import info_of, open_container, video_stream
 
 PICTURES = 8
 """Of each video, evenly spread."""

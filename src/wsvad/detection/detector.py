@@ -198,7 +198,7 @@ class Detector:
                 path = path_of("source", source)
                 encoded = encode_video(
                     path, self._encoders(), on_frames, raw_rate=given, rate=self.trained.rate, hashed=False, part=part,
-                    at_once=1 if self.scorer.device.type == "cpu" else AT_ONCE,
+                    decode=self.trained.decode, at_once=1 if self.scorer.device.type == "cpu" else AT_ONCE,
                 )  # fmt: skip
                 if remark := silence(path, self._encoders()):
                     logger.info(remark)
@@ -207,7 +207,9 @@ class Detector:
                 raise UsageError(f"source {source!r}: give a video file, features by stream, or frames")
             else:
                 frames = Frame.of_arrays(source, given or NOMINAL)
-                encoded = encode_frames(frames, self._encoders(), on_frames, rate=self.trained.rate)
+                encoded = encode_frames(
+                    frames, self._encoders(), on_frames, rate=self.trained.rate, decode=self.trained.decode
+                )
                 stored = self._same_making("frames", encoded)
             streams = {stream: torch.from_numpy(item.features) for stream, item in stored.items()}
             clock = next(iter(stored.values())).clock
@@ -245,7 +247,9 @@ class Detector:
     def passports(self, rate: Fraction | float | None = None) -> dict[str, dict[str, object]]:
         """Stream → how its features are made of a live source, resampled or not, as a passport says it."""
         return {
-            stream: passport(some, rate=self.trained.rate or rate, frames=SNIPPET).identity()
+            stream: passport(
+                some, rate=self.trained.rate or rate, decode=self.trained.decode, frames=SNIPPET
+            ).identity()
             for stream, some in self._encoders().items()
         }
 
@@ -255,7 +259,7 @@ class Detector:
         Raises:
             WsvadError: as `score`.
         """
-        encoded = encode_video(path, self._encoders(), rate=self.trained.rate, hashed=False)
+        encoded = encode_video(path, self._encoders(), rate=self.trained.rate, decode=self.trained.decode, hashed=False)
         stored = self._same_making(path, encoded)
         return {stream: torch.from_numpy(item.features) for stream, item in stored.items()}
 

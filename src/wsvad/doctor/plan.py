@@ -25,6 +25,7 @@ from wsvad.extraction.snippets import shape_of
 from wsvad.progress import report_progress
 from wsvad.storage import is_remote
 from wsvad.video.clock import snippet_count
+from wsvad.video.decoding import Decode
 from wsvad.video.resample import resampling_rate
 
 MINUTE = 60.0
@@ -128,6 +129,7 @@ def plan(
     labels: Path | str | None = None,
     raw_rate: float | None = None,
     rate: Fraction | float | None = None,
+    decode: Decode = "exact",
     engine: Engine,
 ) -> Plan:
     """Plan what `extract_folder` would do with these arguments.
@@ -144,11 +146,12 @@ def plan(
     dataset = None if loose else open_folder(folder, labels, NONE, by_scene=False)
     found = survey_of(folder, dataset, raw_rate=raw_rate, thorough=False)
     extraction = Extraction(
-        streams=dict(specs), out=out, builder="wsvad.encoders:build", raw_rate=raw_rate, rate=resampling_rate(rate)
-    )
+        streams=dict(specs), out=out, builder="wsvad.encoders:build", raw_rate=raw_rate, rate=resampling_rate(rate),
+        decode=decode,
+    )  # fmt: skip
     parts = extraction.parts()
     encoders = extraction.joined(parts)
-    wanted = {stream: passport(some, rate=extraction.rate, frames=0) for stream, some in encoders.items()}
+    wanted = {stream: extraction.passport(some) for stream, some in encoders.items()}
     there = {one.name: made_before(one.name, wanted, out) for one in found.videos}
     missing = {name: tuple(stream for stream in wanted if stream not in made) for name, made in there.items()}
     left = [one for one in found.videos if missing[one.name]]

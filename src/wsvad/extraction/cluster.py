@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from wsvad.errors import UsageError, WsvadError
-from wsvad.extraction.encode import passport
 from wsvad.extraction.hand import Hand, Ready, Seen, versions
 from wsvad.extraction.jobs import Events, Extraction, Finished, Job, Parts
 from wsvad.extraction.workers import TRIES
@@ -193,10 +192,7 @@ class _Team:
     def __init__(self, ray: Any, engine: Ray, jobs: deque[Job], extraction: Extraction, parts: Parts, seen: Seen):
         self._ray, self._engine, self._jobs, self._seen = ray, engine, jobs, seen
         self._extraction = replace(extraction, out=extraction.out.absolute())
-        wanted = {
-            stream: passport(some, rate=extraction.rate, frames=0).record()
-            for stream, some in extraction.joined(parts).items()
-        }
+        wanted = {stream: extraction.passport(some).record() for stream, some in extraction.joined(parts).items()}
         given = (self._extraction, wanted, versions(), engine.device)
         options = {"num_cpus": engine.cpus, "num_gpus": engine.gpus, "max_restarts": 0, "max_concurrency": 2}
         self._start = lambda: ray.remote(**options)(Hand).remote(*given)

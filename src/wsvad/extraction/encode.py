@@ -20,7 +20,8 @@ from wsvad.features.store import Passport, StoredFeatures
 from wsvad.files import sha256
 from wsvad.storage import as_now, is_remote, place
 from wsvad.video.clock import SNIPPET
-from wsvad.video.packets import Irregular, frames_of
+from wsvad.video.decoding import Decode
+from wsvad.video.packets import Irregular, all_of, frames_of, read_packets
 from wsvad.video.quiet import GATE, moving
 from wsvad.video.reader import DECODER, Frame, VideoInfo, VideoReader
 from wsvad.video.resample import Resampler, resampling_rate
@@ -54,6 +55,7 @@ def encode_video(
     at_once: int = 1,
     spent: Spent | None = None,
     gate: bool = False,
+    decode: Decode = "exact",
     on_whole: Callable[[str], None] = lambda _: None,
 ) -> dict[str, StoredFeatures]:
     """Encode a video file into all its streams in one pass.
@@ -63,7 +65,7 @@ def encode_video(
         encoders: stream name → encoders, joined on the feature axis in this order.
         on_frames: called after each snippet with the number of frames that were read since the last call.
         on_open: called once, before that, with what is known of the video.
-        threads, raw_rate: see `VideoReader`.
+        threads, raw_rate, decode: see `VideoReader`.
         rate: frames per second that it is resampled to (`video.resample`); None for its own.
         hashed: whether passports say of which file they are, for which it is read once more; what is not kept needs
             none.
@@ -85,10 +87,14 @@ def encode_video(
     # the same at the end.
     source = _hash(path) if hashed and not is_remote(path) else None
     seen, heard = apart(encoders)
-    with VideoReader(path, threads=threads, raw_rate=raw_rate) as video:
+    with VideoReader(path, threads=threads, raw_rate=raw_rate, decode=decode) as video:
         if on_open is not None:
             on_open(video.info)
-        encoded = _encode_moving(path, seen, on_frames, at_once, spent, on_whole) if gate else None
+        encoded = None
+        if gate:
+            encoded = _encode_moving(path, seen, on_frames, at_once, spent, on_whole, decode)
+        elif decode == "fast" and not (rate or heard):
+            encoded = _encode_few(path, seen, on_frames, part, at_once, spent)
         if encoded is None:
             encoded = _encode_frames(video, seen, on_frames, part, at_once, spent, _resampler(rate, path))
     middles = [edge + filmed / 2 for edge, filmed in zip(encoded.edges[:-1], encoded.filmed, strict=True)]
@@ -97,7 +103,7 @@ def encode_video(
     if hashed and is_remote(path):
         source = _hash(path)
     facts = {"frame_rate": str(video.info.rate), "source": source, "damaged": video.damaged}
-    return _stored(encoders, encoded, rate=rate, gate=GATE if gate else 0, **facts)
+    return _stored(encoders, encoded, rate=rate, gate=GATE if gate else 0, decode=decode, **facts)
 
 
 def _hash(path: Path) -> str | None:
@@ -116,8 +122,12 @@ def encode_frames(
     rate: Fraction | float | None = None,
     at_once: int = 1,
     spent: Spent | None = None,
+    decode: Decode = "exact",
 ) -> dict[str, StoredFeatures]:
     """Encode frames from memory or of any other source, in order; as `encode_video`.
+
+    Args:
+        decode: how they were decoded, for passports.
 
     Raises:
         WsvadError: there are none; or an encoder breaks its word.
@@ -125,7 +135,7 @@ def encode_frames(
     encoded = _encode_frames(frames, encoders, on_frames, None, at_once, spent, _resampler(rate))
     lasts = encoded.edges[-1] - encoded.edges[0]
     own = Fraction(encoded.frames / lasts).limit_denominator(1001) if lasts > 0 else None
-    return _stored(encoders, encoded, rate=rate, frame_rate=str(own) if own else None)
+    return _stored(encoders, encoded, rate=rate, decode=decode, frame_rate=str(own) if own else None)
 
 
 def encode_pictures(
@@ -140,16 +150,17 @@ def encode_pictures(
 
 
 def encode_timed(
-    frames: Iterable[Frame], encoders: Encoders, part: Part, *, rate: Fraction, source: str
+    frames: Iterable[Frame], encoders: Encoders, part: Part, *, rate: Fraction, source: str, decode: Decode
 ) -> dict[str, StoredFeatures]:
     """As `encode_video`, where all rows are there and only the times of its frames are to be found.
 
     Args:
         frames: all of them; their pictures are not looked at.
-        rate, source: what the passport says of the video: its frame rate, and the hash of the file.
+        rate, source, decode: what the passport says of the video: its frame rate, the hash of the file, and how it was
+            decoded.
     """
     encoded = _encode_frames(frames, encoders, None, part)
-    return _stored(encoders, encoded, rate=None, frame_rate=str(rate), source=source)
+    return _stored(encoders, encoded, rate=None, decode=decode, frame_rate=str(rate), source=source)
 
 
 def _resampler(rate: Fraction | float | None, called: Path | str = "frames") -> Resampler | None:
@@ -245,6 +256,7 @@ def _encode_moving(
     at_once: int,
     spent: Spent | None,
     on_whole: Callable[[str], None],
+    decode: Decode,
 ) -> _Encoded | None:
     """Encode what moves, and now and then what does not; None where that cannot be told."""
     spent = spent or Spent()
@@ -269,7 +281,7 @@ def _encode_moving(
                 reported = until
 
         with Batches(encoders, at_once, spent) as batches:
-            for last in _decoded(frames_of(path, packets, wanted), spent):
+            for last in _decoded(frames_of(path, packets, wanted, decode), spent):
                 keep(batches.push(last))
             keep(batches.flush())
     except Irregular as reason:
@@ -290,6 +302,39 @@ def _encode_moving(
     )
 
 
+def _encode_few(
+    path: Path,
+    encoders: Encoders,
+    on_frames: Callable[[int], None] | None,
+    part: Part | None,
+    at_once: int,
+    spent: Spent | None,
+) -> _Encoded | None:
+    """Encode what reads few frames, without those that nobody asks for and no other is made from; None where all are
+    asked for, or which are cannot be told by packets."""
+    if len(_asked(encoders, SNIPPET)) == SNIPPET:
+        return None
+    spent = spent or Spent()
+    try:
+        with spent.on("decode"):
+            packets = read_packets(path)
+        count = len(packets.stamps)
+        asked = np.zeros(-(-count // SNIPPET) * SNIPPET, bool).reshape(-1, SNIPPET)
+        asked[:, _asked(encoders, SNIPPET)] = True
+        if rest := count % SNIPPET:
+            asked[-1] = np.isin(np.arange(SNIPPET), _asked(encoders, rest))
+        frames = all_of(path, packets, asked.reshape(-1)[:count], "fast")
+        return _encode_frames(frames, encoders, on_frames, part, at_once, spent)
+    except Irregular:
+        return None
+
+
+def _asked(encoders: Encoders, length: int) -> list[int]:
+    """Which frames of a snippet of so many some encoder reads."""
+    each = {one.sampling for some in encoders.values() for one in some}
+    return sorted({offset for sampling in each for offset in sampling.offsets(length)})
+
+
 def _decoded(frames: Iterable[Frame], spent: Spent) -> Iterator[Frame]:
     """The same, and how long they are waited for."""
     source = iter(frames)
@@ -302,12 +347,20 @@ def _decoded(frames: Iterable[Frame], spent: Spent) -> Iterator[Frame]:
 
 
 def _stored(
-    encoders: Encoders, encoded: _Encoded, *, rate: Fraction | float | None, gate: int = 0, **per_video: Any
+    encoders: Encoders,
+    encoded: _Encoded,
+    *,
+    rate: Fraction | float | None,
+    gate: int = 0,
+    decode: Decode,
+    **per_video: Any,
 ) -> dict[str, StoredFeatures]:
     return {
         stream: StoredFeatures(
             features=np.stack(encoded.rows[stream], axis=-2),
-            passport=passport(encoders[stream], rate=rate, gate=gate, frames=encoded.frames, **per_video),
+            passport=passport(
+                encoders[stream], rate=rate, gate=gate, decode=decode, frames=encoded.frames, **per_video
+            ),
             times=np.asarray(encoded.edges),
             filmed=np.asarray(encoded.filmed),
             borders=None if encoded.borders is None else np.asarray(encoded.borders, np.int64),
@@ -318,7 +371,12 @@ def _stored(
 
 
 def passport(
-    encoders: tuple[Encoder, ...], *, rate: Fraction | float | None = None, gate: int = 0, **per_video: Any
+    encoders: tuple[Encoder, ...],
+    *,
+    rate: Fraction | float | None = None,
+    gate: int = 0,
+    decode: Decode = "exact",
+    **per_video: Any,
 ) -> Passport:
     """The passport of a stream that these encoders make together: names and weights joined by "+", settings nested
     by encoder where there are several; of those that call themselves alike, the second one as "NAME 2".
@@ -326,6 +384,7 @@ def passport(
     Args:
         rate: frames per second that videos are resampled to; None for their own.
         gate: version of the gate that left quiet stretches out; 0 without.
+        decode: how videos are decoded.
         per_video: the passport's fields below the line.
     """
     exact = resampling_rate(rate)
@@ -347,5 +406,6 @@ def passport(
         decoder=DECODER,
         rate=None if exact is None else str(exact),
         gate=gate,
+        decode=decode,
         **per_video,
     )

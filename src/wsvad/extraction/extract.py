@@ -18,7 +18,6 @@ from pathlib import Path
 
 from wsvad.errors import Interrupted, UsageError, WsvadError
 from wsvad.extraction.assembly import assembled
-from wsvad.extraction.encode import passport
 from wsvad.extraction.engines import engine_of
 from wsvad.extraction.jobs import Engine, Extraction, Finished, Job
 from wsvad.extraction.progress import Estimate
@@ -30,7 +29,7 @@ from wsvad.files import is_file, overlong, sha256
 from wsvad.locks import writing
 from wsvad.progress import report_progress
 from wsvad.storage import StorageError, is_remote, listed, place, staging
-from wsvad.video.quiet import GATE
+from wsvad.video.decoding import Decode, checked, hardware
 from wsvad.video.reader import counted_rate
 from wsvad.video.resample import resampling_rate
 
@@ -68,6 +67,7 @@ def extract(
     device: str = "auto",
     engine: Engine | None = None,
     gate: bool = False,
+    decode: Decode = "exact",
     slices: int = FRAMES,
 ) -> ExtractReport:
     """Make the feature files that are missing in `out`, one a video and stream.
@@ -87,10 +87,12 @@ def extract(
         engine: who does the work, in place of workers and a device of this machine.
         gate: whether stretches in which nothing moves are left out (`video.quiet`); their snippets have the features
             of one of them.
+        decode: how videos are decoded (`video.decoding`); features that were made otherwise are not mixed with.
         slices: frames of the slices that long videos are divided into, of whole snippets; 0 = they are not.
 
     Raises:
-        UsageError: a specification is wrong; this machine has no such device; a rate is given beside the gate.
+        UsageError: a specification is wrong; this machine has no such device, or no hardware that decodes; a rate is
+            given beside the gate.
         WsvadError: a feature file in `out` was made in another way; another command is writing there; the disk is
             full.
         Interrupted: by Ctrl-C.
@@ -102,11 +104,13 @@ def extract(
     out = place(out)
     extraction = Extraction(
         streams=dict(streams), out=out, builder=builder, raw_rate=raw_rate, rate=resampling_rate(rate), gate=gate,
-        slices=slices if engine.side_by_side and not is_remote(out) else 0,
+        decode=checked(decode), slices=slices if engine.side_by_side and not is_remote(out) else 0,
     )  # fmt: skip
     parts = extraction.parts()
     with listed(out):
         jobs, failed = _plan(videos, extraction, extraction.joined(parts))
+    if jobs and decode == "hardware" and not engine.shared:
+        hardware()
     reused, done, frames, quiet = len(videos) - len(jobs) - len(failed), 0, 0, 0.0
     with ExitStack() as held:
         if jobs:  # a folder that has everything may be read by many at once, and need not be writable
@@ -153,8 +157,7 @@ def _plan(
     videos: Sequence[tuple[str, Path]], extraction: Extraction, encoders: Encoders
 ) -> tuple[list[Job], dict[str, str]]:
     """What is left to do, the longest files first, and the videos that are not there."""
-    gate = GATE if extraction.gate else 0
-    wanted = {stream: passport(some, rate=extraction.rate, gate=gate, frames=0) for stream, some in encoders.items()}
+    wanted = {stream: extraction.passport(some) for stream, some in encoders.items()}
     failed, there = dict[str, str](), dict[str, dict[str, Passport]]()
     for name, path in videos:
         if not is_file(path):
@@ -227,6 +230,8 @@ def _made_before(places: Mapping[str, Path], wanted: Mapping[str, Passport]) -> 
                 same.append(f"give --rate {float(Fraction(theirs.rate)):g}" if theirs.rate else "leave --rate out")
             if theirs.gate != ours.gate:
                 same.append("give --gate" if theirs.gate else "leave --gate out")
+            if theirs.decode != ours.decode:
+                same.append("leave --decode out" if theirs.decode == "exact" else f"give --decode {theirs.decode}")
             raise WsvadError(
                 f"{path}: made with other settings than this extraction ({difference}); "
                 f"{', '.join([*same, 'choose another --out'])}, or delete the file and those made with it"

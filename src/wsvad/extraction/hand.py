@@ -12,12 +12,12 @@ from wsvad.device import device_of
 from wsvad.encoders.encoder import Encoder
 from wsvad.errors import WsvadError
 from wsvad.extraction.device import AT_ONCE, move, runs_on
-from wsvad.extraction.encode import passport
 from wsvad.extraction.jobs import Event, Extraction, Finished, Job, do
 from wsvad.extraction.workers import one_thread
 from wsvad.features.store import Passport
 from wsvad.files import is_file
 from wsvad.version import __version__
+from wsvad.video.decoding import hardware
 
 LIBRARIES = (
     "av",
@@ -104,11 +104,13 @@ class Hand:
         if seen.video is not None and (not is_file(seen.video) or seen.video.stat().st_size != seen.size):
             return f"{node}: does not see {seen.video} as this machine does; mount the same storage at the same path"
         try:
+            if self._extraction.decode == "hardware":
+                hardware()
             self._load()
         except WsvadError as error:
             return f"{node}: {error}"
         for stream, wanted in self._wanted.items():
-            made = passport(self._encoders[stream], rate=self._extraction.rate, frames=0)
+            made = self._extraction.passport(self._encoders[stream])
             if difference := made.difference(Passport(**wanted)):
                 return f"{node}: its {stream} encoder is another one ({difference}); copy the same files to each node"
         return ""

@@ -13,14 +13,16 @@ from typing import Protocol
 from wsvad.encoders.build import split
 from wsvad.encoders.encoder import Encoder
 from wsvad.errors import WsvadError, shortage
-from wsvad.extraction.encode import encode_video
+from wsvad.extraction.encode import encode_video, passport
 from wsvad.extraction.slices import Joining, Slice, encode_slice, forget, joined, slices_of
 from wsvad.extraction.snippets import shape_of
 from wsvad.extraction.sound import silence
 from wsvad.extraction.spent import Spent
-from wsvad.features.store import feature_path, save
+from wsvad.features.store import Passport, feature_path, save
 from wsvad.interrupts import interrupted_by
 from wsvad.registry import at_fault
+from wsvad.video.decoding import Decode
+from wsvad.video.quiet import GATE
 from wsvad.video.reader import VideoInfo
 
 Parts = Mapping[str, tuple[Encoder, ...]]
@@ -57,12 +59,18 @@ class Extraction:
     """Frames per second that videos are resampled to; None for their own."""
     gate: bool = False
     """Whether what is quiet is left out."""
+    decode: Decode = "exact"
+    """How videos are decoded."""
     slices: int = 0
     """Frames of the slices that long videos are divided into; 0 = they are not."""
 
     def parts(self) -> dict[str, tuple[Encoder, ...]]:
         """Build each encoder that the streams need; streams that are made alike share them."""
         return {part: self.build(part) for spec in dict.fromkeys(self.streams.values()) for part in split(spec)}
+
+    def passport(self, encoders: tuple[Encoder, ...]) -> Passport:
+        """What the passport of a stream that these encoders make will say, before a video is known."""
+        return passport(encoders, rate=self.rate, gate=GATE if self.gate else 0, decode=self.decode, frames=0)
 
     def build(self, part: str) -> tuple[Encoder, ...]:
         """The encoders of a part of a specification."""
@@ -186,30 +194,36 @@ def do(
 
     def on_open(info: VideoInfo) -> None:
         report(Begun(video=job.video, declared=info.declared))
+        if extraction.decode == "hardware" and not info.hardware:
+            remarks.append(f"{job.path}: decoded in software, because this hardware does not decode such {info.codec}")
 
-    whole: list[str] = []
+    whole, remarks = list[str](), list[str]()
     try:
-        wanted, remarks, one = {name: encoders[name] for name in job.streams}, list[str](), None
+        wanted, one = {name: encoders[name] for name in job.streams}, None
         if joining := _joining(job, wanted, extraction):
             report(Begun(video=job.video, declared=joining.pieces[-1].end))
             return Finished(video=job.video, divided=Divided(job=job, joining=joining))
         if isinstance(job.task, Slice):
-            encode_slice(job.task, job.path, job.video, wanted, extraction.out, on_frames, at_once, spent)
+            encode_slice(
+                job.task, job.path, job.video, wanted, extraction.out, on_frames, at_once, spent, extraction.decode
+            )
         else:
             if isinstance(job.task, Joining):
-                stored = joined(job.task, job.path, job.video, wanted, extraction.out)
+                stored = joined(job.task, job.path, job.video, wanted, extraction.out, extraction.decode)
             else:
                 # One decoding thread: then even a damaged file gives the same frames each time.
                 stored = encode_video(
                     job.path, wanted, on_frames, on_open=on_open, threads=1, raw_rate=extraction.raw_rate,
                     rate=extraction.rate, at_once=at_once, spent=spent, gate=extraction.gate, on_whole=whole.append,
+                    decode=extraction.decode,
                 )  # fmt: skip
             with spent.on("write"):
                 for stream, features in stored.items():
                     save(feature_path(extraction.out, stream, job.video), features)
             if job.task is not None or not job.divisible:
                 forget(extraction.out, job.video, job.streams)
-            remarks = [silence(job.path, wanted), *(f"{job.path}: encoded whole, because {reason}" for reason in whole)]
+            remarks += [silence(job.path, wanted)]
+            remarks += [f"{job.path}: encoded whole, because {reason}" for reason in whole]
             one = next(iter(stored.values()))
     except WsvadError as error:
         if interrupted_by(error):

@@ -1,7 +1,7 @@
 """Make sure that a dataset's streams are on disk, whatever they are made from."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +14,9 @@ from wsvad.extraction.captions import extract_captions
 from wsvad.extraction.extract import extract
 from wsvad.extraction.jobs import Engine
 from wsvad.features.source import open_features, released
+from wsvad.features.store import Passport
 from wsvad.files import path_of
+from wsvad.video.decoding import Decode
 from wsvad.video.resample import resampling_rate
 
 logger = logging.getLogger(__name__)
@@ -23,7 +25,7 @@ logger = logging.getLogger(__name__)
 def extract_dataset(
     data: Path | str | Dataset, streams: Mapping[str, str], out: Path | str, *, labels: Path | str | None = None,
     workers: int | None = None, raw_rate: Fraction | float | None = None, rate: Fraction | float | None = None,
-    device: str = "auto", engine: Engine | None = None, gate: bool = False,
+    device: str = "auto", engine: Engine | None = None, gate: bool = False, decode: Decode = "exact",
 ) -> dict[str, str]:  # fmt: skip
     """Turn videos into features, one file a video and stream; interrupted and called again, it resumes.
 
@@ -38,6 +40,7 @@ def extract_dataset(
         rate: frames per second that videos are resampled to, by their timestamps; None for their own.
         engine: who does the work, in place of workers and a device of this machine: `engine_of("ray")`.
         gate: whether stretches in which nothing moves are left out, see `extract`.
+        decode: how videos are decoded, see `extract`.
 
     Returns:
         Videos that could not be encoded, with the reason.
@@ -48,7 +51,16 @@ def extract_dataset(
     specs, out = resolved(streams), path_of("out", out)
     if isinstance(data, Dataset):
         return prepare(
-            data, specs, out, workers=workers, raw_rate=raw_rate, rate=rate, device=device, engine=engine, gate=gate
+            data,
+            specs,
+            out,
+            workers=workers,
+            raw_rate=raw_rate,
+            rate=rate,
+            device=device,
+            engine=engine,
+            gate=gate,
+            decode=decode,
         )
     folder = path_of("data", data)
     return extract_folder(
@@ -62,13 +74,14 @@ def extract_dataset(
         device=device,
         engine=engine,
         gate=gate,
+        decode=decode,
     )[0]
 
 
 def extract_folder(
     folder: Path, specs: Mapping[str, str], out: Path, *, labels: Path | str | None = None,
     workers: int | None = None, raw_rate: Fraction | float | None = None, rate: Fraction | float | None = None,
-    device: str = "auto", engine: Engine | None = None, gate: bool = False,
+    device: str = "auto", engine: Engine | None = None, gate: bool = False, decode: Decode = "exact",
 ) -> tuple[dict[str, str], int]:  # fmt: skip
     """The same of a folder, with resolved encoders: what could not be encoded or reached, with the reason, and how many
     there were in all."""
@@ -87,6 +100,7 @@ def extract_folder(
             device=device,
             engine=engine,
             gate=gate,
+            decode=decode,
         )
         # Files are there, and were written by 'wsvad score': nothing that somebody wants features of.
         lost = {str(path): reason for path, reason in left.items() if not path.is_file()}
@@ -94,7 +108,16 @@ def extract_folder(
     need_videos = not all(inputs_of(spec) == {"captions"} for spec in specs.values())
     dataset = open_folder(folder, labels, NONE, need_videos=need_videos, by_scene=False)
     failed = prepare(
-        dataset, specs, out, workers=workers, raw_rate=raw_rate, rate=rate, device=device, engine=engine, gate=gate
+        dataset,
+        specs,
+        out,
+        workers=workers,
+        raw_rate=raw_rate,
+        rate=rate,
+        device=device,
+        engine=engine,
+        gate=gate,
+        decode=decode,
     )
     return failed, len(dataset.videos)
 
@@ -110,13 +133,14 @@ def prepare(
     device: str = "auto",
     engine: Engine | None = None,
     gate: bool = False,
+    decode: Decode = "exact",
 ) -> dict[str, str]:
     """Extract what is missing of a dataset's streams; those of a public release in `out` are left as they are.
 
     Args:
         streams: stream → resolved encoder specification.
         out: feature folder.
-        workers, raw_rate, rate, device, engine, gate: see `extract`.
+        workers, raw_rate, rate, device, engine, gate, decode: see `extract`.
 
     Returns:
         Videos that could not be encoded, with the reason.
@@ -169,10 +193,18 @@ def prepare(
             device=device,
             engine=engine,
             gate=gate,
+            decode=decode,
         ).failed
         if found
         else {}
     )
+
+
+def first_passport(dataset: Dataset, streams: Collection[str], features: Path) -> Passport | None:
+    """How the first of the features that are there were made; None where there are none."""
+    source = open_features(features)
+    there = ((video.name, stream) for stream in streams for video in dataset.videos if source.has(video.name, stream))
+    return next((source.passport(*one) for one in there), None)
 
 
 def without(dataset: Dataset, failed: Mapping[str, str]) -> Dataset:

@@ -19,6 +19,7 @@ from wsvad.extraction.spent import Spent
 from wsvad.features.store import StoredFeatures, load, read_passport, save
 from wsvad.files import is_file, sha256
 from wsvad.video.clock import SNIPPET
+from wsvad.video.decoding import Decode
 from wsvad.video.pieces import Indivisible, Piece, divided, frames_of, layout_of
 from wsvad.video.reader import VideoReader
 
@@ -84,7 +85,7 @@ def slices_of(path: Path, encoders: dict[str, tuple[Encoder, ...]], frames: int)
 
 def encode_slice(
     task: Slice, path: Path, video: str, encoders: dict[str, tuple[Encoder, ...]], out: Path,
-    on_frames: Callable[[int], None], at_once: int, spent: Spent,
+    on_frames: Callable[[int], None], at_once: int, spent: Spent, decode: Decode,
 ) -> None:  # fmt: skip
     """Encode a slice into a file for each stream, unless they are there.
 
@@ -94,12 +95,12 @@ def encode_slice(
     task.origin.check(path)
     piece = task.piece
     count, source = piece.end - piece.first, task.origin.source
-    wanted = {stream: passport(some, frames=count, source=source) for stream, some in encoders.items()}
+    wanted = {stream: passport(some, decode=decode, frames=count, source=source) for stream, some in encoders.items()}
     places = {stream: _place(out, stream, video, piece) for stream in encoders}
     if all(is_file(place) and read_passport(place) == wanted[stream] for stream, place in places.items()):
         on_frames(count)
         return
-    with VideoReader(path, threads=1) as reader:
+    with VideoReader(path, threads=1, decode=decode) as reader:
         rows = encode_pictures(frames_of(reader, piece), encoders, on_frames, at_once, spent)
     task.origin.check(path)
     with spent.on("write"):
@@ -108,7 +109,7 @@ def encode_slice(
 
 
 def joined(
-    task: Joining, path: Path, video: str, encoders: dict[str, tuple[Encoder, ...]], out: Path
+    task: Joining, path: Path, video: str, encoders: dict[str, tuple[Encoder, ...]], out: Path, decode: Decode
 ) -> dict[str, StoredFeatures]:
     """What one pass over the video would have made.
 
@@ -125,7 +126,8 @@ def joined(
         if layout is None or len(layout.stamps) != task.pieces[-1].end:
             raise Indivisible(f"{path}: has changed while it was encoded")
         frames = reader.of_stamps(map(int, layout.stamps), layout.last)
-        stored = encode_timed(frames, encoders, Part(rows), rate=reader.info.rate, source=task.origin.source)
+        rate, source = reader.info.rate, task.origin.source
+        stored = encode_timed(frames, encoders, Part(rows), rate=rate, source=source, decode=decode)
     task.origin.check(path)
     return stored
 

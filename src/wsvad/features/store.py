@@ -32,6 +32,7 @@ from wsvad.ranges import Count, Range, Whole, problem
 from wsvad.shapes import problems
 from wsvad.storage import Remote, place
 from wsvad.video.clock import Rate, SnippetClock, are_borders, are_filmed, are_frames
+from wsvad.video.decoding import Decode
 from wsvad.video.names import taken_apart
 
 HEADER = 2**20
@@ -99,6 +100,8 @@ class Passport:
     """Frames per second that the video was resampled to, as an exact fraction; None for its own frames."""
     gate: Whole = 0
     """Version of the gate (`video.quiet`) that left out stretches in which nothing moves; 0 where all was encoded."""
+    decode: Decode = "exact"
+    """How the video was decoded, see `video.decoding`."""
     # ------------------------------------------------------------------------------ per video
     stride: Frames = 16
     """Frames from one feature to the next, of those that it was resampled to."""
@@ -123,10 +126,11 @@ class Passport:
         return json.loads(json.dumps(fields))  # as it is read back: a tuple that was written is a list
 
     def record(self) -> dict[str, Any]:
-        """As it is written: without a rate of a video's own frames, without a gate, and without the widths of one
-        encoder, as before there were these fields."""
+        """As it is written: without a rate of a video's own frames, without a gate, without `exact`, and without the
+        widths of one encoder, as before there were these fields."""
         fields = dataclasses.asdict(self)
-        return {name: value for name, value in fields.items() if value or name not in ("rate", "gate", "widths")}
+        usual = {"rate": None, "gate": 0, "decode": "exact", "widths": ()}
+        return {name: value for name, value in fields.items() if name not in usual or value != usual[name]}
 
     def difference(self, other: "Passport") -> str | None:
         """The first field in which the two were made differently, as text; None if they may be mixed."""
@@ -135,6 +139,8 @@ class Passport:
             return f"frames per second: {self.rate or own} against {other.rate or own}"
         if self.gate != other.gate:
             return f"gate: {self.gate or 'none'} against {other.gate or 'none'}"
+        if self.decode != other.decode:
+            return f"decode: {self.decode} against {other.decode}"
         theirs = other.identity()
         for name, value in self.identity().items():
             if value != theirs[name]:

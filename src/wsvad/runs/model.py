@@ -35,6 +35,7 @@ from wsvad.runs.sealed import AGAIN, SEAL, check_weights, own_file, sealed, unse
 from wsvad.shapes import checked
 from wsvad.version import __version__
 from wsvad.video.clock import SnippetClock
+from wsvad.video.decoding import Decode, told
 
 UNCALIBRATED = 0.5
 """The threshold of a detector that no normal video was kept apart for."""
@@ -79,6 +80,12 @@ class TrainedMethod:
         found = [self.passports.get(stream, {}).get("rate") for stream in self.method.runs_on]
         return next((Fraction(str(rate)) for rate in found if rate), None)
 
+    @property
+    def decode(self) -> Decode:
+        """How videos have to be decoded: as the training videos were, without hardware that is not everywhere."""
+        found = {self.passports.get(stream, {}).get("decode", "exact") for stream in self.method.runs_on}
+        return "fast" if "fast" in found else "exact"
+
     def foreign_rate(self, clock: SnippetClock) -> str:
         """How the frame rate of a video is another one than in training, where it is not resampled; empty where it is
         near, or not known."""
@@ -113,13 +120,16 @@ class TrainedMethod:
         """How features of a stream are made otherwise than those that were learned from, as text; None where they are
         not, or nothing is known, as of an imported run.
 
-        Another version of the decoder does not count: it changes pixels by a rounding at most. Nor does the number of
-        crops in the files of a release, which says nothing of how they were made.
+        Another version of the decoder does not count: it changes pixels by a rounding at most. Nor does decoding by
+        hardware: it changes those of damaged videos alone. Nor does the number of crops in the files of a release,
+        which says nothing of how they were made.
         """
         if stream not in self.passports:
             return None
-        learned = Passport(**{**vars(passport), "rate": None, **self.passports[stream]})
+        learned = Passport(**{**vars(passport), "rate": None, "decode": "exact", **self.passports[stream]})
         there = replace(passport, decoder=learned.decoder)
+        if told(learned.decode) == told(passport.decode):
+            there = replace(there, decode=learned.decode)
         if learned.encoder == passport.encoder == RELEASE:
             there = replace(there, settings=learned.settings)
         return learned.difference(there)

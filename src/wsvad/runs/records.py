@@ -7,6 +7,7 @@ from wsvad.features.store import Passport, Resampled
 from wsvad.ranges import Count, NotNegative, Positive, Range, Seed, Share, Whole
 from wsvad.runs.normalisation import Kind
 from wsvad.shapes import problems
+from wsvad.video.decoding import Decode
 
 Width = Annotated[int, Range(1, 2**17)]
 Part = Annotated[float, Range(0, 1)]
@@ -20,7 +21,11 @@ def _identity(record: object) -> str:
     known = Passport.__dataclass_fields__
     if not isinstance(record, dict) or not all(key in known for key in record):
         return "fields of a passport"
-    return next(problems(record.get("rate"), Resampled | None, "rate"), "")
+    wrong = [
+        *problems(record.get("rate"), Resampled | None, "rate"),
+        *problems(record.get("decode"), Decode | None, "decode"),
+    ]
+    return next(iter(wrong), "")
 
 
 class Decoded(TypedDict):

@@ -3,7 +3,7 @@
 import logging
 import os
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import inf
@@ -23,8 +23,8 @@ from wsvad.evaluation.curves import Curve
 from wsvad.evaluation.totals import check_bags, introduce
 from wsvad.evaluation.totals import headline as headline_of
 from wsvad.evaluation.vocabulary import ALERT_KEYS, METRICS, words_for
-from wsvad.extraction.prepare import prepare, without
-from wsvad.features.source import open_features, released
+from wsvad.extraction.prepare import first_passport, prepare, without
+from wsvad.features.source import released
 from wsvad.files import check_writable, write_json, write_text
 from wsvad.methods import METHODS
 from wsvad.methods.method import learns_from
@@ -37,6 +37,7 @@ from wsvad.studies.run_card import command, features_in_words, run_card
 from wsvad.training.above_linear import LINEAR
 from wsvad.training.experiment import Experiment, Fitted
 from wsvad.training.protocol import Protocol
+from wsvad.video.decoding import Decode
 
 logger = logging.getLogger(__name__)
 
@@ -142,14 +143,6 @@ class Commands:
         )  # fmt: skip
 
 
-def _rate_there(dataset: Dataset, streams: Collection[str], features: Path) -> Fraction | None:
-    """Frames per second that the first of the features which are there were resampled to."""
-    source = open_features(features)
-    there = ((video.name, stream) for stream in streams for video in dataset.videos if source.has(video.name, stream))
-    rate = next((source.passport(*one).rate for one in there), None)
-    return Fraction(rate) if rate else None
-
-
 def default_baseline(methods: Mapping[str, Any]) -> str:
     """What the others are compared with where nobody says otherwise."""
     return LINEAR if LINEAR in methods else next(iter(methods))
@@ -178,12 +171,14 @@ def open_data(
     out: Path,
     split: Mapping[str, str] | None = None,
     rate: Fraction | None = None,
+    decode: Decode = "exact",
     device: str = "auto",
 ) -> tuple[Dataset, Path, dict[str, str]]:
     """A dataset (`open_dataset`), or `toy`, with its streams on disk.
 
     Args:
         rate: frames per second that videos are resampled to; by default as features that are there were.
+        decode: how videos are decoded where no features are there; otherwise it is as these say.
         device: where networks run, see `extract`.
 
     Returns:
@@ -198,7 +193,10 @@ def open_data(
     dataset = open_dataset(folder or data, split=earlier_split(out) if split is None else split)
     for sentence in introduce(dataset):
         logger.info("%s", sentence)
-    failed = prepare(dataset, streams, features, rate=rate or _rate_there(dataset, streams, features), device=device)
+    there = first_passport(dataset, streams, features)
+    if there:
+        rate, decode = rate or (Fraction(there.rate) if there.rate else None), there.decode
+    failed = prepare(dataset, streams, features, rate=rate, decode=decode, device=device)
     rest = without(dataset, failed)
     if not rest.test:
         raise WsvadError(f"{features}: no test video could be encoded; fix the files listed above")

@@ -9,6 +9,7 @@ from typing import Any
 from wsvad.datasets.dataset import Dataset
 from wsvad.datasets.open import folder_of, open_dataset
 from wsvad.errors import UsageError
+from wsvad.extraction.prepare import first_passport
 from wsvad.features.source import open_features
 from wsvad.methods.dakd import DakdConfig, judge
 from wsvad.runs.folder import RunFolder
@@ -17,6 +18,7 @@ from wsvad.storage import place
 from wsvad.training.experiment import Experiment, Fitted
 from wsvad.training.protocol import Protocol
 from wsvad.training.train import train_detector
+from wsvad.video.decoding import Decode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,8 @@ class Lesson:
     """Stream → encoder; a stream without one must lie in `features`."""
     rate: Fraction | None = None
     """Frames per second that its teacher's videos were resampled to."""
+    decode: Decode = "exact"
+    """How they were decoded."""
 
 
 def distill(
@@ -51,6 +55,7 @@ def distill(
             lesson.dataset, lesson.streams, "dakd", lesson.config, protocol, out,
             teacher=lesson.teacher, features=lesson.features,
             max_false_alarms_per_hour=max_false_alarms_per_hour, workers=workers, rate=lesson.rate,
+            decode=lesson.decode,
         )  # fmt: skip
     experiment = Experiment(
         dataset=lesson.dataset, features=lesson.features, name="dakd", config=lesson.config, protocol=protocol,
@@ -101,7 +106,10 @@ def lesson_of(
                 f"{run}: has no encoder for '{name}', and {features} has no such features; "
                 f"name one with --stream {name}=ENCODER, or the features with --features"
             )
-    return Lesson(teacher=run, dataset=dataset, features=features, config=config, streams=encoders, rate=trained.rate)
+    return Lesson(
+        teacher=run, dataset=dataset, features=features, config=config, streams=encoders, rate=trained.rate,
+        decode=there.decode if (there := first_passport(dataset, encoders, features)) else trained.decode,
+    )  # fmt: skip
 
 
 def taught_by(trained: TrainedMethod, to: str, config: DakdConfig) -> DakdConfig:

@@ -41,6 +41,7 @@ from wsvad.training.experiment import Experiment, Fitted
 from wsvad.training.known import known_events
 from wsvad.training.protocol import Protocol
 from wsvad.video.clock import NOMINAL
+from wsvad.video.decoding import Decode
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ def train(
     workers: int | None = None,
     raw_rate: Fraction | float | None = None,
     rate: Fraction | float | None = None,
+    decode: Decode = "exact",
 ) -> Detector:
     """Train a detector on videos that are labelled normal or abnormal as a whole. Interrupted and called again, it
     resumes; with other videos or labels it repeats what depends on them, and logs that.
@@ -82,6 +84,7 @@ def train(
         workers: processes that extract; by default one for each core.
         raw_rate: frames per second of raw streams that do not say it.
         rate: frames per second that videos are resampled to, here and wherever the detector scores; None for their own.
+        decode: how videos are decoded, here and wherever the detector scores (`video.decoding`).
 
     Returns:
         The detector; `evaluate(out)` has its metrics. Videos that could not be read are left out, and logged.
@@ -111,6 +114,7 @@ def train(
         workers=workers,
         raw_rate=raw_rate,
         rate=rate,
+        decode=decode,
     )
     for said in fitted.ending:
         logger.info("%s", said)
@@ -134,6 +138,7 @@ def train_detector(
     workers: int | None = None,
     raw_rate: Fraction | float | None = None,
     rate: Fraction | float | None = None,
+    decode: Decode = "exact",
     memory: Memory | None = None,
 ) -> tuple[Fitted, dict[str, str]]:
     """Everything that `wsvad train` does.
@@ -146,6 +151,7 @@ def train_detector(
         features: where streams are kept; by default in the run folder.
         raw_rate: frames per second of raw streams that do not say it.
         rate: frames per second that videos are resampled to, here and wherever the detector scores; None for their own.
+        decode: how videos are decoded, here and wherever the detector scores (`video.decoding`).
         memory: for features.
 
     Returns:
@@ -168,7 +174,14 @@ def train_detector(
     with writing(out):
         experiment.folder.refuse_other(experiment.settings())
         failed = prepare(
-            dataset, encoders, features, workers=workers, raw_rate=raw_rate, rate=rate, device=protocol.device
+            dataset,
+            encoders,
+            features,
+            workers=workers,
+            raw_rate=raw_rate,
+            rate=rate,
+            device=protocol.device,
+            decode=decode,
         )
         experiment = replace(experiment, dataset=without(dataset, failed), config=config)
         for label, word in enumerate(("normal", "abnormal")):

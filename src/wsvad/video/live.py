@@ -15,6 +15,7 @@ from typing import Self
 
 from wsvad.video.address import Source
 from wsvad.video.connection import Connection, Patience
+from wsvad.video.decoding import Decode
 from wsvad.video.live_clips import LiveClip, write_clip
 from wsvad.video.reader import Frame
 from wsvad.video.ring import Break, Ring
@@ -87,6 +88,7 @@ class LiveSource:
         seconds: float = 60.0,
         most_bytes: int = 2**26,
         behind: float = BEHIND,
+        decode: Decode = "exact",
     ):
         """Connect, in the background; that it fails is no error, see `health`.
 
@@ -95,11 +97,12 @@ class LiveSource:
             patience: how long to wait for it.
             seconds, most_bytes: how much is kept for clips, whichever is less.
             behind: seconds that whoever takes frames may be behind.
+            decode: `exact` or `fast` (`decoding.Decode`).
         """
         self.source = source
         self._ring = Ring(seconds, most_bytes, lossless=source.lossless)
         self._closed = False
-        self._frames = RingFrames(self._ring, source.shown, float("inf") if source.lossless else behind)
+        self._frames = RingFrames(self._ring, source.shown, float("inf") if source.lossless else behind, decode)
         self._connection = Connection(source, self._ring, patience or Patience())
 
     def __enter__(self) -> Self:

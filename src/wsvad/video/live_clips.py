@@ -18,7 +18,8 @@ import av
 
 from wsvad.errors import WsvadError
 from wsvad.files import atomic
-from wsvad.video.reader import Pictures
+from wsvad.video.decoding import FAST, Decode
+from wsvad.video.pictures import Pictures
 from wsvad.video.ring import Packet, Ring, Stretch
 from wsvad.video.writer import h264_stream, picture
 
@@ -203,10 +204,12 @@ def parameters(stretch: Stretch) -> av.container.InputContainer:
     return av.open(io.BytesIO(stretch.header), "r", format="nut")
 
 
-def decoder(stretch: Stretch) -> av.VideoCodecContext:
-    """A decoder that is ready for the first packet of a stretch."""
+def decoder(stretch: Stretch, decode: Decode = "exact") -> av.VideoCodecContext:
+    """A decoder that is ready for the first packet of a stretch. Not by hardware, which many cameras would share."""
     with parameters(stretch) as container:
         context = container.streams.video[0].codec_context
+    if decode == "fast":
+        context.options = dict(FAST)
     # More threads would only make each picture later, and many cameras keep all processors busy.
     context.thread_count = 1
     context.reorder_depth = max(context.reorder_depth, stretch.reorder)

@@ -16,8 +16,9 @@ import av
 import numpy as np
 
 from wsvad.errors import WsvadError
+from wsvad.video.pictures import Pictures
 from wsvad.video.raw import has_times
-from wsvad.video.reader import Pictures, info_of, open_container, start_of, timed_by_decoding, video_stream
+from wsvad.video.reader import info_of, open_container, start_of, timed_by_decoding, video_stream
 from wsvad.video.times import Clock
 
 Timed = tuple[Fraction, av.VideoFrame]

@@ -10,16 +10,23 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 
 from wsvad.errors import refuse_shortage
-from wsvad.video.reader import Frame, Pictures, VideoInfo, VideoReader, open_container, video_stream
+from wsvad.video.decoding import Decode
+from wsvad.video.pictures import Pictures
+from wsvad.video.reader import Frame, VideoInfo, VideoReader, open_container, opened, video_stream
 from wsvad.video.times import GAP
 
 CODECS = frozenset({"h264", "hevc", "mpeg4", "vp9", "av1", "mjpeg"})
 """Those in which each packet shows one frame."""
+
+
+_NONE: Any = None
+"""In place of a picture."""
 
 
 class Irregular(Exception):
@@ -53,8 +60,8 @@ class Packets:
         return self.shows[self.keys]
 
 
-def read_packets(path: Path, on_key: Callable[[av.VideoFrame, Pictures], None] = lambda *_: None) -> Packets:
-    """Read all packets, and decode those from which decoding can begin.
+def read_packets(path: Path, on_key: Callable[[av.VideoFrame, Pictures], None] | None = None) -> Packets:
+    """Read all packets, and decode those from which decoding can begin, if somebody wants to see them.
 
     Args:
         on_key: called with each such frame, in order.
@@ -77,12 +84,14 @@ def read_packets(path: Path, on_key: Callable[[av.VideoFrame, Pictures], None] =
                 raise Irregular("some of its frames have no time, or are not shown")
             if packet.is_keyframe:
                 keys.append(len(stamps))
+            if packet.is_keyframe and on_key is not None:
                 for picture in _decoded(stream, packet, path):
                     on_key(picture, pictures)
             stamps.append(packet.pts)
             sizes.append(packet.size)
-        for picture in _decoded(stream, None, path):
-            on_key(picture, pictures)
+        if on_key is not None:
+            for picture in _decoded(stream, None, path):
+                on_key(picture, pictures)
         time_base = stream.time_base
     return _in_order(info, time_base, start, stamps, sizes, keys)
 
@@ -105,11 +114,12 @@ def _in_order(
     )  # fmt: skip
 
 
-def frames_of(path: Path, packets: Packets, wanted: np.ndarray) -> Iterator[Frame]:
+def frames_of(path: Path, packets: Packets, wanted: np.ndarray, decode: Decode = "exact") -> Iterator[Frame]:
     """The wanted frames, in order, bit by bit as `VideoReader` has them.
 
     Args:
         wanted: `(F,)` bool.
+        decode: as `VideoReader`; `fast` passes over what is not wanted where no other frame is made from it.
 
     Raises:
         Irregular: the video is not what its packets said: one of the frames does not come, or is damaged.
@@ -117,8 +127,8 @@ def frames_of(path: Path, packets: Packets, wanted: np.ndarray) -> Iterator[Fram
     """
     sent = _sent(packets, wanted)
     coming = iter(np.flatnonzero(wanted).tolist())
-    with open_container(path) as container:
-        stream = video_stream(container, path)
+    container, stream = opened(path, decode)
+    with container:
         _one_thread(stream)
         pictures = Pictures(packets.info.width, packets.info.height, packets.info.rotation, packets.info.mirrored)
 
@@ -140,11 +150,32 @@ def frames_of(path: Path, packets: Packets, wanted: np.ndarray) -> Iterator[Fram
                 yield from shown(_decoded(stream, None, path))
                 stream.codec_context.flush_buffers()
             if sent[place]:
+                spared = decode == "fast" and not wanted[packets.shows[place]]
+                stream.codec_context.skip_frame = "NONREF" if spared else "DEFAULT"
                 yield from shown(_decoded(stream, packet, path))
             before = bool(sent[place])
         yield from shown(_decoded(stream, None, path))
     if next(coming, None) is not None:
         raise Irregular("a frame of it cannot be decoded")
+
+
+def all_of(path: Path, packets: Packets, asked: np.ndarray, decode: Decode) -> Iterator[Frame]:
+    """All frames in order with their times, of which those that are not asked for have no picture.
+
+    Args:
+        asked: `(F,)` bool.
+
+    Raises:
+        Irregular, WsvadError: as `frames_of`.
+    """
+    wanted = asked.copy()
+    wanted[-1] = True  # which says how long it is shown
+    index, pictures = 0, Pictures(packets.info.width, packets.info.height)
+    for frame in frames_of(path, packets, wanted, decode):
+        for passed in range(index, frame.index):
+            yield Frame(passed, packets.time(passed), 1 / packets.info.rate, _NONE, pictures)
+        yield frame
+        index = frame.index + 1
 
 
 def _sent(packets: Packets, wanted: np.ndarray) -> np.ndarray:

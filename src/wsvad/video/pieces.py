@@ -15,7 +15,8 @@ import numpy as np
 from av.video.frame import PictureType
 
 from wsvad.errors import WsvadError, refuse_shortage
-from wsvad.video.reader import Frame, VideoReader, open_container, video_stream
+from wsvad.video.decoding import Decode
+from wsvad.video.reader import Frame, VideoReader, open_container, opened, video_stream
 from wsvad.video.times import Clock
 
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"
@@ -115,7 +116,7 @@ def frames_of(video: VideoReader, piece: Piece) -> Iterator[Frame]:
         Indivisible: they are not those that they have to be, which may be found only at the end.
     """
     path, seen, shown = video.info.path, list[int](), 0
-    for picture in _decoded(path, piece):
+    for picture in _decoded(path, piece, video.decode):
         stamp = picture.pts
         if stamp is None or picture.is_corrupt:
             raise Indivisible(f"{path}: a frame of it is damaged")
@@ -130,14 +131,14 @@ def frames_of(video: VideoReader, piece: Piece) -> Iterator[Frame]:
         raise Indivisible(f"{path}: other frames than its packets promise")
 
 
-def _decoded(path: Path, piece: Piece) -> Iterator[av.VideoFrame]:
+def _decoded(path: Path, piece: Piece, decode: Decode) -> Iterator[av.VideoFrame]:
     """Pictures in the order in which they are shown, from the key frame on.
 
     Raises:
         Indivisible: something is wrong with one.
     """
-    with open_container(path) as container:
-        stream = video_stream(container, path)
+    container, stream = opened(path, decode)
+    with container:
         stream.thread_type, stream.thread_count = "AUTO", 1
         try:
             if piece.first:

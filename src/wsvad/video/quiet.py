@@ -19,7 +19,8 @@ import cv2
 import numpy as np
 
 from wsvad.video.packets import Irregular, Packets, read_packets
-from wsvad.video.reader import Pictures, open_container
+from wsvad.video.pictures import Pictures
+from wsvad.video.reader import open_container
 
 GATE = 2
 """Version of all that decides; a passport holds it."""

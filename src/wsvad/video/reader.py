@@ -5,34 +5,32 @@ turned only when its array is asked for. A reader holds one frame at a time and 
 """
 
 import heapq
-import math
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import av
 import numpy as np
-from av.sidedata.sidedata import SideData
+from av.codec.hwaccel import HWAccel
 from av.stream import Disposition
-from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
+from av.video.reformatter import ColorRange, Interpolation
 
 from wsvad.errors import UsageError, WsvadError, refuse_shortage
 from wsvad.files import is_file
 from wsvad.storage import is_remote, place
+from wsvad.video.decoding import FAST, TO_THE_BIT, Decode, checked, hardware, in_hardware
 from wsvad.video.kinds import FORMATS, is_wrapped, photo, referring
+from wsvad.video.pictures import Colour, Pictures, orientation
 from wsvad.video.raw import counted
 from wsvad.video.times import GAP, Clock, Offsets
-
-Colour = Literal["rgb", "gray"]
 
 DECODER = f"PyAV {av.__version__}"
 """Decoder and its version, as a passport records it."""
 
-_EIGHT_BIT_LUMA = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "gray"}
 _MAX_READ_ERRORS = 32
 """Read errors without a packet between them after which the rest of a file is given up."""
 
@@ -55,6 +53,8 @@ class VideoInfo:
     """Whether left and right are then exchanged."""
     declared: int | None
     """Frames according to the file's header, which may be wrong; None where it does not say."""
+    hardware: bool = False
+    """Whether hardware decodes it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,57 +69,6 @@ class Header:
     """Codec of its sound; None without one."""
     metadata: dict[str, str]
     """Tags of the container and of its pictures."""
-
-
-class Pictures:
-    """Convert decoded pictures into upright arrays of one video's size; keeps one swscale context per form."""
-
-    def __init__(self, width: int, height: int, rotation: int = 0, mirrored: bool = False):
-        self.size = (width, height)
-        self.rotation = rotation
-        self.mirrored = mirrored
-        self._scalers: dict[tuple[int, int, str], VideoReformatter] = {}
-
-    def array(self, picture: av.VideoFrame, size: tuple[int, int] | None, colour: Colour) -> np.ndarray:
-        """The picture upright, `(h, w, 3)` or `(h, w)` uint8; the array is the caller's own."""
-        width, height = size or self.size
-        if self.rotation in (90, 270):
-            width, height = height, width
-        if colour == "rgb":
-            array = self._scaled(picture, width, height, "rgb24")
-        elif (picture.width, picture.height) == (width, height) and picture.format.name in _EIGHT_BIT_LUMA:
-            array = _plane(picture)
-        else:
-            array = self._scaled(picture, width, height, "gray")
-        if not self.rotation and not self.mirrored:
-            return array
-        turned = np.rot90(array, self.rotation // 90)
-        return np.ascontiguousarray(turned[:, ::-1] if self.mirrored else turned)
-
-    def _scaled(self, picture: av.VideoFrame, width: int, height: int, form: str) -> np.ndarray:
-        scaler = self._scalers.setdefault((width, height, form), VideoReformatter())
-        # Gray stays luma as it is stored: with both ranges declared full, swscale does not stretch it.
-        stored = ColorRange.JPEG if form == "gray" else None
-        scaled = scaler.reformat(
-            picture,
-            width=width,
-            height=height,
-            format=form,
-            src_color_range=stored,
-            dst_color_range=stored,
-            # Exact rounding gives the same bytes on every processor, and no seam at odd widths.
-            interpolation=Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT,
-            threads=1,
-        )
-        array = scaled.to_ndarray()
-        return array.copy() if scaled is picture else array
-
-
-def _plane(picture: av.VideoFrame) -> np.ndarray:
-    """A copy of the luma plane without the padding at the end of its lines."""
-    plane = picture.planes[0]
-    lines = np.frombuffer(memoryview(plane), np.uint8)[: plane.line_size * picture.height]
-    return lines.reshape(picture.height, plane.line_size)[:, : picture.width].copy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +151,14 @@ class VideoReader:
     at the rate that it says.
     """
 
-    def __init__(self, path: Path | str, *, threads: int = 0, raw_rate: Fraction | float | None = None):
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        threads: int = 0,
+        raw_rate: Fraction | float | None = None,
+        decode: Decode = "exact",
+    ):
         """Open a video and decode its first frame.
 
         Args:
@@ -210,12 +166,14 @@ class VideoReader:
             threads: decoding threads; 0 = as many as FFmpeg likes. With 1, a damaged file gives the same frames each
                 time.
             raw_rate: frames per second of a raw stream that does not say it; no other file has a use for it.
+            decode: `exact`, `fast` (`decoding.Decode`), or by `hardware`, where that can decode this file to the bit.
 
         Raises:
+            UsageError: this machine has no such hardware.
             WsvadError: there is no such file, or it is empty, no video, truncated so that no frame can be had, or
                 holds audio alone; a raw stream whose rate nobody says.
         """
-        self._path = path = place(path)
+        self._path, self.decode = (path := place(path)), decode
         self.damaged = 0
         """Frames so far that could not be decoded and were replaced by the one before."""
         self.start = Fraction(0)
@@ -223,9 +181,8 @@ class VideoReader:
         self.offsets: Sequence[Fraction] = ()
         """Seconds by which the file's clock was moved, of each beginning that it has; known once all was read."""
         self._broken = False
-        self._container = open_container(path)
+        self._container, self._stream = opened(path, decode)
         try:
-            self._stream = video_stream(self._container, path)
             self._stream.thread_type = "AUTO"
             self._stream.thread_count = threads
             self.time_base = self._stream.time_base or Fraction(1, 90_000)
@@ -378,8 +335,44 @@ class VideoReader:
         yield None
 
 
-def open_container(path: Path) -> av.container.InputContainer:
+def opened(path: Path, decode: Decode = "exact") -> tuple[av.container.InputContainer, av.VideoStream]:
+    """Open a file and its pictures, to be decoded in this way.
+
+    Raises:
+        UsageError: this machine has no hardware that decodes.
+        WsvadError: as `open_container` and `video_stream`; the hardware cannot be opened once more.
+    """
+    checked(decode)
+    container = open_container(path)
+    try:
+        stream = video_stream(container, path)
+        if decode == "hardware" and stream.codec_context.name in TO_THE_BIT:
+            container.close()
+            container = _by_hardware(path)
+            stream = video_stream(container, path)
+        elif decode == "fast":
+            stream.codec_context.options = dict(FAST)
+    except BaseException:
+        container.close()
+        raise
+    return container, stream
+
+
+def _by_hardware(path: Path) -> av.container.InputContainer:
+    by = hardware()
+    try:
+        return open_container(path, by)
+    except WsvadError:  # the file could be read before, and the hardware be used
+        raise WsvadError(
+            f"{path}: the hardware that decodes cannot be used once more; use fewer --workers, or leave --decode out"
+        ) from None
+
+
+def open_container(path: Path, by: HWAccel | None = None) -> av.container.InputContainer:
     """Open a file as a video, and nothing else that its name or content may ask for.
+
+    Args:
+        by: hardware that decodes it.
 
     Raises:
         WsvadError: there is no such file, or no video in it that can be read.
@@ -394,7 +387,7 @@ def open_container(path: Path) -> av.container.InputContainer:
         # "file:" and the white lists: a name or a playlist in disguise never makes FFmpeg read anything else.
         allowed = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
         from_here = path.open("rb") if is_remote(path) else f"file:{path}"
-        return av.open(from_here, "r", metadata_errors="replace", container_options=allowed)
+        return av.open(from_here, "r", metadata_errors="replace", container_options=allowed, hwaccel=by)
     except PermissionError:
         raise WsvadError(f"{path}: no permission to read it") from None
     except (av.FFmpegError, ValueError) as error:
@@ -441,18 +434,6 @@ def start_of(container: av.container.InputContainer, stream: av.VideoStream) -> 
     return min(starts[stream], max(Fraction(0), min(starts.values())))
 
 
-def orientation(picture: av.VideoFrame) -> tuple[int, bool]:
-    """How a stored picture comes to stand upright: see `VideoInfo.rotation` and `mirrored`."""
-    matrix = picture.side_data.get("DISPLAYMATRIX")
-    if not isinstance(matrix, SideData):
-        return 0, False
-    # A point (x, y), y down, goes to (a·x + c·y, b·x + d·y).
-    a, b, _, c, d, *_ = np.frombuffer(memoryview(matrix), np.int32).astype(np.float64)
-    mirrored = bool(a * d - b * c < 0)
-    turned = math.degrees(math.atan2(b, -a if mirrored else a))
-    return round(-turned / 90) * 90 % 360, mirrored
-
-
 def timed_by_decoding(container: av.container.InputContainer, stream: av.VideoStream) -> bool:
     """Whether timestamps of pictures are FFmpeg's guess, and only those of decoding are real: AVI has no others, and
     with B-frames the guess is wrong, at every second tick of the container's clock."""
@@ -495,4 +476,5 @@ def info_of(
         rotation=rotation,
         mirrored=mirrored,
         declared=stream.frames or None,
+        hardware=in_hardware(stream),
     )

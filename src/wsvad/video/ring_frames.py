@@ -12,8 +12,10 @@ import av
 
 from wsvad.errors import refuse_shortage
 from wsvad.video.clock import SNIPPET
+from wsvad.video.decoding import Decode
 from wsvad.video.live_clips import decoder, packet_of
-from wsvad.video.reader import Frame, Pictures, orientation
+from wsvad.video.pictures import Pictures, orientation
+from wsvad.video.reader import Frame
 from wsvad.video.ring import Break, Next, Packet, Ring
 
 _COUNTED = {"h264", "hevc"}
@@ -25,17 +27,18 @@ _BAD, _GOOD = 3, 500
 class RingFrames:
     """Reads a ring to its end, once."""
 
-    def __init__(self, ring: Ring, shown: str, most_behind: float):
+    def __init__(self, ring: Ring, shown: str, most_behind: float, decode: Decode = "exact"):
         """
         Args:
             shown: what the source is, for messages.
             most_behind: seconds by which whoever takes frames may be behind what comes.
+            decode: `exact` or `fast`.
         """
         self.taken = self.dropped = 0
         """Frames that were taken, and snippets that were left out."""
         self.behind = 0.0
         """Seconds by which the last frame came before the newest packet."""
-        self._ring, self._shown, self._most_behind = ring, shown, most_behind
+        self._ring, self._shown, self._most_behind, self._decode = ring, shown, most_behind, decode
         self._ready: deque[Frame | Break] = deque()
         self._number = -1
         """Of the item of the ring that was read last."""
@@ -96,7 +99,7 @@ class RingFrames:
             if not packet.key:  # of a stretch whose key frame was left out
                 self._lost += not self._repair
                 return
-            self._pictures, self._repair = _Decoding(packet, self._trust), False
+            self._pictures, self._repair = _Decoding(packet, self._trust, self._decode), False
         try:
             self._give(self._pictures, self._pictures.of(packet))
         except _Damaged:
@@ -191,9 +194,9 @@ class _Trust:
 class _Decoding:
     """Pictures of a stretch, from one of its key frames on."""
 
-    def __init__(self, key: Packet, trust: _Trust):
+    def __init__(self, key: Packet, trust: _Trust, decode: Decode):
         self.stretch, self._first = key.stretch, key.pts
-        self._context = decoder(key.stretch)
+        self._context = decoder(key.stretch, decode)
         self._context.reorder_depth = max(self._context.reorder_depth, trust.reorder)
         self._trust, self._waiting = trust, list[int]()
         """Timestamps of packets that no picture has come of, a heap."""

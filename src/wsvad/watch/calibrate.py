@@ -73,7 +73,7 @@ def of_videos(
     found, scorer, zones = NormalFootage(), model.scorer(settings), Zones(settings.zones)
     for number, path in enumerate(videos):
         report_progress("score", number, len(videos), path.name)
-        with VideoReader(path) as video:
+        with VideoReader(path, decode=model.detector.trained.decode) as video:
             for frame in video:
                 if stopped.is_set():
                     break
@@ -89,7 +89,7 @@ def of_camera(site: Site, name: str, model: CameraModel, hours: float, stopped: 
     settings = site.cameras[name]
     found, scorer, zones = NormalFootage(), model.scorer(settings), Zones(settings.zones)
     said, reported = "", 0.0
-    with LiveSource(site.source(name)) as source:
+    with LiveSource(site.source(name), decode=model.detector.trained.decode) as source:
         while not stopped.is_set() and not source.ended and found.hours < hours:
             item = source.take(0.5)
             if isinstance(item, Break):

@@ -108,6 +108,7 @@ class WatchedCamera:
             site.source(name),
             patience=patience,
             seconds=site.clips.before + rules.min_seconds + HELD,
+            decode=model.detector.trained.decode,
         )
         self.counters = Counters()
         self.beat = time.monotonic()

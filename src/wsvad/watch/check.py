@@ -55,8 +55,10 @@ def check_site(
     models = models_of(site, device=device)
     with ExitStack() as held:
         sources = {
-            name: held.enter_context(LiveSource(site.source(name), patience=patience or Patience()))
-            for name in site.cameras
+            name: held.enter_context(
+                LiveSource(site.source(name), patience=patience or Patience(), decode=model.detector.trained.decode)
+            )
+            for name, model in models.items()
         }
         counts, until = dict.fromkeys(sources, 0), time.monotonic() + seconds
         while time.monotonic() < until and not all(source.ended for source in sources.values()):

@@ -9,7 +9,8 @@ import av
 import cv2
 import numpy as np
 
-from wsvad.video.reader import Colour, Frame, Pictures
+from wsvad.video.pictures import Colour, Pictures
+from wsvad.video.reader import Frame
 from wsvad.watch.settings import Zone
 
 _SHIFT = 8

@@ -44,6 +44,13 @@ def test_what_moves_is_encoded_bit_by_bit_and_the_rest_has_features_of_stillness
     assert whole.passport.difference(gated.passport) == f"gate: none against {GATE}"
 
 
+def test_what_moves_may_be_decoded_fast(recording):
+    whole = encode_video(recording, ENCODERS, decode="fast")["rgb"]
+    gated = encode_video(recording, ENCODERS, decode="fast", gate=True)["rgb"]
+    np.testing.assert_array_equal(gated.features[~gated.quiet], whole.features[~gated.quiet])
+    assert (gated.passport.decode, gated.passport.gate) == ("fast", GATE)
+
+
 def test_the_mark_is_kept_in_the_file(recording, tmp_path):
     stored = encode_video(recording, ENCODERS, gate=True)["rgb"]
     save(tmp_path / "a.safetensors", stored)

@@ -17,6 +17,7 @@ from wsvad.extraction.jobs import Divided, Extraction, Finished, Job, do
 from wsvad.extraction.slices import Slice
 from wsvad.extraction.workers import Local, in_this_process
 from wsvad.features.store import save
+from wsvad.video.decoding import Decode
 from wsvad.video.pieces import divided, frames_of, layout_of
 from wsvad.video.reader import VideoReader
 
@@ -30,9 +31,9 @@ def noise(count: int, seed: int = 0) -> list[np.ndarray]:
     return [np.clip(base + level(i) + rng.integers(-40, 40, base.shape), 0, 255).astype(np.uint8) for i in range(count)]
 
 
-def in_slices(path: Path, out: Path, frames: int = 32) -> list[Finished]:
+def in_slices(path: Path, out: Path, frames: int = 32, decode: Decode = "exact") -> list[Finished]:
     """Extract a video, divided where it may be; what became of each job."""
-    extraction = Extraction(streams=STREAMS, out=out, builder="clips:build", slices=frames)
+    extraction = Extraction(streams=STREAMS, out=out, builder="clips:build", slices=frames, decode=decode)
     jobs = deque([Job(video="v.mp4", path=path, streams=tuple(STREAMS), size=1)])
     parts, seen = extraction.parts(), []
 
@@ -49,13 +50,20 @@ def in_slices(path: Path, out: Path, frames: int = 32) -> list[Finished]:
     return seen
 
 
-def is_whole(path: Path, out: Path) -> bool:
+def is_whole(path: Path, out: Path, decode: Decode = "exact") -> bool:
     """Whether what was extracted is what one pass gives."""
     for stream, spec in STREAMS.items():
-        save(out / "whole" / f"{stream}.safetensors", encode_video(path, {stream: build(spec)}, threads=1)[stream])
+        whole = encode_video(path, {stream: build(spec)}, threads=1, decode=decode)[stream]
+        save(out / "whole" / f"{stream}.safetensors", whole)
         if (out / "whole" / f"{stream}.safetensors").read_bytes() != (out / stream / "v.mp4.safetensors").read_bytes():
             return False
     return not list((out / ".slices").rglob("*.safetensors"))
+
+
+def test_slices_are_decoded_as_the_whole(tmp_path):
+    path = write_clip(tmp_path / "a.mp4", noise(96), preset="medium", crf="38", g="24")
+    assert len(in_slices(path, tmp_path / "out", decode="fast")) > 3
+    assert is_whole(path, tmp_path / "out", "fast") and not is_whole(path, tmp_path / "out")
 
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])

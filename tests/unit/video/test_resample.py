@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsvad.errors import UsageError, WsvadError
-from wsvad.video.reader import Frame, Pictures, VideoReader
+from wsvad.video.pictures import Pictures
+from wsvad.video.reader import Frame, VideoReader
 from wsvad.video.resample import REPEATS, Resampler, resampling_rate
 from wsvad.video.times import filmed_of
 
