@@ -32,6 +32,7 @@ def write_film(
     rate: int = 44_100,
     layout: str = "stereo",
     picture_rate: int = 25,
+    key: int = 250,
     pictures_from: float = 0,
     sound_from: float = 0,
     missing: Sequence[tuple[float, float]] = (),
@@ -42,13 +43,14 @@ def write_film(
 
     Args:
         signal: its sound, by seconds of the file; None without a sound track.
+        key: pictures from a key frame to the next.
         pictures_from, sound_from: seconds at which either begins.
         missing: spans of the sound that no packet holds.
         stretched: what timestamps of the sound are multiplied by.
         draw: a picture, by its number.
     """
     with av.open(str(path), "w") as container:
-        video = container.add_stream("libx264", rate=picture_rate, options={"preset": "ultrafast"})
+        video = container.add_stream("libx264", rate=picture_rate, options={"preset": "ultrafast", "g": f"{key}"})
         video.height, video.width = draw(0).shape[:2]
         video.pix_fmt = "yuv420p"
         video.time_base = Fraction(1, picture_rate)

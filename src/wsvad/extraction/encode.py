@@ -99,7 +99,7 @@ def encode_video(
             encoded = _encode_frames(video, seen, on_frames, part, at_once, spent, _resampler(rate, path))
     middles = [edge + filmed / 2 for edge, filmed in zip(encoded.edges[:-1], encoded.filmed, strict=True)]
     with (spent or Spent()).on("network"):
-        encoded.rows.update(hear(path, heard, middles, video.start, video.offsets))
+        encoded.rows.update(hear(path, heard, middles, encoded.start or video.start, video.offsets))
     if hashed and is_remote(path):
         source = _hash(path)
     facts = {"frame_rate": str(video.info.rate), "source": source, "damaged": video.damaged}
@@ -184,6 +184,8 @@ class _Encoded:
     """T, the seconds of video in each snippet."""
     quiet: np.ndarray | None = None
     """`(T,)`, which snippets were not encoded; None without a gate."""
+    start: Fraction | None = None
+    """Seconds on the file's own clock at which times are 0, where its reader did not find them out."""
 
 
 def _encode_frames(
@@ -299,6 +301,7 @@ def _encode_moving(
         borders=None,
         filmed=[float(end - start) for start, end in pairwise(film)],
         quiet=~own,
+        start=packets.start,
     )
 
 

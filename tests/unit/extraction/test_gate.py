@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from clips import Means, write_clip
 from quiet_cameras import RATE, camera
+from sounds import Loudness, tones, write_film
 
 from wsvad.cli.main import main
 from wsvad.errors import UsageError, WsvadError
@@ -88,3 +89,15 @@ def test_a_folder_and_its_settings(recording, tmp_path, capsys):
     assert load(out / "rgb" / "gate.mp4.safetensors").quiet.any()
     assert main(command) == 1
     assert "give --gate" in capsys.readouterr().err
+
+
+def test_sound_is_where_it_is_without_a_gate_whenever_the_file_begins(tmp_path):
+    """The clock of a transport stream does not begin at 0."""
+    path, late = tmp_path / "late.ts", {"pictures_from": 100, "sound_from": 100}
+    write_film(path, tones((103, 104)), 140, key=50, rate=16_000, **late)
+    encoders = {**ENCODERS, "audio": (Loudness(),)}
+    gated, whole = (encode_video(path, encoders, gate=gate)["audio"] for gate in (True, False))
+    assert gated.quiet is not None and gated.quiet.any()
+    np.testing.assert_array_equal(gated.features, whole.features)
+    loud = whole.features[:, 0] > 0.3
+    assert loud.any() and not loud.all()
