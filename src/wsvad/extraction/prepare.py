@@ -132,7 +132,7 @@ def prepare(
     rate: Fraction | float | None = None,
     device: str = "auto",
     engine: Engine | None = None,
-    gate: bool = False,
+    gate: bool | None = None,
     decode: Decode = "exact",
 ) -> dict[str, str]:
     """Extract what is missing of a dataset's streams; those of a public release in `out` are left as they are.
@@ -140,7 +140,8 @@ def prepare(
     Args:
         streams: stream → resolved encoder specification.
         out: feature folder.
-        workers, raw_rate, rate, device, engine, gate, decode: see `extract`.
+        gate: whether stretches in which nothing moves are left out; None = where it was so in features that are there.
+        workers, raw_rate, rate, device, engine, decode: see `extract`.
 
     Returns:
         Videos that could not be encoded, with the reason.
@@ -177,11 +178,13 @@ def prepare(
         raise WsvadError(f"{lacking[0]}: neither these features nor the video exists; add one of the two")
     if wanted := resampling_rate(rate):
         for video, stream in ((v.name, s) for v in dataset.videos for s in from_video if v.path is None):
-            if (there := source.passport(video, stream).rate) != str(wanted):
+            if (own := source.passport(video, stream).rate) != str(wanted):
                 raise WsvadError(
-                    f"{source.path(video, stream)}: is at {there or 'the frame rate of the video'}, not at --rate "
+                    f"{source.path(video, stream)}: is at {own or 'the frame rate of the video'}, not at --rate "
                     f"{float(wanted):g}, and the video is not there; add it, or leave --rate out"
                 )
+    if gate is None:
+        gate = bool((there := first_passport(dataset, from_video, out)) and there.gate)
     return (
         extract(
             found,

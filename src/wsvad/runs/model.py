@@ -121,13 +121,14 @@ class TrainedMethod:
         not, or nothing is known, as of an imported run.
 
         Another version of the decoder does not count: it changes pixels by a rounding at most. Nor does decoding by
-        hardware: it changes those of damaged videos alone. Nor does the number of crops in the files of a release,
-        which says nothing of how they were made.
+        hardware: it changes those of damaged videos alone. Nor does a gate: what moves has the same features, and what
+        does not move those of another moment of the same stillness. Nor does the number of crops in the files of a
+        release, which says nothing of how they were made.
         """
         if stream not in self.passports:
             return None
         learned = Passport(**{**vars(passport), "rate": None, "decode": "exact", **self.passports[stream]})
-        there = replace(passport, decoder=learned.decoder)
+        there = replace(passport, decoder=learned.decoder, gate=learned.gate)
         if told(learned.decode) == told(passport.decode):
             there = replace(there, decode=learned.decode)
         if learned.encoder == passport.encoder == RELEASE:
