@@ -6,7 +6,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Where it is set, each of the tests' processes compiles all of the sources anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-live test tests fuzz bench bench-captions lint clean
+.PHONY: demo demo-live test tests sweep fuzz bench bench-captions lint clean
 
 demo: .venv/core  ## simulated camera → extract → train → evaluate → report.html, offline
 	$(BIN)/wsvad demo
@@ -20,6 +20,9 @@ test: .venv/dev  ## what continuous integration runs: types are checked beside t
 # In the order of their names: the long files of e2e come first, and small ones are left for the end.
 tests: .venv/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+
+sweep: .venv/dev  ## the same tests at every moment, signal and kind of file that each of them knows; for a release
+	WSVAD_SWEEP=full $(MAKE) tests
 
 bench-captions: .venv/dev  ## methods on the captions of UCF-Crime, where they lie beside the project
 	$(BIN)/python benchmarks/captions.py ../shared/data/ucf-crime-captions

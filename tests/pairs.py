@@ -13,6 +13,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 import torch.distributed as dist
+from sweep import FULL
 from torch import nn
 
 from wsvad.datasets.bags import PackedBags
@@ -23,11 +24,12 @@ from wsvad.methods import METHODS
 from wsvad.runs.normalisation import Normalisation
 from wsvad.training import checkpoint as checkpoints
 from wsvad.training import team as teams
+from wsvad.training.eager import eager
 from wsvad.training.loop import run_phases
 
-STEPS, BAGS, SEGMENTS, WIDTH = 50, 3, 16, 6
+STEPS, BAGS, SEGMENTS, WIDTH = 50 if FULL else 20, 3, 16, 6
 """Steps of all phases together."""
-HALF = 25
+HALF = STEPS // 2
 
 
 class Stopped(Exception):
@@ -112,7 +114,7 @@ def gradients(team: Any = None, count: int = 5) -> dict[str, np.ndarray]:
     """Of `Parts` on bags that two ranks cannot share equally; and what it remembers."""
     torch.manual_seed(3)
     parts, x = Parts().train(), torch.randn(count, 7, 4)
-    optimizer = torch.optim.SGD(parts.parameters(), lr=1.0)
+    optimizer = eager(torch.optim.SGD)(parts.parameters(), lr=1.0)
     if team is None:
         parts.loss(x).backward()
     else:

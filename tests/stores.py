@@ -58,9 +58,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _pass(self):
         with self.server.lock:
             self.server.counted += 1
-            fault = self.server.fault(self.server.counted, self.command, self.path)
-            if fault:
-                self.server.faults.append(fault)
+            number = self.server.counted
+        fault = self.server.fault(number, self.command, self.path)  # which may ask the store for something itself
+        if fault:
+            self.server.faults.append(fault)
         length = int(self.headers.get("Content-Length") or 0)
         if fault == "stall":
             self.rfile.read(length // 2)

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 def on_this_machine(device: str) -> str:
     """What devices there are, where this is none of them; empty where it is."""
+    if device in ("auto", "cpu"):
+        return ""
     import torch
 
     name, colon, number = device.partition(":")
     there = {
-        "auto": not colon,
-        "cpu": not colon,
         "cuda": torch.cuda.is_available() and (not colon or (number.isdecimal() and int(number) < _cuda_devices())),
         "mps": not colon and torch.backends.mps.is_available(),
     }

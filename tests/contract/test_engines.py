@@ -36,9 +36,11 @@ def cluster():
     import ray
     from ray.cluster_utils import Cluster
 
+    # Without what nobody asks here: a dashboard, a scaler, and the lines of workers.
+    quiet = {"include_dashboard": False, "no_monitor": True, "include_log_monitor": False}
     for again in (True, True, False):
         try:
-            made = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+            made = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, **quiet})
             break
         except Exception as error:  # Ray gives its own processes 15 seconds to start, which cannot be changed
             if not again:

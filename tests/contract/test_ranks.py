@@ -14,7 +14,7 @@ from wsvad.methods import METHODS
 
 FIELDS = {name: dict(SMALL.get(name, {})) for name in METHODS}
 FAST = {"dakd": 1e-2, "refinevad": 1e-3, "ur-dmu": 1e-3}
-"""Learning rates with which fifty steps learn something."""
+"""Learning rates with which a few steps learn something."""
 for name, rate in FAST.items():
     FIELDS[name]["lr"] = rate
 TEACHER = replace(FIELDS["pi-vad"]["ur_dmu"], lr=FAST["ur-dmu"])

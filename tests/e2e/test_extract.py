@@ -170,7 +170,8 @@ if __name__ == "__main__":
 def start(videos, tmp_path) -> subprocess.Popen:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "PYTHONDONTWRITEBYTECODE": "1"}
+    path = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]))
+    environment = os.environ | {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, str(script), str(tmp_path / "videos"), str(tmp_path / "out")]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -323,3 +324,27 @@ def test_time_left_counts_unopened_videos_by_their_bytes(monkeypatch):
     progress.update(Finished(video="b", frames=700))
     assert progress.status() == "2/2 videos, 100 frames/s, 0 s left"
     assert progress.fraction() == 1
+
+
+NO_NETWORK = """
+import sys
+from wsvad.cli.main import main
+
+if __name__ == "__main__":
+    videos, out, table, made = sys.argv[1:]
+    extraction = ["extract", videos, "--rgb", "motion", "--out", out, "--workers"]
+    assert main([*extraction, "2"]) == main([*extraction, "0"]) == 0
+    assert main(["check", videos]) in (0, 1)
+    assert main(["status", out]) == 1
+    assert main(["convert", table, "--out", made, "--to", "label-studio"]) == 0
+    assert "torch" not in sys.modules
+"""
+
+
+def test_what_runs_no_network_loads_no_torch(videos, tmp_path):
+    """It takes seconds to import, and 200 MB."""
+    (tmp_path / "script.py").write_text(NO_NETWORK)
+    (tmp_path / "in.csv").write_text("video,category,start_frame,end_frame\na.mp4,x,1,5\n")
+    given = [tmp_path / "script.py", videos[0][1].parent, tmp_path / "out", tmp_path / "in.csv", tmp_path / "out.json"]
+    done = subprocess.run([sys.executable, *given], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -237,12 +237,12 @@ def test_check_says_what_cameras_send_and_what_is_wrong(server, run, film, tmp_p
 
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="threads of one processor do not wait for each other")
 def test_capacity_counts_what_threads_wait_for_each_other(run, monkeypatch):
-    """Each snippet of this encoder keeps the interpreter to itself for 30 ms, so that two threads do no more than one:
+    """Each snippet of this encoder keeps the interpreter to itself for 15 ms, so that two threads do no more than one:
     a number of one thread, times the processors, would be of twice the cameras that are carried."""
     really = Motion.encode
 
     def encode(self, snippets):
-        end = time.thread_time() + 0.03
+        end = time.thread_time() + 0.015
         while time.thread_time() < end:
             pass
         return really(self, snippets)
@@ -251,5 +251,5 @@ def test_capacity_counts_what_threads_wait_for_each_other(run, monkeypatch):
     monkeypatch.setattr(capacity, "FRAMES", 20 * SNIPPET)
     monkeypatch.setattr(capacity, "_taken", lambda *_: 0)  # what other programs take is not known everywhere
     found = capacity.measure(run, "64x48@25")
-    assert found.whole > 0.9 * found.processors * 30 / SNIPPET and found.encode >= 30 / SNIPPET
+    assert found.whole > 0.9 * found.processors * 15 / SNIPPET and found.encode >= 15 / SNIPPET
     assert found.cameras == int(0.8 * found.processors / (found.whole * 25 / 1000))

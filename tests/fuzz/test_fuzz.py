@@ -1,8 +1,10 @@
-"""Two hundred damaged files of each kind: each is read or refused in one line. `make fuzz` tries five thousand."""
+"""Eighty damaged files of each kind: each is read or refused in one line. `make sweep` tries two hundred, `make fuzz`
+five thousand."""
 
 import random
 
 import pytest
+from sweep import FULL
 
 from fuzz import harness, mutate
 from fuzz.harness import (
@@ -21,8 +23,9 @@ from fuzz.harness import (
 )
 from wsvad.errors import WsvadError
 
-CASES = 200
-FEWER = {"event stores": 60, "kept scores": 60, "models": 60, "recipes": 60, "thresholds": 80}
+CASES = 200 if FULL else 80
+SLOW, SLOWER = (80, 60) if FULL else (32, 24)
+FEWER = {"thresholds": SLOW, **dict.fromkeys(("event stores", "kept scores", "models", "recipes"), SLOWER)}
 """Kinds of which a case is a whole command or two, loads a model, or waits for the disk."""
 
 

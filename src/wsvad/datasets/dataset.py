@@ -1,18 +1,20 @@
 """A dataset: videos, their weak labels, and the truth where it is known."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from wsvad.datasets.memory import StoredStreams
 from wsvad.metrics.interval import Interval
 from wsvad.video.clock import SNIPPET, SnippetClock
+
+if TYPE_CHECKING:  # who only looks at videos and labels does not wait for torch
+    from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +94,8 @@ class Bag:
 
     def shape(self, stream: str) -> tuple[int, ...]:
         """Of a stream, which is not read for that."""
+        from wsvad.datasets.memory import StoredStreams
+
         streams = self.streams
         return streams.shapes[stream] if isinstance(streams, StoredStreams) else tuple(streams[stream].shape)
 
@@ -106,4 +110,4 @@ class Bag:
 
 def one_bag(streams: dict[str, Tensor]) -> dict[str, Tensor]:
     """Add the batch dimension: `(T, D)` → `(1, T, D)`, `(C, T, D)` → `(1, C, T, D)`, in float32."""
-    return {name: stream.to(torch.float32)[None] for name, stream in streams.items()}
+    return {name: stream.float()[None] for name, stream in streams.items()}

@@ -3,14 +3,18 @@
 Shapes: T snippets, K categories, E events, H width of the method's embedding.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wsvad.methods.abilities import Embeds
-from wsvad.runs.scorer import Scored
+
+if TYPE_CHECKING:  # a page may be written, and times told in words, without torch
+    from wsvad.runs.scorer import Scored
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -192,6 +192,7 @@ def rates(events: int, hours: float, confidence: float = 0.95, spread: float = S
     return events / hours, low / hours, upper_bound(events, 1 - outside, spread) / hours
 
 
+@lru_cache(maxsize=4096)  # the points of a curve ask for the same few numbers again and again
 def upper_bound(events: int, confidence: float, spread: float = 0.0) -> float:
     """The largest mean that so few events leave possible: the μ with P(N ≤ events | μ) = 1 − confidence.
 

@@ -226,9 +226,11 @@ def move(encoders: Iterable[Encoder], device: str) -> None:
 
 def runs_on(encoder: Encoder, device: str) -> TypeGuard[OnDevice]:
     """Whether an encoder has a network that runs on a device other than the CPU."""
+    if not isinstance(encoder, OnDevice):
+        return False
     import torch  # not by those that decode, each of which would hold 190 MB of it
 
-    return isinstance(encoder, OnDevice) and encoder.runs_on(torch.device(device))
+    return encoder.runs_on(torch.device(device))
 
 
 def _views(block: SharedMemory, shapes: Sequence[tuple[int, ...]], dtype: np.dtype) -> list[np.ndarray]:

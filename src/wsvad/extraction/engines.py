@@ -32,7 +32,7 @@ def engine_of(
     if name == "local":
         if cpus is not None or gpus is not None:
             raise UsageError("--cpus-per-worker and --gpus-per-worker are for --engine ray; leave them out")
-        return Local(workers, device_of(device))
+        return Local(workers, device if device == "auto" else device_of(device))
     kind, separator, address = name.partition("://")
     if kind != "ray" or (separator and not address):
         raise UsageError(f"--engine {name}: there is no such engine; write local, ray or ray://HOST:PORT")

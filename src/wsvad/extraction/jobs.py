@@ -146,14 +146,17 @@ Events = Generator[Event, None, None]
 class Engine(Protocol):
     """Does the jobs of an extraction: in processes here (`workers.Local`), or on a cluster (`cluster.Ray`)."""
 
-    device: str
-    """Where networks run."""
     at_work: int
     """Workers that the last run had, at most."""
     side_by_side: bool
     """Whether it does several jobs at a time."""
     shared: bool
     """Whether workers may be on other machines, and see what these have in common alone."""
+
+    @property
+    def device(self) -> str:
+        """Where networks run."""
+        ...
 
     def run(self, jobs: deque[Job], extraction: Extraction, parts: Parts) -> Events:
         """Do the jobs until none is left; closing the generator ends what is under way.

@@ -10,11 +10,13 @@ import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Mapping
+from functools import cached_property
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from wsvad.device import name_of
+from wsvad.device import device_of, name_of
 from wsvad.encoders.build import split
+from wsvad.encoders.encoder import OnDevice
 from wsvad.errors import WsvadError
 from wsvad.extraction.device import AT_ONCE, Description, Owner, Served, move, release, runs_on
 from wsvad.extraction.jobs import Event, Events, Extraction, Finished, Job, Parts, do
@@ -36,17 +38,23 @@ class Local:
         Args:
             workers: processes; None = one for each processor, 0 = work in this process, where a crash ends everything
                 (but loses nothing that was finished).
-            device: where networks run, as PyTorch names it. On any but the CPU they run in this process, and the
-                workers decode.
+            device: where networks run, as PyTorch names it, or `auto`. On any but the CPU they run in this process,
+                and the workers decode.
         """
-        self.workers, self.device = processors() if workers is None else workers, device
+        self.workers, self._device = processors() if workers is None else workers, device
         self.at_work, self.side_by_side = 0, self.workers > 1
+
+    @cached_property
+    def device(self) -> str:
+        """Where networks run. PyTorch is asked, and imported, where there is one."""
+        return device_of("auto") if self._device == "auto" else self._device
 
     def run(self, jobs: deque[Job], extraction: Extraction, parts: Parts) -> Events:
         """As `Engine.run`."""
         self.at_work = min(max(self.workers, 1), len(jobs))
         each = [encoder for some in parts.values() for encoder in some]
-        if self.device == "cpu" or not jobs or not any(runs_on(encoder, self.device) for encoder in each):
+        each = [encoder for encoder in each if isinstance(encoder, OnDevice)]
+        if not jobs or not each or self.device == "cpu" or not any(runs_on(encoder, self.device) for encoder in each):
             if self.workers:
                 return in_processes(jobs, extraction, self.workers)
             return in_this_process(jobs, extraction, parts)

@@ -4,11 +4,14 @@
 Shapes: B videos, T snippets, K categories, H width of the method's embedding.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
-from torch import Tensor
+if TYPE_CHECKING:  # who only asks what a configuration names does not wait for torch
+    from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)

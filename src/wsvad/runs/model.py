@@ -19,6 +19,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.overrides import TorchFunctionMode
 
 from wsvad.datasets.dataset import Bag
 from wsvad.encoders.build import ENCODERS, split
@@ -365,7 +366,7 @@ def _check_size(kind: Any, widths: dict[str, int], config: Any, tensors: dict[st
     """
     there = {name: tuple(value.shape) for name, value in tensors.items()}
     try:
-        with torch.random.fork_rng([]), torch.device("meta"), _at_most(2 * len(there) + 100):
+        with torch.random.fork_rng([]), torch.device("meta"), _Undrawn(), _at_most(2 * len(there) + 100):
             method = kind(widths, config)
     except (NotImplementedError, RuntimeError):  # a method of another package may compute where there are no numbers
         return
@@ -373,6 +374,18 @@ def _check_size(kind: Any, widths: dict[str, int], config: Any, tensors: dict[st
         if there.get(f"method.{name}") != tuple(value.shape):
             found = there.get(f"method.{name}", "missing")
             raise WsvadError(f"{name} is {found}, the configuration needs {tuple(value.shape)}")
+
+
+class _Undrawn(TorchFunctionMode):
+    """Where there is no memory, no normal numbers are drawn and scaled: PyTorch would import its compiler for them, two
+    seconds of a processor and a hundred megabytes."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.Tensor.normal_:
+            return args[0]
+        if func in (torch.Tensor.mul, torch.Tensor.__rmul__) and isinstance(args[1], int | float):
+            return args[0].detach()
+        return (torch.empty if func is torch.randn else func)(*args, **(kwargs or {}))
 
 
 @contextmanager

@@ -1,17 +1,23 @@
 """For supervisors, on loopback: `/healthz` says whether all is well, and why not; `/metrics` counts for Prometheus."""
 
+from __future__ import annotations
+
 import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from wsvad.errors import WsvadError
 from wsvad.files import without_nan, write_json
-from wsvad.watch.site import Watch
 
+if TYPE_CHECKING:  # who asks how a watch is doing runs no network, and does not wait for torch
+    from wsvad.watch.site import Watch
+
+EVENTS = "events.db"
+"""Where a watch keeps what happened."""
 HOST = "127.0.0.1"
 RUNNING = "running.json"
 """Where a watch says at which port it answers."""

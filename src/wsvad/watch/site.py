@@ -29,12 +29,12 @@ from wsvad.video.clock import SNIPPET
 from wsvad.video.connection import Patience
 from wsvad.watch.camera import State, WatchedCamera, as_dict
 from wsvad.watch.clips import Clips
+from wsvad.watch.health import EVENTS
 from wsvad.watch.model import models_of
 from wsvad.watch.settings import Site
 
 logger = logging.getLogger(__name__)
 
-EVENTS = "events.db"
 IDLE, TURN = 0.05, 0.25
 """Seconds from one turn of a thread to the next for each camera of its share, and at most: snippets that are full by
 then are scored together."""

@@ -12,8 +12,7 @@ from wsvad.errors import WsvadError
 from wsvad.files import read_json
 from wsvad.progress import duration
 from wsvad.sinks.outbox import status
-from wsvad.watch.health import HOST, RUNNING, unwell
-from wsvad.watch.site import EVENTS
+from wsvad.watch.health import EVENTS, HOST, RUNNING, unwell
 
 NEWEST = """
 SELECT c.name, c.source, h.at, h.record FROM cameras c LEFT JOIN health h ON h.camera = c.name

@@ -62,3 +62,19 @@ for kind, options in KINDS:
 sys.exit("torch._dynamo" in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", code, str(__file__).rpartition("/")[0]], check=False).returncode == 0
+
+
+def test_a_run_is_loaded_without_a_compiler():
+    """Of every method, with the sizes of a whole network."""
+    code = """
+import sys, torch
+from wsvad.methods import METHODS
+from wsvad.runs.model import _check_size
+for name in METHODS:
+    kind = METHODS[name]
+    config, widths = kind.config_class(), dict.fromkeys((*kind.learns_from, *kind.runs_on), 3)
+    tensors = {f"method.{key}": value for key, value in kind(widths, config).state_dict().items()}
+    _check_size(kind, widths, config, tensors)
+    assert "torch._dynamo" not in sys.modules, name
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
