@@ -187,12 +187,12 @@ Fewer colours cannot be decoded: `lowres` and `flags=gray` change neither a pixe
 that PyAV brings. An encoder that reads luma, as `motion`, converts no colours anyway.
 
 `--decode hardware` decodes by NVDEC, VAAPI, VideoToolbox or D3D11, whichever FFmpeg can open, and in software what
-that cannot. No such hardware was at hand: nothing was timed, and `tests/gpu/test_hardware_decoding.py`, which compares
-frames with those of software bit by bit, was skipped. It asks hardware only for H.264, HEVC, VP8 and VP9, whose standards
-say what each pixel is, and a test shows that its form of pictures (NV12, P010) becomes the same arrays. How a damaged
-picture is patched no standard says; so passports say `decode: hardware`, and a folder mixes it with nothing. Runs
-take it for `exact`, and score in software. PyAV's packages for Linux know CUDA, not VAAPI; for that one, build it
-against the system's FFmpeg: `pip install --no-binary av av`."""
+that cannot. No such hardware was at hand: nothing was timed, and `tests/gpu/test_hardware_decoding.py`, which
+compares frames with those of software bit by bit, was skipped. It asks hardware only for H.264, HEVC, VP8 and VP9,
+whose standards say what each pixel is, and a test shows that its form of pictures (NV12, P010) becomes the same
+arrays. How a damaged picture is patched no standard says; so passports say `decode: hardware`, and a folder mixes it
+with nothing. Runs take it for `exact`, and score in software. PyAV's packages for Linux know CUDA, not VAAPI; for
+that one, build it against the system's FFmpeg: `pip install --no-binary av av`."""
 
 if __name__ == "__main__":
     main()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +21,7 @@ from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction import cluster as of_ray
 from wsvad.extraction.engines import engine_of
 from wsvad.extraction.extract import extract
+from wsvad.extraction.jobs import Extraction
 from wsvad.extraction.workers import Local
 
 BUILDER = "clips:build"
@@ -239,10 +241,8 @@ def test_what_a_node_lacks_is_said_before_any_work(cluster, videos, tmp_path, mo
         patch.setattr(of_ray, "versions", lambda: {"wsvad": "9.9"})
         assert "has wsvad 0.1.0, and this machine 9.9; install the same version on each node" in problem()
     with monkeypatch.context() as patch:
-        made = of_ray.passport
-        patch.setattr(
-            of_ray, "passport", lambda *a, **k: made(*a, **k).__class__(**made(*a, **k).record() | {"weights": "f00"})
-        )
+        made = Extraction.passport
+        patch.setattr(Extraction, "passport", lambda *given: replace(made(*given), weights="f00"))
         assert "its rgb encoder is another one (weights: None against f00); copy the same files" in problem()
     with monkeypatch.context() as patch:
         patch.setattr(of_ray._Team, "_of_first", lambda self: of_ray.Seen(mark=tmp_path / "elsewhere"))

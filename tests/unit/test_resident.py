@@ -27,9 +27,9 @@ print(full - before, resident() - before, len(held))
 """
 LARGE = """
 rng, before, held = np.random.default_rng(0), resident(), []
-for number in range(400):
+for number in range(150):
     some = [np.ones(int(size), np.uint8) for size in rng.integers(2 * 10**6, 10**7, 4)]
-    held.append(np.ones(100_000, np.uint8))
+    held.append(np.ones(250_000, np.uint8))
     del some
 print(resident() - before)
 """
