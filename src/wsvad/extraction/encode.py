@@ -90,13 +90,14 @@ def encode_video(
     with VideoReader(path, threads=threads, raw_rate=raw_rate, decode=decode) as video:
         if on_open is not None:
             on_open(video.info)
-        encoded = None
+        encoded, told = None, _Told(on_frames or (lambda _: None))
         if gate:
-            encoded = _encode_moving(path, seen, on_frames, at_once, spent, on_whole, decode)
+            encoded = _encode_moving(path, seen, told, at_once, spent, on_whole, decode)
         elif decode == "fast" and not (rate or heard):
-            encoded = _encode_few(path, seen, on_frames, part, at_once, spent)
+            encoded = _encode_few(path, seen, told, part, at_once, spent)
         if encoded is None:
-            encoded = _encode_frames(video, seen, on_frames, part, at_once, spent, _resampler(rate, path))
+            told.read = 0
+            encoded = _encode_frames(video, seen, told, part, at_once, spent, _resampler(rate, path))
     middles = [edge + filmed / 2 for edge, filmed in zip(encoded.edges[:-1], encoded.filmed, strict=True)]
     with (spent or Spent()).on("network"):
         encoded.rows.update(hear(path, heard, middles, encoded.start or video.start, video.offsets))
@@ -104,6 +105,21 @@ def encode_video(
         source = _hash(path)
     facts = {"frame_rate": str(video.info.rate), "source": source, "damaged": video.damaged}
     return _stored(encoders, encoded, rate=rate, gate=GATE if gate else 0, decode=decode, **facts)
+
+
+@dataclass
+class _Told:
+    """Tells how many frames were read. Those of a video that is read again from its beginning count once."""
+
+    on_frames: Callable[[int], None]
+    said: int = 0
+    read: int = 0
+
+    def __call__(self, count: int) -> None:
+        self.read += count
+        if self.read > self.said:
+            self.on_frames(self.read - self.said)
+            self.said = self.read
 
 
 def _hash(path: Path) -> str | None:

@@ -77,6 +77,7 @@ def test_a_damaged_video_is_read_whole(tmp_path, monkeypatch):
     overwrite(path, [(offset + size // 2, size // 3) for offset, size in file_packets(path)[50:52]])
     encoders, told = {"rgb": (Means(),)}, []
     found = encode_video(path, encoders, told.append, threads=1, decode="fast")["rgb"]
+    assert sum(told) == 96, "frames that are read twice count once"
     monkeypatch.setattr(encode, "_encode_few", lambda *_: None)
     whole = encode_video(path, encoders, threads=1, decode="fast")["rgb"]
     np.testing.assert_array_equal(found.features, whole.features)
