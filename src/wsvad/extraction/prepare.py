@@ -149,7 +149,8 @@ def prepare(
     Videos that are not there but have their features are taken as they are.
 
     Raises:
-        UsageError: captions are joined with an encoder of frames; or a rate is given, and not all is made from frames.
+        UsageError: captions are joined with an encoder of frames; or a rate is given, and not all is made from frames,
+            or was made with a gate.
         WsvadError: neither a video nor its features are there, or these are at another rate; as `extract`.
     """
     if dataset.understood:
@@ -185,6 +186,11 @@ def prepare(
                 )
     if gate is None:
         gate = bool((there := first_passport(dataset, from_video, out)) and there.gate)
+        if gate and wanted:
+            raise UsageError(
+                f"--rate {float(wanted):g}: the features in {out} were made with --gate, of videos at their own rate; "
+                "leave it out"
+            )
     return (
         extract(
             found,

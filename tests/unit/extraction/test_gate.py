@@ -104,7 +104,13 @@ def test_a_run_that_learned_from_gated_features_scores_whole_videos(tmp_path, ca
     made = [videos, "--rgb", "motion", "--workers", "0"]
     assert main(["extract", *made, "--gate", "--out", features]) == 0
     assert load(tmp_path / "features" / "rgb" / "cam0.mp4.safetensors").quiet.any()
-    assert main(["train", *made, "--features", features, "--method", "linear", "--out", run]) == 0
+    learning = ["train", *made, "--features", features, "--method", "linear", "--out", run]
+    capsys.readouterr()
+    assert main([*learning, "--rate", "10"]) == 2
+    said = capsys.readouterr().err
+    assert "were made with --gate" in said
+    assert "leave it out" in said
+    assert main(learning) == 0
     for words in (["--mode", "whole"], ["--mode", "online"]):
         capsys.readouterr()
         assert main(["score", f"{videos}/cam5.mp4", "--model", run, "--out", str(tmp_path / words[1]), *words]) == 0
