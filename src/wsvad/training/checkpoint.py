@@ -23,6 +23,8 @@ from wsvad.shapes import problems
 
 SHARE = 0.05
 """Of the time of a fit that writing checkpoints may take: of a small network on few videos it would be half."""
+LONGEST = 300.0
+"""Seconds after which one is written in any case, however long a disk took once."""
 
 
 class Place(TypedDict):
@@ -65,7 +67,7 @@ class Checkpoints:
             return
         save_checkpoint(self._path, method, optimizer, place)
         ended = time.monotonic()
-        self._due = ended + (ended - begun) / SHARE
+        self._due = ended + min((ended - begun) / SHARE, LONGEST)
 
 
 def read_place(path: Path) -> dict[str, Any] | None:

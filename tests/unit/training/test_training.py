@@ -94,6 +94,11 @@ def test_a_checkpoint_takes_a_twentieth_of_the_time_at_most(tmp_path, monkeypatc
         kept.save(None, None, {"at": second})
         now += 1
     assert written == [0, 40, 80]
+    monkeypatch.setattr(checkpoint, "LONGEST", 10)
+    for second in range(100, 140):
+        kept.save(None, None, {"at": second})
+        now += 1
+    assert written[3:] == [120, 130], "of a slow disk, too, no more is lost"
 
 
 def test_phases_run_in_order_and_stop_at_their_points():
