@@ -86,40 +86,21 @@ def extract_folder(
     """The same of a folder, with resolved encoders: what could not be encoded or reached, with the reason, and how many
     there were in all."""
     left: dict[Path, str] = {}
-    if loose := unlabelled_videos(folder, left) if labels is None else []:
+    loose = unlabelled_videos(folder, left) if labels is None else []
+    if loose:
         # Nothing is learned from videos of which nothing is known.
         videos = (LabelledVideo(name=name, label=0, category="normal", split="test", path=path) for name, path in loose)
-        unlabelled = Dataset(name=folder.name, videos=tuple(videos))
-        failed = prepare(
-            unlabelled,
-            specs,
-            out,
-            workers=workers,
-            raw_rate=raw_rate,
-            rate=rate,
-            device=device,
-            engine=engine,
-            gate=gate,
-            decode=decode,
-        )
-        # Files are there, and were written by 'wsvad score': nothing that somebody wants features of.
-        lost = {str(path): reason for path, reason in left.items() if not path.is_file()}
-        return failed | lost, len(loose) + len(lost)
-    need_videos = not all(inputs_of(spec) == {"captions"} for spec in specs.values())
-    dataset = open_folder(folder, labels, NONE, need_videos=need_videos, by_scene=False)
+        dataset = Dataset(name=folder.name, videos=tuple(videos))
+    else:
+        need_videos = not all(inputs_of(spec) == {"captions"} for spec in specs.values())
+        dataset = open_folder(folder, labels, NONE, need_videos=need_videos, by_scene=False)
     failed = prepare(
-        dataset,
-        specs,
-        out,
-        workers=workers,
-        raw_rate=raw_rate,
-        rate=rate,
-        device=device,
-        engine=engine,
-        gate=gate,
+        dataset, specs, out, workers=workers, raw_rate=raw_rate, rate=rate, device=device, engine=engine, gate=gate,
         decode=decode,
-    )
-    return failed, len(dataset.videos)
+    )  # fmt: skip
+    # Files are there, and were written by 'wsvad score': nothing that somebody wants features of.
+    lost = {str(path): reason for path, reason in left.items() if loose and not path.is_file()}
+    return failed | lost, len(dataset.videos) + len(lost)
 
 
 def prepare(

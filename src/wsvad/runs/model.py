@@ -383,7 +383,7 @@ class _Undrawn(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.Tensor.normal_:
             return args[0]
-        if func in (torch.Tensor.mul, torch.Tensor.__rmul__) and isinstance(args[1], int | float):
+        if func in (torch.Tensor.mul, torch.Tensor.__rmul__) and len(args) > 1 and isinstance(args[1], int | float):
             return args[0].detach()
         return (torch.empty if func is torch.randn else func)(*args, **(kwargs or {}))
 

@@ -23,10 +23,7 @@ from wsvad.video.times import GAP
 
 CODECS = frozenset({"h264", "hevc", "mpeg4", "vp9", "av1", "mjpeg"})
 """Those in which each packet shows one frame."""
-
-
-_NONE: Any = None
-"""In place of a picture."""
+_NO_PICTURE: Any = None
 
 
 class Irregular(Exception):
@@ -173,7 +170,7 @@ def all_of(path: Path, packets: Packets, asked: np.ndarray, decode: Decode) -> I
     index, pictures = 0, Pictures(packets.info.width, packets.info.height)
     for frame in frames_of(path, packets, wanted, decode):
         for passed in range(index, frame.index):
-            yield Frame(passed, packets.time(passed), 1 / packets.info.rate, _NONE, pictures)
+            yield Frame(passed, packets.time(passed), 1 / packets.info.rate, _NO_PICTURE, pictures)
         yield frame
         index = frame.index + 1
 

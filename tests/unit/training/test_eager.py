@@ -6,6 +6,7 @@ import sys
 import pytest
 import torch
 
+from wsvad.runs.model import _Undrawn
 from wsvad.training.eager import eager
 
 KINDS = [
@@ -78,3 +79,8 @@ for name in METHODS:
     assert "torch._dynamo" not in sys.modules, name
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_network_without_memory_may_compute_with_named_arguments():
+    with torch.device("meta"), _Undrawn():
+        assert torch.ones(2, 3).mul(other=2).shape == (2, 3)
