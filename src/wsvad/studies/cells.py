@@ -122,6 +122,8 @@ def _begun(experiment: Experiment) -> Experiment:
 
 def _seed(experiment: Experiment, seed: int) -> None:
     experiment.one_seed(seed)
+    if experiment.watchable:  # its end measures them, in one process; making them takes as long as a fit
+        experiment.online_scores(experiment.folder.seed(seed))
 
 
 def _ended(experiment: Experiment, finish: Finish) -> Any:
