@@ -11,7 +11,7 @@ STATM = Path("/proc/self/statm")
 BEGIN = """
 from pathlib import Path
 import numpy as np
-from wsvad.resident import give_back, large_apart
+from wsvad.resident import give_back, keep_lean
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 // 10**6
@@ -25,13 +25,19 @@ full = resident()
 give_back()
 print(full - before, resident() - before, len(held))
 """
-LARGE = """
-rng, before, held = np.random.default_rng(0), resident(), []
-for number in range(150):
+MANY_SIZES = """
+import threading, time
+rng, before, held, owner = np.random.default_rng(0), resident(), [], threading.Event()
+{do}
+for number in range(300):
     some = [np.ones(int(size), np.uint8) for size in rng.integers(2 * 10**6, 10**7, 4)]
-    held.append(np.ones(250_000, np.uint8))
+    held += [np.ones(250_000, np.uint8)] if number < 150 else []
     del some
+time.sleep(0.6)
 print(resident() - before)
+del owner
+time.sleep(0.6)
+print(threading.active_count())
 """
 real_pools = pytest.mark.skipif(
     not STATM.exists() or not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="no glibc, whose pools this is about"
@@ -53,8 +59,9 @@ def test_what_lies_free_between_what_is_held_goes_back():
 
 
 @real_pools
-def test_what_is_large_leaves_no_holes():
+def test_what_is_kept_lean_has_no_holes_for_long():
     """Arrays of two to ten megabytes come and go, and 40 MB of small ones stay."""
-    (pooled,), (apart,) = printed(LARGE), printed("large_apart()\n" + LARGE)
-    assert apart < 45
-    assert pooled > apart + 10, "there is nothing to prevent"
+    (pooled, _), (lean, threads) = (printed(MANY_SIZES.format(do=do)) for do in ("", "keep_lean(owner)"))
+    assert lean < 45
+    assert pooled > lean + 10, "there is nothing to prevent"
+    assert threads == 1, "it goes on without its owner"

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from wsvad.errors import UsageError
 from wsvad.files import explain
-from wsvad.resident import large_apart
+from wsvad.resident import keep_lean
 
 MOST = 4 * 2**30
 """Bytes, where nobody says."""
@@ -43,7 +43,7 @@ class Memory:
     def __init__(self, most: int = MOST, folder: Path | None = None):
         """`folder`: of the files; by default, and while it is not there, the system's for temporary files."""
         self.most, self.folder = most, folder
-        self._left = most
+        self._left, self._lean = most, False
 
     def __reduce__(self) -> Any:
         return Memory, (self.most, self.folder)  # what is held is held by one process
@@ -70,8 +70,10 @@ class Memory:
         return held
 
     def file(self) -> "Unnamed":
-        """For what there is no room for. Whoever asks has little: what is read from it and used up is given back."""
-        large_apart()
+        """For what there is no room for. Whoever asks has little: what is used up goes back from now on."""
+        if not self._lean:
+            self._lean = True
+            keep_lean(self)
         return Unnamed(self.folder if self.folder and self.folder.is_dir() else None)
 
 
