@@ -138,7 +138,7 @@ def test_ways_are_not_mixed(videos, run, exact, tmp_path, capsys):
     assert main(command) == 0
     assert main([*command, "--decode", "fast"]) == 1
     said = capsys.readouterr().err
-    assert "decode: exact against fast); leave --decode out, choose another --out" in said
+    assert "decode: exact against fast); leave --decode out, choose another folder for features" in said
     shutil.move(out / "rgb", tmp_path / "rgb")
     assert main([*command, "--decode", "fast"]) == 0
     (out / "rgb" / "3.mp4.safetensors").unlink()

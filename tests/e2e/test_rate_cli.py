@@ -175,7 +175,7 @@ def test_rates_are_not_mixed(videos, native, tmp_path, capsys):
     assert main([*command, "--rgb", "motion"]) == 0
     assert main([*command, "--rgb", "motion", "--rate", "10"]) == 1
     said = capsys.readouterr().err
-    assert "frames per second: the video's own against 10); leave --rate out, choose another --out" in said
+    assert "frames per second: the video's own against 10); leave --rate out, choose another folder" in said
     shutil.move(out / "rgb", tmp_path / "rgb")
     assert main([*command, "--rgb", "motion", "--rate", "10"]) == 0
     assert main([*command, "--rgb", "motion"]) == 1

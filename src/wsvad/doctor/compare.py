@@ -24,6 +24,8 @@ HALF = 3e-3
 """The same, where one went through half precision."""
 ALIKE = 0.3
 """Correlation from which two sets are of the same frames and network."""
+PIXELS = ("pixel range", "colour order")
+"""Kinds of finding that guess at what the pixels were, from numbers alone."""
 
 Reader = Callable[[str], np.ndarray]
 """Video → `(C, T, D)` float32, one crop where there are none."""

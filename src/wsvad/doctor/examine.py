@@ -1,12 +1,12 @@
 """`wsvad doctor` and `wsvad compare-features`: which files are looked at, and what is said about them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from wsvad.datasets.dataset import Dataset
-from wsvad.doctor.compare import SNIPPETS, compare
+from wsvad.doctor.compare import PIXELS, SNIPPETS, compare
 from wsvad.doctor.doctor import Examination, as_crops, crops_shape, examine, of_its_width
 from wsvad.doctor.finding import Finding
 from wsvad.doctor.ground_truth import examine_truth
@@ -14,6 +14,7 @@ from wsvad.doctor.repair import repair
 from wsvad.errors import UsageError, WsvadError
 from wsvad.features.official import OfficialStream
 from wsvad.features.source import Released, open_features
+from wsvad.features.store import Passport
 from wsvad.video.names import video_name
 
 Files = OfficialStream | Path
@@ -163,9 +164,24 @@ def _apart(reference: Examination, asked: Examination) -> list[Finding]:
     if not videos:
         return []
     shapes = {video: (crops_shape(a[video], first), crops_shape(b[video], second)) for video in videos}
-    return compare(
+    found = compare(
         videos, lambda v: as_crops(a[v], first, SNIPPETS), lambda v: as_crops(b[v], second, SNIPPETS), shapes
     )
+    differ = any(finding.level == "wrong" for finding in found)
+    if differ and (otherwise := _made_otherwise((a[video].passport, b[video].passport) for video in videos)):
+        return [otherwise, *(finding for finding in found if finding.kind not in PIXELS)]
+    return found
+
+
+def _made_otherwise(passports: Iterable[tuple[Passport | None, Passport | None]]) -> Finding | None:
+    """What files of our own say of how they were made, where they differ; the first in A, the second in B."""
+    for one, two in passports:
+        if one and two and (difference := two.difference(one)):
+            return Finding(
+                kind="settings", level="wrong", message=f"made in another way than the other set: {difference}",
+                remedy="a method trained on one cannot use the other; extract both with the same settings",
+            )  # fmt: skip
+    return None
 
 
 def _names(files: Files, stream: str) -> list[str]:

@@ -115,7 +115,9 @@ def _fitted(training: dict[str, list[str]], path: Path, width: int) -> Lsa:
         return encoder
     encoder = Lsa.load(path)
     if encoder.fitted_to != Lsa.fingerprint(training, width):
-        raise WsvadError(f"{path}: fitted to other captions or settings; delete {path.parent}, or choose another --out")
+        raise WsvadError(
+            f"{path}: fitted to other captions or settings; delete {path.parent}, or choose another folder for features"
+        )
     return encoder
 
 
@@ -131,7 +133,7 @@ def _is_there(path: Path, wanted: Passport) -> bool:
     if difference := found.difference(wanted):
         raise WsvadError(
             f"{path}: made from other captions or settings ({difference}); delete {path.name} and the files "
-            "made with it, or choose another --out"
+            "made with it, or choose another folder for features"
         )
     return found == wanted
 

@@ -225,16 +225,16 @@ def _made_before(places: Mapping[str, Path], wanted: Mapping[str, Passport]) -> 
             continue
         there[stream] = read_passport(path)
         if difference := there[stream].difference(ours):
-            theirs, same = there[stream], []
+            theirs, ways = there[stream], []
             if theirs.rate != ours.rate:
-                same.append(f"give --rate {float(Fraction(theirs.rate)):g}" if theirs.rate else "leave --rate out")
+                ways.append(f"give --rate {float(Fraction(theirs.rate)):g}" if theirs.rate else "leave --rate out")
             if theirs.gate != ours.gate:
-                same.append("give --gate" if theirs.gate else "leave --gate out")
+                ways.append("give --gate" if theirs.gate else "leave --gate out")
             if theirs.decode != ours.decode:
-                same.append("leave --decode out" if theirs.decode == "exact" else f"give --decode {theirs.decode}")
+                ways.append("leave --decode out" if theirs.decode == "exact" else f"give --decode {theirs.decode}")
             raise WsvadError(
                 f"{path}: made with other settings than this extraction ({difference}); "
-                f"{', '.join([*same, 'choose another --out'])}, or delete the file and those made with it"
+                f"{', '.join([*ways, 'choose another folder for features'])}, or delete the file and those made with it"
             )
     return there
 

@@ -207,6 +207,25 @@ def test_two_sets_part_in_one_way_and_it_is_found(tmp_path, kind, capsys):
     assert says in finding["message"]
 
 
+def test_files_that_say_how_they_were_made_leave_nothing_to_guess(tmp_path, capsys):
+    """Where the numbers are equal all the same, it does not matter."""
+    a, b = make(tmp_path / "a"), make(tmp_path / "b", see=swap)
+    ways = {"exact": (a, "exact"), "fast": (b, "fast"), "equal": (a, "fast")}
+    for name, (released, decode) in ways.items():
+        for video, frames in FRAMES.items():
+            stack = np.stack([np.load(released / f"{video}__{crop}.npy") for crop in range(CROPS)])
+            passport = Passport(encoder="test", width=WIDTH, frames=frames, decode=decode)
+            save(feature_path(tmp_path / name, "rgb", video), StoredFeatures(features=stack, passport=passport))
+    assert main(["compare-features", str(tmp_path / "exact"), str(tmp_path / "fast"), "--json"]) == 1
+    (finding,) = json.loads(capsys.readouterr().out)["rgb"]
+    assert (finding["kind"], finding["message"]) == (
+        "settings", "made in another way than the other set: decode: fast against exact"
+    )  # fmt: skip
+    assert main(["compare-features", str(tmp_path / "exact"), str(tmp_path / "equal"), "--json"]) == 0
+    (finding,) = json.loads(capsys.readouterr().out)["rgb"]
+    assert finding["kind"] == "same"
+
+
 def test_nan_in_one_set_is_not_taken_for_a_difference_of_the_sets(tmp_path, capsys):
     a, b = make(tmp_path / "a"), make(tmp_path / "b")
     change(b, nan, ["clip06"], [1])
