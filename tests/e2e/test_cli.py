@@ -355,6 +355,7 @@ def test_tables_and_figures_of_dakd_are_commands(features, name, rows, tmp_path,
     folder, streams = features
     kind, number = name.split()
     small = ["--config.hidden", "32", "--config.projection", "16", "--config.backbones", "[rgb]", "--iterations", "3"]
+    small += ["--hold-out", "0"]
     command = [
         "ablate",
         "dakd",
