@@ -1,6 +1,7 @@
 """Its being here lets tests import the helpers beside it (`clips`); cameras that tests and the demo share are put in
 reach."""
 
+import os
 import sys
 
 import pytest
@@ -21,3 +22,12 @@ def in_this_process(monkeypatch):
     monkeypatch.setattr("wsvad.studies.cells.usual_workers", lambda device: 0)
     make = Local.__init__
     monkeypatch.setattr(Local, "__init__", lambda self, workers=None, device="cpu": make(self, workers or 0, device))
+
+
+@pytest.fixture(autouse=True)
+def no_more_than_others():
+    """SVT-AV1, as root, gives the thread that encodes real-time priority and leaves it: from then on the other workers,
+    and the servers that tests talk to, would have what this one leaves over."""
+    yield
+    if hasattr(os, "sched_getscheduler") and os.sched_getscheduler(0) != os.SCHED_OTHER:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
