@@ -234,7 +234,7 @@ def test_features_made_in_another_way_are_refused_before_any_work(videos, tmp_pa
     before = files(tmp_path / "out")
     with pytest.raises(
         WsvadError,
-        match=r"z\.mp4\.safetensors: made with other settings than this extraction .*\(width: 4 against 2\); choose another folder",
+        match=r"z\.mp4\.safetensors: made with other settings than .*\(width: 4 against 2\); choose another folder",
     ):
         run(videos, tmp_path / "out", "means")
     assert files(tmp_path / "out") == before
