@@ -42,8 +42,8 @@ then are scored together."""
 TIDY, NOTE = 60.0, 60.0
 """Seconds from one look at what is too old to the next, and from one note of how cameras are."""
 SWITCH = 0.0005
-"""Seconds that a thread may keep Python's lock while others wait. What is computed lets go of it and wants it back for a
-moment thousands of times a second; with Python's 5 ms sixteen cameras lost snippets while processors were idle."""
+"""Seconds that a thread may keep Python's lock while others wait. What is computed lets go of it and wants it back for
+a moment thousands of times a second; with Python's 5 ms sixteen cameras lost snippets while processors were idle."""
 STUCK = 120.0
 """Seconds without a step of a thread after which the process ends, for whoever started it to start it again."""
 
