@@ -142,14 +142,6 @@ def test_a_process_computes_with_the_threads_it_had_before_it_watched(run, film,
         assert torch.get_num_threads() == cv2.getNumThreads() == 5
 
 
-def test_threads_get_the_interpreter_back_soon_while_it_watches(run, film, tmp_path):
-    before = sys.getswitchinterval()
-    watched = Watching(write_site(tmp_path, run, str(film), pace="fast"), tmp_path / "watch")
-    with watched:
-        assert sys.getswitchinterval() == pytest.approx(0.0005)
-    assert sys.getswitchinterval() == before
-
-
 @real_server
 def test_a_camera_that_is_gone_is_an_event_and_its_own_event_ends(server, run, film, tmp_path, monkeypatch):
     monkeypatch.setattr(camera, "OFFLINE", 0.5)

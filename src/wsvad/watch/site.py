@@ -8,7 +8,6 @@ camera that is slow drops snippets of its own.
 
 import logging
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -41,9 +40,6 @@ IDLE, TURN = 0.05, 0.25
 then are scored together."""
 TIDY, NOTE = 60.0, 60.0
 """Seconds from one look at what is too old to the next, and from one note of how cameras are."""
-SWITCH = 0.0005
-"""Seconds that a thread may keep Python's lock while others wait. What is computed lets go of it and wants it back for
-a moment thousands of times a second; with Python's 5 ms sixteen cameras lost snippets while processors were idle."""
 STUCK = 120.0
 """Seconds without a step of a thread after which the process ends, for whoever started it to start it again."""
 
@@ -105,8 +101,6 @@ class Watch:
                 for number in range(count)
             ]
             held.enter_context(library_threads(max(1, (os.cpu_count() or 1) // count)))
-            held.callback(sys.setswitchinterval, sys.getswitchinterval())
-            sys.setswitchinterval(SWITCH)
             self._held = held.pop_all()
 
     def _alerted(self, alert: Alert) -> bool:
