@@ -298,7 +298,8 @@ def _encode_moving(
                     on_frames(until - reported)
                 reported = until
 
-        with Batches(encoders, at_once, spent) as batches:
+        # What is left of a recording is one piece of work, however long it is; others are divided among processes.
+        with Batches(encoders, at_once, spent, beside=True) as batches:
             for last in _decoded(frames_of(path, packets, wanted, decode), spent):
                 keep(batches.push(last))
             keep(batches.flush())

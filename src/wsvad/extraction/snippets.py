@@ -139,16 +139,17 @@ class SnippetEncoder:
 
 
 class Batches:
-    """Frames in, rows out, of `at_once` snippets together. With more than one the network works in a thread of its own
-    while the next snippets are read, and at most `WAITING` batches wait for it, or fewer where pictures are large."""
+    """Frames in, rows out, of `at_once` snippets together. With more than one, or `beside`, the network works in a
+    thread of its own while the next snippets are read, and at most `WAITING` batches wait for it, or fewer where
+    pictures are large."""
 
-    def __init__(self, encoders: Encoders, at_once: int = 1, spent: Spent | None = None):
+    def __init__(self, encoders: Encoders, at_once: int = 1, spent: Spent | None = None, *, beside: bool = False):
         self._encoders, self._snippets, self._at_once = encoders, Snippets(encoders), at_once
         self._spent = spent or Spent()
         self._some: list[Shown] = []
         self._running: deque[tuple[Future[list[Rows]], int]] = deque()
         """Batches and their bytes."""
-        self._pool = ThreadPoolExecutor(1) if at_once > 1 else None
+        self._pool = ThreadPoolExecutor(1) if beside or at_once > 1 else None
 
     def push(self, frame: Frame) -> Iterator[Rows]:
         """Take the next frame; the rows that are ready, in order."""

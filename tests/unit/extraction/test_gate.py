@@ -1,6 +1,7 @@
 """Extraction with quiet stretches left out."""
 
 from dataclasses import replace
+from threading import Event
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from wsvad.extraction.encode import encode_video
 from wsvad.extraction.extract import extract
 from wsvad.extraction.quiet import AGAIN, sources
 from wsvad.features.store import load, save
-from wsvad.video.packets import read_packets
+from wsvad.video.packets import frames_of, read_packets
 from wsvad.video.quiet import GATE
 
 ENCODERS = {"rgb": (Means(),)}
@@ -50,6 +51,32 @@ def test_what_moves_may_be_decoded_fast(recording):
     gated = encode_video(recording, ENCODERS, decode="fast", gate=True)["rgb"]
     np.testing.assert_array_equal(gated.features[~gated.quiet], whole.features[~gated.quiet])
     assert (gated.passport.decode, gated.passport.gate) == ("fast", GATE)
+
+
+class Waits(Means):
+    """Encodes its first snippet once frames were read behind it."""
+
+    def __init__(self):
+        super().__init__()
+        self.read = Event()
+
+    def encode(self, snippets):
+        assert self.read.wait(60)
+        return super().encode(snippets)
+
+
+def test_frames_are_read_while_the_network_works(recording, monkeypatch):
+    encoder = Waits()
+
+    def read(*args):
+        for count, frame in enumerate(frames_of(*args)):
+            if count == 16:
+                encoder.read.set()
+            yield frame
+
+    monkeypatch.setattr("wsvad.extraction.encode.frames_of", read)
+    gated = encode_video(recording, {"rgb": (encoder,)}, gate=True)["rgb"]
+    np.testing.assert_array_equal(gated.features, encode_video(recording, ENCODERS, gate=True)["rgb"].features)
 
 
 def test_the_mark_is_kept_in_the_file(recording, tmp_path):
