@@ -2,7 +2,7 @@
 
     python benchmarks/live.py many RUN --cameras 16 --minutes 10      # 640x360 at 30 frames/s: dropped, processors
     python benchmarks/live.py soak RUN --cameras 4 --minutes 60       # a fault about once a minute; memory
-    python benchmarks/live.py kills RUN --kills 25                    # SIGKILL at random moments; nothing is lost
+    python benchmarks/live.py kills RUN --cameras 5 --kills 25        # SIGKILL at random moments; nothing is lost
 
 RUN is a run folder ('wsvad demo' makes one). The cameras are GStreamer's (examples/cameras); their own share of the
 processors is counted apart. Seeds make faults the same each time.
@@ -152,9 +152,23 @@ def processors(pid):
     return total
 
 
+def watchers(pid):
+    """A watch's processes without those that read a camera each."""
+    found = []
+    for each in tree(pid):
+        with suppress(OSError):
+            if b"wsvad.video.feed" not in Path(f"/proc/{each}/cmdline").read_bytes():
+                found.append(each)
+    return found
+
+
 def memory(pid):
-    """Megabytes of a process itself."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+    """Resident megabytes of those."""
+    pages = 0
+    for each in watchers(pid):
+        with suppress(OSError):
+            pages += int(Path(f"/proc/{each}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def film(folder, run):
@@ -287,48 +301,53 @@ def plays(path):
         return False
 
 
-def kills(run, count, seed=0):
-    """SIGKILL at random moments, then one more start that ends in order. Give a run with a short window, which has more
-    events: that of tests/live_run.py has four snippets."""
+def kills(run, count, cameras, seed=0):
+    """SIGKILL at random moments, then one more start that ends in order. With more cameras than one process watches, it
+    is the first process or another that is killed. Give a run with a short window, which has more events: that of
+    tests/live_run.py has four snippets."""
     chance = random.Random(seed)
     with TemporaryDirectory() as name, rtsp.RtspServer() as server:
         folder = Path(name)
         path, _ = film(folder, run)
-        addresses = [server.camera("/kill", file=str(path), rate=RATE)]
+        addresses = [server.camera(f"/kill{n}", file=str(path), rate=RATE) for n in range(cameras)]
         config = site(folder, run, addresses, clips={"before": 1, "after": 1}, threshold=EVERYTHING)
+        apart = 0
         for _ in range(count):
             with watching(config, folder) as process:
                 if chance.random() < 0.8:
-                    until_live(folder, 1)
+                    until_live(folder, cameras)
                 time.sleep(chance.uniform(0, 12))
                 if chance.random() < 0.7:  # an event ends, and its clip is written
                     server.drop()
                     time.sleep(chance.uniform(0, 4))
-                process.kill()
-                process.wait()
+                first, *others = watchers(process.pid)
+                others = others[-2:]  # without what forked them
+                os.kill(victim := chance.choice([first, *others]), signal.SIGKILL)
+                apart += victim != first
+                process.wait(120)
             (folder / "watch" / "running.json").unlink(missing_ok=True)
         with watching(config, folder):
-            until_live(folder, 1)
+            until_live(folder, cameras)
         found = lost(folder)
         if not found.pop("keys"):
             raise SystemExit("no event in all that time: a run whose window is short has more, see tests/live_run.py")
-        return {"kills": count, **found}
+        return {"cameras": cameras, "kills": count, "of another process than the first": apart, **found}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["many", "soak", "kills"])
     parser.add_argument("run", type=Path)
-    parser.add_argument("--cameras", type=int, default=16)
+    parser.add_argument("--cameras", type=int, help="default: 16 of many, 4 of soak, 1 of kills")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--kills", type=int, default=25)
     given = parser.parse_args()
     if why := rtsp.missing():
         raise SystemExit(why)
     found = {
-        "many": lambda: many(given.run, given.cameras, given.minutes),
-        "soak": lambda: soak(given.run, given.cameras, given.minutes),
-        "kills": lambda: kills(given.run, given.kills),
+        "many": lambda: many(given.run, given.cameras or 16, given.minutes),
+        "soak": lambda: soak(given.run, given.cameras or 4, given.minutes),
+        "kills": lambda: kills(given.run, given.kills, given.cameras or 1),
     }[given.what]()
     line = f"| {given.what} | " + ", ".join(f"{key}: {value}" for key, value in found.items()) + " |\n"
     results = ROOT / "benchmarks" / "results" / "live.md"

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -230,8 +231,12 @@ def web() -> Iterator[str]:
         encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 64, 48, "yuvj420p", Fraction(1, 25)
         jpegs.append(bytes(encoder.encode(av.VideoFrame.from_ndarray(image, "rgb24").reformat(format="yuvj420p"))[0]))
 
+    deaf = iter([False, True])
+
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            if "deaf" in self.path and next(deaf, False):
+                time.sleep(10 * LIMIT)
             self.send_response(200)
             self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
             self.end_headers()
@@ -267,6 +272,14 @@ def test_pictures_over_http_are_timed_by_their_arrival(web, tmp_path):
     with VideoReader(clip.path) as video:
         recorded = [clip.start + frame.time for frame in video]
     np.testing.assert_allclose([float(t) for t in recorded], [float(t) for t in times[: len(recorded)]], atol=1e-4)
+
+
+def test_a_camera_that_opened_before_and_does_not_answer_is_asked_again_soon(web, monkeypatch):
+    """Nothing is known of another, for which it waits as long as it may: a server that ends takes a connection, too."""
+    monkeypatch.setattr("wsvad.video.connection.QUICK", 0.5)
+    with LiveSource(Source(address=f"{web}/deaf"), patience=replace(SOON, open=10 * LIMIT), behind=LIMIT) as source:
+        until(source, lambda _, health: health.connections == 2)
+        assert source.health.attempts == 3
 
 
 @pytest.mark.parametrize("answers", ["nothing", "rubbish"])

@@ -105,7 +105,7 @@ def test_from_a_camera_to_alert_picture_clip_and_status(server, run, film, tmp_p
     try:
         with Watching(site, folder) as watched, HealthServer(watched):
             wait_for(lambda: [one for one in alerts_in(tmp_path) if one["state"] == "end"])
-            wait_for(lambda: watched.clips.written)
+            wait_for(lambda: watched.as_dict()["clips"]["written"])
             found = status_of(folder)
             assert found.runs and found.cameras["gate"]["codec"] == "h264" and found.cameras["gate"]["events"] >= 1
             assert watched.states()[0].counters.unsettled == WINDOW - 1
@@ -137,7 +137,7 @@ def test_a_process_computes_with_the_threads_it_had_before_it_watched(run, film,
     site = write_site(tmp_path, run, str(film), pace="fast")
     with library_threads(5):
         with Watching(site, tmp_path / "watch") as watched:
-            wait_for(lambda: all(one.done for one in watched.cameras))
+            wait_for(lambda: all(one.done for one in watched.states()))
             assert torch.get_num_threads() == cv2.getNumThreads() == os.cpu_count()
         assert torch.get_num_threads() == cv2.getNumThreads() == 5
 
@@ -248,6 +248,7 @@ def test_capacity_counts_what_threads_wait_for_each_other(run, monkeypatch):
         return really(self, snippets)
 
     monkeypatch.setattr(Motion, "encode", encode)
+    monkeypatch.setattr("wsvad.watch.site.EACH", 100)  # in one process
     monkeypatch.setattr(capacity, "FRAMES", 20 * SNIPPET)
     monkeypatch.setattr(capacity, "_taken", lambda *_: 0)  # what other programs take is not known everywhere
     found = capacity.measure(run, "64x48@25")

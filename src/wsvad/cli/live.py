@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from wsvad.cli.common import DONE, FOUND_WRONG, tell
 from wsvad.cli.options import Folder, Run
 from wsvad.cli.output import changing, say, show, show_json, table
+from wsvad.environment import hidden
 from wsvad.errors import UsageError, WsvadError
 from wsvad.ranges import Positive, Range
 
@@ -74,9 +75,8 @@ def watch(
         HealthServer(watched) as health,
         changing(lambda: map(line_of, watched.states())) as draw,
     ):
-        for camera in watched.cameras:
-            model = camera.model
-            say(f"{camera.name}: {camera.shown}, threshold {model.threshold:.3g}; {model.why}")
+        for name, model in watched.models.items():
+            say(f"{name}: {hidden(site.source(name).shown)}, threshold {model.threshold:.3g}; {model.why}")
         if not site.sinks:
             say("no sinks: alerts are printed and kept only; 'sinks:' in a cameras.yaml sends them")
         say(f"http://127.0.0.1:{health.port}/healthz and /metrics; 'wsvad status {out}' shows a table")

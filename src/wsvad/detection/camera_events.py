@@ -17,7 +17,7 @@ from wsvad.detection.tracker import EventTracker, Tracked
 from wsvad.errors import WsvadError
 from wsvad.metrics.events import Event, EventRules
 from wsvad.sinks.alert import Alert
-from wsvad.sinks.outbox import Outbox
+from wsvad.sinks.outbox import Posts
 from wsvad.video.clock import SNIPPET
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class CameraEvents:
         camera: str,
         *,
         store: EventStore,
-        outbox: Outbox,
+        outbox: Posts,
         threshold: float,
         rules: EventRules,
         wall: Callable[[float], datetime],

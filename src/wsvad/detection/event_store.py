@@ -20,7 +20,7 @@ from wsvad.database import Database
 from wsvad.errors import UsageError, WsvadError
 from wsvad.features.half import fits_half
 from wsvad.sinks.alert import Alert
-from wsvad.sinks.outbox import TABLES, Outbox
+from wsvad.sinks.outbox import TABLES, Posts
 from wsvad.spelling import reason, short
 
 Verdict = Literal["confirmed", "false alarm", "unsure"]
@@ -134,7 +134,7 @@ class EventStore:
         with self.database.transaction() as tables:
             tables.execute("UPDATE cameras SET seen = ? WHERE name = ?", (time.time(), camera))
 
-    def start(self, alert: Alert, outbox: Outbox | None = None) -> None:
+    def start(self, alert: Alert, outbox: Posts | None = None) -> None:
         """An alert is due: keep the event, and put the alert into the outbox, both or none."""
         with self.database.transaction() as tables:
             start, record = alert.start.timestamp(), json.dumps(alert.as_dict())
@@ -159,7 +159,7 @@ class EventStore:
                 (last.timestamp(), score, id),
             )
 
-    def finish(self, alert: Alert, outbox: Outbox | None = None) -> None:
+    def finish(self, alert: Alert, outbox: Posts | None = None) -> None:
         """An event is over; its alert of state `end` goes with it. One that was never kept has no end either."""
         assert alert.end is not None
         end = alert.end.timestamp()
@@ -173,7 +173,7 @@ class EventStore:
         if outbox:
             outbox.wake()
 
-    def finish_open(self, outbox: Outbox | None = None, wanted: Callable[[Alert], bool] = lambda _: True) -> list[str]:
+    def finish_open(self, outbox: Posts | None = None, wanted: Callable[[Alert], bool] = lambda _: True) -> list[str]:
         """End the events that a kill has left open, where they had got to; their ids.
 
         Args:

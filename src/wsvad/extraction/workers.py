@@ -5,7 +5,6 @@ import logging
 import multiprocessing
 import os
 import secrets
-import signal
 import sys
 import threading
 from collections import Counter, deque
@@ -21,6 +20,7 @@ from wsvad.errors import WsvadError
 from wsvad.extraction.device import AT_ONCE, Description, Owner, Served, move, release, runs_on
 from wsvad.extraction.jobs import Event, Events, Extraction, Finished, Job, Parts, do
 from wsvad.interrupts import unheard
+from wsvad.processes import end_with_parent, how_it_ended
 
 logger = logging.getLogger(__name__)
 
@@ -155,17 +155,15 @@ class _Worker:
     def crashed(self) -> Finished:
         """What to report when the process has ended on its own."""
         self.stop()
-        code = self.process.exitcode or 0
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
+        how = how_it_ended(self.process)
         if self.job is None:
             raise WsvadError(
                 f"a worker process {how} before its first video; run without worker processes: --workers 0"
             )
-        hint = " (out of memory?)" if code == -signal.SIGKILL else ""
         return Finished(
             video=self.job.video,
             task=self.job.task,
-            reason=f"{self.job.path}: the process that encoded it {how}{hint}; convert it with FFmpeg or leave it out",
+            reason=f"{self.job.path}: the process that encoded it {how}; convert it with FFmpeg or leave it out",
         )
 
     def stop(self) -> None:
@@ -183,7 +181,7 @@ def _work(
     blocks: Mapping[tuple[str, int], str],
 ) -> None:
     """The life of a process: ask for a job (None), do it, tell how it goes, and so on until there is none."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     os.environ["OMP_NUM_THREADS"] = "1"
     remote = {key: Served(description, key[1], asking, blocks[key]) for key, description in served.items()}
     whole = {part for part, _ in remote}
@@ -201,13 +199,6 @@ def _work(
     finally:
         for one in remote.values():
             one.close()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
 
 
 def one_thread() -> None:

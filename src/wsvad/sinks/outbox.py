@@ -16,10 +16,11 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from wsvad.database import Database
 from wsvad.environment import hidden
@@ -83,8 +84,60 @@ class SinkStatus:
     retry_at: datetime | None
 
 
+class Posts(Protocol):
+    """What takes alerts and states for sinks, from any thread."""
+
+    def put(self, alert: Alert) -> None:
+        """Queue an alert for every sink; in a transaction of the database, as a part of that.
+
+        Raises:
+            WsvadError: the database cannot be written.
+        """
+
+    def wake(self) -> None:
+        """Have the queues looked at now: a transaction in which something was put is finished."""
+
+    def show(self, state: CameraState) -> None:
+        """Show how a camera is, where sinks can; nothing waits for it, and what fails is left out."""
+
+
+class Slot:
+    """`Posts` into the queues of an outbox which delivers from another connection, in this process or another."""
+
+    def __init__(
+        self,
+        database: Database,
+        names: Collection[str],
+        *,
+        wake: Callable[[], None],
+        show: Callable[[CameraState], None] = lambda _: None,
+        most: int = MOST,
+    ):
+        """
+        Args:
+            names: of the sinks.
+            wake, show: those of the outbox.
+            most: alerts that wait for one of them.
+        """
+        self.wake, self.show = wake, show
+        self._database, self._names, self._most = database, tuple(names), most
+
+    def put(self, alert: Alert) -> None:
+        # The end of an event is for a sink that was given its start: twice as many of them may wait.
+        most = self._most if alert.state == "start" else 2 * self._most
+        with self._database.transaction() as tables:
+            waiting = dict(tables.execute("SELECT sink, count(*) FROM deliveries GROUP BY sink").fetchall())
+            full = [(name,) for name in self._names if waiting.get(name, 0) >= most]
+            tables.executemany("UPDATE sinks SET dropped = dropped + 1 WHERE name = ?", full)
+            if len(full) < len(self._names):
+                number = _kept(tables, alert)
+                rows = [(name, number, alert.id) for name in self._names if (name,) not in full]
+                tables.executemany("INSERT OR IGNORE INTO deliveries (sink, alert, event) VALUES (?, ?, ?)", rows)
+        self.wake()
+
+
 class Outbox:
-    """Queues of some sinks in a database that has the `TABLES`."""
+    """Queues of some sinks in a database that has the `TABLES`, and who delivers from them."""
 
     def __init__(
         self,
@@ -102,7 +155,7 @@ class Outbox:
             first, longest: seconds until a failure is tried again.
         """
         self._database = database
-        self._most = most
+        self._slot = Slot(database, sinks, wake=self.wake, most=most)
         self._stopping = threading.Event()
         self._workers = [
             _Worker(_Queue(database, name), sink, self._stopping, first, longest) for name, sink in sinks.items()
@@ -124,23 +177,8 @@ class Outbox:
             logger.warning("sink '%s' is not configured any more; %d alerts for it are left out", name, count)
 
     def put(self, alert: Alert) -> None:
-        """Queue an alert for every sink; in a transaction of the database, as a part of that.
-
-        Raises:
-            WsvadError: the database cannot be written.
-        """
-        # The end of an event is for a sink that was given its start: twice as many of them may wait.
-        most = self._most if alert.state == "start" else 2 * self._most
-        with self._database.transaction() as tables:
-            waiting = dict(tables.execute("SELECT sink, count(*) FROM deliveries GROUP BY sink").fetchall())
-            names = [worker.queue.name for worker in self._workers]
-            full = [(name,) for name in names if waiting.get(name, 0) >= most]
-            tables.executemany("UPDATE sinks SET dropped = dropped + 1 WHERE name = ?", full)
-            if len(full) < len(names):
-                number = _kept(tables, alert)
-                rows = [(name, number, alert.id) for name in names if (name,) not in full]
-                tables.executemany("INSERT OR IGNORE INTO deliveries (sink, alert, event) VALUES (?, ?, ?)", rows)
-        self.wake()
+        """As `Posts.put`."""
+        self._slot.put(alert)
 
     def wake(self) -> None:
         """Look at the queues now: a transaction in which something was put is finished."""

@@ -5,21 +5,16 @@ it gives back travels too. Another engine needs no more than `Run`.
 """
 
 import logging
-import multiprocessing
-import os
-import signal
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
-from threading import Thread
+from multiprocessing.connection import wait
 from typing import Any, Protocol
 
 from wsvad.errors import WsvadError, shortage
-from wsvad.interrupts import interrupted_by, unheard
+from wsvad.interrupts import interrupted_by
+from wsvad.processes import Logged, Pipe, forked, how_it_ended, start
 from wsvad.progress import Progress, duration, on_progress, report_progress
 from wsvad.registry import at_fault
 
@@ -116,36 +111,12 @@ def _ready(team: Sequence["_Worker"]) -> list["_Worker"]:
     return [worker for worker in team if worker.connection in there]
 
 
-@dataclass(frozen=True)
-class _Message:
-    """What a job logged."""
-
-    level: int
-    text: str
-
-
-def _context() -> Any:
-    """How processes begin. FFmpeg, and torch with its threads, do not survive a fork; but one process may import all
-    that the others need, do nothing with it, and fork those: importing takes longer than a small fit."""
-    if sys.platform != "linux":  # Windows has no fork, and what torch loads on macOS forbids one
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch", "wsvad.training.experiment", "wsvad.studies.workers"])
-    return context
-
-
 class _Worker:
     """A process and the job that it is at."""
 
     def __init__(self) -> None:
-        context = _context()
-        self.connection, theirs = context.Pipe()
-        level = logging.getLogger("wsvad").getEffectiveLevel()
-        with unheard(), _environment(ONE_THREAD):
-            given = (theirs, level, dict(os.environ))
-            self.process: BaseProcess = context.Process(target=_work, args=given, daemon=True)
-            self.process.start()
-        theirs.close()
+        context = forked(["wsvad.training.experiment", "wsvad.studies.workers"])
+        self.process, self.connection = start(context, _work, variables=ONE_THREAD)
         self.job: Job | None = None
         self.shared: Any = None
         self.progress: Progress | None = None
@@ -171,8 +142,8 @@ class _Worker:
             self.gone = True
             self.stop()
             return [Done(job=self.job, error=self.killed(self.job))]
-        if isinstance(what, _Message):
-            logger.log(what.level, "%s", what.text)
+        if isinstance(what, Logged):
+            what.log(logger)
         elif isinstance(what, Progress):
             self.progress = what
         else:
@@ -187,10 +158,8 @@ class _Worker:
 
     def killed(self, job: Job) -> WsvadError:
         """What to say when the process has ended on its own."""
-        code = self.process.exitcode or 0
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
-        hint = " (out of memory?)" if code == -signal.SIGKILL else ""
-        return WsvadError(f"{job.name}: its process {how}{hint}; run the same command again, with fewer --workers")
+        how = how_it_ended(self.process)
+        return WsvadError(f"{job.name}: its process {how}; run the same command again, with fewer --workers")
 
     def stop(self) -> None:
         self.process.join()
@@ -222,41 +191,25 @@ class _Study:
 # -------------------------------------------------------------------------------------------------- in the process
 
 
-def _work(connection: Connection, level: int, environment: dict[str, str]) -> None:
+def _work(pipe: Pipe) -> None:
     """The life of a process: take a job, do it, tell how it goes, and so on until the other end is closed."""
-    os.environ.clear()  # the process that forked this one may have begun under another
-    os.environ.update(environment)
     import torch
 
-    Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
-    log = logging.getLogger("wsvad")
-    log.setLevel(level)
-    log.addHandler(_Teller(connection))
     told, shared = 0.0, None
 
     def tell(progress: Progress) -> None:
         nonlocal told
         if time.monotonic() - told >= REPORT_EVERY:
             told = time.monotonic()
-            connection.send(progress)
+            pipe.send(progress)
 
     with suppress(EOFError, BrokenPipeError), on_progress(tell):  # until the parent is gone
         while True:
-            job, there = connection.recv()
+            job, there = pipe.recv()
             shared = shared if there else job.shared
             ended = _done(replace(job, shared=shared))
-            connection.send((ended.value, ended.error))
-
-
-class _Teller(logging.Handler):
-    def __init__(self, connection: Connection):
-        super().__init__()
-        self.connection = connection
-
-    def emit(self, record: logging.LogRecord) -> None:
-        with suppress(OSError):
-            self.connection.send(_Message(record.levelno, record.getMessage()))
+            pipe.send((ended.value, ended.error))
 
 
 def _done(job: Job) -> Done:
@@ -272,25 +225,3 @@ def _done(job: Job) -> Done:
         to = f" to {whose}" if (whose := at_fault(error)) else ""
         told = f"{type(error).__name__}: {' '.join(str(error).split())}; leave it out and report this{to}"
         return Done(job=job, error=WsvadError(f"{job.name}: {shortage(error) or told}"))
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-
-@contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """What is started in the block has these variables."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

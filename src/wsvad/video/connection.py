@@ -27,6 +27,9 @@ GATHER = 0.1
 processor than what is done with it."""
 _FULL = 2**15
 """Bytes that were there at once from which on it does not rest: half of what a pipe holds."""
+QUICK, QUICKLY = 3.0, 2
+"""Seconds in which a camera that has opened before has to open again, unless it took a quarter of that then or more,
+and for so many attempts: a server that is about to end takes a connection and never answers."""
 _LOOK = 0.25
 """Seconds after which a thread that waits looks whether it shall go on."""
 _WHY: dict[str, Why] = {"silent": "paused", "hung": "hung"}
@@ -145,6 +148,10 @@ class Connection:
         self._source, self._ring, self._patience = source, ring, patience
         self._closing = threading.Event()
         self._reader: Reader | None = None
+        self._failures = 0
+        """Attempts in a row that brought no pictures for long, the one by which they were lost included."""
+        self._took: float | None = None
+        """Seconds until it was open, the last time."""
         self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
         self._thread.start()
 
@@ -161,7 +168,6 @@ class Connection:
         return None if reader is None else reader.pid
 
     def _run(self) -> None:
-        failures = 0
         try:
             while not self._closing.is_set():
                 begun, before = time.monotonic(), self.packets
@@ -175,9 +181,9 @@ class Connection:
                     self.state = "ended"
                     break
                 works = self.packets > before and time.monotonic() - begun >= STEADY
-                failures = 1 if works else failures + 1
+                self._failures = 1 if works else self._failures + 1
                 self.state = "waiting"
-                self._closing.wait(pause(failures, problem.why, self._patience))
+                self._closing.wait(pause(self._failures, problem.why, self._patience))
         finally:
             if self._reader is not None:
                 self._reader.end()
@@ -191,20 +197,26 @@ class Connection:
             address=self._source.address,
             transport=self._source.transport,
             real_time=self._source.real_time,
-            open=self._patience.open,
+            open=self._opening(),
             read=self._silence(),
             margin=self._patience.margin,
         )
         try:
             self._reader = self._reader or Reader()
             self._reader.order(order)
-            return self._listen(self._reader)
+            return self._listen(self._reader, order.open)
         except (EOFError, OSError):
             self._replace()
             return Problem(why="closed", said="the process that reads it ended, and is replaced")
         except Exception as error:  # whatever is wrong with what a camera sends: the next attempt may be better
             self._replace()
             return Problem(why="closed", said=f"what it sends cannot be read ({hidden(reason(error))})")
+
+    def _opening(self) -> float:
+        """Seconds until it has to be open."""
+        if self._took is None or not 0 < self._failures <= QUICKLY:
+            return self._patience.open
+        return min(self._patience.open, max(QUICK, 4 * self._took))
 
     def _silence(self) -> float:
         """Seconds without a picture that are too many."""
@@ -216,13 +228,13 @@ class Connection:
             self._reader.end()
         self._reader = None
 
-    def _listen(self, reader: Reader) -> Problem:
-        waited, opened = 0.0, False
+    def _listen(self, reader: Reader, opening: float) -> Problem:
+        begun, waited, opened = time.monotonic(), 0.0, False
         while not self._closing.is_set():
             message = reader.next(_LOOK)
             if message is None:
                 waited += _LOOK
-                if waited >= (self._silence() if opened else self._patience.open) + self._patience.grace:
+                if waited >= (self._silence() if opened else opening) + self._patience.grace:
                     self._replace()
                     return Problem(why="hung", said=f"reading did not come back for {waited:.0f} s and starts again")
                 continue
@@ -233,7 +245,7 @@ class Connection:
                 self.stalls += problem.why == "silent"
                 return problem
             if kind == feed.OPENED:
-                opened = True
+                opened, self._took = True, time.monotonic() - begun
                 self.stretches.connected()
             elif kind == feed.WAITING:
                 self.said = f"{self._source.shown}: waits for a key frame of the camera"

@@ -17,7 +17,7 @@ from wsvad.environment import hidden
 from wsvad.errors import WsvadError
 from wsvad.metrics.events import Event
 from wsvad.sinks.alert import Alert
-from wsvad.sinks.outbox import Outbox
+from wsvad.sinks.outbox import Posts
 from wsvad.sinks.sink import CameraState
 from wsvad.spelling import reason
 from wsvad.video.clock import SNIPPET
@@ -83,6 +83,12 @@ class State:
     """How far what it shows lies from the training videos; above 1 its scores may mean nothing."""
     note: str
     """That in words."""
+    beat: float
+    """When something was last done for it, or nothing was to do, by the monotonic clock."""
+    done: bool
+    """Whether nothing will ever come: a file was read to its end."""
+    reader: int | None
+    """The number of the process that reads it; None between two of them."""
 
 
 class WatchedCamera:
@@ -95,7 +101,7 @@ class WatchedCamera:
         model: CameraModel,
         *,
         store: EventStore,
-        outbox: Outbox,
+        outbox: Posts,
         clips: Clips,
         on_alert: Callable[[Alert], None],
         patience: Patience | None = None,
@@ -332,6 +338,9 @@ class WatchedCamera:
             error=self._events.error,
             distance=self._distance,
             note=self._note,
+            beat=self.beat,
+            done=self.done,
+            reader=self.source.reader,
         )
 
 

@@ -1,9 +1,9 @@
 """How many cameras a machine carries: the processor time of each frame when all processors are at work, measured here.
 
 Files are watched as fast as they go by a `Watch` of its own, `EACH` for each processor: through the processes that
-read, the rings of packets, decoding, zones, encoders, the method and what looks for faults; that is `all`. One thread
-alone would promise too much: two threads of a core share it, and the threads of a process its interpreter. A processor
-that idles meanwhile, because threads wait for each other, counts as taken; what other programs take does not. The parts
+read, the rings of packets, decoding, zones, encoders, the method and what looks for faults; that is `all`. One process
+alone would promise too much: two threads of a core share it, and its caches. A processor that idles meanwhile, because
+something waits for something else, counts as taken; what other programs take does not. The parts
 are measured once more one by one, in as many threads, and the rest is what they do not explain: packets, and Python
 itself.
 """
@@ -31,6 +31,7 @@ from wsvad.device import library_threads
 from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.snippets import Snippets, encoded
 from wsvad.extraction.timing import street
+from wsvad.extraction.workers import processors as available
 from wsvad.video.clock import SNIPPET
 from wsvad.video.connection import UNREAD
 from wsvad.video.reader import VideoReader
@@ -118,8 +119,7 @@ def measure(run: Path, form: str, codec: str = "h264") -> Capacity:
         UsageError: it is no form.
         WsvadError: the run cannot be read, or cannot score videos.
     """
-    width, height, rate = form_of(form)
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    (width, height, rate), processors = form_of(form), available()
     with library_threads(1), TemporaryDirectory(prefix="wsvad-capacity-") as folder:
         path = generated(Path(folder) / "camera.mkv", width, height, rate, codec)
         names = [f"camera {number}" for number in range(EACH * processors)]
@@ -210,23 +210,23 @@ def _head(model: CameraModel) -> float:
 def _watched(site: Site, folder: Path, processors: int) -> float:
     """Seconds of processors that a frame takes from when all cameras are watched until a process that reads may end, of
     which the system tells nothing any more."""
-    with _unsaid(), Watch(site, folder, workers=processors) as watch:
+    with _unsaid(), Watch(site, folder) as watch:
         over = threading.Event()
         thread = threading.Thread(target=watch.run, args=(over, 0.05))
         thread.start()
         try:
-            _wait(lambda: all(camera.counters.snippets for camera in watch.cameras), thread)
+            _wait(lambda: all(state.counters.snippets for state in watch.states()), thread)
             begun = _Moment.of(watch)
             most = max(2 * SNIPPET, FRAMES - 2 * UNREAD)
-            _wait(lambda: any(camera.source.health.frames >= most for camera in watch.cameras), thread)
+            _wait(lambda: any(state.health.frames >= most for state in watch.states()), thread)
             end = _Moment.of(watch)
         finally:
             over.set()
             thread.join()
-    frames = end.frames - begun.frames
-    if not frames:
+    rate = sum((b - a) / (until - since) for (since, a), (until, b) in zip(begun.frames, end.frames, strict=True))
+    if not rate > 0:
         raise WsvadError("the generated video was not watched; run this again, with --debug to see why")
-    return max(1e-6, processors * (end.time - begun.time) - (end.others - begun.others)) / frames
+    return max(1e-6, processors - (end.others - begun.others) / (end.time - begun.time)) / rate
 
 
 @contextmanager
@@ -251,16 +251,17 @@ class _Moment:
     """What had been done at a moment."""
 
     time: float
-    frames: int
+    frames: list[tuple[float, int]]
+    """Of each share of the cameras when it was as it said last, and its frames until then."""
     others: float
     """Seconds of processors that other programs took, where the system tells."""
 
     @classmethod
     def of(cls, watch: Watch) -> Self:
-        own = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-        own += sum(_taken(Path(f"/proc/{camera.source.reader}/stat"), 13, 15) for camera in watch.cameras)
+        own = sum(_taken(Path(f"/proc/{process}/stat"), 13, 15) for process in watch.processes())
         everything = _taken(Path("/proc/stat"), 1, 4) + _taken(Path("/proc/stat"), 6, 9)
-        frames = sum(camera.source.health.frames for camera in watch.cameras)
+        shares = [share.now() for share in watch.shares]
+        frames = [(now.at, sum(state.health.frames for state in now.states)) for now in shares]
         return cls(time=time.monotonic(), frames=frames, others=max(0.0, everything - own))
 
 

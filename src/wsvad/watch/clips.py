@@ -21,6 +21,8 @@ from wsvad.watch.stills import local
 
 logger = logging.getLogger(__name__)
 
+CLIPS = "clips"
+"""The folder beside `events.db`."""
 LONGEST = 600.0
 """Seconds of a clip: an event that lasts for hours is shown by its beginning."""
 WAIT = 15.0
@@ -37,13 +39,6 @@ class Clips:
         self._store, self._folder, self._settings = store, folder, settings
         self._running: set[threading.Thread] = set()
         self._lock = threading.Lock()
-        self._clear()
-
-    def _clear(self) -> None:
-        """Delete what a kill has left half written: nobody else writes here."""
-        for path in self._folder.rglob(".*"):
-            with suppress(OSError):
-                path.unlink()
 
     def begin(self, alert: Alert, source: LiveSource, start: float, end: Callable[[], float | None]) -> None:
         """An event has begun.
@@ -75,7 +70,7 @@ class Clips:
         while end() is None and time.monotonic() - begun < WAIT:
             time.sleep(0.1)
         try:
-            if self._room() <= 0:
+            if _room(self._folder) <= 0:
                 raise WsvadError(f"{path.parent}: the disk is nearly full")
             clip = source.clip(path, max(0.0, start - self._settings.before), until)
             moments = (datetime.fromtimestamp(source.wall(at), UTC) for at in (clip.start, clip.end))
@@ -98,6 +93,19 @@ class Clips:
         for thread in running:
             thread.join(max(0.0, (until - datetime.now(UTC)).total_seconds()))
 
+
+class Retention:
+    """Keeps the folder of clips and `events.db` within their bounds."""
+
+    def __init__(self, store: EventStore, folder: Path, settings: ClipSettings):
+        self._store, self._folder, self._settings = store, folder, settings
+
+    def clear(self) -> None:
+        """Delete what a kill has left half written, before anybody writes here."""
+        for path in self._folder.rglob(".*"):
+            with suppress(OSError):
+                path.unlink()
+
     def tidy(self) -> None:
         """Delete what is too old or too much, and what a kill has left.
 
@@ -105,7 +113,7 @@ class Clips:
             WsvadError: the database cannot be written.
         """
         most = int(self._settings.gigabytes * 1e9)
-        if (short_of := -self._room()) > 0:
+        if (short_of := -_room(self._folder)) > 0:
             most = min(most, max(0, self._store.bytes() - short_of))
         before = datetime.now(UTC) - timedelta(days=self._settings.days)
         for path in map(Path, self._store.expire(before=before, most_bytes=most)):
@@ -117,9 +125,10 @@ class Clips:
                 with suppress(OSError):
                     path.unlink()
 
-    def _room(self) -> int:
-        """Bytes that may still be written."""
-        with suppress(OSError):
-            usage = shutil.disk_usage(self._folder if self._folder.is_dir() else self._folder.parent)
-            return usage.free - int(min(RESERVE[0], RESERVE[1] * usage.total))
-        return 1
+
+def _room(folder: Path) -> int:
+    """Bytes that may still be written."""
+    with suppress(OSError):
+        usage = shutil.disk_usage(folder if folder.is_dir() else folder.parent)
+        return usage.free - int(min(RESERVE[0], RESERVE[1] * usage.total))
+    return 1

@@ -1,51 +1,50 @@
-"""A site while it is watched: cameras, the threads that work for them, and what is kept.
+"""A site while it is watched: cameras, who works for them, sinks, and what is kept.
 
-One process. A camera's packets come from a process of its own (`video.feed`); what is computed of them, decoding,
-resizing, optical flow, networks, lets go of Python's lock, so a thread a processor core keeps the cores busy. A thread
-has a share of the cameras and takes a snippet of each in turn: nothing waits for a lock of another camera, and one
-camera that is slow drops snippets of its own.
+Few cameras are watched by threads of this process, many by several processes (`watch.apart`). Each keeps its cameras'
+events and writes their clips; this one delivers alerts, says how everything is, and deletes what is too old.
 """
 
 import logging
+import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from wsvad.detection.event_store import EventStore
-from wsvad.detection.live import score_together
-from wsvad.device import library_threads
+from wsvad.device import device_of
 from wsvad.errors import WsvadError
+from wsvad.extraction.workers import processors
 from wsvad.locks import writing
 from wsvad.resident import few_pools, give_back
 from wsvad.sinks.alert import ANOMALY, Alert
 from wsvad.sinks.outbox import Outbox, status
-from wsvad.video.clock import SNIPPET
 from wsvad.video.connection import Patience
-from wsvad.watch.camera import State, WatchedCamera, as_dict
-from wsvad.watch.clips import Clips
+from wsvad.watch.apart import Apart
+from wsvad.watch.camera import State, as_dict
+from wsvad.watch.clips import CLIPS, Retention
 from wsvad.watch.health import EVENTS
-from wsvad.watch.model import models_of
 from wsvad.watch.settings import Site
+from wsvad.watch.share import Hears, Model, Plan, Share
 
 logger = logging.getLogger(__name__)
 
-IDLE, TURN = 0.05, 0.25
-"""Seconds from one turn of a thread to the next for each camera of its share, and at most: snippets that are full by
-then are scored together."""
+EACH = 4
+"""Cameras for which there is another process, up to one for each processor: one of its own takes a quarter of a
+gigabyte."""
 TIDY, NOTE = 60.0, 60.0
 """Seconds from one look at what is too old to the next, and from one note of how cameras are."""
-STUCK = 120.0
-"""Seconds without a step of a thread after which the process ends, for whoever started it to start it again."""
 
 
 class Watch:
-    """All that is watched, from `start` to `stop`.
+    """All that is watched, from when it is made to `stop`.
 
     with Watch(site, Path("watch")) as watch:
         watch.run(stopped)
@@ -59,49 +58,50 @@ class Watch:
         on_alert: Callable[[Alert], None] = lambda _: None,
         device: str = "cpu",
         patience: Patience | None = None,
-        workers: int | None = None,
+        processes: int | None = None,
     ):
         """Open everything; cameras are connected in the background.
 
         Args:
             folder: for `events.db` and clips.
             on_alert: called, from any thread, with what is put into the outbox.
+            processes: that watch cameras; by default one for each `EACH`, up to as many as there are processors, and
+                one where networks run on a device. One is this one.
 
         Raises:
             WsvadError: a model cannot be loaded, or the folder cannot be written, or is another watch's.
         """
         self.begun = datetime.now(UTC)
         self.site, self.folder = site, folder
-        self._stopping = threading.Event()
         few_pools()
         with ExitStack() as held:
             held.enter_context(writing(folder))
-            count = min(len(site.cameras), workers or os.cpu_count() or 1)
-            models = models_of(site, device=device, threads=count)
+            plans = plans_of(site, folder.absolute(), device, patience, processes)
+            self.shares: list[Share | Apart] = []
+            for plan in plans:
+                share = Share(plan) if len(plans) == 1 else Apart(plan)
+                held.callback(share.end)
+                self.shares.append(share)
+            self._models = {name: model for share in self.shares for name, model in share.models.items()}
             self.store = EventStore(folder / EVENTS)
             held.callback(self.store.close)
             if damage := self.store.database.damage():
                 raise WsvadError(damage)
             self.outbox = Outbox(self.store.database, site.sinks)
-            self.clips = Clips(self.store, folder / "clips", site.clips)
+            self._retention = Retention(self.store, folder / CLIPS, site.clips)
+            self._retention.clear()
             for id in self.store.finish_open(self.outbox, self._alerted):
                 logger.warning("the event %s was open when this was last ended; it is over", id[:8])
             self.outbox.start()
             held.callback(self.outbox.stop)
-            self.cameras: list[WatchedCamera] = []
-            for name, model in models.items():
-                camera = WatchedCamera(
-                    name, site, model, store=self.store, outbox=self.outbox, clips=self.clips, on_alert=on_alert,
-                    patience=patience,
-                )  # fmt: skip
-                held.callback(camera.source.close)
-                self.cameras.append(camera)
-            self._threads = [
-                threading.Thread(target=self._work, args=(self.cameras[number::count],), name="watch", daemon=True)
-                for number in range(count)
-            ]
-            held.enter_context(library_threads(max(1, (os.cpu_count() or 1) // count)))
+            for share in self.shares:
+                share.begin(Hears(alert=on_alert, wake=self.outbox.wake, show=self.outbox.show))
             self._held = held.pop_all()
+
+    @property
+    def models(self) -> dict[str, Model]:
+        """Camera → what is known of its model."""
+        return {name: self._models[name] for name in self.site.cameras}
 
     def _alerted(self, alert: Alert) -> bool:
         """Whether an event that a kill left open was an alert, as far as its first moments say."""
@@ -128,19 +128,16 @@ class Watch:
             show: called every so many seconds.
 
         Raises:
-            WsvadError: a thread does not move any more.
+            WsvadError: a thread does not move any more, or a process has ended.
         """
         tidied = noted = time.monotonic()
-        for thread in self._threads:
-            thread.start()
         self._tidy()
-        while not stopped.wait(every) and not all(camera.done for camera in self.cameras):
+        while not stopped.wait(every) and not all(state.done for state in self.states()):
             show()
-            now = time.monotonic()
-            if stuck := [camera for camera in self.cameras if now - camera.beat > STUCK]:
-                names = ", ".join(camera.name for camera in stuck)
-                raise WsvadError(f"nothing has moved for {STUCK:.0f} s ({names}); ending, to be started again")
+            for share in self.shares:
+                share.check()
             beat()
+            now = time.monotonic()
             if now - tidied > TIDY:
                 tidied = now
                 self._tidy()
@@ -148,32 +145,10 @@ class Watch:
                 noted = now
                 self.note()
 
-    def _work(self, cameras: Iterable[WatchedCamera]) -> None:
-        """The life of a thread."""
-        cameras = list(cameras)
-        turn = min(TURN, len(cameras) * IDLE)
-        while not self._stopping.is_set():
-            due = time.monotonic() + turn
-            for camera in cameras:
-                camera.take()
-            work_on(cameras)
-            if all(camera.source.unread < SNIPPET for camera in cameras):
-                self._stopping.wait(max(due - time.monotonic(), 0.0))
-        for camera in cameras:
-            try:
-                camera.close()
-            except Exception:
-                logger.exception("%s: not ended as it should", camera.name)
-
     def stop(self) -> None:
         """End: open events are over, clips are written as far as they go, what is not delivered is kept."""
-        self._stopping.set()
-        for thread in self._threads:
-            if thread.ident is not None:
-                thread.join(10.0)
-        for camera in self.cameras:
-            camera.source.close()
-        self.clips.wait(10.0)
+        with ThreadPoolExecutor(len(self.shares)) as pool:
+            list(pool.map(lambda share: share.end(), self.shares))
         with suppress(WsvadError):
             self.note(ended=True)
         self._held.close()
@@ -181,14 +156,22 @@ class Watch:
     def _tidy(self) -> None:
         give_back()
         try:
-            self.clips.tidy()
+            self._retention.tidy()
         except (WsvadError, OSError) as error:
             logger.warning("what is too old is not deleted: %s", error)
 
     # -------------------------------------------------------------------------------------------------------- state
 
     def states(self) -> list[State]:
-        return [camera.state() for camera in self.cameras]
+        """How cameras are, or were a moment ago."""
+        found = {state.name: state for share in self.shares for state in share.now().states}
+        return [found[name] for name in self.site.cameras]
+
+    def processes(self) -> list[int]:
+        """Numbers of the processes that work for it: this one, those that watch, those that read."""
+        apart = (share.pid for share in self.shares if isinstance(share, Apart))
+        readers = (state.reader for state in self.states())
+        return [os.getpid(), *(pid for pid in (*apart, *readers) if pid is not None)]
 
     def note(self, ended: bool = False) -> None:
         """Keep how everything is, for whoever asks later.
@@ -205,22 +188,40 @@ class Watch:
         sinks = {
             one.name: {key: _plain(value) for key, value in vars(one).items()} for one in status(self.store.database)
         }
+        written, failed = map(sum, zip(*(share.now().clips for share in self.shares), strict=True))
         return {
             "since": self.begun.isoformat(timespec="seconds"),
             "cameras": {state.name: as_dict(state) for state in self.states()},
             "sinks": sinks,
-            "clips": {"written": self.clips.written, "failed": self.clips.failed, "bytes": self.store.bytes()},
+            "clips": {"written": written, "failed": failed, "bytes": self.store.bytes()},
         }
 
 
-def work_on(cameras: Iterable[WatchedCamera]) -> None:
-    """Score the snippets that wait in cameras, and see to what follows."""
-    waiting = [camera for camera in cameras if camera.waits]
-    begun = time.monotonic()
-    score_together([camera.scorer for camera in waiting])
-    seconds = (time.monotonic() - begun) / max(1, len(waiting))
-    for camera in waiting:
-        camera.finish(seconds)
+def plans_of(
+    site: Site, folder: Path, device: str, patience: Patience | None, processes: int | None = None
+) -> list[Plan]:
+    """What each process watches."""
+    cores, names = processors(), list(site.cameras)
+    if processes is None:
+        processes = 1 if device_of(device) != "cpu" else min(cores, math.ceil(len(names) / EACH))
+    threads = max(1, cores // processes)
+    plans = []
+    for some in (names[number::processes] for number in range(processes)):
+        cameras = {name: site.cameras[name] for name in some}
+        models = {name: site.models[name].absolute() for name in some}
+        count = min(threads, len(some))
+        plans.append(
+            Plan(
+                site=replace(site, cameras=cameras, models=models, sinks={}),
+                folder=folder,
+                sinks=tuple(site.sinks),
+                device=device,
+                threads=count,
+                libraries=max(1, cores // (processes * count)),
+                patience=patience,
+            )
+        )
+    return plans
 
 
 def _plain(value: Any) -> Any:
