@@ -147,8 +147,12 @@ class Watch:
 
     def stop(self) -> None:
         """End: open events are over, clips are written as far as they go, what is not delivered is kept."""
+        first, *others = self.shares
         with ThreadPoolExecutor(len(self.shares)) as pool:
-            list(pool.map(lambda share: share.end(), self.shares))
+            ended = [pool.submit(share.end) for share in others]
+            first.end()  # here: the threads that PyTorch computes with are each thread's own setting
+            for one in ended:
+                one.result()
         with suppress(WsvadError):
             self.note(ended=True)
         self._held.close()

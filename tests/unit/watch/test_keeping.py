@@ -18,7 +18,7 @@ from wsvad.metrics.events import EventRules
 from wsvad.watch import calibrate as on_site
 from wsvad.watch import clips as clips_module
 from wsvad.watch.capacity import Capacity, form_of
-from wsvad.watch.clips import Clips
+from wsvad.watch.clips import Clips, Retention
 from wsvad.watch.health import COUNTED, GAUGES, metrics, unwell
 from wsvad.watch.settings import ClipSettings
 from wsvad.watch.status import status_of
@@ -50,10 +50,10 @@ def test_what_is_too_old_or_too_much_goes_reviewed_events_first(tmp_path):
     stray = paths[0].with_name("stray.mp4")
     stray.touch()
     os.utime(stray, (0, 0))
-    Clips(store, tmp_path / "clips", ClipSettings(days=30)).tidy()
+    Retention(store, tmp_path / "clips", ClipSettings(days=30)).tidy()
     assert [path.exists() for path in paths] == [False, True, True, True] and not stray.exists()
     store.review(["e3"], Review(verdict="confirmed"))
-    Clips(store, tmp_path / "clips", ClipSettings(gigabytes=0.0021)).tidy()
+    Retention(store, tmp_path / "clips", ClipSettings(gigabytes=0.0021)).tidy()
     assert [path.exists() for path in paths] == [False, True, True, False]
     assert len(store.events()) == 3, "what people said stays"
 
@@ -62,7 +62,7 @@ def test_what_a_kill_left_half_written_is_gone_at_the_next_start(tmp_path):
     store, paths = kept(tmp_path, [3])
     half = paths[0].with_name(".0123abcd.1.mp4")
     half.write_bytes(b"half")
-    Clips(store, tmp_path / "clips", ClipSettings())
+    Retention(store, tmp_path / "clips", ClipSettings()).clear()
     assert not half.exists() and paths[0].exists()
 
 
@@ -75,7 +75,7 @@ def test_a_disk_that_fills_is_never_filled(tmp_path, monkeypatch):
     clips.begin(alert("e2"), SimpleNamespace(), 0.0, lambda: 1.0)
     clips.wait(10)
     assert (clips.written, clips.failed) == (0, 1)
-    clips.tidy()
+    Retention(store, tmp_path / "clips", ClipSettings()).tidy()
     assert [path.exists() for path in paths] == [False, False, True]
 
 
