@@ -70,6 +70,10 @@ def watched(folder: Path, run: Path, films: list[Path], processes: int) -> list[
         assert watch.outbox.drained(20)
     now = watch.as_dict()
     assert now["clips"]["written"] == len(films) and all(now["cameras"][name]["events"] == 1 for name in site.cameras)
+    for camera in now["cameras"].values():
+        assert set(camera["stages"]) == {"decode", "convert", "network", "head", "rest"}
+        assert min(camera["stages"].values()) > 0
+        assert sum(camera["stages"].values()) == pytest.approx(camera["seconds_of_work"], abs=0.01)
     sent = delivered(folder)
     assert sorted(one.key for one in heard) == sorted(one["key"] for one in sent)
     store = EventStore(folder / "watch" / "events.db")

@@ -18,6 +18,7 @@ from wsvad.detection.calibration import Calibrations
 from wsvad.encoders.encoder import Encoder
 from wsvad.errors import UsageError
 from wsvad.extraction.snippets import SnippetEncoder
+from wsvad.extraction.spent import Spent
 from wsvad.runs.familiarity import Familiarity
 from wsvad.runs.online import OnlineScorer
 from wsvad.runs.scorer import Scorer, Wanted
@@ -73,6 +74,8 @@ class LiveScorer:
             familiarity: what the training videos look like, where that is known.
         """
         self.threshold = calibrations.threshold("online")
+        self.spent = Spent()
+        """Seconds of `convert` and `network` since it was made."""
         self._scorer = scorer
         self._encoders = dict(encoders)
         self._rate, self._familiarity = rate, familiarity
@@ -88,7 +91,7 @@ class LiveScorer:
     def next_recording(self) -> None:
         """What comes is another recording of the same camera: a snippet that was begun is left out, the window stays,
         as in `runs.online.score_running`."""
-        self._snippets = SnippetEncoder(self._encoders)
+        self._snippets = SnippetEncoder(self._encoders, spent=self.spent)
         self._resampler = None if self._rate is None else Resampler(self._rate)
         self._count = 0
         self._start: Fraction | None = None

@@ -123,19 +123,28 @@ class SnippetEncoder:
     A file and a live source give the same features bit by bit, because both go through `Snippets` and `encoded`.
     """
 
-    def __init__(self, encoders: Encoders, *, stride: int = SNIPPET):
-        self._encoders, self._snippets = encoders, Snippets(encoders, stride=stride)
+    def __init__(self, encoders: Encoders, *, stride: int = SNIPPET, spent: Spent | None = None):
+        """
+        Args:
+            spent: counts where the time goes.
+        """
+        self._encoders, self._snippets, self._spent = encoders, Snippets(encoders, stride=stride), spent or Spent()
 
     def push(self, frame: Frame) -> Rows | None:
         """Take the next frame; the finished snippet's rows by stream, None while it is not full."""
-        return self._encoded(self._snippets.push(frame))
+        with self._spent.on("convert"):
+            snippet = self._snippets.push(frame)
+        return self._encoded(snippet)
 
     def flush(self) -> Rows | None:
         """The rows of the frames that remain (a short last snippet); None if there are none."""
         return self._encoded(self._snippets.flush())
 
     def _encoded(self, snippet: Shown | None) -> Rows | None:
-        return None if snippet is None else encoded(self._encoders, [snippet])[0]
+        if snippet is None:
+            return None
+        with self._spent.on("network"):
+            return encoded(self._encoders, [snippet])[0]
 
 
 class Batches:

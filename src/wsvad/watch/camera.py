@@ -58,6 +58,10 @@ class Counters:
     """Things that went wrong and that nobody expected."""
     seconds: float = 0.0
     """Of work."""
+    decode: float = 0.0
+    """Of these, to take frames."""
+    head: float = 0.0
+    """Of these, in which the method scored; what is scored together is shared evenly."""
     delays: deque[float] = field(default_factory=lambda: deque(maxlen=1000))
     """Seconds from when the frame came that made an alert due to its hand-over."""
 
@@ -87,6 +91,8 @@ class State:
     """When something was last done for it, or nothing was to do, by the monotonic clock."""
     done: bool
     """Whether nothing will ever come: a file was read to its end."""
+    stages: Mapping[str, float]
+    """Seconds of work of each stage: `decode`, `convert`, `network`, `head` (the method), `rest`."""
     reader: int | None
     """The number of the process that reads it; None between two of them."""
 
@@ -160,7 +166,9 @@ class WatchedCamera:
         worked = False
         with self._going_on():
             for _ in range(SNIPPET):
+                taken = time.perf_counter()
                 item = self.source.take(0)
+                self.counters.decode += time.perf_counter() - taken
                 if item is None:
                     break
                 worked = True
@@ -184,6 +192,7 @@ class WatchedCamera:
                 self._scored(scored)
         self.beat = time.monotonic()
         self.counters.seconds += self.beat - begun + seconds
+        self.counters.head += seconds
 
     @contextmanager
     def _going_on(self) -> Iterator[None]:
@@ -340,8 +349,19 @@ class WatchedCamera:
             note=self._note,
             beat=self.beat,
             done=self.done,
+            stages=self._stages(),
             reader=self.source.reader,
         )
+
+    def _stages(self) -> dict[str, float]:
+        counters, spent = self.counters, self.scorer.spent
+        stages = {
+            "decode": counters.decode,
+            "convert": spent.convert,
+            "network": spent.network,
+            "head": counters.head,
+        }
+        return stages | {"rest": max(0.0, counters.seconds - sum(stages.values()))}
 
 
 def _words(error: Exception) -> str:
@@ -368,6 +388,7 @@ def as_dict(state: State) -> dict[str, Any]:
         "errors": counters.errors,
         "breaks": dict(counters.breaks),
         "seconds_of_work": round(counters.seconds, 3),
+        "stages": {stage: round(seconds, 3) for stage, seconds in state.stages.items()},
         "delay_median": delays[len(delays) // 2] if delays else None,
         "delay_most": delays[-1] if delays else None,
         **{key: value for key, value in health.items() if key not in ("state", "said")},

@@ -148,11 +148,14 @@ def metrics(now: dict[str, Any]) -> bytes:
                 yield gauge
             states = GaugeMetricFamily("wsvad_live", "1 while pictures come and are right.", labels=["camera"])
             breaks = CounterMetricFamily("wsvad_breaks", "Breaks, by their reason.", labels=["camera", "why"])
+            stages = CounterMetricFamily("wsvad_stage_seconds", "Seconds of work.", labels=["camera", "stage"])
             for name, camera in now["cameras"].items():
+                for stage, seconds in camera["stages"].items():
+                    stages.add_metric([name, stage], seconds)
                 states.add_metric([name], camera["state"] in ("live", "warming up"))
                 for why, number in camera["breaks"].items():
                     breaks.add_metric([name, why], number)
-            yield from (states, breaks)
+            yield from (states, breaks, stages)
             for key, words in {"waiting": "Alerts in a sink's queue.", "failures": "Failures in a row."}.items():
                 gauge = GaugeMetricFamily(f"wsvad_sink_{key}", words, labels=["sink"])
                 for name, sink in now["sinks"].items():

@@ -82,7 +82,7 @@ def test_a_disk_that_fills_is_never_filled(tmp_path, monkeypatch):
 def camera_state(**changes):
     return {
         **dict.fromkeys(COUNTED, 3), **dict.fromkeys(GAUGES, 0.5), "drift": None, "state": "live", "said": "",
-        "error": "", "breaks": {"dropped": 2},
+        "error": "", "breaks": {"dropped": 2}, "stages": {"decode": 1.5, "head": 0.25},
     } | changes  # fmt: skip
 
 
@@ -99,6 +99,7 @@ def test_metrics_are_what_prometheus_reads():
     }
     assert samples["wsvad_frames_total", "yard"] == 3 and samples["wsvad_live", 'a "gate"\n'] == 1
     assert samples["wsvad_live", "yard"] == 0 and samples["wsvad_breaks_total", "yard", "dropped"] == 2
+    assert samples["wsvad_stage_seconds_total", "yard", "decode"] == 1.5
     assert samples["wsvad_sink_waiting", "phone"] == 4 and ("wsvad_drift", "yard") not in samples
     assert unwell(now) == ["camera 'yard': black"]
     now["sinks"]["phone"]["error"] = "refuses"
