@@ -276,7 +276,7 @@ def capacity(
     if json:
         show_json([one.as_dict() for one in found])
     else:
-        head = ["camera", "decode", "convert", "encode", "head", "rest", "all", "cameras"]
-        show(table(head, [one.cells for one in found], numbers=7, title="milliseconds of a processor for each frame"))
+        head = ["camera", "read", "decode", "convert", "encode", "head", "rest", "all", "cameras"]
+        show(table(head, [one.cells for one in found], numbers=8, title="milliseconds of a processor for each frame"))
     tell(one.sentence for one in found)
     return DONE

@@ -1,11 +1,12 @@
 """How many cameras a machine carries: the processor time of each frame when all processors are at work, measured here.
 
 Files are watched as fast as they go by a `Watch` of its own, `EACH` for each processor: through the processes that
-read, the rings of packets, decoding, zones, encoders, the method and what looks for faults; that is `all`. One process
-alone would promise too much: two threads of a core share it, and its caches. A processor that idles meanwhile, because
-something waits for something else, counts as taken; what other programs take does not. The parts
-are measured once more one by one, in as many threads, and the rest is what they do not explain: packets, and Python
-itself.
+read, the rings of packets, decoding, zones, encoders, the method and what looks for faults. One process alone would
+promise too much: two threads of a core share it, and its caches. A processor that idles meanwhile, because something
+waits for something else, counts as taken; what other programs take does not. A camera sends one frame at a time, and
+to be woken for each takes ten times as long as reading many together; so some files are read once more at a camera's
+pace, and that is added; both are `all`. The other parts are measured once more one by one, in as many threads, and the
+rest is what they do not explain: Python itself, and waiting.
 """
 
 import logging
@@ -14,9 +15,9 @@ import re
 import resource
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,8 +33,10 @@ from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.snippets import Snippets, encoded
 from wsvad.extraction.timing import street
 from wsvad.extraction.workers import processors as available
+from wsvad.video.address import Source
 from wsvad.video.clock import SNIPPET
 from wsvad.video.connection import UNREAD
+from wsvad.video.live import LiveSource
 from wsvad.video.reader import VideoReader
 from wsvad.watch.model import CameraModel, models_of
 from wsvad.watch.settings import CameraSettings, HealthSettings, Site
@@ -43,8 +46,12 @@ FRAMES = 25 * SNIPPET
 """Of the generated video."""
 EACH = 4
 """Cameras that are watched for each processor."""
+READ = 5.0
+"""Seconds for which some are read at a camera's pace, at most."""
 HEADROOM = 0.8
 """Share of the processors that cameras may take."""
+PARTS = ("read", "decode", "convert", "encode", "head")
+"""Of which a camera's time is made."""
 CODECS = {
     "h264": ("libx264", {"preset": "veryfast", "tune": "zerolatency", "crf": "26"}, "yuv420p"),
     "hevc": ("libx265", {"preset": "ultrafast", "tune": "zerolatency", "x265-params": "log-level=none"}, "yuv420p"),
@@ -58,6 +65,8 @@ class Capacity:
     """Milliseconds of a processor for each frame, and what follows."""
 
     camera: str
+    read: float
+    """Packets, one at a time."""
     decode: float
     convert: float
     encode: float
@@ -71,7 +80,7 @@ class Capacity:
 
     @property
     def rest(self) -> float:
-        return max(0.0, self.whole - self.decode - self.convert - self.encode - self.head)
+        return max(0.0, self.whole - sum(getattr(self, name) for name in PARTS))
 
     @property
     def exact(self) -> float:
@@ -85,12 +94,12 @@ class Capacity:
     @property
     def slowest(self) -> str:
         """The part that takes most."""
-        parts = {name: getattr(self, name) for name in ("decode", "convert", "encode", "head", "rest")}
+        parts = {name: getattr(self, name) for name in (*PARTS, "rest")}
         return max(parts, key=lambda name: parts[name])
 
     @property
     def cells(self) -> list[str]:
-        parts = (self.decode, self.convert, self.encode, self.head, self.rest, self.whole)
+        parts = (getattr(self, name) for name in (*PARTS, "rest", "whole"))
         return [self.camera, *(f"{part:.2f}" for part in parts), str(self.cameras)]
 
     @property
@@ -133,9 +142,11 @@ def measure(run: Path, form: str, codec: str = "h264") -> Capacity:
             each = list(pool.map(lambda _: _parts(path, model), range(processors)))
             heads = list(pool.map(lambda _: _head(model), range(processors)))
         decode, convert, encode = (sum(part) / processors for part in zip(*each, strict=True))
-        whole = _watched(site, Path(folder) / "watch", processors)
+        read = _read(path, rate)
+        whole = read + _watched(site, Path(folder) / "watch", processors)
     return Capacity(
         camera=f"{width}x{height}@{rate:g} {codec}",
+        read=1000 * read,
         decode=1000 * decode,
         convert=1000 * convert,
         encode=1000 * encode,
@@ -190,6 +201,25 @@ def _parts(path: Path, model: CameraModel) -> tuple[float, float, float]:
             moments, frames = moments[-1:], frames + 1
     decode, convert, encode = (part / max(frames, 1) for part in spent)
     return decode, convert, encode
+
+
+def _read(path: Path, rate: float) -> float:
+    """Seconds of a processor in which a packet is read that comes alone, by the process that reads and by this one."""
+    with ExitStack() as stack:
+        source = Source(address=str(path), real_time=True)
+        sources = [stack.enter_context(LiveSource(source)) for _ in range(EACH)]
+        while not all(source.health.packets >= SNIPPET or source.ended for source in sources):
+            time.sleep(0.05)
+        begun = _reading(sources)
+        time.sleep(min(READ, FRAMES / rate / 3))
+        end = _reading(sources)
+    return (end[0] - begun[0]) / max(1, end[1] - begun[1])
+
+
+def _reading(sources: Sequence[LiveSource]) -> tuple[float, int]:
+    """Seconds of processors that reading has taken so far, and packets."""
+    readers = (_taken(Path(f"/proc/{source.reader}/stat"), 13, 15) for source in sources)
+    return time.process_time() + sum(readers), sum(source.health.packets for source in sources)
 
 
 def _head(model: CameraModel) -> float:
