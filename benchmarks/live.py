@@ -162,6 +162,11 @@ def watchers(pid):
     return found
 
 
+def others_of(pid):
+    """Of those, the ones that watch beside the first: they come from the one that forks."""
+    return [each for one in watchers(pid)[1:] for each in watchers(one)[1:]]
+
+
 def memory(pid):
     """Resident megabytes of those."""
     pages = 0
@@ -320,10 +325,9 @@ def kills(run, count, cameras, seed=0):
                 if chance.random() < 0.7:  # an event ends, and its clip is written
                     server.drop()
                     time.sleep(chance.uniform(0, 4))
-                first, *others = watchers(process.pid)
-                others = others[-2:]  # without what forked them
-                os.kill(victim := chance.choice([first, *others]), signal.SIGKILL)
-                apart += victim != first
+                victim = chance.choice([process.pid, *others_of(process.pid)])
+                os.kill(victim, signal.SIGKILL)
+                apart += victim != process.pid
                 process.wait(120)
             (folder / "watch" / "running.json").unlink(missing_ok=True)
         with watching(config, folder):

@@ -100,6 +100,12 @@ class Database:
                     connection.execute("ROLLBACK")
                 raise
 
+    @property
+    def in_transaction(self) -> bool:
+        """Whether this thread is in one."""
+        with self._explained():
+            return self._connection().in_transaction
+
     def moment(self, seconds: Any) -> datetime | None:
         """The time of day that a row has as seconds, if any.
 

@@ -91,14 +91,18 @@ def end_with_starter() -> None:
 
 
 @contextmanager
-def unheard() -> Iterator[None]:
+def unheard(*more: signal.Signals) -> Iterator[None]:
     """What is started in the block never hears of Ctrl-C, which a terminal sends to all processes: it is for the one
-    that started them, and says so."""
+    that started them, and says so.
+
+    Args:
+        more: of which it does not hear either.
+    """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
     resource_tracker.ensure_running()  # starting it, which the first process would do, lets the signal in again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *more})
     try:
         yield
     finally:

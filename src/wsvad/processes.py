@@ -10,10 +10,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
+from multiprocessing.util import Finalize
 from threading import Lock, Thread
 from typing import Any
 
+from wsvad.errors import UsageError, WsvadError
 from wsvad.interrupts import unheard
 
 
@@ -66,27 +67,29 @@ def forked(preload: Sequence[str]) -> Any:
 def start(
     context: Any, life: Callable[..., None], *arguments: Any, variables: Mapping[str, str] | None = None
 ) -> tuple[BaseProcess, Connection]:
-    """Start a process that ends with this one, and never hears of Ctrl-C; and this end of a pipe to it.
+    """Start a process that ends with this one; and this end of a pipe to it. It never hears of Ctrl-C, nor of SIGTERM,
+    which supervisors send to all processes: they are for this one.
 
     Args:
         life: called there with the other end of the pipe, a `Pipe`, then the arguments.
         variables: of its environment, before anything is imported; beside those that this process has now.
+
+    Raises:
+        WsvadError: this process works in a folder that is not there any more.
     """
     ours, theirs = context.Pipe()
     level = logging.getLogger("wsvad").getEffectiveLevel()
-    with unheard(), _environment(variables or {}):
-        given = (theirs, life, arguments, level, dict(os.environ), _folder())
+    with unheard(signal.SIGTERM), _environment(variables or {}):
+        given = (theirs, life, arguments, level, dict(os.environ))
         process = context.Process(target=_live, args=given, daemon=True)
-        process.start()
+        try:
+            process.start()
+        except FileNotFoundError as error:
+            raise WsvadError("the folder in which this was started is gone; change to another one") from error
     theirs.close()
+    # Where nobody has ended it, Python would ask it to end, of which it does not hear, and wait.
+    Finalize(None, process.kill, exitpriority=0)
     return process, ours
-
-
-def _folder() -> Path | None:
-    try:
-        return Path.cwd()
-    except OSError:  # it was deleted
-        return None
 
 
 def _live(
@@ -95,16 +98,14 @@ def _live(
     arguments: Sequence[Any],
     level: int,
     environment: dict[str, str],
-    folder: Path | None,
 ) -> None:
-    os.environ.clear()  # the process that forked this one may have begun under another, and elsewhere
+    os.environ.clear()  # the process that forked this one may have begun under another
     os.environ.update(environment)
-    if folder is not None:
-        os.chdir(folder)
     Thread(target=end_with_parent, daemon=True).start()
     pipe, log = Pipe(connection), logging.getLogger("wsvad")
     log.setLevel(level)
     log.addHandler(_Teller(pipe))
+    logging.captureWarnings(True)  # of libraries: nobody can do anything about them
     life(pipe, *arguments)
 
 
@@ -124,6 +125,11 @@ def end_with_parent() -> None:
     if parent is not None:
         wait([parent.sentinel])
         os._exit(1)
+
+
+def sendable(error: WsvadError) -> WsvadError:
+    """The same words as an error that another process can read: one of a class of its own may not be."""
+    return UsageError(str(error)) if isinstance(error, UsageError) else WsvadError(str(error))
 
 
 def how_it_ended(process: BaseProcess) -> str:

@@ -29,6 +29,7 @@ from wsvad.cli.main import main
 from wsvad.detection.event_store import EventStore
 from wsvad.device import library_threads
 from wsvad.encoders.motion import Motion
+from wsvad.extraction.workers import processors
 from wsvad.video.clock import SNIPPET
 from wsvad.video.connection import Patience
 from wsvad.watch import camera, capacity
@@ -138,7 +139,7 @@ def test_a_process_computes_with_the_threads_it_had_before_it_watched(run, film,
     with library_threads(5):
         with Watching(site, tmp_path / "watch") as watched:
             wait_for(lambda: all(one.done for one in watched.states()))
-            assert torch.get_num_threads() == cv2.getNumThreads() == os.cpu_count()
+            assert torch.get_num_threads() == cv2.getNumThreads() == processors()
         assert torch.get_num_threads() == cv2.getNumThreads() == 5
 
 

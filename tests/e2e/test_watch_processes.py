@@ -1,6 +1,7 @@
 """A site that several processes watch: the same as one of them does, and none of them outlives the others."""
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -18,8 +19,10 @@ from packets import pictures
 
 from wsvad.detection.event_store import EventStore
 from wsvad.errors import WsvadError
+from wsvad.processes import Pipe
 from wsvad.sinks import outbox
-from wsvad.watch.apart import Apart
+from wsvad.watch.apart import Apart, _live
+from wsvad.watch.health import unwell
 from wsvad.watch.settings import read_site
 from wsvad.watch.site import Watch, plans_of
 from wsvad.watch.status import status_of
@@ -126,7 +129,7 @@ def test_a_process_for_four_cameras_up_to_a_processor_each(run, films, tmp_path,
 
     assert shares(1) == [(1, 1, 3)]
     assert shares(4) == [(4, 3, 1)]
-    assert shares(5) == [(3, 1, 1), (2, 1, 1)]
+    assert shares(5) == [(3, 2, 1), (2, 1, 1)], "a thread for each processor in all"
     assert shares(16) == [(6, 1, 1), (5, 1, 1), (5, 1, 1)]
     monkeypatch.setattr("wsvad.watch.site.device_of", lambda device: device)
     assert shares(16, "cuda") == [(16, 3, 1)]
@@ -179,9 +182,12 @@ def command(site: Path, folder: Path) -> list[str]:
 
 
 @linux
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_processes_end_with_the_first_one(run, films, tmp_path, end):
-    """A kill tells nobody; SIGTERM of a supervisor and Ctrl-C of a terminal go to all processes of the group."""
+@pytest.mark.parametrize(
+    ("end", "early"), [(signal.SIGKILL, False), (signal.SIGTERM, False), (signal.SIGTERM, True), (signal.SIGINT, False)]
+)
+def test_processes_end_with_the_first_one(run, films, tmp_path, end, early):
+    """A kill tells nobody; SIGTERM of a supervisor and Ctrl-C of a terminal go to all processes of the group, also
+    while these are starting."""
     slow = write_clip(tmp_path / "slow.mp4", pictures(400, (64, 48)), rate=10, g="10", tune="zerolatency")
     site = write_site(tmp_path, run, [slow] * 5, pace="real time")
     with subprocess.Popen(
@@ -189,9 +195,9 @@ def test_processes_end_with_the_first_one(run, films, tmp_path, end):
         start_new_session=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:  # fmt: skip
-        wait_for(lambda: status_of_runs(tmp_path / "watch"))
-        group = _group(process.pid)
-        assert len(group) >= 3 if (os.cpu_count() or 1) > 1 else group
+        several = (os.cpu_count() or 1) > 1
+        wait_for(lambda: len(_group(process.pid)) > several if early else status_of_runs(tmp_path / "watch"))
+        assert len(_group(process.pid)) >= (1 if early or not several else 3)
         if end == signal.SIGKILL:
             process.send_signal(end)
         else:
@@ -221,3 +227,88 @@ def _runs(pid: int) -> list[str]:
     except OSError:
         return []
     return [] if fields[0] == "Z" else fields
+
+
+class Hung(WsvadError):
+    """Of a class of its own, as a package may have it: another process cannot make it of its words alone."""
+
+    def __init__(self, what: str, more: str):
+        super().__init__(f"{what}: {more}")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (Hung("a", "b"), "^a: b$"),
+        (MemoryError(), "there is not enough memory"),
+        (KeyError("weights"), r"^KeyError: '?weights'?; report this$"),
+    ],
+)
+def test_an_error_of_another_process_is_a_line_here(run, films, tmp_path, error, said):
+    """Whatever it is: who waits for the process waits no more, and the others are ended."""
+    pipe, other = multiprocessing.Pipe()
+
+    class Fails:
+        def __init__(self, plan):
+            raise error
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("wsvad.watch.apart.Share", Fails)
+        _live(Pipe(other), plans_of(read_site(write_site(tmp_path, run, films)), tmp_path, "cpu", None)[0])
+    ended = pipe.recv()
+    with pytest.raises(WsvadError, match=said):
+        raise ended.error
+
+
+def test_a_process_that_is_not_understood_ends_the_watch(run, films, tmp_path, monkeypatch):
+    monkeypatch.setattr("wsvad.watch.apart.Apart._hear", lambda *_: {}["nothing"])
+    site = read_site(write_site(tmp_path, run, films[:2]))
+    with pytest.raises(WsvadError, match="what the process that watches c0 says is not understood"):
+        Watch(site, tmp_path / "watch", processes=2)
+
+
+@linux
+def test_a_process_that_does_not_answer_is_not_well_and_what_it_tells_is_not_waited_for(
+    run, films, tmp_path, monkeypatch
+):
+    """Nobody reads what is told: a terminal that is stopped. Alerts are delivered all the same."""
+    monkeypatch.setattr("wsvad.watch.apart.SILENT", 0.5)
+    site, told, go_on = read_site(write_site(tmp_path, run, films[:2])), [], threading.Event()
+
+    def tell(alert):
+        told.append(alert)
+        go_on.wait(60)
+
+    with Watch(site, tmp_path / "watch", processes=2, on_alert=tell) as watch:
+        watch.run(threading.Event(), every=0.05)
+        assert watch.outbox.drained(20) and len(told) == 2
+        assert all(state.state == "ended" for state in watch.states())
+        os.kill(watch.shares[1].pid, signal.SIGSTOP)
+        wait_for(lambda: watch.states()[1].state == "not answering")
+        said = unwell(watch.as_dict())
+        assert len(said) == 1 and "camera 'c1': the process that watches it does not answer for" in said[0]
+        os.kill(watch.shares[1].pid, signal.SIGCONT)
+        wait_for(lambda: watch.states()[1].state == "ended")
+        go_on.set()
+    assert len(told) == 4
+
+
+@linux
+def test_who_forgets_to_end_a_watch_waits_for_nobody(run, films, tmp_path):
+    site = write_site(tmp_path, run, films[:2], pace="real time")
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from wsvad.watch.settings import read_site\n"
+        "from wsvad.watch.site import Watch\n"
+        "if __name__ == '__main__':\n"
+        "    watch = Watch(read_site(Path(sys.argv[1])), Path(sys.argv[2]), processes=2)\n"
+        "    print(*(share.pid for share in watch.shares))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(program), str(site), str(tmp_path / "watch")], capture_output=True, text=True,
+        timeout=120, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert not any(_runs(int(pid)) for pid in done.stdout.split())

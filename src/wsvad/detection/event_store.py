@@ -102,7 +102,7 @@ class StoredFeatures:
 
 
 class EventStore:
-    """One process writes, others may read at the same time."""
+    """Several processes may write and read at the same time."""
 
     def __init__(self, path: Path | str):
         """

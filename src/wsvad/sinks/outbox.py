@@ -88,7 +88,8 @@ class Posts(Protocol):
     """What takes alerts and states for sinks, from any thread."""
 
     def put(self, alert: Alert) -> None:
-        """Queue an alert for every sink; in a transaction of the database, as a part of that.
+        """Queue an alert for every sink; in a transaction of the database, as a part of that, after which `wake` is
+        called.
 
         Raises:
             WsvadError: the database cannot be written.
@@ -125,6 +126,7 @@ class Slot:
     def put(self, alert: Alert) -> None:
         # The end of an event is for a sink that was given its start: twice as many of them may wait.
         most = self._most if alert.state == "start" else 2 * self._most
+        inside = self._database.in_transaction
         with self._database.transaction() as tables:
             waiting = dict(tables.execute("SELECT sink, count(*) FROM deliveries GROUP BY sink").fetchall())
             full = [(name,) for name in self._names if waiting.get(name, 0) >= most]
@@ -133,7 +135,8 @@ class Slot:
                 number = _kept(tables, alert)
                 rows = [(name, number, alert.id) for name in self._names if (name,) not in full]
                 tables.executemany("INSERT OR IGNORE INTO deliveries (sink, alert, event) VALUES (?, ?, ?)", rows)
-        self.wake()
+        if not inside:  # to wake may take a while, and would keep all others from writing; nothing is there before
+            self.wake()
 
 
 class Outbox:

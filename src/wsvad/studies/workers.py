@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from wsvad.errors import WsvadError, shortage
 from wsvad.interrupts import interrupted_by
-from wsvad.processes import Logged, Pipe, forked, how_it_ended, start
+from wsvad.processes import Logged, Pipe, forked, how_it_ended, sendable, start
 from wsvad.progress import Progress, duration, on_progress, report_progress
 from wsvad.registry import at_fault
 
@@ -209,7 +209,7 @@ def _work(pipe: Pipe) -> None:
             job, there = pipe.recv()
             shared = shared if there else job.shared
             ended = _done(replace(job, shared=shared))
-            pipe.send((ended.value, ended.error))
+            pipe.send((ended.value, ended.error and sendable(ended.error)))
 
 
 def _done(job: Job) -> Done:

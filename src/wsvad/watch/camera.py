@@ -72,7 +72,8 @@ class State:
 
     name: str
     state: str
-    """`connecting`, `live`, `warming up`, `waiting`, `ended`, or what is wrong with the camera."""
+    """`connecting`, `live`, `warming up`, `waiting`, `ended`, or what is wrong with the camera, or `not
+    answering` where its process does not."""
     said: str
     health: Health
     score: float | None

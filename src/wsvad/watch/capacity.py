@@ -15,8 +15,8 @@ import re
 import resource
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -76,7 +76,7 @@ class Capacity:
     processors: int
     rate: float
     memory: float
-    """Megabytes of this process."""
+    """Megabytes of all that watched `EACH` cameras for each processor, where the system tells; else of this process."""
 
     @property
     def rest(self) -> float:
@@ -143,7 +143,7 @@ def measure(run: Path, form: str, codec: str = "h264") -> Capacity:
             heads = list(pool.map(lambda _: _head(model), range(processors)))
         decode, convert, encode = (sum(part) / processors for part in zip(*each, strict=True))
         read = _read(path, rate)
-        whole = read + _watched(site, Path(folder) / "watch", processors)
+        watched, memory = _watched(site, Path(folder) / "watch", processors)
     return Capacity(
         camera=f"{width}x{height}@{rate:g} {codec}",
         read=1000 * read,
@@ -151,10 +151,10 @@ def measure(run: Path, form: str, codec: str = "h264") -> Capacity:
         convert=1000 * convert,
         encode=1000 * encode,
         head=1000 * sum(heads) / processors / SNIPPET,
-        whole=1000 * whole,
+        whole=1000 * (read + watched),
         processors=processors,
         rate=rate,
-        memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        memory=memory,
     )
 
 
@@ -237,26 +237,26 @@ def _head(model: CameraModel) -> float:
     return (time.thread_time() - begun) / count
 
 
-def _watched(site: Site, folder: Path, processors: int) -> float:
+def _watched(site: Site, folder: Path, processors: int) -> tuple[float, float]:
     """Seconds of processors that a frame takes from when all cameras are watched until a process that reads may end, of
-    which the system tells nothing any more."""
-    with _unsaid(), Watch(site, folder) as watch:
+    which the system tells nothing any more; and megabytes then."""
+    with _unsaid(), ThreadPoolExecutor(1) as pool, Watch(site, folder) as watch:
         over = threading.Event()
-        thread = threading.Thread(target=watch.run, args=(over, 0.05))
-        thread.start()
+        running = pool.submit(watch.run, over, 0.05)
         try:
-            _wait(lambda: all(state.counters.snippets for state in watch.states()), thread)
+            _wait(lambda: all(state.counters.snippets for state in watch.states()), running)
             begun = _Moment.of(watch)
             most = max(2 * SNIPPET, FRAMES - 2 * UNREAD)
-            _wait(lambda: any(state.health.frames >= most for state in watch.states()), thread)
-            end = _Moment.of(watch)
+            _wait(lambda: any(state.health.frames >= most for state in watch.states()), running)
+            end, memory = _Moment.of(watch), _megabytes(watch.processes())
         finally:
             over.set()
-            thread.join()
-    rate = sum((b - a) / (until - since) for (since, a), (until, b) in zip(begun.frames, end.frames, strict=True))
+            running.result()
+    shares = zip(begun.frames, end.frames, strict=True)
+    rate = sum((b - a) / (until - since) for (since, a), (until, b) in shares if until > since)
     if not rate > 0:
         raise WsvadError("the generated video was not watched; run this again, with --debug to see why")
-    return max(1e-6, processors - (end.others - begun.others) / (end.time - begun.time)) / rate
+    return max(1e-6, processors - (end.others - begun.others) / (end.time - begun.time)) / rate, memory
 
 
 @contextmanager
@@ -271,8 +271,8 @@ def _unsaid() -> Iterator[None]:
         ours.setLevel(before)
 
 
-def _wait(come: Callable[[], bool], thread: threading.Thread) -> None:
-    while thread.is_alive() and not come():
+def _wait(come: Callable[[], bool], running: "Future[None]") -> None:
+    while not running.done() and not come():
         time.sleep(0.01)
 
 
@@ -293,6 +293,18 @@ class _Moment:
         shares = [share.now() for share in watch.shares]
         frames = [(now.at, sum(state.health.frames for state in now.states)) for now in shares]
         return cls(time=time.monotonic(), frames=frames, others=max(0.0, everything - own))
+
+
+def _megabytes(processes: Iterable[int]) -> float:
+    """Resident megabytes; what several of them share counts once."""
+    kilobytes = 0
+    for process in processes:
+        try:
+            lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+        except OSError:
+            continue
+        kilobytes += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return (kilobytes or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) / 1024
 
 
 def _taken(path: Path, first: int, end: int) -> float:

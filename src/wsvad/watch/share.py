@@ -104,6 +104,8 @@ class Share:
         self._models = models_of(plan.site, device=plan.device, threads=plan.threads)
         self.models = {name: Model(threshold=one.threshold, why=one.why) for name, one in self._models.items()}
         self.cameras: list[WatchedCamera] = []
+        self.failed = False
+        """Whether it did not end, or does not move, as it should."""
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._held = ExitStack()
@@ -149,7 +151,9 @@ class Share:
         Raises:
             WsvadError: a thread does not move any more.
         """
-        refuse_stuck(self.now())
+        if said := stuck(self.now()):
+            self.failed = True
+            raise WsvadError(said)
 
     def end(self) -> None:
         """Open events are over, clips are written as far as they go."""
@@ -180,13 +184,10 @@ class Share:
                 logger.exception("%s: not ended as it should", camera.name)
 
 
-def refuse_stuck(now: Now) -> None:
-    """
-    Raises:
-        WsvadError: a thread does not move any more.
-    """
-    if stuck := [state.name for state in now.states if time.monotonic() - state.beat > STUCK]:
-        raise WsvadError(f"nothing has moved for {STUCK:.0f} s ({', '.join(stuck)}); ending, to be started again")
+def stuck(now: Now) -> str:
+    """What to say where a thread does not move any more; empty where all do."""
+    names = [state.name for state in now.states if time.monotonic() - state.beat > STUCK]
+    return f"nothing has moved for {STUCK:.0f} s ({', '.join(names)}); ending, to be started again" if names else ""
 
 
 def work_on(cameras: Iterable[WatchedCamera]) -> None:

@@ -180,12 +180,17 @@ class Watch:
     def note(self, ended: bool = False) -> None:
         """Keep how everything is, for whoever asks later.
 
+        Args:
+            ended: whether it was ended in order, as far as it did not fail.
+
         Raises:
             WsvadError: it cannot be written.
         """
         now = datetime.now(UTC)
-        for state in self.states():
-            self.store.health(state.name, as_dict(state) | {"ended": ended}, now)
+        for share in self.shares:
+            if not (ended and share.failed):
+                for state in share.now().states:
+                    self.store.health(state.name, as_dict(state) | {"ended": ended}, now)
 
     def as_dict(self) -> dict[str, Any]:
         """How everything is, in plain values."""
@@ -208,12 +213,13 @@ def plans_of(
     cores, names = processors(), list(site.cameras)
     if processes is None:
         processes = 1 if device_of(device) != "cpu" else min(cores, math.ceil(len(names) / EACH))
-    threads = max(1, cores // processes)
-    plans = []
-    for some in (names[number::processes] for number in range(processes)):
+    processes, plans = max(1, min(processes, len(names))), []
+    for number in range(processes):
+        some = names[number::processes]
         cameras = {name: site.cameras[name] for name in some}
         models = {name: site.models[name].absolute() for name in some}
-        count = min(threads, len(some))
+        own = max(1, cores // processes + (number < cores % processes))
+        count = min(own, len(some))
         plans.append(
             Plan(
                 site=replace(site, cameras=cameras, models=models, sinks={}),
@@ -221,7 +227,7 @@ def plans_of(
                 sinks=tuple(site.sinks),
                 device=device,
                 threads=count,
-                libraries=max(1, cores // (processes * count)),
+                libraries=max(1, own // count),
                 patience=patience,
             )
         )
