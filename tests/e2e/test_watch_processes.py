@@ -263,7 +263,7 @@ def test_an_error_of_another_process_is_a_line_here(run, films, tmp_path, error,
 def test_a_process_that_is_not_understood_ends_the_watch(run, films, tmp_path, monkeypatch):
     monkeypatch.setattr("wsvad.watch.apart.Apart._hear", lambda *_: {}["nothing"])
     site = read_site(write_site(tmp_path, run, films[:2]))
-    with pytest.raises(WsvadError, match="what the process that watches c0 says is not understood"):
+    with pytest.raises(WsvadError, match="what the process that watches c0 sends cannot be read"):
         Watch(site, tmp_path / "watch", processes=2)
 
 

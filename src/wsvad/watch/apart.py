@@ -160,8 +160,8 @@ class Apart:
             said = f"the process that watches {self._names} {how}; ending, to be started again"
             self._set_ended(_Ended(WsvadError(said)))
         except Exception as error:  # whatever it is, nobody would hear of the process any more
-            logger.debug("not understood", exc_info=True)
-            said = f"what the process that watches {self._names} says is not understood ({reason(error)}); ending"
+            logger.debug("a message of another process cannot be read", exc_info=True)
+            said = f"what the process that watches {self._names} sends cannot be read ({reason(error)}); ending"
             self._set_ended(_Ended(WsvadError(said)))
 
     def _hear(self, what: object) -> None:
@@ -198,7 +198,7 @@ class Apart:
                 elif self._hears:
                     self._hears.alert(what)
             except Exception:  # whose it is does not matter: the next one is told again
-                logger.debug("not told", exc_info=True)
+                logger.debug("on_alert or a log handler failed", exc_info=True)
 
 
 def _unheard(state: State, seconds: float) -> State:
