@@ -255,6 +255,7 @@ def capacity(
     run: Run,
     camera: list[Form],
     codec: Literal["h264", "hevc", "mjpeg"] = "h264",
+    device: Annotated[str, "DEVICE"] = "cpu",
     json: bool = False,
 ) -> int:
     """Measure how many cameras this machine can watch with a run.
@@ -267,16 +268,18 @@ def capacity(
         run: Run folder of a detector.
         camera: Size and frame rate of the cameras, such as 1280x720@25; several are several rows.
         codec: What they send.
+        device: Where networks run: cpu, cuda, cuda:N, mps, or auto, the fastest of them. On the CPU, 'wsvad encoders
+            --time' says which runtime to take.
         json: Print the result as JSON.
     """
     from wsvad.progress import track
     from wsvad.watch.capacity import measure
 
-    found = [measure(run, form, codec) for form in track(camera, "measure")]
+    found = [measure(run, form, codec, device) for form in track(camera, "measure")]
     if json:
         show_json([one.as_dict() for one in found])
     else:
-        head = ["camera", "read", "decode", "convert", "encode", "head", "rest", "all", "cameras"]
+        head = ["camera", "networks", "read", "decode", "convert", "encode", "head", "rest", "all", "cameras"]
         show(table(head, [one.cells for one in found], numbers=8, title="milliseconds of a processor for each frame"))
     tell(one.sentence for one in found)
     return DONE

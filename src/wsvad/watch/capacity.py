@@ -28,7 +28,8 @@ import cv2
 import numpy as np
 import torch
 
-from wsvad.device import library_threads
+from wsvad.device import library_threads, name_of
+from wsvad.encoders.encoder import HasRuntimes
 from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.snippets import Snippets, encoded
 from wsvad.extraction.timing import street
@@ -65,6 +66,8 @@ class Capacity:
     """Milliseconds of a processor for each frame, and what follows."""
 
     camera: str
+    by: str
+    """What runs the networks, and where: `onnxruntime, cpu`."""
     read: float
     """Packets, one at a time."""
     decode: float
@@ -100,7 +103,7 @@ class Capacity:
     @property
     def cells(self) -> list[str]:
         parts = (getattr(self, name) for name in (*PARTS, "rest", "whole"))
-        return [self.camera, *(f"{part:.2f}" for part in parts), str(self.cameras)]
+        return [self.camera, self.by, *(f"{part:.2f}" for part in parts), str(self.cameras)]
 
     @property
     def sentence(self) -> str:
@@ -118,11 +121,12 @@ class Capacity:
         return asdict(self) | {"rest": self.rest, "cameras": self.cameras, "slowest": self.slowest}
 
 
-def measure(run: Path, form: str, codec: str = "h264") -> Capacity:
+def measure(run: Path, form: str, codec: str = "h264", device: str = "cpu") -> Capacity:
     """Measure one kind of camera.
 
     Args:
         form: `1280x720@25`.
+        device: where networks run.
 
     Raises:
         UsageError: it is no form.
@@ -137,15 +141,16 @@ def measure(run: Path, form: str, codec: str = "h264") -> Capacity:
             models=dict.fromkeys(names, run),
             health=HealthSettings(port=0),
         )
-        model = models_of(site, threads=processors)[names[0]]
+        model = models_of(site, device=device, threads=processors)[names[0]]
         with ThreadPoolExecutor(processors) as pool:
             each = list(pool.map(lambda _: _parts(path, model), range(processors)))
             heads = list(pool.map(lambda _: _head(model), range(processors)))
         decode, convert, encode = (sum(part) / processors for part in zip(*each, strict=True))
         read = _read(path, rate)
-        watched, memory = _watched(site, Path(folder) / "watch", processors)
+        watched, memory = _watched(site, Path(folder) / "watch", processors, device)
     return Capacity(
         camera=f"{width}x{height}@{rate:g} {codec}",
+        by=_by(model),
         read=1000 * read,
         decode=1000 * decode,
         convert=1000 * convert,
@@ -183,6 +188,12 @@ def generated(path: Path, width: int, height: int, rate: float, codec: str) -> P
             container.mux(stream.encode(av.VideoFrame.from_ndarray(large, "rgb24")))
         container.mux(stream.encode(None))
     return path
+
+
+def _by(model: CameraModel) -> str:
+    encoders = dict.fromkeys(one for some in model.detector.encoders.values() for one in some)
+    runtimes = [one.runtimes[0] for one in encoders if isinstance(one, HasRuntimes) and one.runtimes]
+    return ", ".join([*dict.fromkeys(runtimes), name_of(str(model.detector.scorer.device))])
 
 
 def _parts(path: Path, model: CameraModel) -> tuple[float, float, float]:
@@ -237,10 +248,10 @@ def _head(model: CameraModel) -> float:
     return (time.thread_time() - begun) / count
 
 
-def _watched(site: Site, folder: Path, processors: int) -> tuple[float, float]:
+def _watched(site: Site, folder: Path, processors: int, device: str) -> tuple[float, float]:
     """Seconds of processors that a frame takes from when all cameras are watched until a process that reads may end, of
     which the system tells nothing any more; and megabytes then."""
-    with _unsaid(), ThreadPoolExecutor(1) as pool, Watch(site, folder) as watch:
+    with _unsaid(), ThreadPoolExecutor(1) as pool, Watch(site, folder, device=device) as watch:
         over = threading.Event()
         running = pool.submit(watch.run, over, 0.05)
         try:

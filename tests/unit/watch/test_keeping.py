@@ -159,7 +159,7 @@ def test_a_threshold_from_normal_footage_is_that_of_its_parts(tmp_path, monkeypa
 )
 def test_cameras_that_leave_a_fifth_free(whole, rate, cameras):
     parts = {"read": 0.05, "decode": 0.1, "convert": 0.2, "encode": 0.4, "head": 0.1, "memory": 1.0}
-    found = Capacity(camera="x", whole=whole, rate=rate, processors=2, **parts)
+    found = Capacity(camera="x", by="cpu", whole=whole, rate=rate, processors=2, **parts)
     assert found.cameras == cameras and found.rest == pytest.approx(whole - 0.85)
     assert ("not one camera" in found.sentence) == (cameras == 0) and found.slowest in ("encode", "rest")
 
