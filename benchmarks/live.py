@@ -244,9 +244,12 @@ def soak(run, cameras, minutes, seed=0):
                 if time.monotonic() > due:
                     kind = chance.choice(list(faults))
                     counts[kind] += 1
+                    before = connections(folder) if kind in ("drop", "restart") else {}
                     faults[kind]()
                     begun = time.monotonic()
-                    while not all_live(folder, cameras):
+                    while not all_live(folder, cameras) or any(
+                        connections(folder)[one] <= before[one] for one in before
+                    ):
                         time.sleep(0.2)
                     back.append(time.monotonic() - begun)
                     slow += [(kind, round(back[-1], 1))] if back[-1] > 10 else []
@@ -265,6 +268,11 @@ def soak(run, cameras, minutes, seed=0):
             "sent again to the broker": sum(heard.values()) - len(heard), **found,
             "load": round(os.getloadavg()[0], 1),
         }  # fmt: skip
+
+
+def connections(folder):
+    """Camera → times that it was connected: just after it was lost its last picture is still a new one."""
+    return {name: one["connections"] for name, one in health(folder)["cameras"].items()}
 
 
 def all_live(folder, cameras):
