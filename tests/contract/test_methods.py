@@ -92,6 +92,17 @@ def test_crops_are_averaged(name, length):
     torch.testing.assert_close(method(given), torch.stack(each).mean(0))
 
 
+@pytest.mark.parametrize("name", [name for name in METHODS if hasattr(METHODS[name], "newest")])
+@pytest.mark.parametrize("compact", [False, True])
+@pytest.mark.parametrize("shape", [(2, 1), (1, 23), (2, 3, 23)])
+def test_the_newest_snippet_alone_has_the_score_that_it_has_among_all(name, compact, shape):
+    method = build(name).eval()
+    method = method.compact() if compact else method
+    given = streams(method.runs_on, *shape)
+    with torch.inference_mode():
+        torch.testing.assert_close(method.newest(given), method(given)[:, -1], rtol=0, atol=1e-6)
+
+
 @every_method
 def test_a_video_is_scored_alike_again_and_beside_others(name):
     method = build(name).eval()

@@ -241,7 +241,7 @@ def _score(some: Sequence[tuple[LiveScorer, dict[str, torch.Tensor]]]) -> None:
     windows = [window for _, window in some]
     try:
         bags = {name: torch.stack([window[name] for window in windows]).to(torch.float32) for name in windows[0]}
-        scores = some[0][0]._scorer.score_streams(bags)[:, -1].tolist()
+        scores = some[0][0]._scorer.score_newest(bags).tolist()
     except Exception as error:
         if len(some) == 1:
             some[0][0]._fail(error)

@@ -84,8 +84,8 @@ class GlobalLocalAttention(nn.Module):
         self.folded_far: Tensor | None
         self.register_buffer("folded_far", None, persistent=False)
 
-    def forward(self, x_BTD: Tensor) -> Tensor:
-        """`(B, T, D)` → `(B, T, D)`."""
+    def forward(self, x_BTD: Tensor, *, newest: bool = False) -> Tensor:
+        """`(B, T, D)` → `(B, T, D)`; of the `newest` snippet alone, `(B, 1, D)`."""
         query, key, value, _ = self.qkvt.weight.chunk(4)
         after_far = self._far() if self.folded_far is None else self.folded_far
         near_weight = self._near() if self.folded is None else self.folded
@@ -98,6 +98,8 @@ class GlobalLocalAttention(nn.Module):
             return torch.addmm(near.flatten(0, 1), far.flatten(0, 1), after_far.T).view_as(near)
 
         length, size = x_BTD.shape[1], pieces.PIECE
+        if newest:
+            return attend(slice(length - 1, length))
         return pieces.joined((attend(slice(start, start + size)) for start in range(0, length, size)), length)
 
     @torch.no_grad()

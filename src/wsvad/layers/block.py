@@ -34,8 +34,9 @@ class Block(nn.Module):
             nn.Linear(feed_forward, width), Dropout(dropout),
         )  # fmt: skip
 
-    def forward(self, x_BTD: Tensor) -> Tensor:
-        """`(B, T, D)` → `(B, T, D)`."""
-        x_BTD = x_BTD + self.dropout(self.attention(self.attention_norm(x_BTD)))
+    def forward(self, x_BTD: Tensor, *, newest: bool = False) -> Tensor:
+        """`(B, T, D)` → `(B, T, D)`; of the `newest` snippet alone, `(B, 1, D)`."""
+        attended = self.dropout(self.attention(self.attention_norm(x_BTD), newest=newest))
+        x_BTD = (x_BTD[:, -1:] if newest else x_BTD) + attended
         fed = (x + self.feed_forward(self.feed_forward_norm(x)) for x in x_BTD.split(pieces.PIECE, 1))
         return pieces.joined(fed, x_BTD.shape[1])

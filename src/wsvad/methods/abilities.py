@@ -38,6 +38,14 @@ class Describes(Protocol):
 
 
 @runtime_checkable
+class ScoresNewest(Protocol):
+    """It scores the newest snippet alone, `(B,)`, for less than all of them, as a camera asks at each snippet; the same
+    up to rounding."""
+
+    def newest(self, streams: dict[str, Tensor]) -> Tensor: ...
+
+
+@runtime_checkable
 class Compacts(Protocol):
     """It has a cheaper form for scoring alone, with the same scores."""
 

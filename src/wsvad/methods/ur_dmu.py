@@ -132,6 +132,10 @@ class UrDmu(nn.Module):
         """`(B, T, D)` or `(B, C, T, D)` (crops are averaged) → scores `(B, T)` in [0, 1]."""
         return over_crops(lambda x_NTD: self.score(self._encode_part(x_NTD)), side_by_side(streams, self.widths))
 
+    def newest(self, streams: dict[str, Tensor]) -> Tensor:
+        """The last column of `forward`, `(B,)`: the last block, the memories and the head see one snippet alone."""
+        return over_crops(lambda x: self.score(self._encode_newest(x)), side_by_side(streams, self.widths)).squeeze(1)
+
     @property
     def stages(self) -> list[Callable[[Tensor], Tensor]]:
         """The embedding, then the blocks: each `(N, T, ·)` → `(N, T, H)`."""
@@ -145,6 +149,13 @@ class UrDmu(nn.Module):
         for stage in self.stages:  # one by one, so that what a stage has read is not held while the next one works
             x = stage(x)
         return x
+
+    def _encode_newest(self, x: Tensor) -> Tensor:
+        """The last row of `_encode_part`, `(N, 1, H)`."""
+        *before, last = self.stages
+        for stage in before:
+            x = stage(x)
+        return last(x, newest=True) if isinstance(last, Block) else last(x)[:, -1:]
 
     def embed(self, x_NTD: Tensor) -> Tensor:
         """Step 1: features → `(N, T, H)`, a convolution over three snippets and ReLU."""

@@ -21,6 +21,7 @@ from wsvad.methods.abilities import (
     NamesCategories,
     Outputs,
     Reconstructs,
+    ScoresNewest,
     Shifts,
     TellsCategories,
     scored_whole,
@@ -144,6 +145,18 @@ class Scorer:
         """Streams `(B, T, D)` or `(B, C, T, D)` as they come from the encoders → scores `(B, T)`, as tensors."""
         self.method.to(self.device).eval()
         return _numbers(self._scored(self._given(streams)).float().cpu())
+
+    @torch.inference_mode()
+    def score_newest(self, streams: dict[str, Tensor]) -> Tensor:
+        """The last column of `score_streams`, `(B,)`, for less where the method can."""
+        method = self.method
+        if not isinstance(method, ScoresNewest):
+            return self.score_streams(streams)[:, -1]
+        method.to(self.device).eval()  # type: ignore[attr-defined]
+        given = self._given(streams)
+        scores = method.newest(given)
+        self._check(scores[:, None], {name: stream[..., -1:, :] for name, stream in given.items()})
+        return _numbers(scores.float().cpu())
 
     def describe(
         self, streams: Mapping[str, Tensor], wanted: Collection[Wanted] = EVERYTHING, mode: Mode = "whole"

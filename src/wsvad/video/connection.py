@@ -91,7 +91,7 @@ class Reader:
             OSError: it is gone.
         """
         assert self._process.stdin is not None
-        self._gather = GATHER if order.real_time else 0.0
+        self._gather = GATHER if order.real_time and not feed.rests_between(order) else 0.0
         self._process.stdin.write(json.dumps(asdict(order)).encode() + b"\n")
 
     def next(self, seconds: float) -> tuple[bytes, bytes] | None:

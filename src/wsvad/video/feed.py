@@ -45,6 +45,11 @@ _UNTIMED = {"mpjpeg", "mjpeg", "jpeg_pipe"}
 _FASTEST = 240
 """Frames per second, at most: where a camera does not say it, FFmpeg takes the ticks of its clock."""
 _ARRIVAL_TICK = Fraction(1, 90_000)
+REST = 0.09
+"""Seconds without a look at what a camera sends, behind a packet that was waited for: what comes meanwhile lies in the
+connection, and to be woken for each packet takes a third more of a processor, here and of all that it interrupts."""
+_WAITED = 0.005
+"""Seconds after which a packet has been waited for; others came before it was asked for them."""
 _FORMATS = {
     "file": FORMATS,
     "rtsp": "rtsp,rtp,sdp,mpegts,asf,rm",
@@ -242,6 +247,7 @@ def _read(container: av.container.InputContainer, order: Order, limit: Limit, wr
         raise Found("codec", "sends pictures in a format that cannot be decoded; set the camera to H.264")
     sender = _Sender(container, stream, writer)
     pace = _Pace() if kind_of(order.address) == "file" and order.real_time else None
+    rests, ready = rests_between(order), time.monotonic()
     while True:
         for packet in container.demux(stream):
             if not packet.size:
@@ -250,8 +256,17 @@ def _read(container: av.container.InputContainer, order: Order, limit: Limit, wr
             if pace is not None:
                 now = pace.wait(packet)
             sender.send(packet, now)
+            if rests and now - ready > _WAITED:
+                time.sleep(REST)
+            ready = time.monotonic()
             if packet.is_keyframe and limit.key(now):
                 break  # begin to read again, with the new limit
+
+
+def rests_between(order: Order) -> bool:
+    """Whether packets may lie in the connection for a moment: not where they come one by one and are lost when nobody
+    takes them (UDP), or where only their arrival says when they were filmed (HTTP)."""
+    return kind_of(order.address) == "rtsp" and order.transport == "tcp"
 
 
 def _ended(order: Order) -> Problem:

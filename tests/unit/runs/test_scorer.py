@@ -223,3 +223,13 @@ def test_scores_that_are_no_numbers_are_not_taken_for_normal(mode):
         scorer.describe(one.streams, EVERYTHING, mode)
     with pytest.raises(WsvadError, match="not finite"):
         scorer.running([one])
+
+
+@pytest.mark.parametrize("method", [UrDmu({"rgb": 6}, SMALL), Mil({"rgb": 6}, MilConfig(hidden=(16, 8)))])
+def test_the_newest_score_is_the_last_of_all_whether_a_method_can_make_it_alone_or_not(method):
+    scorer = scorer_of(method)
+    windows = {"rgb": torch.randn(3, 5, 6)}
+    torch.testing.assert_close(scorer.score_newest(windows), scorer.score_streams(windows)[:, -1], rtol=0, atol=1e-6)
+    broken = {"rgb": torch.full((1, 5, 6), float("nan"))}
+    with pytest.raises(WsvadError):
+        scorer.score_newest(broken)

@@ -178,7 +178,7 @@ def test_parameters_that_came_before_are_not_looked_into_again(tmp_path, monkeyp
 
 def test_a_camera_is_not_looked_at_for_each_of_its_packets(monkeypatch):
     """To be woken for each costs more than what is done with it; a file that is read as fast as it goes waits for
-    nothing."""
+    nothing, and what comes from a reader that rests itself is taken at once."""
     looks, really, started = [], os.read, subprocess.Popen
     steadily = (
         "import sys, time; sys.stdin.readline(); "
@@ -188,10 +188,24 @@ def test_a_camera_is_not_looked_at_for_each_of_its_packets(monkeypatch):
         connection.subprocess, "Popen", lambda _, **more: started([sys.executable, "-c", steadily], **more)
     )
     monkeypatch.setattr(connection.os, "read", lambda *given: looks.append(given) or really(*given))
-    for real_time, least, most in ((True, 2, 15), (False, 40, 101)):
+    for transport, real_time, least, most in (("udp", True, 2, 15), ("udp", False, 40, 101), ("tcp", True, 40, 101)):
         looks.clear()
         reader = Reader()
-        reader.order(order(real_time=real_time))
+        reader.order(order(transport=transport, real_time=real_time))
         assert [reader.next(5) for _ in range(100)] == 100 * [(PACKET, b"abcd")]
         assert least <= len(looks) <= most
         reader.end()
+
+
+@pytest.mark.parametrize(
+    ("address", "transport", "rests"),
+    [
+        ("rtsp://gate/1", "tcp", True),
+        ("rtsp://gate/1", "udp", False),  # what nobody takes in time is lost
+        ("http://gate/1", "tcp", False),  # when a picture came says when it was filmed
+        ("/videos/gate.mp4", "tcp", False),
+    ],
+)
+def test_packets_lie_in_a_connection_only_where_none_is_lost_and_all_have_times(address, transport, rests):
+    order = feed.Order(address=address, transport=transport, real_time=True, open=1, read=1, margin=1)
+    assert feed.rests_between(order) is rests
