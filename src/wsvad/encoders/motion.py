@@ -51,6 +51,9 @@ CUT_DIFFERENCE = 12.0
 CUT_CORRELATION = 0.6
 """Correlation of the coarse pictures on both sides of a scene cut, at most. Both lie far from what one scene shows:
 joins of CCTV clips stay below 0.45 and above 30, a fixed camera above 0.95."""
+_ONES = np.ones((1, HEIGHT // ROWS), dtype=np.float32)
+_SHARE = np.float32(ROWS * COLUMNS / (HEIGHT * WIDTH))
+"""Of a pixel in its cell."""
 
 
 def dimensions() -> dict[str, slice]:
@@ -168,9 +171,10 @@ def _describe(room: _Room, follows: np.ndarray) -> np.ndarray:
 
 
 def _cells(values: np.ndarray) -> np.ndarray:
-    """Mean over the cells of the grid, `(P, 120, 160)` → `(P, 6, 8)`."""
-    size = (COLUMNS, len(values) * ROWS)  # of all pairs one below the other; each cell lies in one of them
-    return cv2.resize(_tall(values), size, interpolation=cv2.INTER_AREA).reshape(-1, ROWS, COLUMNS)
+    """Mean over the cells of the grid, `(P, 120, 160)` → `(P, 6, 8)`. A product with ones takes half the time of a sum
+    over rows, and a third of that of OpenCV's averaging."""
+    rows = np.matmul(_ONES, values.reshape(-1, HEIGHT // ROWS, WIDTH))
+    return rows.reshape(-1, ROWS, COLUMNS, WIDTH // COLUMNS).sum(-1) * _SHARE
 
 
 def _tall(values: np.ndarray) -> np.ndarray:
@@ -229,8 +233,7 @@ def _by_direction(room: _Room) -> np.ndarray:
     direction &= DIRECTIONS - 1  # an angle of just below 2π may be rounded up
     cells = []
     for k in range(DIRECTIONS):
-        room.c.fill(0)
-        cv2.copyTo(speed, (direction == k).view(np.uint8), _tall(room.c))
+        np.multiply(speed, direction == k, out=_tall(room.c))
         cells.append(_cells(room.c))
     return np.stack(cells, axis=-1)
 
