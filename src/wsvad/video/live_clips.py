@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 
 import av
@@ -106,14 +107,15 @@ def _needed(packets: Iterator[Packet | None], end: Callable[[], Moment | None]) 
             if not packet.key:  # its key frame is not held any more
                 continue
             key, closing = packet, False
-        if packet.time < key.time:  # shown before the key frame: it needs what came before
+        if packet.pts < key.pts:  # shown before the key frame: it needs what came before
             continue
+        shown = packet.time  # once: exact fractions take as long as to copy the packet
         closing = closing or (until is not None and packet.stretch.time(packet.dts) >= until)
-        if closing and packet.time > last:  # now only what is shown between pictures that are in
+        if closing and shown > last:  # now only what is shown between pictures that are in
             if packet.stretch.time(packet.dts) >= last:
                 return
             continue
-        last = max(last, packet.time)
+        last = max(last, shown)
         yield packet
 
 
@@ -126,19 +128,23 @@ def _copy(packets: Iterator[Packet], output: av.container.OutputContainer) -> tu
         made.time_base = tick
         if first.stretch.codec == "hevc":
             made.codec_context.codec_tag = "hvc1"  # Safari plays no other
-        written, end = None, first.time
+        written, end, stretch, shift = None, first.time, None, 0
+        newest = first
         for packet in chain([first], packets):
+            if packet.stretch is not stretch:
+                stretch, end = packet.stretch, max(end, newest.time)
+                shift, newest = round((packet.time - first.time) / tick) - packet.pts, packet
+            newest = max(newest, packet, key=attrgetter("pts"))
             ready = packet_of(packet)
-            ready.pts = round((packet.time - first.time) / tick)
-            ready.dts = ready.pts - (packet.pts - packet.dts)
+            ready.pts, ready.dts = packet.pts + shift, packet.dts + shift
             if written is not None and ready.dts <= written:  # clocks of cameras tremble, those of files must not
                 ready.dts = written + 1
                 ready.pts = max(ready.pts, ready.dts)
-            written, end = ready.dts, max(end, packet.time)
+            written = ready.dts
             ready.stream = made
             output.mux(ready)
             count += 1
-    return count, end
+    return count, max(end, newest.time)
 
 
 def _encode(packets: Iterator[Packet], output: av.container.OutputContainer, start: Fraction) -> tuple[int, Fraction]:
