@@ -264,9 +264,10 @@ def _read(container: av.container.InputContainer, order: Order, limit: Limit, wr
 
 
 def rests_between(order: Order) -> bool:
-    """Whether packets may lie in the connection for a moment: not where they come one by one and are lost when nobody
-    takes them (UDP), or where only their arrival says when they were filmed (HTTP)."""
-    return kind_of(order.address) == "rtsp" and order.transport == "tcp"
+    """Whether packets may lie where they are for a moment: not where they are lost when nobody takes them (UDP), or
+    where only their arrival says when they were filmed (HTTP)."""
+    kind = kind_of(order.address)
+    return order.real_time and (kind == "file" or (kind == "rtsp" and order.transport == "tcp"))
 
 
 def _ended(order: Order) -> Problem:

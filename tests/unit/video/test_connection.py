@@ -198,14 +198,14 @@ def test_a_camera_is_not_looked_at_for_each_of_its_packets(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("address", "transport", "rests"),
+    ("address", "transport", "real_time", "rests"),
     [
-        ("rtsp://gate/1", "tcp", True),
-        ("rtsp://gate/1", "udp", False),  # what nobody takes in time is lost
-        ("http://gate/1", "tcp", False),  # when a picture came says when it was filmed
-        ("/videos/gate.mp4", "tcp", False),
+        ("rtsp://gate/1", "tcp", True, True),
+        ("rtsp://gate/1", "udp", True, False),  # what nobody takes in time is lost
+        ("http://gate/1", "tcp", True, False),  # when a picture came says when it was filmed
+        ("/videos/gate.mp4", "tcp", True, True),
+        ("/videos/gate.mp4", "tcp", False, False),
     ],
 )
-def test_packets_lie_in_a_connection_only_where_none_is_lost_and_all_have_times(address, transport, rests):
-    order = feed.Order(address=address, transport=transport, real_time=True, open=1, read=1, margin=1)
-    assert feed.rests_between(order) is rests
+def test_packets_lie_only_where_none_is_lost_and_all_have_times(address, transport, real_time, rests):
+    assert feed.rests_between(order(address, transport=transport, real_time=real_time)) is rests
