@@ -22,6 +22,7 @@ import time
 import urllib.request
 from collections import Counter
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -252,7 +253,9 @@ def soak(run, cameras, minutes, seed=0):
                     ):
                         time.sleep(0.2)
                     back.append(time.monotonic() - begun)
-                    slow += [(kind, round(back[-1], 1))] if back[-1] > 10 else []
+                    if back[-1] > 10:
+                        slow.append((kind, round(back[-1], 1)))
+                        print(f"{kind}: back after {back[-1]:.1f} s\n{tail(folder)}", file=sys.stderr, flush=True)
                     due = time.monotonic() + chance.uniform(20, 80)
             now = health(folder)
         quarter = len(resident) // 4
@@ -268,6 +271,11 @@ def soak(run, cameras, minutes, seed=0):
             "sent again to the broker": sum(heard.values()) - len(heard), **found,
             "load": round(os.getloadavg()[0], 1),
         }  # fmt: skip
+
+
+def tail(folder, lines=40):
+    """What the watch said last."""
+    return "\n".join((folder / "log.txt").read_text().splitlines()[-lines:])
 
 
 def connections(folder):
@@ -308,10 +316,17 @@ def plays(path):
     """Whether a clip has pictures up to its last second."""
     try:
         with VideoReader(Path(path)) as video:
-            last = max((float(frame.time) for frame in video), default=-1)
-            return last >= (video.header().seconds or 0) - 1
-    except WsvadError:
+            times = [float(frame.time) for frame in video]
+            last, seconds = max(times, default=-1), video.header().seconds or 0
+    except WsvadError as error:
+        print(f"does not play: {error}", file=sys.stderr, flush=True)
         return False
+    if last < seconds - 1:
+        gaps = [round(after - before, 2) for before, after in pairwise(times) if after - before > 0.5]
+        print(
+            f"{path}: {len(times)} pictures to {last:.2f} of {seconds:.2f} s, gaps {gaps}", file=sys.stderr, flush=True
+        )
+    return last >= seconds - 1
 
 
 def kills(run, count, cameras, seed=0):
