@@ -15,6 +15,8 @@ from fractions import Fraction
 from typing import Literal
 
 Why = Literal["connection", "paused", "hung", "timestamps", "format", "damaged", "dropped", "end"]
+READS = 5.0
+"""Seconds in which the one who reads a ring comes to what was added, unless it is stuck."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +177,14 @@ class Ring:
             number = following.number
             if isinstance(following.item, Packet):
                 yield following.item
+            else:
+                self._wait_for_reader(number)
+
+    def _wait_for_reader(self, number: int) -> None:
+        """Let the one who reads, if there is one, see to a break first: what is shown may end with it, and only then is
+        that known."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or not self._read or self._read > number, READS)
 
     def _begin(self, start: float | Fraction) -> int:
         """The number of the key frame with which a clip from a moment on begins: the next one where none is before it,

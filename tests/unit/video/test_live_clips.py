@@ -13,6 +13,7 @@ from packets import Camera, Filmed, pictures
 from wsvad.errors import WsvadError
 from wsvad.video.live_clips import LiveClip, decoded, write_clip
 from wsvad.video.reader import VideoReader
+from wsvad.video.ring import Break
 
 CODECS = {"h264": "libx264", "b-frames": "libx264-b", "hevc": "libx265", "av1": "libsvtav1"}
 
@@ -163,6 +164,27 @@ def test_a_clip_of_what_lasts_longer_than_is_held_is_written_while_it_lasts(film
     expected = (filmed.decoded() * 3)[: made.pictures]
     for ours, theirs in zip(lumas(made.path), expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_clip_of_what_ends_with_a_lost_connection_has_nothing_from_behind_it(films, tmp_path):
+    """That it ends there is known when the one who reads frames has come to the break, and packets come meanwhile."""
+    camera, told = sent(films["h264"]), []
+    last = camera.ring.packets()[-1].time
+    camera.stretches.end("connection", "gone")
+    camera.now += 24
+    camera.connect(films["h264"])
+    with ThreadPoolExecutor(1) as pool:
+        for number in range(-1, 59):
+            camera.ring.after(number, 0)
+        clip = pool.submit(write_clip, camera.ring, tmp_path / "a.mp4", 0, lambda: told[0] if told else None)
+        camera.sent(films["h264"], 0, 30)
+        time.sleep(0.3)
+        assert isinstance(camera.ring.after(59, 0).item, Break)
+        told.append(last + 5)
+        camera.ring.after(60, 0)
+        camera.sent(films["h264"], 30, 60)
+        made = clip.result(20)
+    assert (made.pictures, made.end) == (60, last)
 
 
 def test_clocks_that_tremble_make_a_clip_all_the_same(films, tmp_path):
