@@ -106,7 +106,8 @@ class _Place:
 
 
 def _outlines(luma: np.ndarray) -> np.ndarray:
-    while luma.shape[1] >= 4 * GRID[0]:  # to halve takes a fraction of the time of any other step
+    # To halve takes a fraction of the time of any other step.
+    while luma.shape[1] >= 4 * GRID[0] and luma.shape[0] >= 4 * GRID[1]:
         luma = cv2.resize(luma, (luma.shape[1] // 2, luma.shape[0] // 2), interpolation=cv2.INTER_AREA)
     small = cv2.resize(luma, (2 * GRID[0], 2 * GRID[1]), interpolation=cv2.INTER_AREA).astype(np.float32)
     x, y = cv2.Sobel(small, cv2.CV_32F, 1, 0), cv2.Sobel(small, cv2.CV_32F, 0, 1)

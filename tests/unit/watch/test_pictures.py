@@ -128,3 +128,12 @@ def test_a_still_is_the_middle_of_the_peak(each):
     assert stills.of(replace(event, start=0, end=2 * each / 25, peak_time=0)) is None
     stills.clear()
     assert stills.of(event) is None
+
+
+@pytest.mark.parametrize("size", [(2, 4000), (4000, 2), (1080, 1920), (27, 48)])
+def test_faults_are_looked_for_in_pictures_of_any_form(size):
+    image = np.random.default_rng(0).integers(60, 200, (*size, 3)).astype(np.uint8)
+    faults = Faults()
+    for second in range(3):
+        frame = replace(Frame.of_array(np.roll(image, second, 1), second, Fraction(1)), time=Fraction(second))
+        assert faults.see(frame) == {}
