@@ -1,8 +1,8 @@
 """`motion`: what moves, how much and how wildly. No weights: dense optical flow and frame differences.
 
-Each pair of consecutive frames of a snippet gives a flow field (DIS, Kroeger et al., ECCV 2016) and a frame difference,
-at 160x120 pixels, and from them twelve maps (`MAPS`) on a grid of cells (6 rows, 8 columns). Pairs across a scene cut
-and pairs of equal frames are left out. The feature holds
+Each pair of consecutive frames of a snippet gives a frame difference at 160x120 pixels and a flow field at 40x30 (DIS,
+Kroeger et al., ECCV 2016), and from them twelve maps (`MAPS`) on a grid of cells (6 rows, 8 columns). Pairs across a
+scene cut and pairs of equal frames are left out. The feature holds
 
 * mean and standard deviation over the pairs of each map, at `RANKS` of its cells sorted from most to least: how much
   there is anywhere in the picture, whichever place it is in, so that what is learnt in one scene holds in another;
@@ -15,7 +15,6 @@ one snippet to the next.
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -24,15 +23,17 @@ from wsvad.encoders.encoder import Sampling
 from wsvad.video.clock import SNIPPET
 
 WIDTH, HEIGHT = 160, 120
+SCALE = 4
+"""Pixels of a frame for one of its flow field. DIS measures on 40x30 in its usual setting too, then draws it larger."""
 ROWS, COLUMNS = 6, 8
 DIRECTIONS = 8
 MAPS = (
-    "speed",  # mean flow magnitude, pixels a frame
+    "speed",  # mean flow magnitude, pixels of 160x120 a frame
     "speed rms",
     "speed peak",
     "difference",  # mean absolute frame difference, grey levels
     "difference rms",
-    "divergence",  # mean magnitude, as the next two, eight times finite differences
+    "divergence",  # mean magnitude, as the next two, eight times the change from pixel to pixel
     "curl",
     "shear",
     "chaos",  # rms of the flow about the mean flow of its cell
@@ -51,9 +52,6 @@ CUT_DIFFERENCE = 12.0
 CUT_CORRELATION = 0.6
 """Correlation of the coarse pictures on both sides of a scene cut, at most. Both lie far from what one scene shows:
 joins of CCTV clips stay below 0.45 and above 30, a fixed camera above 0.95."""
-_ONES = np.ones((1, HEIGHT // ROWS), dtype=np.float32)
-_SHARE = np.float32(ROWS * COLUMNS / (HEIGHT * WIDTH))
-"""Of a pixel in its cell."""
 
 
 def dimensions() -> dict[str, slice]:
@@ -78,57 +76,45 @@ class Motion:
 
     def __init__(self) -> None:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        self._room = np.empty((len(_Room._fields), SNIPPET - 1, HEIGHT, WIDTH), dtype=np.float32)
+        self._flow.setFinestScale(0)
 
     def encode(self, snippets: list[np.ndarray]) -> np.ndarray:
         """N snippets, each `(count, 120, 160)` uint8 → `(N, D)` float32. A snippet of one frame shows no motion: 0."""
         features = np.zeros((len(snippets), self.width), dtype=np.float32)
         for row, frames in zip(features, snippets, strict=True):
-            if pairs := _pairs(frames):
-                row[:] = _describe(self._measured(frames, list(pairs)), np.array([*pairs.values()]))
+            coarse = [_coarse(frame) for frame in frames]
+            if pairs := _pairs(frames, coarse):
+                flow = np.stack([self._between(*coarse[i : i + 2]) for i in pairs])
+                difference = np.stack([cv2.absdiff(*frames[i : i + 2]) for i in pairs])
+                row[:] = _describe(flow, difference, np.array([*pairs.values()]))
         return features
 
     def passport(self) -> dict[str, object]:
-        settings = {"version": 1, "flow": "DIS fast", "size": [WIDTH, HEIGHT], "frames": self.sampling.count}
+        settings = {"version": 2, "flow": "DIS fast", "size": [WIDTH, HEIGHT], "frames": self.sampling.count}
         return {"encoder": self.name, "width": self.width, "weights": None, "settings": settings}
 
-    def _measured(self, frames: np.ndarray, pairs: Sequence[int]) -> "_Room":
-        """Flow and frame difference of each pair, by its first frame, and room for what is computed from them."""
-        if len(pairs) > self._room.shape[1]:
-            self._room = np.empty((len(_Room._fields), len(pairs), HEIGHT, WIDTH), dtype=np.float32)
-        room = _Room(*self._room[:, : len(pairs)])
-        for x, y, difference, i in zip(room.x, room.y, room.difference, pairs, strict=True):
-            before, now = frames[i : i + 2]
-            # A given array would be taken as a first guess, so there is none.
-            cv2.split(self._flow.calc(before, now, None), (x, y))  # type: ignore[call-overload]
-            difference[:] = cv2.absdiff(before, now)
-        return room
+    def _between(self, before: np.ndarray, now: np.ndarray) -> np.ndarray:
+        """Flow between two coarse pictures, `(2, 30, 40)` float32, along x and along y, in pixels of the frame."""
+        # A given array would be taken as a first guess, so there is none.
+        flow = self._flow.calc(before, now, None)  # type: ignore[call-overload]
+        return SCALE * flow.transpose(2, 0, 1)
 
 
-class _Room(NamedTuple):
-    """Arrays `(P, 120, 160)` of the P pairs of a snippet, in memory that is used again for the next one: to get new
-    memory for each step costs as much time as the step."""
-
-    x: np.ndarray
-    y: np.ndarray
-    difference: np.ndarray
-    """After `_still_maps` it is free, as the four below are before and after any function."""
-    speed: np.ndarray
-    a: np.ndarray
-    b: np.ndarray
-    c: np.ndarray
-    d: np.ndarray
+def _coarse(frame: np.ndarray) -> np.ndarray:
+    """The picture in which flow is measured, and by which scenes are told apart."""
+    return cv2.resize(frame, (WIDTH // SCALE, HEIGHT // SCALE), interpolation=cv2.INTER_AREA)
 
 
-def _pairs(frames: np.ndarray) -> dict[int, bool]:
+def _pairs(frames: np.ndarray, coarse: Sequence[np.ndarray]) -> dict[int, bool]:
     """Each i for which frames i and i + 1 show one scene at two moments, with whether the pair before it in the list
     ends in the same scene."""
     pairs: dict[int, bool] = {}
     same_scene = False
     for i, (first, second) in enumerate(pairwise(frames)):
-        if not cv2.norm(first, second, cv2.NORM_L1):
+        change = cv2.norm(first, second, cv2.NORM_L1) / first.size
+        if not change:
             continue
-        if is_cut(first, second):
+        if change >= CUT_DIFFERENCE and _unlike(*coarse[i : i + 2]):
             same_scene = False
             continue
         pairs[i] = same_scene
@@ -141,22 +127,29 @@ def is_cut(first: np.ndarray, second: np.ndarray) -> bool:
 
     A flash or a lamp changes much too, but leaves the picture alike.
     """
-    if cv2.norm(first, second, cv2.NORM_L1) / first.size < CUT_DIFFERENCE:
-        return False
-    a, b = (cv2.resize(frame, (40, 30), interpolation=cv2.INTER_AREA).ravel() for frame in (first, second))
-    if a.std() == 0 or b.std() == 0:  # a blank picture is like nothing else
+    change = cv2.norm(first, second, cv2.NORM_L1) / first.size
+    return change >= CUT_DIFFERENCE and _unlike(_coarse(first), _coarse(second))
+
+
+def _unlike(first: np.ndarray, second: np.ndarray) -> bool:
+    if first.std() == 0 or second.std() == 0:  # a blank picture is like nothing else
         return True
-    return bool(np.corrcoef(a, b)[0, 1] < CUT_CORRELATION)
+    return bool(np.corrcoef(first.ravel(), second.ravel())[0, 1] < CUT_CORRELATION)
 
 
-def _describe(room: _Room, follows: np.ndarray) -> np.ndarray:
-    """The feature of at least one pair, `(D,)`."""
-    np.sqrt(_squares(room.x, room.y, room.a, room.speed), out=room.speed)
-    x, y = _cells(room.x), _cells(room.y)
-    still = _still_maps(room, x, y)
-    by_direction = _by_direction(room).mean(0)
-    none = np.zeros((1, len(MAPS) - STILL, ROWS, COLUMNS), dtype=np.float32)
-    changes = _change_maps(room)[follows[1:]] if follows.any() else none
+def _describe(flow: np.ndarray, difference: np.ndarray, follows: np.ndarray) -> np.ndarray:
+    """The feature of at least one pair, `(D,)`.
+
+    Args:
+        flow: `(P, 2, 30, 40)` float32, of P pairs.
+        difference: `(P, 120, 160)` uint8.
+        follows: `(P,)` bool: the pair before it ends in the same scene.
+    """
+    speed = _length(flow)
+    x, y = _cells(flow[:, 0]), _cells(flow[:, 1])
+    still = _still_maps(flow, speed, difference, x, y)
+    by_direction = _by_direction(flow, speed).mean(0)
+    changes = _change_maps(flow, speed, follows) if follows.any() else np.zeros((1, len(MAPS) - STILL, ROWS, COLUMNS))
     mean = np.concatenate([still.mean(0), changes.mean(0)])
     deviation = np.concatenate([still.std(0), changes.std(0)])
     sorted_cells = -np.sort(-np.stack([mean, deviation]).reshape(2, len(MAPS), -1), axis=-1)
@@ -171,71 +164,72 @@ def _describe(room: _Room, follows: np.ndarray) -> np.ndarray:
 
 
 def _cells(values: np.ndarray) -> np.ndarray:
-    """Mean over the cells of the grid, `(P, 120, 160)` → `(P, 6, 8)`. A product with ones takes half the time of a sum
-    over rows, and a third of that of OpenCV's averaging."""
-    rows = np.matmul(_ONES, values.reshape(-1, HEIGHT // ROWS, WIDTH))
-    return rows.reshape(-1, ROWS, COLUMNS, WIDTH // COLUMNS).sum(-1) * _SHARE
-
-
-def _tall(values: np.ndarray) -> np.ndarray:
-    return values.reshape(-1, WIDTH)
+    """Mean over the cells of the grid, `(P, H, W)` → `(P, 6, 8)`. A product with ones takes half the time of a sum over
+    rows."""
+    _, height, width = values.shape
+    ones = np.ones((1, height // ROWS), dtype=np.float32)
+    rows = np.matmul(ones, values.reshape(-1, height // ROWS, width))
+    return rows.reshape(-1, ROWS, COLUMNS, width // COLUMNS).sum(-1) * np.float32(ROWS * COLUMNS / (height * width))
 
 
 def _peaks(values: np.ndarray) -> np.ndarray:
     """Maximum over the cells of the grid."""
-    rows = values.reshape(-1, HEIGHT // ROWS, WIDTH).max(1)
-    return rows.reshape(-1, ROWS, COLUMNS, WIDTH // COLUMNS).max(-1)
+    _, height, width = values.shape
+    rows = values.reshape(-1, height // ROWS, width).max(1)
+    return rows.reshape(-1, ROWS, COLUMNS, width // COLUMNS).max(-1)
 
 
-def _squares(x: np.ndarray, y: np.ndarray, room: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """x² + y². OpenCV rounds lengths of vectors by where in memory they lie; this has the same bits always."""
-    return np.add(np.multiply(x, x, out=out), np.multiply(y, y, out=room), out=out)
+def _length(flow: np.ndarray) -> np.ndarray:
+    """`(P, 2, 30, 40)` → `(P, 30, 40)`. OpenCV rounds lengths of vectors by where in memory they lie; this has the same
+    bits always."""
+    x, y = flow[:, 0], flow[:, 1]
+    return np.sqrt(x * x + y * y)
 
 
-def _still_maps(room: _Room, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _still_maps(
+    flow: np.ndarray, speed: np.ndarray, difference: np.ndarray, x: np.ndarray, y: np.ndarray
+) -> np.ndarray:
     """The maps of each pair by itself, `(P, 9, 6, 8)`, in the order of `MAPS`.
 
     Args:
         x, y: the flow in cells.
     """
-    _, _, difference, speed, a, b, c, d = room
-    square = _cells(np.multiply(speed, speed, out=a))
-    maps = [_cells(speed), np.sqrt(square), _peaks(speed), _cells(difference)]
-    maps.append(np.sqrt(_cells(np.multiply(difference, difference, out=a))))
-    for part, along_x, along_y in ((room.x, a, b), (room.y, c, d)):
-        for i in range(len(part)):
-            cv2.Sobel(part[i], cv2.CV_32F, 1, 0, along_x[i])
-            cv2.Sobel(part[i], cv2.CV_32F, 0, 1, along_y[i])
-    free = difference
-    maps.append(_cells(np.abs(np.add(a, d, out=free), out=free)))  # divergence
-    cv2.absdiff(_tall(c), _tall(b), _tall(free))
-    maps.append(_cells(free))  # curl
-    cv2.absdiff(_tall(a), _tall(d), _tall(a))
-    np.abs(np.add(c, b, out=c), out=c)
-    maps.append(_cells(np.add(a, c, out=a)))  # shear
+    square = _cells(speed * speed)
+    maps = [_cells(speed), np.sqrt(square), _peaks(speed)]
+    levels = difference.astype(np.float32)
+    maps += [_cells(levels), np.sqrt(_cells(np.multiply(levels, levels, out=levels)))]
+    x_along_x, y_along_x = np.moveaxis(_gradient(flow, 1, 0), 1, 0)
+    x_along_y, y_along_y = np.moveaxis(_gradient(flow, 0, 1), 1, 0)
+    maps.append(_cells(np.abs(x_along_x + y_along_y)))  # divergence
+    maps.append(_cells(np.abs(y_along_x - x_along_y)))  # curl
+    maps.append(_cells(np.abs(x_along_x - y_along_y) + np.abs(y_along_x + x_along_y)))  # shear
     maps.append(np.sqrt(np.maximum(square - x**2 - y**2, 0)))
     return np.stack(maps, axis=1)
 
 
-def _change_maps(room: _Room) -> np.ndarray:
-    """The maps that compare two pairs in a row, `(P - 1, 3, 6, 8)`, in the order of `MAPS`."""
-    a, b, c = (array[1:] for array in (room.a, room.b, room.c))
-    for part, out in ((room.x, a), (room.y, b), (room.speed, c)):
-        np.subtract(part[1:], part[:-1], out=out)
-    change = np.sqrt(_squares(a, b, room.d[1:], a), out=a)
-    return np.stack([_cells(change), _cells(np.abs(c, out=c)), _peaks(change)], axis=1)
+def _gradient(flow: np.ndarray, along_x: int, along_y: int) -> np.ndarray:
+    """Of all pictures at once, which OpenCV takes for channels."""
+    channels = np.ascontiguousarray(flow.reshape(-1, *flow.shape[2:]).transpose(1, 2, 0))
+    gradient = cv2.Sobel(channels, cv2.CV_32F, along_x, along_y, scale=1 / SCALE)
+    return gradient.transpose(2, 0, 1).reshape(flow.shape)
 
 
-def _by_direction(room: _Room) -> np.ndarray:
+def _change_maps(flow: np.ndarray, speed: np.ndarray, follows: np.ndarray) -> np.ndarray:
+    """The maps that compare two pairs in a row, `(F, 3, 6, 8)`, in the order of `MAPS`."""
+    change, faster = _length(np.diff(flow, axis=0)), np.abs(np.diff(speed, axis=0))
+    return np.stack([_cells(change), _cells(faster), _peaks(change)], axis=1)[follows[1:]]
+
+
+def _by_direction(flow: np.ndarray, speed: np.ndarray) -> np.ndarray:
     """Speed of each cell divided among the directions, `(P, 6, 8, 8)`; the sum over them is the cell's mean speed."""
-    speed, angle = cv2.cartToPolar(_tall(room.x), _tall(room.y), _tall(room.a), _tall(room.b))
-    direction = np.multiply(angle, np.float32(DIRECTIONS / (2 * np.pi)), out=angle).astype(np.uint8)
-    direction &= DIRECTIONS - 1  # an angle of just below 2π may be rounded up
-    cells = []
-    for k in range(DIRECTIONS):
-        np.multiply(speed, direction == k, out=_tall(room.c))
-        cells.append(_cells(room.c))
-    return np.stack(cells, axis=-1)
+    pairs, height, width = speed.shape
+    turns = np.arctan2(flow[:, 1], flow[:, 0]) * np.float32(DIRECTIONS / (2 * np.pi))
+    direction = np.floor(turns).astype(np.intp) % DIRECTIONS
+    row, column = np.arange(height) * ROWS // height, np.arange(width) * COLUMNS // width
+    cell = np.arange(pairs)[:, None, None] * ROWS * COLUMNS + row[:, None] * COLUMNS + column
+    place = (cell * DIRECTIONS + direction).ravel()
+    total = np.bincount(place, speed.ravel(), pairs * ROWS * COLUMNS * DIRECTIONS)
+    return (total * (ROWS * COLUMNS / (height * width))).reshape(pairs, ROWS, COLUMNS, DIRECTIONS)
 
 
 def _ways(by_direction: np.ndarray, x: np.ndarray, y: np.ndarray, speed: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ from wsvad.encoders.motion import (
     MAPS,
     RANKS,
     ROWS,
+    SCALE,
     WIDTH,
     Motion,
     dimensions,
@@ -103,13 +104,15 @@ def test_amounts_do_not_depend_on_where_the_motion_is_but_the_grid_does():
 
 
 def cells(values: np.ndarray) -> np.ndarray:
-    """`(120, 160, ...)` → `(6, 8, ...)`, in float64."""
-    grid = (ROWS, HEIGHT // ROWS, COLUMNS, WIDTH // COLUMNS)
+    """`(H, W, ...)` → `(6, 8, ...)`, in float64."""
+    height, width = values.shape[:2]
+    grid = (ROWS, height // ROWS, COLUMNS, width // COLUMNS)
     return values.reshape(*grid, *values.shape[2:]).mean((1, 3), dtype=np.float64)
 
 
 def peaks(values: np.ndarray) -> np.ndarray:
-    return values.reshape(ROWS, HEIGHT // ROWS, COLUMNS, WIDTH // COLUMNS).max((1, 3))
+    height, width = values.shape
+    return values.reshape(ROWS, height // ROWS, COLUMNS, width // COLUMNS).max((1, 3))
 
 
 def length(flow: np.ndarray) -> np.ndarray:
@@ -117,12 +120,16 @@ def length(flow: np.ndarray) -> np.ndarray:
     return np.sqrt(x * x + y * y)
 
 
+def coarse(frame: np.ndarray) -> np.ndarray:
+    return cv2.resize(frame, (WIDTH // SCALE, HEIGHT // SCALE), interpolation=cv2.INTER_AREA)
+
+
 def maps_of_one_pair(flow: np.ndarray, difference: np.ndarray) -> np.ndarray:
     x, y = cv2.split(flow)
     speed = length(flow)
     square = cells(speed * speed)
     x_along_x, x_along_y, y_along_x, y_along_y = (
-        cv2.Sobel(part, cv2.CV_32F, along_x, 1 - along_x) for part in (x, y) for along_x in (1, 0)
+        cv2.Sobel(part, cv2.CV_32F, along_x, 1 - along_x) / SCALE for part in (x, y) for along_x in (1, 0)
     )
     divergence, curl = np.abs(x_along_x + y_along_y), np.abs(y_along_x - x_along_y)
     shear = np.abs(x_along_x - y_along_y) + np.abs(y_along_x + x_along_y)
@@ -138,19 +145,22 @@ def maps_of_two_pairs(before: np.ndarray, now: np.ndarray) -> np.ndarray:
 
 
 def directions_of_one_pair(flow: np.ndarray) -> np.ndarray:
-    speed, angle = cv2.cartToPolar(*cv2.split(flow))
-    direction = (angle * np.float32(DIRECTIONS / (2 * np.pi))).astype(np.uint8) % DIRECTIONS
+    x, y = cv2.split(flow)
+    speed = length(flow)
+    direction = np.floor(np.arctan2(y, x) * np.float32(DIRECTIONS / (2 * np.pi))) % DIRECTIONS
     return np.stack([cells(np.where(direction == k, speed, np.float32(0))) for k in range(DIRECTIONS)], axis=-1)
 
 
 def pair_by_pair(frames: np.ndarray) -> np.ndarray:
     """The feature by its definition, one pair and one map at a time."""
     estimate, scenes = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST), [[]]
+    estimate.setFinestScale(0)
     for a, b in pairwise(frames):
         if is_cut(a, b):
             scenes.append([])
         elif (a != b).any():
-            scenes[-1].append((estimate.calc(a, b, None), cv2.absdiff(a, b).astype(np.float32)))
+            flow = SCALE * estimate.calc(coarse(a), coarse(b), None)
+            scenes[-1].append((flow, cv2.absdiff(a, b).astype(np.float32)))
     flows = [flow for scene in scenes for flow, _ in scene]
     if not flows:
         return np.zeros(Motion.width)
@@ -276,6 +286,18 @@ def test_pictures_of_any_size_are_measured_on_the_same_scale(tmp_path: Path, siz
     np.testing.assert_array_equal(features[1], 0)  # a snippet of one frame
     if width > WIDTH:
         np.testing.assert_allclose(amount(features[0], "mean speed")[4:7], 2, rtol=0.2)
+
+
+def test_flow_is_that_of_the_usual_setting_on_the_whole_frame_before_it_is_drawn_larger():
+    """Which is at a quarter of 160x120 too."""
+    frames = moving(2, -1, frames=3)
+    usual = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    for before, now in pairwise(frames):
+        whole = usual.calc(before, now, None)  # type: ignore[call-overload]
+        found = Motion()._between(coarse(before), coarse(now))
+        drawn = cv2.resize(found.transpose(1, 2, 0), (WIDTH, HEIGHT))
+        assert np.abs(whole).mean() > 1.5
+        np.testing.assert_allclose(drawn, whole, atol=1e-4)
 
 
 def test_nothing_is_kept_between_snippets():
