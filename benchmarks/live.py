@@ -179,7 +179,7 @@ def memory(pid):
 
 def film(folder, run):
     path = generated(folder / "film.mp4", *SIZE, RATE, "h264")
-    return path, measure(run, f"{SIZE[0]}x{SIZE[1]}@{RATE}")
+    return path, measure(run, path)
 
 
 def many(run, cameras, minutes):

@@ -7,7 +7,7 @@ benchmarks/results/live-sites.md.
 VIDEOS is a folder of short videos in which something happens now and then (that of 'wsvad demo'). They are joined into
 one film, 640x360 at 30 frames/s, which the cameras of examples/cameras send over RTSP again and again; they encode
 nothing. Runs are 'ur-dmu' on 'motion', and on an image network. The threshold of each is set where that film has most
-events, so that there are delays to measure. `wsvad capacity` is asked before.
+events, so that there are delays to measure. `wsvad capacity` is asked before, of this film.
 """
 
 import argparse
@@ -175,7 +175,7 @@ def main():
             detector = Detector.load(run)
             names = "+".join(one.name for some in detector.encoders.values() for one in some)
             what = f"`{names}` and `{detector.trained.name}`"
-            capacity = measure(run, f"{SIZE[0]}x{SIZE[1]}@{RATE}")
+            capacity = measure(run, film)
             threshold, events, rules = threshold_of(run, film)
             print(
                 f"{what}: capacity {capacity.cameras}; {events} events in {FILM} s at {threshold:.3f}; {rules}",

@@ -236,6 +236,30 @@ def test_check_says_what_cameras_send_and_what_is_wrong(server, run, film, tmp_p
     assert not (tmp_path / "watch").exists()
 
 
+def test_capacity_of_a_camera_that_has_made_a_video(run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(capacity, "FRAMES", 20 * SNIPPET)
+    path = write_clip(tmp_path / "gate[red].mp4", 21 * SNIPPET, size=(64, 48), rate=15)
+    read: list[Path] = []
+    really = capacity.VideoReader
+    monkeypatch.setattr(capacity, "VideoReader", lambda path, **more: read.append(path) or really(path, **more))
+    assert main(["capacity", str(run), str(path), "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["camera"] == "gate[red].mp4: 64x48@15 h264" and found["rate"] == 15 and set(read) == {path}
+    assert found["cameras"] == int(0.8 * found["processors"] / (found["whole"] * 15 / 1000))
+
+
+@pytest.mark.parametrize(
+    ("pictures", "said"),
+    [(3 * SNIPPET, "has 48 pictures; give a video of 64 or more (3 s)"), (0, "not a video that can be read")],
+)
+def test_capacity_of_what_is_no_such_video(run, tmp_path, capsys, monkeypatch, pictures: int, said: str):
+    monkeypatch.setattr(capacity, "FRAMES", 4 * SNIPPET)
+    path = tmp_path / "gate.mp4"
+    write_clip(path, pictures) if pictures else path.write_bytes(b"no video" * 100)
+    assert main(["capacity", str(run), str(path)]) != 0
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="threads of one processor do not wait for each other")
 def test_capacity_counts_what_threads_wait_for_each_other(run, monkeypatch):
     """Each snippet of this encoder keeps the interpreter to itself for 15 ms, so that two threads do no more than one:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from wsvad.watch.camera import State
     from wsvad.watch.settings import Site
 
-Form = Annotated[str, "WIDTHxHEIGHT@RATE"]
+Form = Annotated[str, "WIDTHxHEIGHT@RATE|VIDEO"]
 OnSite = Annotated[str, "cameras.yaml | RUN VIDEO"]
 What = Annotated[str, "cameras.yaml | RUN SOURCE"]
 CheckSeconds = Annotated[float, "SECONDS", Range(0.5, 600)]
@@ -260,14 +260,17 @@ def capacity(
 ) -> int:
     """Measure how many cameras this machine can watch with a run.
 
-    A video of the camera's size is generated and watched as fast as it goes, by the same steps as in 'wsvad watch' and
-    by all processors at once. What other programs take meanwhile is left out where the system tells (Linux), and makes
-    each frame dearer all the same: let the machine be quiet. The number leaves a fifth of the processors free.
+    A video of the camera's size is generated, or one that it has made is taken, and watched as fast as it goes, by the
+    same steps as in 'wsvad watch' and by all processors at once. Pictures with much noise or motion take longer to
+    decode, so a video of your camera says more. What other programs take meanwhile is left out where the system tells
+    (Linux), and makes each frame dearer all the same: let the machine be quiet. The number leaves a fifth of the
+    processors free.
 
     Args:
         run: Run folder of a detector.
-        camera: Size and frame rate of the cameras, such as 1280x720@25; several are several rows.
-        codec: What they send.
+        camera: Size and frame rate of the cameras, such as 1280x720@25, or a video from one of them; several are
+            several rows.
+        codec: What cameras of a size send.
         device: Where networks run: cpu, cuda, cuda:N, mps, or auto, the fastest of them. On the CPU, 'wsvad encoders
             --time' says which runtime to take.
         json: Print the result as JSON.

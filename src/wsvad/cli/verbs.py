@@ -38,7 +38,7 @@ PRACTITIONER = {
     ),
     "capacity": Verb(
         function=capacity, positional="run camera", many=True, flags=("json",),
-        example="wsvad capacity runs/gate 640x360@30 1280x720@25",
+        example="wsvad capacity runs/gate 1280x720@25 gate-monday.mp4",
     ),
     "distill": Verb(
         function=distill, positional="run", flags=("all",), learns="data", encodes=True, configures="=dakd",

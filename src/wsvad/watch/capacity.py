@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
@@ -34,17 +35,19 @@ from wsvad.errors import UsageError, WsvadError
 from wsvad.extraction.snippets import Snippets, encoded
 from wsvad.extraction.timing import street
 from wsvad.extraction.workers import processors as available
+from wsvad.files import is_file
+from wsvad.spelling import plain
 from wsvad.video.address import Source
 from wsvad.video.clock import SNIPPET
 from wsvad.video.connection import UNREAD
 from wsvad.video.live import LiveSource
-from wsvad.video.reader import VideoReader
+from wsvad.video.reader import VideoReader, open_container, video_stream
 from wsvad.watch.model import CameraModel, models_of
 from wsvad.watch.settings import CameraSettings, HealthSettings, Site
 from wsvad.watch.site import Watch
 
 FRAMES = 25 * SNIPPET
-"""Of the generated video."""
+"""Of the video that is watched."""
 EACH = 4
 """Cameras that are watched for each processor."""
 READ = 5.0
@@ -121,20 +124,27 @@ class Capacity:
         return asdict(self) | {"rest": self.rest, "cameras": self.cameras, "slowest": self.slowest}
 
 
-def measure(run: Path, form: str, codec: str = "h264", device: str = "cpu") -> Capacity:
+def measure(run: Path, camera: str | Path, codec: str = "h264", device: str = "cpu") -> Capacity:
     """Measure one kind of camera.
 
     Args:
-        form: `1280x720@25`.
+        camera: `1280x720@25`, of which a video is generated; or a video that such a camera has made.
+        codec: of what is generated.
         device: where networks run.
 
     Raises:
-        UsageError: it is no form.
-        WsvadError: the run cannot be read, or cannot score videos.
+        UsageError: it is neither.
+        WsvadError: the run cannot be read, or cannot score videos; or the video cannot be read.
     """
-    (width, height, rate), processors = form_of(form), available()
+    processors = available()
     with library_threads(1), TemporaryDirectory(prefix="wsvad-capacity-") as folder:
-        path = generated(Path(folder) / "camera.mkv", width, height, rate, codec)
+        path = Path(camera).absolute()
+        if is_file(path):
+            shown, rate = _form_of_video(path)
+        else:
+            width, height, rate = form_of(str(camera))
+            path = generated(Path(folder) / "camera.mkv", width, height, rate, codec)
+            shown = f"{width}x{height}@{rate:g} {codec}"
         names = [f"camera {number}" for number in range(EACH * processors)]
         site = Site(
             cameras={name: CameraSettings(source=str(path), pace="fast") for name in names},
@@ -149,7 +159,7 @@ def measure(run: Path, form: str, codec: str = "h264", device: str = "cpu") -> C
         read = _read(path, rate)
         watched, memory = _watched(site, Path(folder) / "watch", processors, device)
     return Capacity(
-        camera=f"{width}x{height}@{rate:g} {codec}",
+        camera=shown,
         by=_by(model),
         read=1000 * read,
         decode=1000 * decode,
@@ -171,8 +181,25 @@ def form_of(form: str) -> tuple[int, int, float]:
     """
     found = re.fullmatch(r"(\d{2,5})x(\d{2,5})@(\d{1,3}(?:\.\d+)?)", form.strip().lower())
     if not found or not float(found[3]) > 0 or int(found[1]) % 2 or int(found[2]) % 2:
-        raise UsageError(f"'{form}': not WIDTHxHEIGHT@RATE with an even width and height; write 1280x720@25")
+        raise UsageError(
+            f"'{plain(form)}': no video file, nor WIDTHxHEIGHT@RATE with even numbers of pixels; write 1280x720@25"
+        )
     return int(found[1]), int(found[2]), float(found[3])
+
+
+def _form_of_video(path: Path) -> tuple[str, float]:
+    """What a camera sends that has made a video, and its frame rate.
+
+    Raises:
+        WsvadError: it cannot be read, or is too short.
+    """
+    with open_container(path) as container:
+        stream = video_stream(container, path)
+        context, rate = stream.codec_context, float(stream.average_rate or stream.guessed_rate or 25)
+        pictures = sum(1 for packet in islice(container.demux(stream), FRAMES) if packet.size)
+    if pictures < FRAMES:
+        raise WsvadError(f"{path}: has {pictures} pictures; give a video of {FRAMES} or more ({FRAMES / rate:.0f} s)")
+    return f"{plain(path.name)}: {context.width}x{context.height}@{rate:g} {context.codec.canonical_name}", rate
 
 
 def generated(path: Path, width: int, height: int, rate: float, codec: str) -> Path:
@@ -201,7 +228,7 @@ def _parts(path: Path, model: CameraModel) -> tuple[float, float, float]:
     snippets, spent, frames = Snippets(model.encoders), [0.0, 0.0, 0.0], 0
     with VideoReader(path, threads=1) as video:
         moments = [time.thread_time()]
-        for frame in video:
+        for frame in islice(video, FRAMES):
             moments.append(time.thread_time())
             shown = snippets.push(frame)
             moments.append(time.thread_time())
@@ -266,7 +293,7 @@ def _watched(site: Site, folder: Path, processors: int, device: str) -> tuple[fl
     shares = zip(begun.frames, end.frames, strict=True)
     rate = sum((b - a) / (until - since) for (since, a), (until, b) in shares if until > since)
     if not rate > 0:
-        raise WsvadError("the generated video was not watched; run this again, with --debug to see why")
+        raise WsvadError("the video was not watched; run this again, with --debug to see why")
     return max(1e-6, processors - (end.others - begun.others) / (end.time - begun.time)) / rate, memory
 
 
