@@ -133,7 +133,8 @@ class Film:
         def push() -> bool:
             nonlocal begun
             clock = source.get_clock()
-            if clock is None:
+            # Before it plays, the time at which it began may not be set yet, though there is a clock.
+            if clock is None or source.get_state(0)[1] != Gst.State.PLAYING:
                 return True
             now = clock.get_time() - source.get_base_time()
             begun = now if begun is None else begun

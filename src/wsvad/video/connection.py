@@ -28,8 +28,9 @@ processor than what is done with it."""
 _FULL = 2**15
 """Bytes that were there at once from which on it does not rest: half of what a pipe holds."""
 QUICK, QUICKLY = 3.0, 2
-"""Seconds in which a camera that has opened before has to open again, unless it took a quarter of that then or more,
-and for so many attempts: a server that is about to end takes a connection and never answers."""
+"""Seconds in which a camera that has opened before has to send a picture again, unless it took a quarter of that then
+or more, and for so many attempts: a server that is about to end, or has just begun, takes a connection and never
+answers, or answers and sends nothing."""
 _LOOK = 0.25
 """Seconds after which a thread that waits looks whether it shall go on."""
 _WHY: dict[str, Why] = {"silent": "paused", "hung": "hung"}
@@ -193,13 +194,15 @@ class Connection:
         """One connection, from opening to whatever ends it."""
         self.state = "connecting"
         self.attempts += 1
+        opening = self._opening()
         order = Order(
             address=self._source.address,
             transport=self._source.transport,
             real_time=self._source.real_time,
-            open=self._opening(),
+            open=opening,
             read=self._silence(),
             margin=self._patience.margin,
+            prompt=opening < self._patience.open,
         )
         try:
             self._reader = self._reader or Reader()

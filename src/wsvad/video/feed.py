@@ -72,6 +72,9 @@ class Order:
     """Seconds without a packet after which it is closed."""
     margin: float
     """Seconds to wait at least beyond the usual distance of two key frames."""
+    prompt: bool
+    """Whether a picture has to come within `open` too. For FFmpeg a camera is open that says what it will send and then
+    sends nothing; one that sends a picture now and then looks the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +92,10 @@ class Deadline:
 
     def __init__(self, order: Order):
         self._end = time.monotonic() + order.open
+
+    @property
+    def over(self) -> bool:
+        return time.monotonic() >= self._end
 
     def __float__(self) -> float:
         return max(0.1, self._end - time.monotonic())
@@ -143,6 +150,8 @@ def run(order: Order, writer: Writer) -> Problem:
     limit, deadline = Limit(order), Deadline(order)
     try:
         with _opened(order, deadline, limit) as container:
+            if order.prompt and deadline.over:
+                raise TimeoutError
             writer.write(OPENED)
             begun = None
             return _read(container, order, limit, writer)

@@ -1,11 +1,16 @@
 """How long to wait for a camera, and what to do with a reader that sends rubbish."""
 
+import io
 import json
 import os
 import re
+import socketserver
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 
 import av
@@ -16,12 +21,25 @@ from wsvad.environment import expand
 from wsvad.video import connection, feed
 from wsvad.video.address import Source
 from wsvad.video.connection import Connection, Patience, Reader, pause
-from wsvad.video.feed import ABOUT, HEAD, OPENED, PACKET, PROBLEM, STRETCH, Deadline, Limit, Order, Problem, explained
+from wsvad.video.feed import (
+    ABOUT,
+    HEAD,
+    OPENED,
+    PACKET,
+    PROBLEM,
+    STRETCH,
+    Deadline,
+    Limit,
+    Order,
+    Problem,
+    Writer,
+    explained,
+)
 from wsvad.video.ring import Break, Packet, Ring
 
 
 def order(address: str = "rtsp://gate:s3cret@camera/1", **more) -> Order:
-    fields = {"transport": "tcp", "real_time": True, "open": 10.0, "read": 20.0, "margin": 5.0}
+    fields = {"transport": "tcp", "real_time": True, "open": 10.0, "read": 20.0, "margin": 5.0, "prompt": False}
     return Order(address=address, **fields | more)
 
 
@@ -107,6 +125,69 @@ def test_whatever_a_reader_says_the_next_one_is_heard(rubbish, monkeypatch):
     assert not any("s3cret" in one for one in said) and all(
         one.startswith("rtsp://gate:***@camera/1: ") for one in said
     )
+
+
+@contextmanager
+def mute_camera() -> Iterator[str]:
+    """A camera that answers everything that is asked over RTSP, says what it will send, and sends nothing."""
+    said = (
+        "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=mute\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\n"
+        "a=rtpmap:96 H264/90000\r\na=fmtp:96 packetization-mode=1;sprop-parameter-sets="
+        "Z0LACtoKD+XARAAAAwAEAAADAMg8SJqA,aM4PyA==\r\na=control:track\r\n"
+    )
+    more = {
+        "DESCRIBE": f"Content-Type: application/sdp\r\nContent-Length: {len(said)}\r\n",
+        "SETUP": "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n",
+    }
+
+    class Answers(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            asked: list[str] = []
+            for line in iter(self.rfile.readline, b""):
+                asked.append(line.decode().strip())
+                if asked[-1]:
+                    continue
+                method = asked[0].split()[0]
+                number = next(one for one in asked if one.startswith("CSeq"))
+                head = f"RTSP/1.0 200 OK\r\n{number}\r\nSession: 1\r\n{more.get(method, '')}\r\n"
+                self.wfile.write((head + (said if method == "DESCRIBE" else "")).encode())
+                asked = []
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Answers) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield f"rtsp://127.0.0.1:{server.server_address[1]}/mute"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        (True, Problem(why="unreachable", said="does not answer within 0.5 s; check the address and the network")),
+        (False, Problem(why="silent", said="sends nothing any more, though the connection stands")),
+    ],
+)
+def test_a_camera_that_answers_and_sends_nothing(prompt: bool, expected: Problem):
+    """Of one that was quicker before not so much time is spent on it."""
+    with mute_camera() as address:
+        found = feed.run(order(address, open=0.5, read=1.0, prompt=prompt), Writer(out := io.BytesIO()))
+    assert found == expected and bool(out.getvalue()) is not prompt
+
+
+def test_a_camera_that_was_quick_is_asked_to_be_quick_again_twice(monkeypatch):
+    asked: list[tuple[float, bool]] = []
+
+    class Asked(Script):
+        def order(self, order: Order) -> None:
+            asked.append((order.open, order.prompt))
+
+    monkeypatch.setattr(connection, "Reader", lambda: Asked([*GOOD, LOST, LOST, LOST, LOST]))
+    running = Connection(Source(address="rtsp://gate/1"), Ring(1e6, 2**30), Patience(open=8, longest=0.01))
+    end = time.monotonic() + 60
+    while len(asked) < 4 and time.monotonic() < end:
+        time.sleep(0.01)
+    running.close()
+    assert asked[:4] == [(8, False), (3, True), (3, True), (8, False)]
 
 
 def test_a_secret_in_a_path_is_not_in_what_the_reader_said(monkeypatch):
