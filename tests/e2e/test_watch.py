@@ -236,9 +236,15 @@ def test_check_says_what_cameras_send_and_what_is_wrong(server, run, film, tmp_p
     assert not (tmp_path / "watch").exists()
 
 
+def soon(monkeypatch, **more: float) -> None:
+    """Have capacity watch for shorter than it does."""
+    for name, value in ({"SETTLE": 0.2, "SECONDS": 3.0} | more).items():
+        monkeypatch.setattr(capacity, name, value)
+
+
 def test_capacity_of_a_camera_that_has_made_a_video(run, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(capacity, "FRAMES", 20 * SNIPPET)
-    path = write_clip(tmp_path / "gate[red].mp4", 21 * SNIPPET, size=(64, 48), rate=15)
+    soon(monkeypatch, FRAMES=4 * SNIPPET, LASTS=20, MOST=3)
+    path = write_clip(tmp_path / "gate[red].mp4", 19 * SNIPPET, size=(64, 48), rate=15)
     read: list[Path] = []
     really = capacity.VideoReader
     monkeypatch.setattr(capacity, "VideoReader", lambda path, **more: read.append(path) or really(path, **more))
@@ -253,7 +259,7 @@ def test_capacity_of_a_camera_that_has_made_a_video(run, tmp_path, capsys, monke
     [(3 * SNIPPET, "has 48 pictures; give a video of 64 or more (3 s)"), (0, "not a video that can be read")],
 )
 def test_capacity_of_what_is_no_such_video(run, tmp_path, capsys, monkeypatch, pictures: int, said: str):
-    monkeypatch.setattr(capacity, "FRAMES", 4 * SNIPPET)
+    soon(monkeypatch, FRAMES=4 * SNIPPET, LASTS=2)
     path = tmp_path / "gate.mp4"
     write_clip(path, pictures) if pictures else path.write_bytes(b"no video" * 100)
     assert main(["capacity", str(run), str(path)]) != 0
@@ -262,20 +268,20 @@ def test_capacity_of_what_is_no_such_video(run, tmp_path, capsys, monkeypatch, p
 
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="threads of one processor do not wait for each other")
 def test_capacity_counts_what_threads_wait_for_each_other(run, monkeypatch):
-    """Each snippet of this encoder keeps the interpreter to itself for 15 ms, so that two threads do no more than one:
+    """Each snippet of this encoder keeps the interpreter to itself for 200 ms, so that two threads do no more than one:
     a number of one thread, times the processors, would be of twice the cameras that are carried."""
     really = Motion.encode
 
     def encode(self, snippets):
-        end = time.thread_time() + 0.015
+        end = time.thread_time() + 0.2
         while time.thread_time() < end:
             pass
         return really(self, snippets)
 
     monkeypatch.setattr(Motion, "encode", encode)
     monkeypatch.setattr("wsvad.watch.site.EACH", 100)  # in one process
-    monkeypatch.setattr(capacity, "FRAMES", 20 * SNIPPET)
+    soon(monkeypatch, FRAMES=4 * SNIPPET, SETTLE=2)
     monkeypatch.setattr(capacity, "_taken", lambda *_: 0)  # what other programs take is not known everywhere
     found = capacity.measure(run, "64x48@25")
-    assert found.whole > 0.9 * found.processors * 15 / SNIPPET and found.encode >= 15 / SNIPPET
+    assert found.whole > 0.9 * found.processors * 200 / SNIPPET and found.encode >= 200 / SNIPPET
     assert found.cameras == int(0.8 * found.processors / (found.whole * 25 / 1000))

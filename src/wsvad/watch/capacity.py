@@ -1,15 +1,16 @@
-"""How many cameras a machine carries: the processor time of each frame when all processors are at work, measured here.
+"""How many cameras a machine carries: by watching so many for some seconds.
 
-Files are watched as fast as they go by a `Watch` of its own, `EACH` for each processor: through the processes that
-read, the rings of packets, decoding, zones, encoders, the method and what looks for faults. One process alone would
-promise too much: two threads of a core share it, and its caches. A processor that idles meanwhile, because something
-waits for something else, counts as taken; what other programs take does not. A camera sends one frame at a time, and
-to be woken for each takes ten times as long as reading many together; so some files are read once more at a camera's
-pace, and that is added; both are `all`. The other parts are measured once more one by one, in as many threads, and the
-rest is what they do not explain: Python itself, and waiting.
+The parts of a frame's work are measured one by one, in as many threads as there are processors. From their sum follows
+a first number of cameras, and so many are watched by a `Watch` of its own, all showing one video at a camera's pace:
+through the processes that read, the rings of packets, decoding, zones, encoders, the method and what looks for faults.
+What that takes of the processors says how many are carried; where it is fewer, that number is tried too. Files watched
+as fast as they go would promise a third too much: to be woken for each frame, and to find the caches full of another
+camera's, costs more than to go on with the same one. Where the machine falls behind, its whole time counts, for then
+something waits for something else. The rest is what the parts do not explain.
 """
 
 import logging
+import math
 import os
 import re
 import resource
@@ -19,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,7 +41,6 @@ from wsvad.files import is_file
 from wsvad.spelling import plain
 from wsvad.video.address import Source
 from wsvad.video.clock import SNIPPET
-from wsvad.video.connection import UNREAD
 from wsvad.video.live import LiveSource
 from wsvad.video.reader import VideoReader, open_container, video_stream
 from wsvad.watch.model import CameraModel, models_of
@@ -47,9 +48,18 @@ from wsvad.watch.settings import CameraSettings, HealthSettings, Site
 from wsvad.watch.site import Watch
 
 FRAMES = 25 * SNIPPET
-"""Of the video that is watched."""
+"""In which the parts are measured."""
+LASTS = 45.0
+"""Seconds of a video that is long enough to be watched."""
+SETTLE, SECONDS = 3.0, 10.0
+"""After all cameras have begun, until anything is counted; and from then on until it is over."""
+TRIALS = 3
+MOST = 64
+"""Cameras of a trial, at most: each has a process that reads."""
+LATE = 0.95
+"""Share of what cameras send that is given at least, unless the machine falls behind."""
 EACH = 4
-"""Cameras that are watched for each processor."""
+"""Cameras whose parts are measured together."""
 READ = 5.0
 """Seconds for which some are read at a camera's pace, at most."""
 HEADROOM = 0.8
@@ -82,7 +92,7 @@ class Capacity:
     processors: int
     rate: float
     memory: float
-    """Megabytes of all that watched `EACH` cameras for each processor, where the system tells; else of this process."""
+    """Megabytes of all that watched the cameras of the last trial, where the system tells; else of this process."""
 
     @property
     def rest(self) -> float:
@@ -91,7 +101,7 @@ class Capacity:
     @property
     def exact(self) -> float:
         """Cameras that take all that they may."""
-        return HEADROOM * self.processors / (self.whole * self.rate / 1000)
+        return _carried(self.whole / 1000, self.processors, self.rate)
 
     @property
     def cameras(self) -> int:
@@ -145,19 +155,21 @@ def measure(run: Path, camera: str | Path, codec: str = "h264", device: str = "c
             width, height, rate = form_of(str(camera))
             path = generated(Path(folder) / "camera.mkv", width, height, rate, codec)
             shown = f"{width}x{height}@{rate:g} {codec}"
-        names = [f"camera {number}" for number in range(EACH * processors)]
-        site = Site(
-            cameras={name: CameraSettings(source=str(path), pace="fast") for name in names},
-            models=dict.fromkeys(names, run),
-            health=HealthSettings(port=0),
-        )
-        model = models_of(site, device=device, threads=processors)[names[0]]
+        model = models_of(_site(run, path, 1), device=device, threads=processors)["camera 0"]
         with ThreadPoolExecutor(processors) as pool:
             each = list(pool.map(lambda _: _parts(path, model), range(processors)))
             heads = list(pool.map(lambda _: _head(model), range(processors)))
         decode, convert, encode = (sum(part) / processors for part in zip(*each, strict=True))
-        read = _read(path, rate)
-        watched, memory = _watched(site, Path(folder) / "watch", processors, device)
+        head, read = sum(heads) / processors / SNIPPET, _read(path, rate)
+        whole, memory = decode + convert + encode + head + read, 0.0
+        for number in range(TRIALS):
+            cameras = min(MOST, max(1, int(_carried(whole, processors, rate))))
+            taken, memory = _trial(_site(run, path, cameras), Path(folder) / f"watch {number}", processors, device)
+            if taken is None:  # then the parts have to do
+                break
+            whole = max(taken, whole if number else 0.0)  # never more cameras than an earlier one has said
+            if _carried(whole, processors, rate) >= cameras:
+                break
     return Capacity(
         camera=shown,
         by=_by(model),
@@ -165,11 +177,25 @@ def measure(run: Path, camera: str | Path, codec: str = "h264", device: str = "c
         decode=1000 * decode,
         convert=1000 * convert,
         encode=1000 * encode,
-        head=1000 * sum(heads) / processors / SNIPPET,
-        whole=1000 * (read + watched),
+        head=1000 * head,
+        whole=1000 * whole,
         processors=processors,
         rate=rate,
         memory=memory,
+    )
+
+
+def _carried(whole: float, processors: int, rate: float) -> float:
+    """Cameras, of the seconds of a processor that a frame takes."""
+    return HEADROOM * processors / (whole * rate)
+
+
+def _site(run: Path, path: Path, cameras: int) -> Site:
+    names = [f"camera {number}" for number in range(cameras)]
+    return Site(
+        cameras={name: CameraSettings(source=str(path)) for name in names},
+        models=dict.fromkeys(names, run),
+        health=HealthSettings(port=0),
     )
 
 
@@ -196,25 +222,36 @@ def _form_of_video(path: Path) -> tuple[str, float]:
     with open_container(path) as container:
         stream = video_stream(container, path)
         context, rate = stream.codec_context, float(stream.average_rate or stream.guessed_rate or 25)
-        pictures = sum(1 for packet in islice(container.demux(stream), FRAMES) if packet.size)
-    if pictures < FRAMES:
-        raise WsvadError(f"{path}: has {pictures} pictures; give a video of {FRAMES} or more ({FRAMES / rate:.0f} s)")
+        needed = max(FRAMES, math.ceil(LASTS * rate))
+        pictures = sum(1 for packet in islice(container.demux(stream), needed) if packet.size)
+    if pictures < needed:
+        raise WsvadError(f"{path}: has {pictures} pictures; give a video of {needed} or more ({needed / rate:.0f} s)")
     return f"{plain(path.name)}: {context.width}x{context.height}@{rate:g} {context.codec.canonical_name}", rate
 
 
 def generated(path: Path, width: int, height: int, rate: float, codec: str) -> Path:
-    """A scene with noise in which something moves."""
+    """A scene with noise in which something moves, over and over for long enough."""
     name, options, pixels = CODECS[codec]
-    images = street(FRAMES, (480, 640, 3))
     with av.open(str(path), "w") as container:
         stream = container.add_stream(name, rate=round(rate), options=options | {"g": str(round(2 * rate))})
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = width, height, pixels
-        for image in images:
+        packets: list[av.Packet] = []
+        for image in street(FRAMES, (480, 640, 3)):
             large = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(large, "rgb24")))
-        container.mux(stream.encode(None))
+            packets += stream.encode(av.VideoFrame.from_ndarray(large, "rgb24"))
+        packets += stream.encode(None)
+        for number in range(max(FRAMES, math.ceil(LASTS * rate))):
+            container.mux(_repeated(packets[number % FRAMES], number, stream, Fraction(1, round(rate))))
     return path
+
+
+def _repeated(packet: av.Packet, number: int, stream: av.VideoStream, tick: Fraction) -> av.Packet:
+    """A copy of a packet, as that of another picture."""
+    copy = av.Packet(bytes(packet))
+    copy.pts = copy.dts = number
+    copy.duration, copy.time_base, copy.is_keyframe, copy.stream = 1, tick, packet.is_keyframe, stream
+    return copy
 
 
 def _by(model: CameraModel) -> str:
@@ -275,26 +312,22 @@ def _head(model: CameraModel) -> float:
     return (time.thread_time() - begun) / count
 
 
-def _watched(site: Site, folder: Path, processors: int, device: str) -> tuple[float, float]:
-    """Seconds of processors that a frame takes from when all cameras are watched until a process that reads may end, of
-    which the system tells nothing any more; and megabytes then."""
+def _trial(site: Site, folder: Path, processors: int, device: str) -> tuple[float | None, float]:
+    """Seconds of processors that a frame takes while all cameras are watched, where it is known, and megabytes then."""
     with _unsaid(), ThreadPoolExecutor(1) as pool, Watch(site, folder, device=device) as watch:
         over = threading.Event()
-        running = pool.submit(watch.run, over, 0.05)
+        running = pool.submit(watch.run, over)
         try:
             _wait(lambda: all(state.counters.snippets for state in watch.states()), running)
+            settled = time.monotonic() + SETTLE
+            _wait(lambda: time.monotonic() > settled, running)
             begun = _Moment.of(watch)
-            most = max(2 * SNIPPET, FRAMES - 2 * UNREAD)
-            _wait(lambda: any(state.health.frames >= most for state in watch.states()), running)
+            _wait(lambda: time.monotonic() > begun.time + SECONDS, running)
             end, memory = _Moment.of(watch), _megabytes(watch.processes())
         finally:
             over.set()
             running.result()
-    shares = zip(begun.frames, end.frames, strict=True)
-    rate = sum((b - a) / (until - since) for (since, a), (until, b) in shares if until > since)
-    if not rate > 0:
-        raise WsvadError("the video was not watched; run this again, with --debug to see why")
-    return max(1e-6, processors - (end.others - begun.others) / (end.time - begun.time)) / rate, memory
+    return end.since(begun, processors), memory
 
 
 @contextmanager
@@ -311,7 +344,7 @@ def _unsaid() -> Iterator[None]:
 
 def _wait(come: Callable[[], bool], running: "Future[None]") -> None:
     while not running.done() and not come():
-        time.sleep(0.01)
+        time.sleep(0.1)
 
 
 @dataclass(frozen=True)
@@ -319,18 +352,37 @@ class _Moment:
     """What had been done at a moment."""
 
     time: float
-    frames: list[tuple[float, int]]
-    """Of each share of the cameras when it was as it said last, and its frames until then."""
+    shares: list[tuple[float, int, int]]
+    """Of each share of the cameras when it was as it said last, and its frames and packets until then."""
+    own: float
+    """Seconds of processors that were taken, where the system tells; else 0, as the next."""
     others: float
-    """Seconds of processors that other programs took, where the system tells."""
+    """Seconds of processors that other programs took."""
 
     @classmethod
     def of(cls, watch: Watch) -> Self:
         own = sum(_taken(Path(f"/proc/{process}/stat"), 13, 15) for process in watch.processes())
         everything = _taken(Path("/proc/stat"), 1, 4) + _taken(Path("/proc/stat"), 6, 9)
         shares = [share.now() for share in watch.shares]
-        frames = [(now.at, sum(state.health.frames for state in now.states)) for now in shares]
-        return cls(time=time.monotonic(), frames=frames, others=max(0.0, everything - own))
+        healths = [[state.health for state in now.states] for now in shares]
+        counts = [(sum(one.frames for one in some), sum(one.packets for one in some)) for some in healths]
+        return cls(
+            time=time.monotonic(),
+            shares=[(now.at, *count) for now, count in zip(shares, counts, strict=True)],
+            own=own,
+            others=max(0.0, everything - own),
+        )
+
+    def since(self, begun: Self, processors: int) -> float | None:
+        """Seconds of processors for each frame since then, where it is known."""
+        moments = [(b, a) for a, b in zip(begun.shares, self.shares, strict=True) if b[0] > a[0]]
+        frames, packets = (sum((b[i] - a[i]) / (b[0] - a[0]) for b, a in moments) for i in (1, 2))
+        if not frames > 0:
+            raise WsvadError("the video was not watched; run this again, with --debug to see why")
+        seconds = self.time - begun.time
+        if frames < LATE * packets:
+            return (processors - (self.others - begun.others) / seconds) / frames
+        return (self.own - begun.own) / seconds / frames if self.own else None
 
 
 def _megabytes(processes: Iterable[int]) -> float:
