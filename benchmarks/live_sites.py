@@ -107,7 +107,7 @@ def trial(run, film, threshold, cameras, minutes):
         started = [(at, one) for at, one in arrived if (one["state"], one["kind"]) == ("start", "anomaly")]
         alerts = [(at, one) for at, one in started if counted < at < until]
         result = {
-            "cameras": cameras, "minutes": minutes, "frames/s": round(grown("frames") / seconds, 1),
+            "cameras": cameras, "minutes": round(minutes, 1), "frames/s": round(grown("frames") / seconds, 1),
             "dropped snippets": grown("dropped"), "processors %": round(shares[0], 1),
             "server %": round(shares[1], 1), "MB": round(resident), "alerts": len(alerts),
         }  # fmt: skip
@@ -173,7 +173,7 @@ def main():
             if run is None:
                 continue
             detector = Detector.load(run)
-            names = "+".join(one.name for some in detector.encoders.values() for one in some)
+            names = "+".join(str(one.passport()["encoder"]) for some in detector.encoders.values() for one in some)
             what = f"`{names}` and `{detector.trained.name}`"
             capacity = measure(run, film)
             threshold, events, rules = threshold_of(run, film)

@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from itertools import islice
@@ -223,7 +223,10 @@ def _form_of_video(path: Path) -> tuple[str, float]:
         stream = video_stream(container, path)
         context, rate = stream.codec_context, float(stream.average_rate or stream.guessed_rate or 25)
         needed = max(FRAMES, math.ceil(LASTS * rate))
-        pictures = sum(1 for packet in islice(container.demux(stream), needed) if packet.size)
+        pictures = 0
+        with suppress(av.FFmpegError):  # a damaged one has the pictures before the damage
+            for packet in islice(container.demux(stream), needed):
+                pictures += bool(packet.size)
     if pictures < needed:
         raise WsvadError(f"{path}: has {pictures} pictures; give a video of {needed} or more ({needed / rate:.0f} s)")
     return f"{plain(path.name)}: {context.width}x{context.height}@{rate:g} {context.codec.canonical_name}", rate
