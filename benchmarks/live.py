@@ -177,16 +177,16 @@ def memory(pid):
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def film(folder, run):
-    path = generated(folder / "film.mp4", *SIZE, RATE, "h264")
-    return path, measure(run, path)
+def film(folder):
+    return generated(folder / "film.mp4", *SIZE, RATE, "h264")
 
 
 def many(run, cameras, minutes):
     """So many cameras at once, without faults."""
     with TemporaryDirectory() as name, rtsp.RtspServer() as server:
         folder = Path(name)
-        path, said = film(folder, run)
+        path = film(folder)
+        said = measure(run, path)
         addresses = [server.camera(f"/{n}", file=str(path), rate=RATE) for n in range(cameras)]
         with watching(site(folder, run, addresses), folder) as process:
             first = until_live(folder, cameras)
@@ -214,7 +214,7 @@ def soak(run, cameras, minutes, seed=0):
     chance = random.Random(seed)
     with TemporaryDirectory() as name, rtsp.RtspServer() as server, broker(Path(name) / "broker") as port:
         folder, door, listener = Path(name), Door(port), Listener(port)
-        path, _ = film(folder, run)
+        path = film(folder)
         other = generated(folder / "other.mp4", 480, 272, RATE, "h264")
         paths, films = [f"/{n}" for n in range(cameras)], Counter()
         addresses = [server.camera(one, file=str(path), rate=RATE) for one in paths]
@@ -336,7 +336,7 @@ def kills(run, count, cameras, seed=0):
     chance = random.Random(seed)
     with TemporaryDirectory() as name, rtsp.RtspServer() as server:
         folder = Path(name)
-        path, _ = film(folder, run)
+        path = film(folder)
         addresses = [server.camera(f"/kill{n}", file=str(path), rate=RATE) for n in range(cameras)]
         config = site(folder, run, addresses, clips={"before": 1, "after": 1}, threshold=EVERYTHING)
         apart = 0
