@@ -321,11 +321,10 @@ def _trial(site: Site, folder: Path, processors: int, device: str) -> tuple[floa
         over = threading.Event()
         running = pool.submit(watch.run, over)
         try:
-            _wait(lambda: all(state.counters.snippets for state in watch.states()), running)
-            settled = time.monotonic() + SETTLE
-            _wait(lambda: time.monotonic() > settled, running)
+            _wait(LASTS / 2, running, lambda: all(state.counters.snippets for state in watch.states()))
+            _wait(SETTLE, running)
             begun = _Moment.of(watch)
-            _wait(lambda: time.monotonic() > begun.time + SECONDS, running)
+            _wait(SECONDS, running)
             end, memory = _Moment.of(watch), _megabytes(watch.processes())
         finally:
             over.set()
@@ -345,8 +344,10 @@ def _unsaid() -> Iterator[None]:
         ours.setLevel(before)
 
 
-def _wait(come: Callable[[], bool], running: "Future[None]") -> None:
-    while not running.done() and not come():
+def _wait(seconds: float, running: "Future[None]", come: Callable[[], bool] = lambda: False) -> None:
+    """Until something has come, or for so long."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not running.done() and not come():
         time.sleep(0.1)
 
 
