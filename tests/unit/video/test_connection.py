@@ -36,6 +36,7 @@ from wsvad.video.feed import (
     explained,
 )
 from wsvad.video.ring import Break, Packet, Ring
+from wsvad.video.stretches import Stretches
 
 
 def order(address: str = "rtsp://gate:s3cret@camera/1", **more) -> Order:
@@ -174,7 +175,9 @@ def test_a_camera_that_answers_and_sends_nothing(prompt: bool, expected: Problem
     assert found == expected and bool(out.getvalue()) is not prompt
 
 
-def test_a_camera_that_was_quick_is_asked_to_be_quick_again_twice(monkeypatch):
+@pytest.mark.parametrize(("apart", "quick"), [(None, (3, True)), (4.0, (5, True)), (30.0, (8, False))])
+def test_a_camera_that_was_quick_is_asked_to_be_quick_again_twice(monkeypatch, apart: float | None, quick: tuple):
+    """But not before it can have a key frame."""
     asked: list[tuple[float, bool]] = []
 
     class Asked(Script):
@@ -182,12 +185,13 @@ def test_a_camera_that_was_quick_is_asked_to_be_quick_again_twice(monkeypatch):
             asked.append((order.open, order.prompt))
 
     monkeypatch.setattr(connection, "Reader", lambda: Asked([*GOOD, LOST, LOST, LOST, LOST]))
+    monkeypatch.setattr(Stretches, "connected", lambda self: setattr(self, "key_seconds", apart))
     running = Connection(Source(address="rtsp://gate/1"), Ring(1e6, 2**30), Patience(open=8, longest=0.01))
     end = time.monotonic() + 60
     while len(asked) < 4 and time.monotonic() < end:
         time.sleep(0.01)
     running.close()
-    assert asked[:4] == [(8, False), (3, True), (3, True), (8, False)]
+    assert asked[:4] == [(8, False), quick, quick, (8, False)]
 
 
 def test_a_secret_in_a_path_is_not_in_what_the_reader_said(monkeypatch):
