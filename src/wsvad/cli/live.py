@@ -261,10 +261,10 @@ def capacity(
     """Measure how many cameras this machine can watch with a run.
 
     A video of the camera's size is generated, or one that it has made is taken. What a frame takes is measured by its
-    parts; then so many cameras are watched for ten seconds as 'wsvad watch' does, and what they take says how many
-    there may be. Pictures with much noise or motion take longer to decode, so a video of your camera says more. What
-    other programs do makes each frame dearer: let the machine be quiet. The number leaves a fifth of the processors
-    free.
+    parts; then so many cameras are watched for ten seconds as 'wsvad watch' does, up to three times, and what they take
+    says how many there may be. Pictures with much noise or motion take longer to decode, so a video of your camera says
+    more. What other programs do makes each frame dearer: let the machine be quiet. The number leaves a fifth of the
+    processors free.
 
     Args:
         run: Run folder of a detector.

@@ -28,9 +28,9 @@ processor than what is done with it."""
 _FULL = 2**15
 """Bytes that were there at once from which on it does not rest: half of what a pipe holds."""
 QUICK, QUICKLY = 3.0, 2
-"""Seconds in which a camera that has opened before has to send a picture again, unless it took a quarter of that then
-or more or its key frames are as far apart, and for so many attempts: a server that is about to end, or has just begun,
-takes a connection and never answers, or answers and sends nothing."""
+"""Seconds in which a camera that has opened before has to send something again, unless it took a quarter of that then
+or more, and for so many attempts: a server that is about to end, or has just begun, takes a connection and never
+answers, or answers and sends nothing."""
 _LOOK = 0.25
 """Seconds after which a thread that waits looks whether it shall go on."""
 _WHY: dict[str, Why] = {"silent": "paused", "hung": "hung"}
@@ -219,8 +219,7 @@ class Connection:
         """Seconds until it has to be open."""
         if self._took is None or not 0 < self._failures <= QUICKLY:
             return self._patience.open
-        key = self.stretches.key_seconds or 0.0  # before the next key frame a camera may have nothing to show
-        return min(self._patience.open, max(QUICK, 4 * self._took, key + 1))
+        return min(self._patience.open, max(QUICK, 4 * self._took))
 
     def _silence(self) -> float:
         """Seconds without a picture that are too many."""

@@ -19,9 +19,11 @@ import struct
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from fractions import Fraction
+from itertools import chain
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
@@ -45,6 +47,8 @@ _UNTIMED = {"mpjpeg", "mjpeg", "jpeg_pipe"}
 _FASTEST = 240
 """Frames per second, at most: where a camera does not say it, FFmpeg takes the ticks of its clock."""
 _ARRIVAL_TICK = Fraction(1, 90_000)
+SOON = 0.2
+"""Seconds in which a packet comes that is there."""
 REST = 0.09
 """Seconds without a look at what a camera sends, behind a packet that was waited for: what comes meanwhile lies in the
 connection, and to be woken for each packet takes a third more of a processor, here and of all that it interrupts."""
@@ -73,7 +77,7 @@ class Order:
     margin: float
     """Seconds to wait at least beyond the usual distance of two key frames."""
     prompt: bool
-    """Whether a picture has to come within `open` too. For FFmpeg a camera is open that says what it will send and then
+    """Whether a packet has to come within `open` too. For FFmpeg a camera is open that says what it will send and then
     sends nothing; one that sends a picture now and then looks the same."""
 
 
@@ -150,16 +154,28 @@ def run(order: Order, writer: Writer) -> Problem:
     limit, deadline = Limit(order), Deadline(order)
     try:
         with _opened(order, deadline, limit) as container:
-            if order.prompt and deadline.over:
-                raise TimeoutError
+            first = [_first(container, limit)] if order.prompt and deadline.over else []
             writer.write(OPENED)
             begun = None
-            return _read(container, order, limit, writer)
+            return _read(container, order, limit, writer, first)
     except Found as found:
         return found.problem
     except Exception as error:
         waited = begun is not None and time.monotonic() - begun > 0.9 * order.open
         return explained(error, order, opening=begun is not None, waited=waited)
+
+
+def _first(container: av.container.InputContainer, limit: Limit) -> av.Packet:
+    """What came while it was opened: FFmpeg has waited for a key frame, or for anything at all.
+
+    Raises:
+        av.FFmpegError: nothing did.
+    """
+    usual, limit.seconds = limit.seconds, SOON
+    try:
+        return next(container.demux(container.streams.video[0]))
+    finally:
+        limit.seconds = usual
 
 
 def _opened(order: Order, deadline: Deadline, limit: Limit) -> av.container.InputContainer:
@@ -250,15 +266,18 @@ def _known(host: str) -> bool:
     return True
 
 
-def _read(container: av.container.InputContainer, order: Order, limit: Limit, writer: Writer) -> Problem:
+def _read(
+    container: av.container.InputContainer, order: Order, limit: Limit, writer: Writer, first: Iterable[av.Packet]
+) -> Problem:
     stream = container.streams.video[0]
     if stream.codec_context is None:
         raise Found("codec", "sends pictures in a format that cannot be decoded; set the camera to H.264")
     sender = _Sender(container, stream, writer)
     pace = _Pace() if kind_of(order.address) == "file" and order.real_time else None
     rests, ready = rests_between(order), time.monotonic()
+    packets: Iterable[av.Packet] = chain(first, container.demux(stream))
     while True:
-        for packet in container.demux(stream):
+        for packet in packets:
             if not packet.size:
                 return _ended(order)
             now = time.monotonic()
@@ -269,7 +288,8 @@ def _read(container: av.container.InputContainer, order: Order, limit: Limit, wr
                 time.sleep(REST)
             ready = time.monotonic()
             if packet.is_keyframe and limit.key(now):
-                break  # begin to read again, with the new limit
+                break
+        packets = container.demux(stream)  # begin to read again, with the new limit
 
 
 def rests_between(order: Order) -> bool:

@@ -3,10 +3,10 @@
 The parts of a frame's work are measured one by one, in as many threads as there are processors. From their sum follows
 a first number of cameras, and so many are watched by a `Watch` of its own, all showing one video at a camera's pace:
 through the processes that read, the rings of packets, decoding, zones, encoders, the method and what looks for faults.
-What that takes of the processors says how many are carried; where it is fewer, that number is tried too. Files watched
-as fast as they go would promise a third too much: to be woken for each frame, and to find the caches full of another
-camera's, costs more than to go on with the same one. Where the machine falls behind, its whole time counts, for then
-something waits for something else. The rest is what the parts do not explain.
+What that takes of the processors says how many are carried, and so many are tried then, up to `TRIALS` times. Files
+watched as fast as they go would promise a third too much: to be woken for each frame, and to find the caches full of
+another camera's, costs more than to go on with the same one. Where fewer frames are given than cameras send, the whole
+time of the processors counts, for then something waits for something else. The rest is what the parts do not explain.
 """
 
 import logging
@@ -21,8 +21,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any, Self
 
@@ -57,7 +58,7 @@ TRIALS = 3
 MOST = 64
 """Cameras of a trial, at most: each has a process that reads."""
 LATE = 0.95
-"""Share of what cameras send that is given at least, unless the machine falls behind."""
+"""Share of what cameras send that is given at least, unless something waits."""
 EACH = 4
 """Cameras whose parts are measured together."""
 READ = 5.0
@@ -91,6 +92,8 @@ class Capacity:
     whole: float
     processors: int
     rate: float
+    watched: int
+    """Cameras of the last trial."""
     memory: float
     """Megabytes of all that watched the cameras of the last trial, where the system tells; else of this process."""
 
@@ -127,6 +130,7 @@ class Capacity:
         return (
             f"{self.camera}: this machine's {self.processors} processors carry {many}"
             + (f" at {share:.0f} %" if self.cameras else "")
+            + (f" ({self.watched} were watched)" if self.cameras > self.watched else "")
             + f"; most of the time is {self.slowest}"
         )
 
@@ -161,15 +165,12 @@ def measure(run: Path, camera: str | Path, codec: str = "h264", device: str = "c
             heads = list(pool.map(lambda _: _head(model), range(processors)))
         decode, convert, encode = (sum(part) / processors for part in zip(*each, strict=True))
         head, read = sum(heads) / processors / SNIPPET, _read(path, rate)
-        whole, memory = decode + convert + encode + head + read, 0.0
-        for number in range(TRIALS):
-            cameras = min(MOST, max(1, int(_carried(whole, processors, rate))))
-            taken, memory = _trial(_site(run, path, cameras), Path(folder) / f"watch {number}", processors, device)
-            if taken is None:  # then the parts have to do
-                break
-            whole = max(taken, whole if number else 0.0)  # never more cameras than an earlier one has said
-            if _carried(whole, processors, rate) >= cameras:
-                break
+        watches = (Path(folder) / f"watch {number}" for number in range(TRIALS))
+        whole, watched, memory = _tried(
+            decode + convert + encode + head + read,
+            lambda cameras: _trial(_site(run, path, cameras), next(watches), processors, rate, device),
+            lambda whole: _carried(whole, processors, rate),
+        )
     return Capacity(
         camera=shown,
         by=_by(model),
@@ -181,8 +182,32 @@ def measure(run: Path, camera: str | Path, codec: str = "h264", device: str = "c
         whole=1000 * whole,
         processors=processors,
         rate=rate,
+        watched=watched,
         memory=memory,
     )
+
+
+def _tried(
+    whole: float, trial: Callable[[int], tuple[float | None, float]], carried: Callable[[float], float]
+) -> tuple[float, int, float]:
+    """Seconds of processors that a frame takes when as many cameras are watched as are carried then, the cameras of the
+    last trial, and its megabytes.
+
+    Args:
+        whole: what a frame takes by its parts.
+        trial: seconds for each frame while so many are watched, where it is known, and megabytes.
+        carried: cameras, of the seconds of a frame.
+    """
+    watched, memory = 0, 0.0
+    for _ in range(TRIALS):
+        cameras = min(MOST, max(1, int(carried(whole))))
+        if cameras == watched:
+            break
+        taken, memory = trial(cameras)
+        if taken is not None:  # else the parts have to do
+            whole = max(taken, whole if watched else 0.0)  # never more cameras than an earlier trial has said
+        watched = cameras
+    return whole, watched, memory
 
 
 def _carried(whole: float, processors: int, rate: float) -> float:
@@ -206,7 +231,7 @@ def form_of(form: str) -> tuple[int, int, float]:
         UsageError: it is none.
     """
     found = re.fullmatch(r"(\d{2,5})x(\d{2,5})@(\d{1,3}(?:\.\d+)?)", form.strip().lower())
-    if not found or not float(found[3]) > 0 or int(found[1]) % 2 or int(found[2]) % 2:
+    if not found or float(found[3]) < 1 or int(found[1]) % 2 or int(found[2]) % 2:
         raise UsageError(
             f"'{plain(form)}': no video file, nor WIDTHxHEIGHT@RATE with even numbers of pixels; write 1280x720@25"
         )
@@ -214,29 +239,41 @@ def form_of(form: str) -> tuple[int, int, float]:
 
 
 def _form_of_video(path: Path) -> tuple[str, float]:
-    """What a camera sends that has made a video, and its frame rate.
+    """What a camera sends that has made a video, and its frame rate: that of most of its pictures, which gaps in a
+    recording do not change.
 
     Raises:
-        WsvadError: it cannot be read, or is too short.
+        WsvadError: it cannot be read, is too short, or does not say when its pictures were made.
     """
     with open_container(path) as container:
         stream = video_stream(container, path)
-        context, rate = stream.codec_context, float(stream.average_rate or stream.guessed_rate or 25)
-        needed = max(FRAMES, math.ceil(LASTS * rate))
-        pictures = 0
-        with suppress(av.FFmpegError):  # a damaged one has the pictures before the damage
-            for packet in islice(container.demux(stream), needed):
-                pictures += bool(packet.size)
+        context, packets = stream.codec_context, _packets(container, stream)
+        stamps = [packet.dts for packet in islice(packets, FRAMES)]
+        known = sorted(stamp for stamp in stamps if stamp is not None)
+        steps = [after - before for before, after in pairwise(known) if after > before]
+        if len(stamps) > 1 and not steps:
+            raise WsvadError(f"{path}: does not say when its pictures were made; put it into an MP4 file with FFmpeg")
+        usual = [step for step in steps if step <= 2 * median(steps)]  # their mean: Matroska rounds to milliseconds
+        rate = len(usual) / float(sum(usual) * (stream.time_base or 1)) if usual else 25.0
+        needed = max(FRAMES, round(LASTS * rate))
+        pictures = len(stamps) + sum(1 for _ in islice(packets, max(0, needed - FRAMES)))
     if pictures < needed:
         raise WsvadError(f"{path}: has {pictures} pictures; give a video of {needed} or more ({needed / rate:.0f} s)")
-    return f"{plain(path.name)}: {context.width}x{context.height}@{rate:g} {context.codec.canonical_name}", rate
+    return f"{plain(path.name)}: {context.width}x{context.height}@{rate:.4g} {context.codec.canonical_name}", rate
+
+
+def _packets(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.Packet]:
+    """Those with a picture; of a damaged file, up to the damage."""
+    with suppress(av.FFmpegError):
+        yield from (packet for packet in container.demux(stream) if packet.size)
 
 
 def generated(path: Path, width: int, height: int, rate: float, codec: str) -> Path:
     """A scene with noise in which something moves, over and over for long enough."""
     name, options, pixels = CODECS[codec]
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(name, rate=round(rate), options=options | {"g": str(round(2 * rate))})
+        exact = Fraction(rate).limit_denominator(1001)
+        stream = container.add_stream(name, rate=exact, options=options | {"g": str(round(2 * rate))})
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = width, height, pixels
         packets: list[av.Packet] = []
@@ -245,7 +282,7 @@ def generated(path: Path, width: int, height: int, rate: float, codec: str) -> P
             packets += stream.encode(av.VideoFrame.from_ndarray(large, "rgb24"))
         packets += stream.encode(None)
         for number in range(max(FRAMES, math.ceil(LASTS * rate))):
-            container.mux(_repeated(packets[number % FRAMES], number, stream, Fraction(1, round(rate))))
+            container.mux(_repeated(packets[number % FRAMES], number, stream, 1 / exact))
     return path
 
 
@@ -315,7 +352,7 @@ def _head(model: CameraModel) -> float:
     return (time.thread_time() - begun) / count
 
 
-def _trial(site: Site, folder: Path, processors: int, device: str) -> tuple[float | None, float]:
+def _trial(site: Site, folder: Path, processors: int, rate: float, device: str) -> tuple[float | None, float]:
     """Seconds of processors that a frame takes while all cameras are watched, where it is known, and megabytes then."""
     with _unsaid(), ThreadPoolExecutor(1) as pool, Watch(site, folder, device=device) as watch:
         over = threading.Event()
@@ -329,7 +366,7 @@ def _trial(site: Site, folder: Path, processors: int, device: str) -> tuple[floa
         finally:
             over.set()
             running.result()
-    return end.since(begun, processors), memory
+    return end.since(begun, processors, len(site.cameras) * rate), memory
 
 
 @contextmanager
@@ -356,8 +393,8 @@ class _Moment:
     """What had been done at a moment."""
 
     time: float
-    shares: list[tuple[float, int, int]]
-    """Of each share of the cameras when it was as it said last, and its frames and packets until then."""
+    frames: list[tuple[float, int]]
+    """Of each share of the cameras when it was as it said last, and its frames until then."""
     own: float
     """Seconds of processors that were taken, where the system tells; else 0, as the next."""
     others: float
@@ -368,25 +405,24 @@ class _Moment:
         own = sum(_taken(Path(f"/proc/{process}/stat"), 13, 15) for process in watch.processes())
         everything = _taken(Path("/proc/stat"), 1, 4) + _taken(Path("/proc/stat"), 6, 9)
         shares = [share.now() for share in watch.shares]
-        healths = [[state.health for state in now.states] for now in shares]
-        counts = [(sum(one.frames for one in some), sum(one.packets for one in some)) for some in healths]
-        return cls(
-            time=time.monotonic(),
-            shares=[(now.at, *count) for now, count in zip(shares, counts, strict=True)],
-            own=own,
-            others=max(0.0, everything - own),
-        )
+        frames = [(now.at, sum(state.health.frames for state in now.states)) for now in shares]
+        return cls(time=time.monotonic(), frames=frames, own=own, others=max(0.0, everything - own))
 
-    def since(self, begun: Self, processors: int) -> float | None:
-        """Seconds of processors for each frame since then, where it is known."""
-        moments = [(b, a) for a, b in zip(begun.shares, self.shares, strict=True) if b[0] > a[0]]
-        frames, packets = (sum((b[i] - a[i]) / (b[0] - a[0]) for b, a in moments) for i in (1, 2))
-        if not frames > 0:
+    def since(self, begun: Self, processors: int, sent: float) -> float | None:
+        """Seconds of processors for each frame since then, where it is known.
+
+        Args:
+            sent: frames per second of all cameras.
+        """
+        shares = zip(begun.frames, self.frames, strict=True)
+        given = sum((b - a) / (until - since) for (since, a), (until, b) in shares if until > since)
+        if not given > 0:
             raise WsvadError("the video was not watched; run this again, with --debug to see why")
         seconds = self.time - begun.time
-        if frames < LATE * packets:
-            return (processors - (self.others - begun.others) / seconds) / frames
-        return (self.own - begun.own) / seconds / frames if self.own else None
+        own, others = (self.own - begun.own) / seconds, (self.others - begun.others) / seconds
+        if given < LATE * sent:  # others may have had processors that are not ours
+            own = max(own, processors - (others if processors == os.cpu_count() else 0.0))
+        return own / given if own > 0 else None
 
 
 def _megabytes(processes: Iterable[int]) -> float:

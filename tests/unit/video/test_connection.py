@@ -5,11 +5,12 @@ import json
 import os
 import re
 import socketserver
+import struct
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 
@@ -36,7 +37,6 @@ from wsvad.video.feed import (
     explained,
 )
 from wsvad.video.ring import Break, Packet, Ring
-from wsvad.video.stretches import Stretches
 
 
 def order(address: str = "rtsp://gate:s3cret@camera/1", **more) -> Order:
@@ -129,8 +129,9 @@ def test_whatever_a_reader_says_the_next_one_is_heard(rubbish, monkeypatch):
 
 
 @contextmanager
-def mute_camera() -> Iterator[str]:
-    """A camera that answers everything that is asked over RTSP, says what it will send, and sends nothing."""
+def mute_camera(pictures: Sequence[bytes] = ()) -> Iterator[str]:
+    """A camera that answers everything that is asked over RTSP, says what it will send, and sends these pictures at 25
+    a second, or nothing for ever."""
     said = (
         "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=mute\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\n"
         "a=rtpmap:96 H264/90000\r\na=fmtp:96 packetization-mode=1;sprop-parameter-sets="
@@ -153,6 +154,12 @@ def mute_camera() -> Iterator[str]:
                 head = f"RTSP/1.0 200 OK\r\n{number}\r\nSession: 1\r\n{more.get(method, '')}\r\n"
                 self.wfile.write((head + (said if method == "DESCRIBE" else "")).encode())
                 asked = []
+                if method == "PLAY" and pictures:
+                    for number, picture in enumerate(pictures):
+                        packet = struct.pack(">BBHII", 0x80, 96 | 0x80, number, 3600 * number, 1) + picture
+                        self.wfile.write(b"$\0" + struct.pack(">H", len(packet)) + packet)
+                        time.sleep(0.04)
+                    return
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Answers) as server:
         server.daemon_threads = True
@@ -175,9 +182,17 @@ def test_a_camera_that_answers_and_sends_nothing(prompt: bool, expected: Problem
     assert found == expected and bool(out.getvalue()) is not prompt
 
 
-@pytest.mark.parametrize(("apart", "quick"), [(None, (3, True)), (4.0, (5, True)), (30.0, (8, False))])
-def test_a_camera_that_was_quick_is_asked_to_be_quick_again_twice(monkeypatch, apart: float | None, quick: tuple):
-    """But not before it can have a key frame."""
+@pytest.mark.parametrize("prompt", [True, False])
+def test_a_camera_that_is_open_before_its_next_key_frame_is_there(prompt: bool):
+    """FFmpeg waits for one, and for no longer than it may take to open; what comes meanwhile is no silence."""
+    between = [data.split(b"\0\0\1")[-1] for _, _, key, data in FILM.packets if not key]
+    with mute_camera(between * 6) as address:
+        found = feed.run(order(address, open=0.8, read=5.0, prompt=prompt), Writer(out := io.BytesIO()))
+    assert found.why == "closed" and out.getvalue()[:1] == OPENED
+    assert out.getvalue().count(HEAD.pack(feed.WAITING, 0)) >= len(between) * 6 - 1
+
+
+def test_a_camera_that_was_quick_is_asked_to_be_quick_again_twice(monkeypatch):
     asked: list[tuple[float, bool]] = []
 
     class Asked(Script):
@@ -185,13 +200,12 @@ def test_a_camera_that_was_quick_is_asked_to_be_quick_again_twice(monkeypatch, a
             asked.append((order.open, order.prompt))
 
     monkeypatch.setattr(connection, "Reader", lambda: Asked([*GOOD, LOST, LOST, LOST, LOST]))
-    monkeypatch.setattr(Stretches, "connected", lambda self: setattr(self, "key_seconds", apart))
     running = Connection(Source(address="rtsp://gate/1"), Ring(1e6, 2**30), Patience(open=8, longest=0.01))
     end = time.monotonic() + 60
     while len(asked) < 4 and time.monotonic() < end:
         time.sleep(0.01)
     running.close()
-    assert asked[:4] == [(8, False), quick, quick, (8, False)]
+    assert asked[:4] == [(8, False), (3, True), (3, True), (8, False)]
 
 
 def test_a_secret_in_a_path_is_not_in_what_the_reader_said(monkeypatch):

@@ -13,11 +13,11 @@ from wsvad.cli.main import main
 from wsvad.detection.event_store import EventStore, Review
 from wsvad.detection.live import LiveScore
 from wsvad.detection.threshold import calibrate, hours_needed
-from wsvad.errors import UsageError, WsvadError
+from wsvad.errors import WsvadError
 from wsvad.metrics.events import EventRules
 from wsvad.watch import calibrate as on_site
 from wsvad.watch import clips as clips_module
-from wsvad.watch.capacity import Capacity, form_of
+from wsvad.watch.capacity import Capacity
 from wsvad.watch.clips import Clips, Retention
 from wsvad.watch.health import COUNTED, GAUGES, metrics, unwell
 from wsvad.watch.settings import ClipSettings
@@ -159,19 +159,9 @@ def test_a_threshold_from_normal_footage_is_that_of_its_parts(tmp_path, monkeypa
 )
 def test_cameras_that_leave_a_fifth_free(whole, rate, cameras):
     parts = {"read": 0.05, "decode": 0.1, "convert": 0.2, "encode": 0.4, "head": 0.1, "memory": 1.0}
-    found = Capacity(camera="x", by="cpu", whole=whole, rate=rate, processors=2, **parts)
+    found = Capacity(camera="x", by="cpu", whole=whole, rate=rate, processors=2, watched=64, **parts)
     assert found.cameras == cameras and found.rest == pytest.approx(whole - 0.85)
     assert ("not one camera" in found.sentence) == (cameras == 0) and found.slowest in ("encode", "rest")
-
-
-@pytest.mark.parametrize("form", ["1280x720", "x720@25", "1281x720@25", "1280x720@0", "1280x720@-1", "a"])
-def test_what_is_no_camera(form):
-    with pytest.raises(UsageError, match="write 1280x720@25"):
-        form_of(form)
-
-
-def test_forms_of_cameras():
-    assert form_of("1280x720@25") == (1280, 720, 25.0) and form_of("640X360@12.5") == (640, 360, 12.5)
 
 
 def test_a_name_that_no_file_can_have(tmp_path, capsys):
