@@ -166,8 +166,8 @@ test videos, of other scenes, score worse.
 ## Test videos
 
 Measured once, after the choice. With six `mil` is above the highest alone in frame AUC and AUC_A on each set, and its
-seeds differ by half a point in frame AUC where they differed by three to ten; its video AUC on cctv-fights is lower, by
-less than the seeds' spread. It is above `linear` on the simulated camera and below it on both sets of real footage, and
+seeds differ by 0.2 to 1.3 points in frame AUC where they differ by one to five; its video AUC on cctv-fights is five
+points lower. It is above `linear` on the simulated camera and below it on both sets of real footage, and
 `ur-dmu` on real footage is further below: that every method is at least level with `linear` is not reached.
 """
 
