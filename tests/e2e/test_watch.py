@@ -248,9 +248,13 @@ def test_capacity_of_a_camera_that_has_made_a_video(run, tmp_path, capsys, monke
     read: list[Path] = []
     really = capacity.VideoReader
     monkeypatch.setattr(capacity, "VideoReader", lambda path, **more: read.append(path) or really(path, **more))
+    sites: list[tuple[Path, int]] = []
+    site = capacity._site
+    monkeypatch.setattr(capacity, "_site", lambda run, *of: sites.append(of) or site(run, *of))
     assert main(["capacity", str(run), str(path), "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)
     assert found["camera"] == "gate[red].mp4: 64x48@15 h264" and found["rate"] == 15 and set(read) == {path}
+    assert {of for of, _ in sites} == {path} and 1 <= found["watched"] == sites[-1][1] <= 3
     assert found["cameras"] == int(0.8 * found["processors"] / (found["whole"] * 15 / 1000))
 
 
