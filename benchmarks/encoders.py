@@ -2,9 +2,10 @@
 
 python benchmarks/encoders.py [OUT]      by default runs/encoders; the footage and the networks lie beside the project
 
-Five seeds, the `data` budget, defaults but for π-VAD's profile and `AS_MEASURED`: nothing is tuned. A fit that is
-finished is a file in OUT, and the page is written again after each, so that a run that was stopped resumes; the fits
-that matter most come first, and the most expensive features last. Features lie in OUT too, one folder a data set.
+Five seeds, the `data` budget, defaults but for π-VAD's profile: nothing is tuned. A fit that is finished is a file in
+OUT, and the page is written again after each, so that a run that was stopped resumes; the fits that matter most come
+first, and the most expensive features last. Features lie in OUT too, one folder a data set. `sides.py` has fits of
+other pairs in the same place.
 """
 
 import csv
@@ -12,8 +13,8 @@ import io
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,6 @@ from wsvad.features.store import feature_path, load, save
 from wsvad.files import read_json, write_json, write_text
 from wsvad.methods import METHODS
 from wsvad.methods.method import default_config
-from wsvad.runs import normalisation
 from wsvad.training.experiment import Experiment
 from wsvad.training.protocol import Protocol
 from wsvad.training.selection import spread
@@ -49,10 +49,6 @@ METRICS = ("auc", "auc_abnormal", "ap", "video_auc")
 SEEDS = 5
 ALONE = tuple((name,) for name in ENCODERS)
 BESIDE = tuple(("motion", name) for name in ENCODERS if name != "motion")
-AS_MEASURED = {"mil": {"top": 1}}
-"""What the methods did when the table was made, and would not do by today's defaults: `mil` let one snippet stand for a
-bag, as its paper does, and encoders side by side were not balanced by their widths (`plain`). `sides.py` measures both
-with today's."""
 Streams = tuple[str, ...]
 """What a method reads, the names of encoders. π-VAD scores with the first alone, and learns from the others too."""
 
@@ -103,16 +99,6 @@ def settings(method: str, others: Streams) -> Any:
     return replace(default_config(METHODS[method].config_class, "data"), **changes)
 
 
-@contextmanager
-def plain() -> Iterator[None]:
-    """Streams side by side as they are, whatever their widths."""
-    level, normalisation.LEVEL = normalisation.LEVEL, sys.maxsize
-    try:
-        yield
-    finally:
-        normalisation.LEVEL = level
-
-
 def fit(cell: Cell, out: Path) -> dict[str, float]:
     """Test metrics of a fit after its last iteration; read from its file, where it is finished."""
     file = cell.file(out)
@@ -125,15 +111,10 @@ def fit(cell: Cell, out: Path) -> dict[str, float]:
     first, *others = cell.streams
     experiment = Experiment(
         dataset=open_dataset(str(SHARED / "data" / cell.data), split={}), features=view(out / cell.data, first),
-        name=cell.method, config=replace(settings(cell.method, tuple(others)), **AS_MEASURED.get(cell.method, {})),
-        out=run,
-        protocol=Protocol(
-            budget="data", normalise="standardise", hold_out=0, points=1, first_seed=cell.seed, device="cpu"
-        ),
+        name=cell.method, config=settings(cell.method, tuple(others)), out=run, protocol=protocol(cell.seed),
         teacher=teacher.file(out).with_suffix("") if cell.method == "pi-vad" else None,
     )  # fmt: skip
-    with plain():
-        last = experiment.run().metrics["selection"]["last"]
+    last = experiment.run().metrics["selection"]["last"]
     if (cell.method, others) != ("ur-dmu", []):  # those teach π-VAD
         shutil.rmtree(run)
     found = {name: last[name]["mean"] for name in METRICS}
@@ -141,6 +122,11 @@ def fit(cell: Cell, out: Path) -> dict[str, float]:
     return found
 
 
+def protocol(seed: int) -> Protocol:
+    return Protocol(budget="data", normalise="standardise", hold_out=0, points=1, first_seed=seed, device="cpu")
+
+
+@cache
 def make(data: str, name: str, out: Path) -> None:
     """Extract a stream as far as it is missing."""
     dataset = open_dataset(str(SHARED / "data" / data), split={})
@@ -295,16 +281,12 @@ def as_csv(table: Table) -> str:
 
 
 def main(out: Path = Path("runs/encoders")) -> None:
-    ready: set[tuple[str, str]] = set()
     for cell in order():
         for name in cell.streams:
-            if (cell.data, name) not in ready:
-                make(cell.data, name, out)
-                ready.add((cell.data, name))
-        if not cell.file(out).is_file():
-            print(cell, file=sys.stderr, flush=True)
-            fit(cell, out)
-            write_page(out)
+            make(cell.data, name, out)
+        print(cell, file=sys.stderr, flush=True)
+        fit(cell, out)
+        write_page(out)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ is written again after each, so that a run that was stopped resumes; three seeds
 features are not extracted yet are left out.
 """
 
-import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -16,16 +15,14 @@ from functools import cache
 from itertools import combinations, product
 from pathlib import Path
 
-from encoders import DATA, ENCODERS, METRICS, SEEDS, SHARED, Cell, in_words, markdown, settings, view
+from encoders import DATA, ENCODERS, SEEDS, SHARED, Cell, fit, in_words, make, markdown, protocol, settings, view
 
 from wsvad.datasets.dataset import Dataset
 from wsvad.datasets.open import open_dataset
 from wsvad.datasets.scenes import scenes_of
 from wsvad.files import read_json, write_json, write_text
 from wsvad.training.added import Added, added_by_streams
-from wsvad.training.experiment import Experiment
 from wsvad.training.fitting import Fitting
-from wsvad.training.protocol import Protocol
 from wsvad.training.selection import spread
 
 PAGE = Path(__file__).parent / "results" / "sides.md"
@@ -43,29 +40,6 @@ def order() -> Iterator[Cell]:
             yield Cell(data, method, pair, seed)
 
 
-def fit(cell: Cell, out: Path) -> dict[str, float]:
-    """Test metrics after the last iteration of a fit of one stream or two side by side."""
-    file = cell.file(out / "sides")
-    if file.is_file():
-        return read_json(file)
-    first, *others = cell.streams
-    run = file.with_suffix("")
-    experiment = Experiment(
-        dataset=dataset(cell.data), features=view(out / cell.data, first), name=cell.method,
-        config=settings(cell.method, tuple(others)), out=run, protocol=protocol(cell.seed),
-    )  # fmt: skip
-    last = experiment.run().metrics["selection"]["last"]
-    shutil.rmtree(run)
-    found = {name: last[name]["mean"] for name in METRICS}
-    write_json(file, found)
-    return found
-
-
-def protocol(seed: int) -> Protocol:
-    """As `benchmarks/encoders.py` has it."""
-    return Protocol(budget="data", normalise="standardise", hold_out=0, points=1, first_seed=seed, device="cpu")
-
-
 @cache
 def dataset(data: str) -> Dataset:
     return open_dataset(str(SHARED / "data" / data), split={})
@@ -78,7 +52,7 @@ def scenes(data: str) -> Mapping[str, int]:
 
 def chosen(cell: Cell, out: Path) -> Added:
     """What `--streams auto` makes of both streams; the same for each method."""
-    file = out / "sides" / "auto" / cell.data / f"{'+'.join(cell.streams)}-{cell.seed}.json"
+    file = out / "auto" / cell.data / f"{'+'.join(cell.streams)}-{cell.seed}.json"
     if not file.is_file():
         first, *others = cell.streams
         fitting = Fitting(
@@ -142,11 +116,11 @@ def one_row(data: str, method: str, pair: tuple[str, ...], out: Path) -> list[st
     both, auto, kept = [], [], set()
     for seed in range(SEEDS):
         cell = Cell(data, method, pair, seed)
-        files = [replace(cell, streams=(name,)).file(out / "sides") for name in pair]
+        files = [replace(cell, streams=(name,)).file(out) for name in pair]
         if not all(file.is_file() for file in files):
             continue
         single = {name: read_json(file)["auc"] for name, file in zip(pair, files, strict=True)}
-        joint = read_json(cell.file(out / "sides"))["auc"] if cell.file(out / "sides").is_file() else None
+        joint = read_json(cell.file(out))["auc"] if cell.file(out).is_file() else None
         found = chosen(cell, out)
         kept.add(" + ".join(found.kept))
         of_auto = single[found.kept[0]] if len(found.kept) == 1 else joint
@@ -175,12 +149,12 @@ def short(values: list[float], best: list[float]) -> str:
 
 def main(out: Path = Path("runs/encoders")) -> None:
     for cell in order():
-        if all((out / cell.data / name).is_dir() for name in cell.streams):
-            print(cell, file=sys.stderr, flush=True)
-            for name in cell.streams:
-                fit(replace(cell, streams=(name,)), out)
-            fit(cell, out)
-            write_page(out)
+        print(cell, file=sys.stderr, flush=True)
+        for name in cell.streams:
+            make(cell.data, name, out)
+            fit(replace(cell, streams=(name,)), out)
+        fit(cell, out)
+        write_page(out)
 
 
 if __name__ == "__main__":

@@ -89,6 +89,9 @@ class Clock(Generic[T]):
         self._coming = iter(stamped)
         self._window: deque[tuple[T, int | None]] = deque()
         self._time_base, self._declared = time_base, period
+        # In ticks: fractions are compared slowly, and all of this is asked of each frame.
+        self._gap, self._longest = float(GAP / time_base), int(LONGEST / time_base)
+        self._farthest = int(FARTHEST / time_base)
         self._steps: deque[int] = deque(maxlen=_USUAL)
         """The last steps of one frame in ticks, without leaps."""
         self._last: int | None = None
@@ -127,11 +130,7 @@ class Clock(Generic[T]):
     def _begins_anew(self, stamp: int, base: Fraction | int) -> bool:
         """Whether a clock with that timestamp is another one."""
         leap = 0 if self._last is None else stamp - self._last
-        return (
-            leap < 0
-            or leap * self._time_base > LONGEST
-            or not -FARTHEST <= (stamp - base) * self._time_base <= FARTHEST
-        )
+        return leap < 0 or leap > self._longest or not -self._farthest <= stamp - base <= self._farthest
 
     def _remember(self, believed: "_Believed") -> None:
         """Take a timestamp as the one that others are measured by."""
@@ -162,7 +161,7 @@ class Clock(Generic[T]):
 
     def _next_believed(self, usual: float | None) -> "_Believed | None":
         """The first frame of the window whose timestamp is believed; None if there is none."""
-        first, last, gap = self._window[0][1], self._last, float(GAP / self._time_base)
+        first, last, gap = self._window[0][1], self._last, self._gap
         if first is not None and last is not None and usual and last < first <= last + 2 * usual:
             return _Believed(0, first, gap, usual)  # as it should be: no frame is held
         self._look(AHEAD + 1)
