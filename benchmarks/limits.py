@@ -549,8 +549,9 @@ Without knowledge of cuts it is below `linear` on cctv-fights, where every two s
 `linear` has the two as `ranked` and `smooth`, off by default: no method is told where cuts are, and on cctv-fights the
 measure gives them +0.4 ± 1.1 without. There they were not tried on test videos.
 
-The next encoder, by this: one that sees a fight in small and slow figures, where flow at 160x120 has little to show,
-and flow from which the camera's own motion is taken away.
+The next encoder, by this: one that sees a fight in small and slow figures, where flow at 160x120 has little to show.
+Flow from which the camera's own motion is taken away was tried since, and is worse on held-out training videos
+([extraction.md](extraction.md)).
 """
 
 
