@@ -23,7 +23,7 @@ from wsvad.video.clock import SNIPPET
 from wsvad.video.decoding import Decode
 from wsvad.video.packets import Irregular, all_of, frames_of, read_packets
 from wsvad.video.quiet import GATE, moving
-from wsvad.video.reader import DECODER, Frame, VideoInfo, VideoReader
+from wsvad.video.reader import DECODER, Frame, VideoReader
 from wsvad.video.resample import Resampler, resampling_rate
 from wsvad.video.times import filmed_of
 
@@ -46,7 +46,7 @@ def encode_video(
     encoders: Encoders,
     on_frames: Callable[[int], None] | None = None,
     *,
-    on_open: Callable[[VideoInfo], None] | None = None,
+    on_open: Callable[[VideoReader], None] | None = None,
     threads: int = 0,
     raw_rate: Fraction | float | None = None,
     rate: Fraction | float | None = None,
@@ -64,7 +64,7 @@ def encode_video(
         path: the video.
         encoders: stream name → encoders, joined on the feature axis in this order.
         on_frames: called after each snippet with the number of frames that were read since the last call.
-        on_open: called once, before that, with what is known of the video.
+        on_open: called once, before that, with the video, of which it reads nothing.
         threads, raw_rate, decode: see `VideoReader`.
         rate: frames per second that it is resampled to (`video.resample`); None for its own.
         hashed: whether passports say of which file they are, for which it is read once more; what is not kept needs
@@ -89,7 +89,7 @@ def encode_video(
     seen, heard = apart(encoders)
     with VideoReader(path, threads=threads, raw_rate=raw_rate, decode=decode) as video:
         if on_open is not None:
-            on_open(video.info)
+            on_open(video)
         encoded, told = None, _Told(on_frames or (lambda _: None))
         if gate:
             encoded = _encode_moving(path, seen, told, at_once, spent, on_whole, decode)

@@ -4,7 +4,7 @@ Paths travel, never frames: who does a job reads the video and writes its featur
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +14,7 @@ from wsvad.encoders.build import split
 from wsvad.encoders.encoder import Encoder
 from wsvad.errors import WsvadError, shortage
 from wsvad.extraction.encode import encode_video, passport
-from wsvad.extraction.slices import Joining, Slice, encode_slice, forget, joined, slices_of
+from wsvad.extraction.slices import Joining, Long, Slice, encode_slice, forget, is_long, joined, slices_of
 from wsvad.extraction.snippets import shape_of
 from wsvad.extraction.sound import silence
 from wsvad.extraction.spent import Spent
@@ -23,7 +23,7 @@ from wsvad.interrupts import interrupted_by
 from wsvad.registry import at_fault
 from wsvad.video.decoding import Decode
 from wsvad.video.quiet import GATE
-from wsvad.video.reader import VideoInfo
+from wsvad.video.reader import VideoReader
 
 Parts = Mapping[str, tuple[Encoder, ...]]
 """Part of a specification → its encoders."""
@@ -195,7 +195,10 @@ def do(
             report(Advanced(video=job.video, frames=unreported, spent=spent.taken()))
             reported, unreported = time.monotonic(), 0
 
-    def on_open(info: VideoInfo) -> None:
+    def on_open(video: VideoReader) -> None:
+        if _divisible(job, extraction) and is_long(video, extraction.slices):
+            raise Long
+        info = video.info
         report(Begun(video=job.video, declared=info.declared))
         if extraction.decode == "hardware" and not info.hardware:
             remarks.append(f"{job.path}: decoded in software, because this hardware does not decode such {info.codec}")
@@ -203,9 +206,6 @@ def do(
     whole, remarks = list[str](), list[str]()
     try:
         wanted, one = {name: encoders[name] for name in job.streams}, None
-        if joining := _joining(job, wanted, extraction):
-            report(Begun(video=job.video, declared=joining.pieces[-1].end))
-            return Finished(video=job.video, divided=Divided(job=job, joining=joining))
         if isinstance(job.task, Slice):
             encode_slice(
                 job.task, job.path, job.video, wanted, extraction.out, on_frames, at_once, spent, extraction.decode
@@ -214,12 +214,18 @@ def do(
             if isinstance(job.task, Joining):
                 stored = joined(job.task, job.path, job.video, wanted, extraction.out, extraction.decode)
             else:
-                # One decoding thread: then even a damaged file gives the same frames each time.
-                stored = encode_video(
-                    job.path, wanted, on_frames, on_open=on_open, threads=1, raw_rate=extraction.raw_rate,
-                    rate=extraction.rate, at_once=at_once, spent=spent, gate=extraction.gate, on_whole=whole.append,
-                    decode=extraction.decode,
-                )  # fmt: skip
+                try:
+                    # One decoding thread: then even a damaged file gives the same frames each time.
+                    stored = encode_video(
+                        job.path, wanted, on_frames, on_open=on_open, threads=1, raw_rate=extraction.raw_rate,
+                        rate=extraction.rate, at_once=at_once, spent=spent, gate=extraction.gate,
+                        on_whole=whole.append, decode=extraction.decode,
+                    )  # fmt: skip
+                except Long:
+                    if joining := slices_of(job.path, wanted, extraction.slices):
+                        report(Begun(video=job.video, declared=joining.pieces[-1].end))
+                        return Finished(video=job.video, divided=Divided(job=job, joining=joining))
+                    return do(replace(job, divisible=False), encoders, extraction, report, at_once)
             with spent.on("write"):
                 for stream, features in stored.items():
                     save(feature_path(extraction.out, stream, job.video), features)
@@ -247,8 +253,6 @@ def do(
     return Finished(video=job.video, task=job.task, frames=frames, spent=spent.taken(), remark=remark, quiet=quiet)
 
 
-def _joining(job: Job, encoders: dict[str, tuple[Encoder, ...]], extraction: Extraction) -> Joining | None:
-    """How a job is divided, where it is a long video that may be."""
-    if not job.divisible or job.task is not None or not extraction.slices or extraction.gate or extraction.rate:
-        return None
-    return slices_of(job.path, encoders, extraction.slices)
+def _divisible(job: Job, extraction: Extraction) -> bool:
+    """Whether a job's video is encoded in slices, if it is long."""
+    return job.divisible and bool(extraction.slices) and not extraction.gate and not extraction.rate

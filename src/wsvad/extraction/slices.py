@@ -65,8 +65,18 @@ class Joining:
     origin: Origin
 
 
+class Long(Exception):
+    """A video that was opened to be encoded is long enough for slices."""
+
+
+def is_long(video: VideoReader, frames: int) -> bool:
+    """Whether it has two slices of so many frames, as far as it says."""
+    declared = video.info.declared or (video.header().seconds or 0) * video.info.rate  # Matroska has no count
+    return declared >= 2 * frames
+
+
 def slices_of(path: Path, encoders: dict[str, tuple[Encoder, ...]], frames: int) -> Joining | None:
-    """How a video is divided; None where it is not: it is short, or has to be encoded in one pass.
+    """How a long video is divided; None where it has to be encoded in one pass.
 
     Args:
         frames: of a slice.
@@ -74,9 +84,6 @@ def slices_of(path: Path, encoders: dict[str, tuple[Encoder, ...]], frames: int)
     if apart(encoders)[1]:
         return None
     with VideoReader(path, threads=1) as video:
-        declared = video.info.declared or (video.header().seconds or 0) * video.info.rate  # Matroska has no count
-        if declared < 2 * frames:
-            return None
         origin = Origin.of(path, sha256(path))
         layout = layout_of(video)
     pieces = divided(layout, frames) if layout is not None else []

@@ -1,6 +1,7 @@
 """Decoded pictures to upright arrays: colours, size and turning in one pass."""
 
 import math
+from collections import defaultdict
 from typing import Literal
 
 import av
@@ -10,6 +11,8 @@ from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
 Colour = Literal["rgb", "gray"]
 
+# Exact rounding gives the same bytes on every processor, and no seam at odd widths.
+_EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 _EIGHT_BIT_LUMA = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "gray"}
 
 
@@ -20,7 +23,7 @@ class Pictures:
         self.size = (width, height)
         self.rotation = rotation
         self.mirrored = mirrored
-        self._scalers: dict[tuple[int, int, str], VideoReformatter] = {}
+        self._scalers: defaultdict[tuple[int, int, str], VideoReformatter] = defaultdict(VideoReformatter)
 
     def array(self, picture: av.VideoFrame, size: tuple[int, int] | None, colour: Colour) -> np.ndarray:
         """The picture upright, `(h, w, 3)` or `(h, w)` uint8; the array is the caller's own."""
@@ -39,7 +42,7 @@ class Pictures:
         return np.ascontiguousarray(turned[:, ::-1] if self.mirrored else turned)
 
     def _scaled(self, picture: av.VideoFrame, width: int, height: int, form: str) -> np.ndarray:
-        scaler = self._scalers.setdefault((width, height, form), VideoReformatter())
+        scaler = self._scalers[width, height, form]
         # Gray stays luma as it is stored: with both ranges declared full, swscale does not stretch it.
         stored = ColorRange.JPEG if form == "gray" else None
         scaled = scaler.reformat(
@@ -49,8 +52,7 @@ class Pictures:
             format=form,
             src_color_range=stored,
             dst_color_range=stored,
-            # Exact rounding gives the same bytes on every processor, and no seam at odd widths.
-            interpolation=Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT,
+            interpolation=_EXACT,
             threads=1,
         )
         array = scaled.to_ndarray()

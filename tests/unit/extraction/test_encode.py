@@ -222,7 +222,7 @@ def test_a_video_that_must_not_be_read_is_one_line(tmp_path, monkeypatch):
 
 def test_an_extraction_opens_a_video_once_and_says_its_length(tmp_path, monkeypatch):
     opened, path = [], write_clip(tmp_path / "clip.mp4", 17)
-    extraction = Extraction(streams={"rgb": "means"}, out=tmp_path / "out", builder="clips:build")
+    extraction = Extraction(streams={"rgb": "means"}, out=tmp_path / "out", builder="clips:build", slices=1600)
     job = Job(video="clip", path=path, streams=("rgb",), size=1)
     monkeypatch.setattr("wsvad.video.reader.open_container", lambda path: opened.append(path) or open_container(path))
     events = list(in_this_process(deque([job]), extraction, extraction.parts()))
