@@ -137,7 +137,7 @@ def report(table: list[tuple[str, float, float, float]], threads: int) -> str:
         f"`python benchmarks/i3d.py --threads {threads}`: clips of 16 frames of 224, {threads} thread(s), {cpu}, torch "
         f"{torch.__version__}, onnxruntime {onnxruntime.__version__}, OpenVINO {openvino.__version__.split('-')[0]}.",
         "Processor seconds, the median of five turns; features differ by the norm of the difference over the norm.",
-        "Weights are random. A trained network that is at hand, CenterNet, differs by 10 % in bf16, so it is not offered.",
+        "Weights are random. CenterNet, which is trained and at hand, differs by 10 % in bf16, so it is not offered.",
         "",
         "| runtime | s / clip | times eager | features differ by |",
         "| --- | ---: | ---: | ---: |",
