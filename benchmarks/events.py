@@ -4,7 +4,8 @@
 
 By default runs/events, all methods, cctv-fights, ucsd-ped2, toy and ucf-crime-captions, five seeds; METHODS and SETS
 are lists with commas. The footage lies beside the project. Streams are `motion`, and of UCF-Crime, of which there are
-only captions, `lsa` of these. Defaults and the `data` budget throughout; of the captions the numbers of iterations that
+only captions, `lsa` of these; π-VAD, light, learns from poses of several people too, of the simulated camera from its
+exact streams. Defaults and the `data` budget throughout; of the captions the numbers of iterations that
 `benchmarks/captions.py` chose on training videos. Nothing is tuned here: thresholds are those that held-out normal
 training videos give for 1 false alarm an hour, as `wsvad train` chooses them where there is little normal video.
 
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from captions import ITERATIONS, OPTIONS
+from encoders import ENCODERS
 
 from wsvad.encoders import resolve
 from wsvad.evaluation.vocabulary import ALERT_KEYS, METRICS, ONLINE, UNDEFINED, span_of, with_spread
@@ -59,9 +61,13 @@ def run(name: str, method: str, seeds: int, out: Path) -> dict[str, Any]:
         config = replace(config, backbones=("rgb",))
     if method == "refinevad" and name != "ucf-crime-captions":
         config = replace(config, streams=("rgb",))
+    streams = {"rgb": resolve(encoder)[0]}
+    if method == "pi-vad" and name != "toy":  # whose camera says exactly where people are
+        streams["people"] = resolve(ENCODERS["people"])[0]
+        config = replace(config, modalities=("people",), profile="light")
     if not (folder / "bench.json").is_file():
         run_bench(
-            data, {method: config}, protocol, streams={"rgb": resolve(encoder)[0]},
+            data, {method: config}, protocol, streams=streams,
             features=None if name == "toy" else out / name / "features", out=folder,
         )  # fmt: skip
     rows = read_json(folder / "bench.json")["rows"]
