@@ -61,7 +61,7 @@ def main(
         out=Path(out),
     )
     if model:
-        (RESULTS / "ucf-crime-sentences.csv").write_text(as_csv(board.rows), encoding="utf-8")
+        (RESULTS / "ucf-crime-sentences.csv").write_text(as_csv(board.rows, board.failed), encoding="utf-8")
         (RESULTS / "ucf-crime-sentences.md").write_text(beside_lsa(Path(model).name), encoding="utf-8")
         return
     head = (
@@ -82,7 +82,7 @@ def main(
     )
     tables = readings(Path(out)) + overlap(Path(out)) + by_category(Path(out))
     (RESULTS / "ucf-crime-captions.md").write_text(head + as_markdown(board) + tables, encoding="utf-8")
-    (RESULTS / "ucf-crime-captions.csv").write_text(as_csv(board.rows), encoding="utf-8")
+    (RESULTS / "ucf-crime-captions.csv").write_text(as_csv(board.rows, board.failed), encoding="utf-8")
     (RESULTS / "ucf-crime-captions.html").write_text(as_page(board), encoding="utf-8")
 
 

@@ -54,8 +54,8 @@ def training_rows(shape: tuple[int, ...], repeats: int) -> list[Row]:
         plain_optimizer.step()
 
     calls = {
-        "fp32": lambda: step(phase, batch, optimizer, "fp32"),
-        "bf16": lambda: step(phase, batch, optimizer, "bf16"),
+        "fp32": lambda: step(phase, batch, optimizer, "fp32", ours),
+        "bf16": lambda: step(phase, batch, optimizer, "bf16", ours),
         "eager": plain_step,
     }
     times = in_turn(calls, repeats)
