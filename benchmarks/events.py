@@ -58,6 +58,10 @@ a choice has to be made that training videos do not make: `mil`, `ur-dmu` and `p
 200 to 370 false alarms an hour, an alert in every second to third of its six-second videos; `linear`, `rtfm`,
 `refinevad` and `dakd` find less than a third, at 11 to 74. By frame AUC `linear` is the best there, by event F1 `mil`:
 the order of methods is another one where events are counted.
+
+From captions of UCF-Crime every method alerts at 0.50: `linear` for nearly all events and 23 times an hour of normal
+video, `rtfm` for three of four and 8 times, with the best F1; looking at videos as they come, for half of them and 5
+times.
 """
 
 
