@@ -4,8 +4,7 @@ python benchmarks/sides.py [OUT]     by default runs/encoders, where `benchmarks
 
 Every pair of that page's encoders, on its two sets, under its protocol and today's defaults; nothing is tuned. `auto`
 is `--streams auto`: where it leaves one stream, its fit is that stream's alone. A finished fit is a file, and the page
-is written again after each, so that a run that was stopped resumes; three seeds of each row come first, and pairs whose
-features are not extracted yet are left out.
+is written again after each, so that a run that was stopped resumes; features that are missing are extracted.
 """
 
 import sys
